@@ -1,0 +1,63 @@
+"""Batches by token budget from length-sorted pools: little padding, a new order every epoch, no state."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import DataLoader, Sampler
+
+from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.data.tokenization import Corpus
+
+# Documents that are sorted together. Large enough that a batch's lengths are nearly equal, small against a corpus.
+POOL_DOCUMENTS = 2048
+
+
+class TokenBudgetBatches(Sampler[list[int]]):
+    """Batches of row numbers; padded to its longest document, a batch holds at most `batch_tokens` tokens.
+
+    A document longer than the budget makes a batch of its own. The batches of an epoch are a pure function of
+    (seed, epoch); without an epoch (evaluation) they come sorted by length, long ones first, so that a batch that
+    does not fit in memory fails at once.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_tokens: int, seed: int = 0, epoch: int | None = None) -> None:
+        if epoch is None:
+            order = np.argsort(-lengths, kind="stable")
+            self.batches = _cut(order, lengths, batch_tokens)
+        else:
+            generator = np.random.default_rng((seed, epoch))
+            order = generator.permutation(len(lengths))
+            batches = []
+            for start in range(0, len(order), POOL_DOCUMENTS):
+                pool = order[start : start + POOL_DOCUMENTS]
+                batches += _cut(pool[np.argsort(-lengths[pool], kind="stable")], lengths, batch_tokens)
+            self.batches = [batches[i] for i in generator.permutation(len(batches))]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[int]]:
+    """Cuts rows, longest first, into batches: the first document of a batch is its longest."""
+    batches, start = [], 0
+    while start < len(rows):
+        size = max(1, batch_tokens // int(lengths[rows[start]]))
+        batches.append(rows[start : start + size].tolist())
+        start += size
+    return batches
+
+
+def load_batches(
+    corpus: Corpus, batch_tokens: int, seed: int, epoch: int | None = None, workers: int = 0, pin_memory: bool = False
+) -> "DataLoader[Batch]":
+    """The batches of one epoch of training, or (without an epoch) of evaluation under its fixed shuffle."""
+    return DataLoader(
+        Examples(corpus, seed, epoch),
+        batch_sampler=TokenBudgetBatches(corpus.tokens, batch_tokens, seed, epoch),
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin_memory,
+    )

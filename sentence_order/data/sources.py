@@ -1,0 +1,163 @@
+"""Loads the raw splits of a corpus as `datasets.Dataset` (Arrow, memory-mapped, cached): columns id and sentences."""
+
+import glob
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, List, Value, load_dataset
+
+from sentence_order.config import DataConfig, Source
+from sentence_order.data.readers import Layout, document_from_record, read_documents
+from sentence_order.data.synthetic import PLOTS, generate
+from sentence_order.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
+
+
+def load_splits(config: DataConfig, splits: list[str], seed: int) -> dict[str, Dataset]:
+    """Loads the named splits; validation or test is split off the training documents where it has no file of its own.
+
+    Args:
+        config: the `data` config group.
+        splits: names among "train", "validation" and "test".
+        seed: decides which training documents stand in for a missing split, and which stories are generated.
+
+    Returns:
+        A data set with columns `id` and `sentences` (gold order) for every split asked for.
+
+    Raises:
+        UserError: naming the config key, or the file and line.
+    """
+    load = LOADERS[config.source]
+    if config.source is Source.synthetic:
+        return {name: load(config, name, seed) for name in splits}
+    missing = [name for name in ("validation", "test") if getattr(config, name) is None]
+    given = {name: load(config, name, seed) for name in _splits_to_read(config, splits, missing)}
+    if (
+        missing and "train" in given
+    ):  # also where only "train" was asked for: it must not hold what others are tested on
+        given.update(_split_off(given, missing, config, seed))
+    limits = {"train": config.limit_train, "validation": config.limit_validation, "test": config.limit_test}
+    return {name: given[name].select(range(min(limits[name] or len(given[name]), len(given[name])))) for name in splits}
+
+
+def _splits_to_read(config: DataConfig, splits: list[str], missing: list[str]) -> list[str]:
+    """The splits that have a file and are asked for, or are what a missing one is split off from."""
+    for name in splits:
+        if getattr(config, name) is None and (config.train is None or name not in missing):
+            raise UserError(f"data.{name}: no value; give a path or glob (for data=hub the name of a split)")
+    needed = [*splits, "train"] if set(splits) & set(missing) else splits
+    return [name for name in ("train", "validation", "test") if name in needed and name not in missing]
+
+
+def _split_off(given: dict[str, Dataset], missing: list[str], config: DataConfig, seed: int) -> dict[str, Dataset]:
+    """Takes the missing splits from the training documents, which keep the rest."""
+    shares = {"validation": config.validation_share, "test": config.test_share}
+    total = len(given["train"])
+    sizes = {name: max(1, round(total * shares[name])) for name in missing}
+    if total <= sum(sizes.values()):
+        raise UserError(f"data.train: {total} documents are too few to split off {' and '.join(missing)}; add files")
+    parts = {"train": given["train"]}
+    for name in missing:
+        halves = parts["train"].train_test_split(test_size=sizes[name], seed=seed)
+        parts["train"], parts[name] = halves["train"], halves["test"]
+        log.info("data: no data.%s; %d of %d training documents stand in for it (by seed)", name, sizes[name], total)
+    return parts
+
+
+def _from_files(config: DataConfig, split: str, seed: int) -> Dataset:
+    pattern = getattr(config, split)
+    paths = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+    if not paths:
+        raise UserError(f"data.{split}: no file matches {pattern}")
+    for path in paths:
+        if not Path(path).is_file():
+            raise UserError(
+                f"data.{split}: {path}: {'a folder' if Path(path).is_dir() else 'no such file'}; give a file or a glob"
+            )
+    stats = [(str(Path(path).resolve()), Path(path).stat()) for path in paths]
+    # The arguments are the key of the Arrow cache: a file that changed in size or time is read anew.
+    versions = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    return _cached(
+        _file_records, paths=paths, versions=versions, file_format=config.source.value, layout=_layout(config)
+    )
+
+
+def _file_records(
+    paths: list[str], versions: list[tuple[str, int, int]], file_format: str, layout: Layout
+) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        for document in read_documents(path, file_format, layout):
+            yield {"id": document.id, "sentences": document.sentences}
+
+
+def _from_generator(config: DataConfig, split: str, seed: int) -> Dataset:
+    count = getattr(config, f"limit_{split}")
+    if count is None:
+        raise UserError(f"data.limit_{split}: data=synthetic needs the number of stories to generate")
+    # The plots are part of the cache's key: their stories change with them.
+    return _cached(_synthetic_records, split=split, seed=seed, count=count, plots=repr(PLOTS[split]))
+
+
+def _synthetic_records(split: str, seed: int, count: int, plots: str) -> Iterator[dict[str, Any]]:
+    for document_id, sentences in generate(split, seed, count):
+        yield {"id": document_id, "sentences": sentences}
+
+
+def _from_hub(config: DataConfig, split: str, seed: int) -> Dataset:
+    try:
+        raw = load_dataset(config.hub_id, config.hub_config, split=getattr(config, split))
+    except (ValueError, OSError) as error:  # no such data set, configuration or split, or no network
+        raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {str(error).splitlines()[0]}") from error
+    layout, where = _layout(config), f"{config.hub_id}/{getattr(config, split)}"
+    wanted = {config.id_column, config.sentences_column, config.text_column, *config.sentence_columns}
+    # Other columns may be large, and are named in the complaint about one that is not there.
+    raw = raw.select_columns([name for name in raw.column_names if name in wanted] or raw.column_names)
+
+    def convert(record: dict[str, Any], row: int) -> dict[str, Any]:
+        document = document_from_record(record, layout, f"{where}:{row}")
+        return {"id": document.id, "sentences": document.sentences}
+
+    with _unwrapped():
+        return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
+
+
+LOADERS: dict[Source, Callable[[DataConfig, str, int], Dataset]] = {
+    Source.synthetic: _from_generator,
+    Source.jsonl: _from_files,
+    Source.csv: _from_files,
+    Source.parquet: _from_files,
+    Source.text: _from_files,
+    Source.hub: _from_hub,
+}
+
+
+def _layout(config: DataConfig) -> Layout:
+    return Layout(
+        id_column=config.id_column,
+        sentences_column=config.sentences_column,
+        sentence_columns=list(config.sentence_columns),
+        text_column=config.text_column,
+        text_layout=config.text_layout.value,
+    )
+
+
+def _cached(records: Callable[..., Iterator[dict[str, Any]]], **arguments: Any) -> Dataset:
+    """`Dataset.from_generator`, with a user's mistake raised as what it is instead of wrapped in a builder's error."""
+    with _unwrapped():
+        return Dataset.from_generator(records, features=FEATURES, gen_kwargs=arguments)
+
+
+class _unwrapped:  # noqa: N801 - reads as a statement: with _unwrapped()
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        cause = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None and cause is not error:
+            raise cause from None

@@ -1,0 +1,108 @@
+"""Cleans and tokenises a raw split once; `datasets` caches the result by the fingerprints of tokenizer and text."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from sentence_order.errors import UserError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A tokenised split, ready for random access.
+
+    Columns of `documents`: `id`; `sentences` (clean, in gold order); `input_ids`, the token ids of all sentences one
+    after the other, special tokens included; `lengths`, the number of tokens of each sentence; `text_rank`, the rank of
+    each sentence's text among the document's distinct texts: equal for identical sentences, and a function of the
+    content alone, so that it can break ties without knowing any order.
+    """
+
+    documents: Dataset
+    tokens: "np.ndarray[Any, np.dtype[np.int64]]"  # number of tokens of each document
+    changes: dict[str, int]  # what was dropped or cut, and how often
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def describe(self) -> str:
+        """One line for the log: the size, and what was dropped or cut."""
+        sentences = sum(len(lengths) for lengths in self.documents["lengths"])
+        size = f"{len(self):,} documents, {sentences:,} sentences, {int(self.tokens.sum()):,} tokens"
+        changes = ", ".join(f"{count:,} {what}" for what, count in self.changes.items() if count)
+        return f"{size}; {changes or 'nothing dropped or cut'}"
+
+
+def tokenize_corpus(
+    raw: Dataset, tokenizer: PreTrainedTokenizerBase, max_sentences: int, max_sentence_tokens: int, name: str
+) -> Corpus:
+    """Drops empty sentences and documents of fewer than two, cuts what is too long, tokenises the rest, and counts.
+
+    Raises:
+        UserError: no document with two sentences or more is left.
+    """
+    arguments = {"tokenizer": tokenizer, "max_sentences": max_sentences, "max_sentence_tokens": max_sentence_tokens}
+    documents = raw.map(_tokenize_batch, batched=True, batch_size=1000, fn_kwargs=arguments, desc=f"tokenising {name}")
+
+    def total(column: str) -> int:
+        return int(pc.sum(documents.with_format("arrow")[column][:]).as_py() or 0)
+
+    changes = {
+        "empty sentences dropped": total("empty"),
+        f"sentences cut to {max_sentence_tokens} tokens": total("cut"),
+        f"sentences beyond the first {max_sentences} of a document dropped": total("beyond"),
+    }
+    counts = np.asarray(documents.with_format("numpy")["count"][:])
+    keep = np.flatnonzero(counts >= 2)
+    changes["documents with fewer than two sentences dropped"] = len(counts) - len(keep)
+    if not len(keep):
+        raise UserError(
+            f"data.{name}: none of the {len(counts):,} documents has two sentences or more; nothing to order"
+        )
+    tokens = np.asarray(documents.with_format("numpy")["tokens"][:])[keep]
+    documents = documents.remove_columns(["empty", "cut", "beyond", "count", "tokens"])
+    if len(keep) < len(counts):
+        documents = documents.select(keep)
+    return Corpus(documents, tokens.astype(np.int64), changes)
+
+
+def tokenize_documents(
+    documents: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_sentences: int | None, max_sentence_tokens: int
+) -> dict[str, list[Any]]:
+    """Cleans and tokenises documents, given as lists of sentences, into the columns of a `Corpus` and its counts.
+
+    White space is folded; empty sentences are left out (`kept` holds the indices of the others), and those beyond
+    `max_sentences`; sentences longer than `max_sentence_tokens` are cut, their last special token kept.
+    """
+    kept = [[i for i, sentence in enumerate(sentences) if sentence.strip()] for sentences in documents]
+    clean = [
+        [" ".join(sentences[i].split()) for i in indices[:max_sentences]]
+        for sentences, indices in zip(documents, kept, strict=True)
+    ]
+    # One call for the whole batch: the tokenizer works in parallel over a flat list.
+    flat = [text for sentences in clean for text in sentences]
+    encoded = iter(tokenizer(flat, return_attention_mask=False, verbose=False)["input_ids"] if flat else [])
+    columns: dict[str, list[Any]] = {"sentences": clean, "kept": [k[:max_sentences] for k in kept]}
+    columns.update({name: [] for name in ("input_ids", "lengths", "text_rank", "empty", "cut", "beyond")})
+    for sentences, indices, texts in zip(documents, kept, clean, strict=True):
+        ids = [next(encoded) for _ in texts]
+        short = [i if len(i) <= max_sentence_tokens else i[: max_sentence_tokens - 1] + i[-1:] for i in ids]
+        rank = {text: number for number, text in enumerate(sorted(set(texts)))}
+        columns["input_ids"].append([token for i in short for token in i])
+        columns["lengths"].append([len(i) for i in short])
+        columns["text_rank"].append([rank[text] for text in texts])
+        columns["empty"].append(len(sentences) - len(indices))
+        columns["cut"].append(sum(len(i) > max_sentence_tokens for i in ids))
+        columns["beyond"].append(len(indices) - len(texts))
+    return columns
+
+
+def _tokenize_batch(batch: dict[str, list[Any]], **arguments: Any) -> dict[str, list[Any]]:
+    columns = tokenize_documents(batch["sentences"], **arguments)
+    del columns["kept"]
+    columns["tokens"] = [len(ids) for ids in columns["input_ids"]]
+    columns["count"] = [len(lengths) for lengths in columns["lengths"]]
+    return columns

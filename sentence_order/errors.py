@@ -1,0 +1,13 @@
+"""The one exception for a user's mistake."""
+
+
+class UserError(ValueError):
+    """Something the user can mend: the message names the config key, or the file and line, and what is accepted.
+
+    Entry points print the message as one line and exit with code 2; every other exception is our mistake and
+    keeps its traceback.
+    """
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot go on, such as one whose loss is not finite; printed without traceback, exit code 1."""

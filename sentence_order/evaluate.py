@@ -1,0 +1,72 @@
+"""Evaluates a checkpoint: python -m sentence_order.evaluate checkpoint=DIR data=GROUP [output=FILE]."""
+
+from sentence_order import cli
+from sentence_order.config import EvaluateConfig, check_data, check_positive
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Orders every document of a split under its fixed shuffle and reports metrics with intervals.
+
+    The table goes to standard error; the JSON goes to `output`, or to standard output.
+    """
+    check_data(config.data)
+    for key in ("batch_tokens", "bootstrap_resamples"):
+        check_positive(key, getattr(config, key))
+    check_positive("seed", config.seed, zero=True)
+    check_positive("decoder.beam_width", config.decoder.beam_width)
+    import json
+    from functools import partial
+    from pathlib import Path
+
+    from sentence_order.checkpoints import load_checkpoint
+    from sentence_order.console import console, log, metric_table, progress_bar, set_up_logging
+    from sentence_order.data.sources import load_splits
+    from sentence_order.data.tokenization import tokenize_corpus
+    from sentence_order.results import provenance, split_results, write_json
+    from sentence_order.runtime import choose_runtime
+    from sentence_order.training.evaluation import evaluate_corpus
+
+    set_up_logging()
+    model = load_checkpoint(config.checkpoint)
+    runtime = choose_runtime(config.device, config.precision)
+    model.to(runtime.device)
+    name = config.split.value
+    raw = load_splits(config.data, [name], config.seed)[name]
+    assert model.tokenizer is not None
+    corpus = tokenize_corpus(raw, model.tokenizer, config.data.max_sentences, model.config.max_sentence_tokens, name)
+    log.info("%s: %s", name, corpus.describe())
+    with progress_bar() as bar:
+        task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
+        evaluation = evaluate_corpus(
+            model,
+            corpus,
+            config.decoder,
+            runtime,
+            seed=config.seed,
+            batch_tokens=config.batch_tokens,
+            advance=partial(bar.advance, task),
+        )
+    found = split_results(evaluation, config.bootstrap_resamples, config.seed)
+    metrics = {key: value for key, value in found.items() if isinstance(value, dict)}
+    console.print(metric_table(f"{name}: {found['documents']:,} documents", metrics))
+    record = {
+        name: found,
+        "checkpoint": config.checkpoint,
+        "decoder": config.decoder.name.value,
+        "seed": config.seed,
+        "device": str(runtime.device),
+        **provenance(),
+    }
+    if config.output is None:
+        print(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        write_json(Path(config.output), record)
+
+
+def main() -> None:
+    """The console script `sentence-order-evaluate`."""
+    cli.run("evaluate", evaluate)
+
+
+if __name__ == "__main__":
+    main()

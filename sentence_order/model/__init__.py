@@ -1,0 +1,1 @@
+"""The ordering model: any BERT-like encoder, set layers over sentence vectors, an antisymmetric pairwise head."""

@@ -1,0 +1,71 @@
+"""Attention within segments of a packed batch: the sentences of a batch, or its documents.
+
+All layers work on the real tokens of a batch, packed one after the other, so that no linear layer ever computes
+padding. Only attention needs to know which tokens belong together: it lays the tokens of each segment out in a row of
+their own. The lower, sentence-local layers and the upper, joint ones differ in nothing but their segments.
+
+Shape suffixes: N packed tokens, R segments, T tokens of the longest segment, H heads, D width of a head.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+ATTENTION = "sentence_order_segments"
+
+
+@dataclass(frozen=True)
+class Segments:
+    """How packed tokens group: token n stands in slot `slot_N[n]` of an R x T grid, filled where `mask_RT` is."""
+
+    slot_N: Tensor
+    mask_RT: Tensor
+
+    @classmethod
+    def from_ids(cls, segment_N: Tensor) -> "Segments":
+        """Segments from the number of each token's segment: 0, 1, 2 ..., ascending and without gaps."""
+        lengths_R = torch.bincount(segment_N)
+        longest = int(lengths_R.max())
+        starts_R = lengths_R.cumsum(0) - lengths_R
+        offset_N = torch.arange(len(segment_N), device=segment_N.device) - starts_R[segment_N]
+        mask_RT = torch.arange(longest, device=segment_N.device) < lengths_R[:, None]
+        return cls(segment_N * longest + offset_N, mask_RT)
+
+    def unpack(self, x_NX: Tensor) -> Tensor:
+        """(N, ...) -> (R, T, ...), zeros where there is no token."""
+        rows, longest = self.mask_RT.shape
+        grid = x_NX.new_zeros((rows * longest, *x_NX.shape[1:])).index_copy(0, self.slot_N, x_NX)
+        return grid.view(rows, longest, *x_NX.shape[1:])
+
+    def pack(self, x_RTX: Tensor) -> Tensor:
+        """(R, T, ...) -> (N, ...)."""
+        return x_RTX.flatten(0, 1).index_select(0, self.slot_N)
+
+
+def segment_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Segments,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention of packed tokens, (1, H, N, D) each, within the segments given as mask.
+
+    It has the signature of a transformers attention function and returns (1, N, H, D), as those do.
+    """
+    segments = attention_mask
+    q_RHTD, k_RHTD, v_RHTD = (segments.unpack(x[0].transpose(0, 1)).transpose(1, 2) for x in (query, key, value))
+    mask_R11T = segments.mask_RT[:, None, None, :]
+    out_RHTD = nn.functional.scaled_dot_product_attention(
+        q_RHTD, k_RHTD, v_RHTD, attn_mask=mask_R11T, dropout_p=dropout, scale=scaling
+    )
+    return segments.pack(out_RHTD.transpose(1, 2))[None], None
+
+
+AttentionInterface.register(ATTENTION, segment_attention)

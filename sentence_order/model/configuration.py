@@ -1,0 +1,32 @@
+"""What a checkpoint's config.json says of the model."""
+
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+
+class SentenceOrdererConfig(PreTrainedConfig):
+    """Configuration of `SentenceOrderer`.
+
+    Attributes:
+        encoder: the encoder's own configuration, as a dictionary with its `model_type`.
+        joint_from: tokens attend within their sentence in the encoder's layers below this one, and across the whole
+            document from it on.
+        pooling: "mean" over a sentence's tokens, or its "first" token.
+        set_layers: further layers, over the sentence vectors of a document.
+        head_width: hidden units of the pairwise head.
+        dropout: in the head, before its hidden layer.
+        max_sentence_tokens: longer sentences are cut, special tokens included.
+        decoder: the decoder that `order` uses unless told otherwise.
+    """
+
+    model_type = "sentence-orderer"
+
+    encoder: dict[str, Any] | None = None
+    joint_from: int = 0
+    pooling: str = "mean"
+    set_layers: int = 1
+    head_width: int = 256
+    dropout: float = 0.1
+    max_sentence_tokens: int = 128
+    decoder: str = "exact"

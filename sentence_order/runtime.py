@@ -1,0 +1,85 @@
+"""The machine a program runs on: device, precision and worker processes, each choice logged once with its reason."""
+
+import logging
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from sentence_order.config import Precision
+from sentence_order.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and in which precision to compute."""
+
+    device: torch.device
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of every forward pass."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+
+
+def choose_runtime(device: str, precision: Precision) -> Runtime:
+    """Resolves the config keys `device` and `precision`.
+
+    Raises:
+        UserError: a device that is not there.
+    """
+    chosen, reason = _choose_device(device)
+    log.info("device: %s (%s)", chosen, reason)
+    bf16, reason = _choose_bf16(precision, chosen)
+    log.info("precision: %s (%s)", "bf16 autocast" if bf16 else "fp32", reason)
+    return Runtime(chosen, bf16)
+
+
+def _choose_device(setting: str) -> tuple[torch.device, str]:
+    if setting == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda"), f"auto: {torch.cuda.get_device_name()}"
+        return torch.device("cpu"), f"auto: no CUDA device; {torch.get_num_threads()} threads"
+    try:
+        device = torch.device(setting)
+    except RuntimeError as error:
+        raise UserError(f"device: {setting!r} is not a device; accepted are auto, cpu, cuda and cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device: {setting!r} is not supported; accepted are auto, cpu, cuda and cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device: {setting!r} is not there; {torch.cuda.device_count()} CUDA devices were found")
+    return device, "as set"
+
+
+def _choose_bf16(setting: Precision, device: torch.device) -> tuple[bool, str]:
+    if setting is not Precision.auto:
+        return setting is Precision.bf16, "as set"
+    if device.type == "cpu":
+        return False, "auto: without matrix units for it, bf16 on a CPU is many times slower"
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return True, "auto: this CUDA device computes in bf16"
+    return False, "auto: this CUDA device has no bf16"
+
+
+def choose_workers(setting: int | None, device: torch.device) -> int:
+    """How many processes make examples (`trainer.workers`)."""
+    if setting is not None:
+        workers, reason = setting, "as set"
+    elif device.type == "cpu":
+        workers, reason = 0, "auto: on a CPU they would take the cores that train"
+    else:
+        workers, reason = (
+            max(0, min(4, (os.cpu_count() or 1) - 1)),
+            "auto: up to 4, one core left to the training process",
+        )
+    log.info("workers: %d (%s)", workers, reason)
+    return workers
+
+
+def make_deterministic() -> None:
+    """Bit-identical runs, at some cost in speed on CUDA."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)

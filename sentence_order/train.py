@@ -1,0 +1,22 @@
+"""Trains a sentence orderer: python -m sentence_order.train [overrides]."""
+
+from sentence_order import cli
+from sentence_order.config import TrainConfig, check_train
+
+
+def train(config: TrainConfig) -> None:
+    """One run, from the config to `results.json`; see `training/run.py`."""
+    check_train(config)
+    # The heavy imports wait until the configuration is known to be good.
+    from sentence_order.training.run import run
+
+    run(config)
+
+
+def main() -> None:
+    """The console script `sentence-order-train`."""
+    cli.run("train", train)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The two pictures of an evaluation.
+
+Shape suffixes: N sentences of documents of one length.
+"""
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+# More than this many cells a side cannot be read with numbers in them.
+NUMBERS_UP_TO = 12
+
+
+def pair_probability_figure(probability_NN: Tensor) -> Figure:
+    """How sure the model is that the sentence of one gold position comes before that of another: ideally 1 above the
+    diagonal and 0 below it."""
+    figure = _heat_map(probability_NN, "gold position of sentence j", "gold position of sentence i")
+    figure.axes[0].set_title("mean probability that i comes before j", fontsize=10)
+    return figure
+
+
+def position_confusion_figure(confusion_NN: Tensor, documents: int) -> Figure:
+    """Where the sentences of each gold position were put, over `documents` documents of one length."""
+    figure = _heat_map(confusion_NN, "predicted position", "gold position")
+    figure.axes[0].set_title(f"share of sentences, {documents:,} documents of {len(confusion_NN)}", fontsize=10)
+    return figure
+
+
+def _heat_map(values_NN: Tensor, x_label: str, y_label: str) -> Figure:
+    size = len(values_NN)
+    figure = Figure(figsize=(5.2, 4.4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(values_NN.numpy(), vmin=0, vmax=1, cmap="viridis")
+    figure.colorbar(image, ax=axes)
+    if size <= NUMBERS_UP_TO:
+        axes.set_xticks(range(size), labels=[str(k + 1) for k in range(size)])
+        axes.set_yticks(range(size), labels=[str(k + 1) for k in range(size)])
+        for i in range(size):
+            for j in range(size):
+                value = float(values_NN[i, j])
+                axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="w" if value < 0.6 else "k")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return figure

@@ -1,0 +1,266 @@
+"""The training loop: forward, loss over the step's pair count, backward, clip, step, log, validate, save."""
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from rich.progress import Progress
+from torch import Tensor
+
+from sentence_order.config import LossConfig, LossName, TrainConfig
+from sentence_order.console import progress_bar
+from sentence_order.data.batching import TokenBudgetBatches, load_batches
+from sentence_order.data.examples import Batch
+from sentence_order.data.tokenization import Corpus
+from sentence_order.errors import TrainingError
+from sentence_order.files import atomic_folder
+from sentence_order.losses import LOSSES, Loss, margin
+from sentence_order.metrics import PRIMARY_METRIC
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.runtime import Runtime, choose_workers
+from sentence_order.training.evaluation import evaluate_corpus
+from sentence_order.training.optimization import gradient_norms, make_optimizer, make_schedule
+from sentence_order.training.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+# Validation may take this share of the time that training takes, and a document costs it about a third of a step's.
+VALIDATION_SHARE = 0.2
+VALIDATION_COST = 1 / 3
+MOST_VALIDATIONS = 10
+
+
+def make_loss(config: LossConfig) -> Loss:
+    """The loss that the config names, with its settings."""
+    return partial(margin, margin=config.margin) if config.name is LossName.margin else LOSSES[config.name.value]
+
+
+@dataclass
+class Window:
+    """What has happened since the last line of the log."""
+
+    loss: float = 0.0
+    pairs: int = 0
+    documents: int = 0
+    tokens: int = 0
+    cells: int = 0  # tokens and padding
+    seconds: float = 0.0
+
+    def add(self, batch: Batch) -> None:
+        self.documents += len(batch["mask"])
+        self.tokens += int((batch["sentence_index"] >= 0).sum())
+        self.cells += batch["sentence_index"].numel()
+
+
+class Trainer:
+    """One training run: `fit` leaves the best model (by validation tau) and the last one in `folder/checkpoints`.
+
+    Attributes:
+        step: optimizer steps taken.
+        documents, seconds: seen, and spent, in training steps; validation and checkpoints are left out.
+        best: the validation metrics of the best checkpoint so far, taken at `best_step`.
+    """
+
+    def __init__(
+        self,
+        model: SentenceOrderer,
+        train: Corpus,
+        validation: Corpus,
+        config: TrainConfig,
+        runtime: Runtime,
+        folder: Path,
+    ) -> None:
+        self.model, self.train, self.validation = model, train, validation
+        self.config, self.runtime, self.folder = config, runtime, folder
+        self.loss = make_loss(config.loss)
+        self.workers = choose_workers(config.trainer.workers, runtime.device)
+        self.total_steps = self._count_steps()
+        self.eval_every = config.trainer.eval_every or self._choose_eval_every()
+        self.optimizer = make_optimizer(model, config.optim)
+        self.schedule = make_schedule(self.optimizer, config.optim, self.total_steps)
+        self.recorder = Recorder(folder)
+        self.window = Window()
+        self.step = 0
+        self.documents = 0
+        self.seconds = 0.0
+        self.best: dict[str, float] = {}
+        self.best_step = 0
+        self.last_checkpoint: Path | None = None
+
+    def fit(self) -> None:
+        """Trains to the end.
+
+        Raises:
+            TrainingError: a loss or gradient was not finite, or `debug.overfit` did not order its documents.
+        """
+        settings = self.config.trainer
+        self.model.train()
+        with progress_bar() as bar:
+            task = bar.add_task("training", total=self.total_steps, unit="steps", note="")
+            for epoch, batches in itertools.islice(self._batches(), self.total_steps):
+                self.step += 1
+                loss, norms = self._train_step(batches)
+                end = self.step == self.total_steps
+                if end or self.step == 1 or self.step % settings.log_every == 0:
+                    self._log(epoch, norms)
+                self.schedule.step()  # after the log, which tells the rates that the step was taken with
+                if end or self.step % self.eval_every == 0:
+                    end = self._validate(epoch, bar) or end
+                    self._save("last")
+                elif settings.save_every and self.step % settings.save_every == 0:
+                    self._save("last")
+                best = f", best tau {self.best[PRIMARY_METRIC]:.3f}" if self.best else ""
+                bar.update(task, advance=1, note=f"loss {loss:.3f}{best}")
+                if end:
+                    break
+        self.recorder.close()
+        if self.config.debug.overfit and self.best["pmr"] < 1:
+            raise TrainingError(
+                f"debug=overfit: after {self.step} steps only {self.best['pmr']:.0%} of the documents that the model "
+                "trains on are in order; look at the data, the learning rates and what is frozen"
+            )
+
+    def _batches(self) -> Iterator[tuple[float, list[Batch]]]:
+        """The micro-batches of every step, with how many epochs are done when the step is."""
+        settings = self.config.trainer
+        for epoch in itertools.count():
+            batches = load_batches(
+                self.train,
+                settings.batch_tokens,
+                self.config.seed,
+                epoch,
+                self.workers,
+                self.runtime.device.type == "cuda",
+            )
+            iterator, done = iter(batches), 0
+            while step_batches := list(itertools.islice(iterator, settings.accumulate)):
+                done += len(step_batches)
+                yield epoch + done / len(batches), step_batches
+
+    def _count_steps(self) -> int:
+        """How many steps the run has: `trainer.max_steps`, or what the epochs come to."""
+        settings = self.config.trainer
+        if settings.max_steps is not None:
+            return settings.max_steps
+        return sum(
+            math.ceil(
+                len(TokenBudgetBatches(self.train.tokens, settings.batch_tokens, self.config.seed, epoch))
+                / settings.accumulate
+            )
+            for epoch in range(settings.epochs)
+        )
+
+    def _choose_eval_every(self) -> int:
+        total = self.total_steps
+        tokens = self.config.trainer.batch_tokens * self.config.trainer.accumulate * total
+        validation_tokens = int(self.validation.tokens.sum())
+        affordable = int(VALIDATION_SHARE * tokens / (VALIDATION_COST * validation_tokens))
+        every = math.ceil(total / max(1, min(MOST_VALIDATIONS, affordable)))
+        log.info(
+            "validation: every %d of %d steps (auto: at most %d times, and at most %.0f %% of the training time)",
+            *(every, total, MOST_VALIDATIONS, 100 * VALIDATION_SHARE),
+        )
+        return every
+
+    def _train_step(self, batches: list[Batch]) -> tuple[float, dict[str, float]]:
+        """One optimizer step over micro-batches: the same gradient as one batch of all their documents.
+
+        Returns:
+            The mean loss over the step's pairs, and gradient norms by tag.
+        """
+        started = time.perf_counter()
+        # The normaliser is known before the first backward: every loss counts the pairs of real sentences.
+        pairs = sum(int((n * (n - 1) // 2).sum()) for n in (batch["mask"].sum(1) for batch in batches))
+        total = 0.0
+        for batch in batches:
+            self.window.add(batch)
+            loss_sum = self._forward(batch)
+            value = loss_sum.item()
+            if not math.isfinite(value):
+                self._stop_nonfinite(f"the loss is {value}", [batch])
+            total += value
+            try:
+                (loss_sum / pairs).backward()
+            except RuntimeError as error:
+                if "nan values" not in str(error):  # what autograd's anomaly detection raises
+                    raise
+                self._stop_nonfinite(str(error), [batch])
+        blocks = gradient_norms(self.model) if self.config.debug.anomaly else {}
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.max_grad_norm).item()
+        if not math.isfinite(norm):
+            self._stop_nonfinite(f"the gradient's norm is {norm}", batches)
+        norms = {
+            "train/gradient_norm": norm,
+            **{f"train/gradient_norm/{name}": value for name, value in blocks.items()},
+        }
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.window.loss += total
+        self.window.pairs += pairs
+        self.window.seconds += time.perf_counter() - started
+        return total / pairs, norms
+
+    def _forward(self, batch: Batch) -> Tensor:
+        inputs = {name: tensor.to(self.runtime.device, non_blocking=True) for name, tensor in batch.items()}
+        with self.runtime.autocast():
+            logits_BSS = self.model(inputs["input_ids"], inputs["sentence_index"], inputs["mask"]).logits
+        return self.loss(logits_BSS, inputs["positions"], inputs["mask"])[0]
+
+    def _stop_nonfinite(self, what: str, batches: list[Batch]) -> NoReturn:
+        ids = self.train.documents["id"]
+        documents = [ids[row] for batch in batches for row in batch["document"].tolist()]
+        raise TrainingError(
+            f"step {self.step}: {what}; documents of the batch: {', '.join(documents)}; "
+            f"last good checkpoint: {self.last_checkpoint or 'none yet'}"
+        )
+
+    def _log(self, epoch: float, norms: dict[str, float]) -> None:
+        window, self.window = self.window, Window()
+        self.seconds += window.seconds
+        self.documents += window.documents
+        rates = {f"train/lr/{group['name']}": group["lr"] for group in self.optimizer.param_groups}
+        values = {
+            "train/loss": window.loss / window.pairs,
+            **norms,
+            **rates,
+            "train/documents_per_second": window.documents / window.seconds,
+            "train/tokens_per_second": window.tokens / window.seconds,
+            "train/padding_share": 1 - window.tokens / window.cells,
+        }
+        self.recorder.scalars(self.step, epoch, values)
+
+    def _validate(self, epoch: float, bar: Progress) -> bool:
+        """Evaluates, keeps the model if it is the best so far, and tells whether `debug.overfit` has what it wants."""
+        task = bar.add_task("validating", total=len(self.validation), unit="documents", note="")
+        evaluation = evaluate_corpus(
+            self.model,
+            self.validation,
+            self.config.decoder,
+            self.runtime,
+            seed=self.config.seed,
+            batch_tokens=self.config.trainer.eval_batch_tokens,
+            loss=self.loss,
+            advance=partial(bar.advance, task),
+        )
+        bar.remove_task(task)
+        self.recorder.evaluation(self.step, epoch, "validation", evaluation, self.validation)
+        summary = evaluation.summary()
+        figures = ", ".join(f"{name} {summary[name]:.3f}" for name in ("accuracy", "pmr", "tau"))
+        log.info("step %d: validation loss %.3f, %s", self.step, evaluation.loss, figures)
+        if not self.best or summary[PRIMARY_METRIC] > self.best[PRIMARY_METRIC]:
+            self.best, self.best_step = summary, self.step
+            self._save("best")
+        return self.config.debug.overfit and summary["pmr"] == 1
+
+    def _save(self, name: str) -> None:
+        path = self.folder / "checkpoints" / name
+        with atomic_folder(path) as fresh:
+            self.model.save_pretrained(fresh)
+        self.last_checkpoint = path

@@ -1,0 +1,88 @@
+"""What many tests share: real text, a tiny model, and the commands as users run them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+# Before anything imports the libraries: caches of the test run alone, no network, no thread storms on small tensors.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from sentence_order.config import EncoderConfig, ModelConfig
+from sentence_order.data.synthetic import generate
+from sentence_order.model.build import build_model
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.model.tiny import tiny_tokenizer
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    import datasets
+
+    cache = tmp_path_factory.mktemp("datasets")
+    os.environ["HF_DATASETS_CACHE"] = str(cache)  # for commands run as subprocesses
+    datasets.config.HF_DATASETS_CACHE = cache
+    datasets.disable_progress_bars()
+
+
+@pytest.fixture(scope="session")
+def stories() -> list[list[str]]:
+    """Sixty stories of 4 to 8 sentences, in gold order."""
+    return [sentences for _, sentences in generate("train", 7, 60)]
+
+
+@pytest.fixture
+def tiny_model(stories: list[list[str]]) -> SentenceOrderer:
+    """A random model of four narrow layers, two of them sentence-local, in evaluation mode."""
+    return make_tiny(stories)
+
+
+@pytest.fixture(scope="session")
+def make_model(stories: list[list[str]]) -> Callable[..., SentenceOrderer]:
+    """Makes tiny models with other settings."""
+    return lambda **settings: make_tiny(stories, **settings)
+
+
+def make_tiny(stories: list[list[str]], joint_from: int | str = 2, seed: int = 0, **model: object) -> SentenceOrderer:
+    tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
+    encoder = EncoderConfig(name="tiny", joint_from=joint_from, tiny_width=48)
+    made = build_model(encoder, ModelConfig(**model), tokenizer, 64, "exact", seed)  # type: ignore[arg-type]
+    with torch.no_grad():  # fresh weights are so small that a model hardly says anything
+        for parameter in made.parameters():
+            parameter.mul_(4 if parameter.ndim > 1 else 1)
+    return made.eval()
+
+
+@pytest.fixture
+def story_files(tmp_path: Path) -> dict[str, Path]:
+    """JSONL files of synthetic stories, by split."""
+    files = {}
+    for split, count in (("train", 80), ("validation", 20), ("test", 20)):
+        files[split] = tmp_path / f"{split}.jsonl"
+        records = ({"id": i, "sentences": s} for i, s in generate(split, 3, count))
+        files[split].write_text("".join(json.dumps(record) + "\n" for record in records))
+    return files
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m sentence_order.<name> arguments` in an empty folder."""
+
+    def run(name: str, *arguments: str, stdin: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", f"sentence_order.{name}", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **variables},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+
+    return run

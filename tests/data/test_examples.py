@@ -1,0 +1,100 @@
+"""Examples and batches are pure functions of (seed, epoch, document id), padded and masked as they say."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentence_order.data.batching import TokenBudgetBatches, load_batches
+from sentence_order.data.examples import collate, draw_permutation, make_example
+from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.model.tiny import tiny_tokenizer
+
+ROW = {"input_ids": [1, 2, 3, 4, 5, 6], "lengths": [1, 3, 2], "text_rank": [2, 0, 1]}
+
+
+@pytest.fixture(scope="module")
+def corpus(stories: list[list[str]]) -> Corpus:
+    documents = Dataset.from_dict({"id": [f"d{n}" for n in range(len(stories))], "sentences": stories})
+    tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
+    return tokenize_corpus(documents, tokenizer, 100, 64, "train")
+
+
+def test_example_by_hand() -> None:
+    example = make_example(ROW, 9, [2, 0, 1])
+    assert example["input_ids"].tolist() == [5, 6, 1, 2, 3, 4]
+    assert example["sentence_index"].tolist() == [0, 0, 1, 2, 2, 2]
+    assert example["positions"].tolist() == [2, 0, 1]
+    assert example["text_rank"].tolist() == [1, 2, 0]
+    assert example["document"].item() == 9
+
+
+def test_batch_by_hand() -> None:
+    short = {"input_ids": [7, 8], "lengths": [1, 1], "text_rank": [0, 1]}
+    batch = collate([make_example(ROW, 0, [0, 1, 2]), make_example(short, 1, [1, 0])])
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, 6], [8, 7, 0, 0, 0, 0]]
+    assert batch["sentence_index"].tolist() == [[0, 1, 1, 1, 2, 2], [0, 1, -1, -1, -1, -1]]
+    assert batch["positions"].tolist() == [[0, 1, 2], [1, 0, 0]]
+    assert batch["mask"].tolist() == [[True, True, True], [True, True, False]]
+    assert batch["document"].tolist() == [0, 1]
+
+
+def test_permutations_are_stable_across_processes_and_versions() -> None:
+    assert draw_permutation(0, 0, "story-1", 5) == [2, 1, 3, 0, 4]
+    assert draw_permutation(0, None, "story-1", 5) == [3, 0, 1, 2, 4]
+
+
+def test_permutations_depend_on_seed_epoch_and_document() -> None:
+    reference = draw_permutation(0, 0, "a", 20)
+    assert reference == draw_permutation(0, 0, "a", 20)
+    others = [(1, 0, "a"), (0, 1, "a"), (0, None, "a"), (0, 0, "b")]
+    assert all(draw_permutation(*key, 20) != reference for key in others)
+
+
+def test_permutations_are_uniform() -> None:
+    first = [draw_permutation(0, None, f"document {n}", 4)[0] for n in range(4000)]
+    assert np.bincount(first) == pytest.approx([1000] * 4, abs=120)  # four standard deviations
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lengths=st.lists(st.integers(2, 300), min_size=1, max_size=200),
+    budget=st.integers(1, 1000),
+    epoch=st.none() | st.integers(0, 3),
+)
+def test_every_document_once_within_the_budget(lengths: list[int], budget: int, epoch: int | None) -> None:
+    batches = list(TokenBudgetBatches(np.array(lengths), budget, seed=1, epoch=epoch))
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= budget
+    assert batches == list(TokenBudgetBatches(np.array(lengths), budget, seed=1, epoch=epoch))
+
+
+def test_padding_share_is_small_and_epochs_differ() -> None:
+    lengths = np.random.default_rng(0).normal(63, 9, 5000).astype(int).clip(20)  # like ROC
+    batches = TokenBudgetBatches(lengths, 1024, seed=0, epoch=0)
+    cells = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert 1 - lengths.sum() / cells < 0.1
+    assert list(batches) != list(TokenBudgetBatches(lengths, 1024, seed=0, epoch=1))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
+    reference = list(load_batches(corpus, 300, seed=5, epoch=2))
+    batches = list(load_batches(corpus, 300, seed=5, epoch=2, workers=workers))
+    assert len(batches) == len(reference) > 5
+    for batch, expected in zip(batches, reference, strict=True):
+        assert all(torch.equal(batch[name], expected[name]) for name in expected)
+
+
+def test_batches_hold_the_documents_under_their_permutations(corpus: Corpus) -> None:
+    seen = 0
+    for batch in load_batches(corpus, 400, seed=2):
+        for row, positions, mask in zip(batch["document"].tolist(), batch["positions"], batch["mask"], strict=True):
+            document = corpus.documents[row]
+            size = len(document["lengths"])
+            assert positions[mask].tolist() == draw_permutation(2, None, document["id"], size)
+            seen += 1
+    assert seen == len(corpus)

@@ -1,0 +1,114 @@
+"""Files of every format are read as meant, and every fault is named with its line."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from sentence_order.data.readers import Document, Layout, read_documents, split_sentences
+from sentence_order.errors import UserError
+
+GOOD = {
+    "jsonl": ('{"id": "a", "sentences": ["One.", "Two."]}\n\n{"id": 7, "sentences": ["Three."]}\n', Layout()),
+    "csv": ('id,sentences\na,"[""One."", ""Two.""]"\n7,"[""Three.""]"\n', Layout()),
+    "text": ("One.\nTwo.\n\n\nThree.", Layout()),
+}
+
+
+def read(path: Path, file_format: str, layout: Layout | None = None) -> list[Document]:
+    return list(read_documents(str(path), file_format, layout or Layout()))
+
+
+@pytest.mark.parametrize("file_format", GOOD)
+@pytest.mark.parametrize("change", [str, lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
+def test_formats(tmp_path: Path, file_format: str, change) -> None:
+    text, layout = GOOD[file_format]
+    path = tmp_path / "file"
+    path.write_bytes(change(text).encode())
+    documents = read(path, file_format, layout)
+    assert [document.sentences for document in documents] == [["One.", "Two."], ["Three."]]
+    if file_format != "text":
+        assert [document.id for document in documents] == ["a", "7"]
+
+
+def test_gzip_and_missing_ids(tmp_path: Path) -> None:
+    path = tmp_path / "file.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"sentences": ["x", "y"]}\n'))
+    assert read(path, "jsonl") == [Document(f"{path}:1", ["x", "y"])]
+    path.write_bytes(gzip.compress(b'{"sentences": ["x", "y"]}\n' * 99)[:-9])
+    with pytest.raises(UserError, match="cannot be read"):
+        read(path, "jsonl")
+
+
+def test_one_column_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text('storyid,title,s1,s2,s3\nx1,T,First.,"Second, still.",\n')
+    layout = Layout(id_column="storyid", sentence_columns=["s1", "s2", "s3"])
+    assert read(path, "csv", layout) == [Document("x1", ["First.", "Second, still.", ""])]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"id": ["a"], "sentences": [["x", "y"]], "other": [1]}), path)
+    assert read(path, "parquet") == [Document("a", ["x", "y"])]
+    path.write_bytes(b"PAR1 no")
+    with pytest.raises(UserError, match="not a parquet file"):
+        read(path, "parquet")
+
+
+def test_running_text(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("Mr. Brown had a plan. It cost $3.50 to carry out!\nNobody liked it.\n\nRain fell. It stopped.\n")
+    documents = read(path, "text", Layout(text_layout="paragraphs"))
+    assert [document.sentences for document in documents] == [
+        ["Mr. Brown had a plan.", "It cost $3.50 to carry out!", "Nobody liked it."],
+        ["Rain fell.", "It stopped."],
+    ]
+    assert split_sentences("") == []
+
+
+@pytest.mark.parametrize(
+    ("file_format", "content", "complaint"),
+    [
+        ("jsonl", b"", "holds no documents"),
+        ("jsonl", b'{"sentences": ["a"]}\n{"sentences"', ":2: not JSON"),
+        ("jsonl", b"[1]\n", ":1: must be a JSON object, not a list"),
+        ("jsonl", b'{"text": "a"}\n', ":1: no field 'sentences' (there are: text)"),
+        ("jsonl", b'{"sentences": "a"}\n', ":1: field 'sentences' must be a list of strings, not a string"),
+        (
+            "jsonl",
+            b'{"sentences": ["a", 3]}\n',
+            ":1: field 'sentences' must be a list of strings, not a list that holds a",
+        ),
+        ("jsonl", b'{"sentences": null}\n', "not null"),
+        ("jsonl", b'{"id": [], "sentences": ["a"]}\n', ":1: field 'id' must be a string"),
+        ("jsonl", b'\n{"sentences": ["\xff"]}\n', ":2: not UTF-8"),
+        ("jsonl", b"[" * 100_000 + b"\n", ":1: not JSON"),
+        ("csv", b"", "holds no documents"),
+        ("csv", b"id,sentences\n", "holds no documents"),
+        ("csv", b"id,text\na,b\n", ":2: no field 'sentences' (there are: id, text)"),
+        ("csv", b"id,sentences\na,hello\n", ":2: column 'sentences' must hold a JSON list"),
+        ("csv", b"id,sentences\na,[],extra\n", ":2: more cells than the header"),
+        ("csv", b'id,sentences\na,"[""x""\n', "not CSV"),
+        ("text", b"\n \n", "holds no documents"),
+        ("text", b"ok\n\xe9\n", ":2: not UTF-8"),
+    ],
+)
+def test_faults_name_the_line(tmp_path: Path, file_format: str, content: bytes, complaint: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read(path, file_format)
+    assert str(caught.value).startswith(str(path))
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        read(tmp_path / "nothing", "text")
+    with pytest.raises(UserError, match="a folder, not a file"):
+        read(tmp_path, "text")

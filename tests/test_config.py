@@ -1,0 +1,124 @@
+"""The schema is strict, the YAML files fit it, and every mistake is one line that says what was meant."""
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from sentence_order.cli import options_of
+from sentence_order.config import (
+    SCHEMAS,
+    DataConfig,
+    DecoderName,
+    LossName,
+    Source,
+    TrainConfig,
+    check_data,
+    check_train,
+    config_dir,
+    parse_config,
+    register_schemas,
+)
+from sentence_order.decoding import DECODERS
+from sentence_order.errors import UserError
+from sentence_order.losses import LOSSES
+
+Command = Callable[..., CompletedProcess[str]]
+
+
+def composed(*overrides: str) -> TrainConfig:
+    register_schemas()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return parse_config(compose("train", list(overrides)), TrainConfig)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(config_dir().glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}"
+)
+def test_every_option_composes_and_opens_with_its_command(path) -> None:
+    group, option = path.parent.name, path.stem
+    needed = ["data.hub_id=owner/name"] if option == "hub" else []
+    check_train(composed(f"{group}={option}", *needed))
+    lines = [line for line in path.read_text().splitlines() if "@package" not in line]
+    assert lines[0].startswith("# python -m sentence_order.")
+    assert f"{group}={option}" in lines[0] or group in ("model", "optim", "trainer")
+    assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_every_loss_and_decoder_can_be_chosen() -> None:
+    assert {name.value for name in LossName} == set(LOSSES) == set(options_of("loss"))
+    assert {name.value for name in DecoderName} == set(DECODERS) == set(options_of("decoder"))
+
+
+def test_overlays_win_over_groups_and_the_command_line_wins_over_overlays() -> None:
+    config = composed("debug=smoke")
+    assert config.encoder.name == "tiny"
+    assert config.trainer.max_steps == 20
+    assert composed("debug=smoke", "trainer.max_steps=7").trainer.max_steps == 7
+    assert composed("debug=anomaly").debug.anomaly
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "complaint"),
+    [
+        ("train", ["+typo=1"], "typo: there is no such key"),
+        ("train", ["trainer.epoch=2"], "trainer.epoch: there is no such key; did you mean 'trainer.epochs'?"),
+        ("train", ["+trainer.epoch=2"], "trainer.epoch: there is no such key; did you mean 'trainer.epochs'?"),
+        ("train", ["epochs=2"], "did you mean 'trainer.epochs'?"),
+        ("train", ["trainer.epochs=many"], "trainer.epochs: Value 'many'"),
+        ("train", ["precision=fp7"], "precision: Invalid value 'fp7', expected one of [auto, fp32, bf16]"),
+        ("train", ["encoder=minlm"], "encoder=minlm: there is no such option; did you mean 'minilm'?"),
+        ("train", ["encodr=minilm"], "did you mean 'encoder'?"),
+        ("train", ["data.train=a=b"], "data.train=a=b: not understood"),
+        ("train", ["trainer.epochs=0"], "trainer.epochs: must be above zero, not 0"),
+        ("train", ["data=hub"], "data.hub_id"),
+        ("evaluate", ["checkpoint=x"], "data: no option chosen; add data="),
+        ("evaluate", ["data=text"], "checkpoint: no value"),
+        ("predict", ["checkpoint=x"], "input: no value"),
+    ],
+)
+def test_mistakes_on_the_command_line(command: Command, name: str, arguments: list[str], complaint: str) -> None:
+    done = command(name, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_help_loads_nothing_heavy(command: Command, name: str) -> None:
+    done = command(name, "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    assert "Groups:" in done.stdout
+    assert "decoder=beam|borda|exact" in done.stdout
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "hydra" in imported
+    assert not imported & {"torch", "transformers", "datasets", "numpy", "scipy", "matplotlib", "pyarrow"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trainer.max_steps", 0),
+        ("trainer.accumulate", -1),
+        ("optim.lr", -1e-4),
+        ("optim.warmup", 1.5),
+        ("optim.betas", [0.9]),
+        ("data.limit_test", 0),
+        ("seed", -1),
+    ],
+)
+def test_values_out_of_range(key: str, value: object) -> None:
+    config = composed()
+    group, _, name = key.rpartition(".")
+    setattr(getattr(config, group) if group else config, name, value)
+    with pytest.raises(UserError, match=key.replace(".", r"\.")):
+        check_train(config)
+
+
+def test_data_out_of_range() -> None:
+    for changed in ({"validation_share": 0.0}, {"max_sentences": 1}, {"max_sentence_tokens": 2}):
+        with pytest.raises(UserError, match=next(iter(changed))):
+            check_data(DataConfig(Source.text, **changed))

@@ -1,0 +1,159 @@
+"""The loop's arithmetic: what is accumulated, what is frozen, what stops a run, what it leaves behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+
+from sentence_order.config import (
+    DataConfig,
+    DecoderConfig,
+    DecoderName,
+    LossConfig,
+    LossName,
+    OptimConfig,
+    Source,
+    TrainConfig,
+    TrainerConfig,
+)
+from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.data.tokenization import tokenize_corpus
+from sentence_order.errors import TrainingError
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.runtime import Runtime
+from sentence_order.training.loop import Trainer, make_loss
+from sentence_order.training.optimization import make_optimizer, make_schedule
+
+
+def trainer_of(model: SentenceOrderer, stories: list[list[str]], folder: Path, **settings: object) -> Trainer:
+    config = TrainConfig(
+        data=DataConfig(Source.jsonl),
+        loss=LossConfig(LossName.pairwise_logistic),
+        decoder=DecoderConfig(DecoderName.exact),
+        optim=OptimConfig(warmup=0.0),
+        trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
+        output_dir=str(folder),
+    )
+    documents = Dataset.from_dict({"id": [f"d{n}" for n in range(len(stories))], "sentences": stories})
+    corpus = tokenize_corpus(documents, model.tokenizer, 100, 64, "train")
+    folder.mkdir(exist_ok=True)
+    return Trainer(model, corpus, corpus, config, Runtime(torch.device("cpu"), bf16=False), folder)
+
+
+def batches_of(trainer: Trainer, *sizes: int) -> list[Batch]:
+    examples = iter(Examples(trainer.train, 0, 0)[k] for k in range(len(trainer.train)))
+    return [collate([next(examples) for _ in range(size)]) for size in sizes]
+
+
+def weights(model: SentenceOrderer) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_accumulated_step_is_the_step_of_one_large_batch(make_model, stories, tmp_path: Path) -> None:
+    """Documents of 4 to 8 sentences: means of micro-batch means would differ, sums over all pairs do not."""
+    gradients = []
+    for sizes in ([8], [2, 6]):
+        trainer = trainer_of(make_model(), stories, tmp_path / str(len(sizes)))
+        trainer.model.eval()  # no dropout
+        trainer.optimizer.zero_grad = lambda set_to_none: None  # type: ignore[method-assign]
+        trainer._train_step(batches_of(trainer, *sizes))
+        gradients.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]))
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
+    assert gradients[0].norm() > 0.01
+
+
+def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    before = weights(model)
+    trainer = trainer_of(model, stories, tmp_path, max_steps=6, eval_every=3, log_every=2)
+    trainer.fit()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 4, 6]
+    assert [line["step"] for line in lines if "validation/tau" in line] == [3, 6]
+    rates = [line["train/lr/encoder"] for line in lines if "train/lr/encoder" in line]
+    assert rates == pytest.approx([1.5e-4 * (1 - done / 6) for done in (0, 1, 3, 5)])
+    assert not torch.equal(weights(model), before)
+    last = SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last")
+    assert torch.equal(weights(last), weights(model))
+    assert (tmp_path / "checkpoints" / "best" / "model.safetensors").is_file()
+    assert trainer.documents == sum(len(batch["mask"]) for _, batches in _first(trainer, 6) for batch in batches)
+
+
+def _first(trainer: Trainer, count: int) -> list[tuple[float, list[Batch]]]:
+    batches = trainer._batches()
+    return [next(batches) for _ in range(count)]
+
+
+def test_epochs_end_where_they_should(make_model, stories, tmp_path: Path) -> None:
+    trainer = trainer_of(make_model(), stories, tmp_path, epochs=2, accumulate=3)
+    steps = _first(trainer, trainer.total_steps)
+    assert steps[-1][0] == 2.0
+    first_epoch = [batch for epoch, batches in steps if epoch <= 1 for batch in batches]
+    rows = sorted(row for batch in first_epoch for row in batch["document"].tolist())
+    assert rows == list(range(len(stories)))
+
+
+def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    model.freeze({0, 1, 3})
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    trainer_of(model, stories, tmp_path, max_steps=3, eval_every=3).fit()
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path: Path, value: float) -> None:
+    model = make_model()
+    trainer = trainer_of(model, stories, tmp_path, max_steps=3, eval_every=1)
+    plain = trainer._forward
+    trainer._forward = lambda batch: plain(batch) * (value if trainer.step == 2 else 1)  # type: ignore[method-assign]
+    with pytest.raises(TrainingError) as caught:
+        trainer.fit()
+    message = str(caught.value)
+    assert message.startswith(f"step 2: the loss is {value}; documents of the batch: d")
+    assert message.endswith(f"last good checkpoint: {tmp_path / 'checkpoints' / 'last'}")
+    assert torch.isfinite(weights(SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last"))).all()
+
+
+def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    trainer = trainer_of(model, stories, tmp_path, max_steps=3)
+    next(model.head.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(TrainingError, match="step 1: the gradient's norm is nan"):
+        trainer.fit()
+    assert torch.isfinite(weights(model)).all()
+
+
+def test_optimizer_groups(make_model) -> None:
+    model = make_model()
+    model.freeze({0, 1})
+    groups = {group["name"]: group for group in make_optimizer(model, OptimConfig()).param_groups}
+    assert set(groups) == {"encoder", "encoder_no_decay", "head", "head_no_decay"}
+    assert [groups[name]["lr"] for name in ("encoder", "head")] == [1.5e-4, 1e-3]
+    assert all(parameter.ndim == 1 for parameter in groups["encoder_no_decay"]["params"])
+    assert groups["head_no_decay"]["weight_decay"] == 0
+    inside = {id(parameter) for group in groups.values() for parameter in group["params"]}
+    assert inside == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+
+
+def test_schedule_warms_up_and_decays(make_model) -> None:
+    config = OptimConfig(lr=1.0, warmup=0.2)
+    optimizer = make_optimizer(make_model(), config)
+    schedule = make_schedule(optimizer, config, 10)
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+
+
+def test_loss_by_config() -> None:
+    logits = torch.tensor([[[0.0, 0.5], [-0.5, 0.0]]])
+    total, _ = make_loss(LossConfig(LossName.margin, margin=2.0))(
+        logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool)
+    )
+    assert total.item() == 1.5
