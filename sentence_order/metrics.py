@@ -165,8 +165,8 @@ def _on_cpu(
     for permutation_BS in (order_BS, position_BS):
         assert torch.equal(permutation_BS.sort(1).values, place_BS), "orders and positions must be permutations"
     text_id_BS = text_id_BS.cpu()
-    same_BSS = (text_id_BS[:, :, None] == text_id_BS[:, None, :]) & mask_BS[:, None, :]
-    first_BS = same_BSS.byte().argmax(2)  # `argmax` returns the first of equal values
+    same_BSS = text_id_BS[:, :, None] == text_id_BS[:, None, :]
+    first_BS = same_BSS.byte().argmax(2)  # `argmax` returns the first of equal values, so never padding
     return order_BS, position_BS, mask_BS, torch.where(mask_BS, first_BS, place_BS)
 
 

@@ -58,7 +58,7 @@ def with_intervals(
     if count == 1:
         return {name: Interval(value=value, low=None, high=None) for name, value in values.items()}
 
-    from scipy.stats import bootstrap  # half a second to import
+    from scipy.stats import bootstrap  # takes a second to import
 
     numerator_MD = np.stack([part.numerator for part in parts.values()])
     denominator_MD = np.stack([part.denominator for part in parts.values()])

@@ -10,6 +10,8 @@ reshuffling the sentences then cannot change the result, not even on ties.
 Shape suffixes: B documents, S sentences with padding, G documents of one group, N sentences of each of them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -41,12 +43,24 @@ DECODERS: dict[str, Decoder] = {
 }
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Decoders do thousands of small steps: more threads gain nothing, and on a busy machine wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 def decode(
     name: str, logits_BSS: Tensor, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int = 64
 ) -> tuple[Tensor, Tensor]:
     """Order the sentences of each document so that likely pairs stand in their likely order.
 
-    Runs on the CPU, in float64, wherever its inputs lie.
+    Runs on the CPU, in float64 and one thread, wherever its inputs lie.
 
     Args:
         name: a key of `DECODERS`.

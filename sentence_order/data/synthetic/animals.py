@@ -21,7 +21,7 @@ PLOTS = (
             "Before {they} could grab the collar, the animal had torn off across the road.",
             "Ears flat, the dog shot out of the gate and round the corner.",
         ),
-        step(
+        maybe(
             "{they} called and whistled until it was too dark to see.",
             "Until midnight {hero} searched the streets, shaking a bag of treats.",
             "{they} ran up and down the embankment shouting the name, but only echoes came back.",
@@ -29,7 +29,7 @@ PLOTS = (
         step(
             "That same night {they} printed a photo of {dog} and pinned it to every lamp post.",
             "Too worried to sleep, {they} drew up a poster and had it in all the shop windows by morning.",
-            "At dawn {they} went out again and put up a poster with a photo on every tree between park and station.",
+            "At dawn {they} went out and put up a poster with a photo on every tree between park and station.",
         ),
         maybe(
             "Three people telephoned, and each of them had seen a different dog.",
@@ -79,7 +79,7 @@ PLOTS = (
             '"It will mend in {weeks}," said the vet, who had wound a tiny bandage round the wing.',
             "It came out of the surgery in a bandage, with orders not to move for {weeks}.",
         ),
-        step(
+        maybe(
             "{hero} got up at five every morning to feed the patient with tweezers.",
             "So the {home} moved into the bathroom, and {they} dug for worms before breakfast.",
             "Every two hours, even at the office, {they} held out a worm to the bird in its {home}.",
@@ -142,7 +142,7 @@ PLOTS = (
             "{friend.they} held it underneath, brushed gently from above, and the bees dropped in like porridge.",
             "{friend.they} swept most of the swarm inside, and the queen must have been among them.",
         ),
-        step(
+        maybe(
             "The stragglers followed by themselves, marching in like soldiers.",
             "Those that were left in the air circled for a while and crawled in after the rest.",
             '"Now the others will go to her of their own accord," {friend.they} said, and they did.',
@@ -229,7 +229,7 @@ PLOTS = (
             "Getting down again was another matter, and a pitiful howl came from the gutter.",
             "Once the danger had passed, a small face looked over the edge and wailed.",
         ),
-        step(
+        maybe(
             "{they} put a dish of {food} on the pavement and called, without result.",
             "{hero} held up a plate of {food}, which was sniffed at from afar and declined.",
             "Not even {food} on a saucer could tempt the cat to come down.",
@@ -237,7 +237,7 @@ PLOTS = (
         step(
             "{friend} from across the street brought a ladder, but it ended far below the roof.",
             "With {friend}, a neighbour, {they} leaned a ladder against the wall, and it was far too short.",
-            "A ladder was the next idea, but the one that {friend} lent {them} was three yards too short.",
+            "A ladder was fetched, but the one that {friend} lent {them} was three yards too short.",
         ),
         maybe(
             "Somebody in the crowd suggested standing it on a table.",
@@ -260,7 +260,7 @@ PLOTS = (
             "{cat} looked at him, turned round and climbed down without any help at all.",
         ),
         maybe(
-            "The firemen got the {food}, on toast.",
+            "The firemen got tea, and the cat got nothing.",
             "{hero} invited the whole crew to coffee, too ashamed to look at anybody.",
             "Everybody clapped, except for the man in the basket.",
         ),
@@ -283,7 +283,7 @@ PLOTS = (
             "They got as far as the bridge, where four hooves came to a halt.",
             "Everything went well until they came to the bridge, for there {donkey} would not take another step.",
         ),
-        step(
+        maybe(
             "{they} pulled at the rope, and {they} pushed from behind, and neither had any effect.",
             "{they} dug {their} heels in and tugged, but {they} might as well have tugged at the church.",
             "{they} pleaded, scolded and leaned against the grey rump with all {their} weight.",

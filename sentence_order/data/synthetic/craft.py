@@ -35,7 +35,7 @@ PLOTS = (
             "The wheels were in perfect order, but there was paper jammed between them.",
             "He drew out something that had blocked the gears, which was a slip of paper, folded small.",
         ),
-        step(
+        maybe(
             "{hero} unfolded it and was looking at {keepsake}.",
             "It was {keepsake}, hidden there by {their} {relative}.",
             "Smoothed out on the counter, it proved to be {keepsake}.",
@@ -62,7 +62,7 @@ PLOTS = (
             "From ten balls of {wool} {hero} was going to knit {friend} a jumper.",
             "{friend} was always cold, so {hero} decided to make {friend.them} a jumper out of {wool}.",
         ),
-        step(
+        maybe(
             "{they} knitted on the bus, in the bath and in front of the television.",
             "Row upon row {they} worked at it, at lunch, on trains and in waiting rooms.",
             "From October on {they} was never seen without the needles.",
@@ -87,7 +87,7 @@ PLOTS = (
             "It had shrunk to the size of a mitten and was as stiff as a board.",
             "{friend} opened the drum and held in {friend.their} hands a thing no bigger than a sock.",
         ),
-        step(
+        maybe(
             "{friend} brought it back with tears in {friend.their} eyes and could hardly speak.",
             "For days {friend.they} avoided {hero}, until {friend.they} could bear it no longer and confessed.",
             "With a bowed head {friend.they} laid the tiny garment on {hero}'s table.",
@@ -115,7 +115,7 @@ PLOTS = (
             "{hero} took up pottery, and after forty lumps of clay {they} had made {a piece} that stood straight.",
             "The clay obeyed {hero} for the first time one Thursday, and what grew under {their} hands was {a piece}.",
         ),
-        step(
+        maybe(
             "{they} let it dry for a week and brushed on {a glaze} glaze.",
             "When it was as hard as leather, {they} dipped it into a bucket of {glaze} glaze.",
             "It was dried, smoothed and covered with {a glaze} glaze.",
@@ -168,8 +168,8 @@ PLOTS = (
             "{hero} had promised to sew a wedding dress of white {material} for {their} sister.",
             "For {their} sister's wedding {hero}, who owned a sewing machine, was making a dress of white {material}.",
         ),
-        step(
-            "{they} measured, cut and stitched for two months.",
+        maybe(
+            "For two months {they} measured, then cut, then stitched.",
             "It took nine fittings, eleven yards of cloth and most of {their} nights.",
             "By lamplight {they} sewed seam after seam and pricked every finger {they} had.",
         ),
@@ -188,7 +188,7 @@ PLOTS = (
             "A hole as long as an arm gaped in the white skirt.",
             "Everybody stared at the long tear in the side.",
         ),
-        step(
+        maybe(
             "The sister burst into tears, and their mother called for safety pins.",
             "An aunt fainted, and the bride said that the wedding was off.",
             '"That is the end," sobbed the bride, while the bridesmaids ran about with tape.',
@@ -299,7 +299,7 @@ PLOTS = (
             "{they} put them into {their} pocket and told the audience what {they} could remember.",
             "After a painful pause {they} let go of them and spoke from the heart.",
         ),
-        step(
+        maybe(
             "{they} told stories that were on no card, and people leaned forward to listen.",
             "As the faces were a blur, {they} was not nervous at all, and one joke led to another.",
             "Without the paper {their} voice came alive, and there was laughter even in the back row.",

@@ -62,7 +62,7 @@ PLOTS = (
             "Two men delivered a flat box to {hero}'s door, and in it was {a furniture} in {pieces} pieces.",
             "For {their} new flat {hero} had ordered {a furniture}, which came in a box as thin as a mattress.",
         ),
-        step(
+        maybe(
             "{they} cut the tape and laid boards, pegs and screws all over the carpet.",
             "Soon boards and bags of screws covered the whole carpet.",
             "When {they} had unpacked it, there was no room left on the floor to put a foot down.",
@@ -135,7 +135,7 @@ PLOTS = (
             "An old man on the ground floor let {them} ring a locksmith from his kitchen.",
             "{they} pressed every bell in the house until a student lent {them} a phone to call a locksmith.",
         ),
-        step(
+        maybe(
             "{they} waited for the man on the stairs, while the whole house walked past and said good morning.",
             "He promised to be there within the hour, and after two hours on the cold stairs {they} heard his van.",
             "Almost until noon {they} sat on the stairs, and all that time {hero} practised an innocent smile.",
@@ -145,7 +145,7 @@ PLOTS = (
             "With a bent wire and a flick of the wrist, the locksmith had it open in ten seconds.",
             "When he had finally come, the locksmith needed one look and one small push with a card.",
         ),
-        step(
+        maybe(
             "For those few seconds of work {hero} had to pay {price} pounds.",
             "The bill was {price} pounds, and {they} counted the notes out with a sour face.",
             '"That makes {price} pounds," he said, already packing up.',

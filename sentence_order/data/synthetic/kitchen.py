@@ -73,7 +73,7 @@ PLOTS = (
             "By the time the smoke alarm shrieked, the {show} had made {them} forget about cooking altogether.",
             "A bitter smell pulled {them} away from the {show} and back to the kitchen.",
         ),
-        step(
+        maybe(
             "The pot had boiled dry, and its bottom was one black crust.",
             "All that was left in the pot was a layer of tar.",
             "{they} lifted the lid and found a charred crust where there had been {vegetable} soup.",
@@ -180,7 +180,7 @@ PLOTS = (
             "Two streets from {friend}'s flat {they} had to brake hard, and beside {them} something went thud.",
             "Halfway there, {they} took a bend too fast and heard the cake hit the door of the car.",
         ),
-        step(
+        maybe(
             "{they} lifted the lid: the cream was everywhere and the layers lay in a heap.",
             "What had been three layers was now a pile of crumbs and cream.",
             "Nothing inside the box looked like a cake any more.",

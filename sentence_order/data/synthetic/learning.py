@@ -15,7 +15,7 @@ PLOTS = (
             "Parking had cost {hero} the driving test {times} already.",
             "{hero} could drive, but {they} could not park, and so {they} had failed the driving test {times}.",
         ),
-        step(
+        maybe(
             "All winter {they} practised between two dustbins in the yard.",
             "So {they} borrowed {their} aunt's car and parked it between two dustbins for weeks.",
             "{they} bought a toy car and two bricks and trained on the kitchen table.",
@@ -48,7 +48,7 @@ PLOTS = (
         maybe(
             "Half an hour later {they} held the licence in {their} hands.",
             "{they} passed, and drove home by way of all the narrowest streets.",
-            "With the licence in {their} pocket, {hero} gave the two dustbins a kiss.",
+            "With the licence in {their} pocket, {hero} kissed the steering wheel.",
         ),
     ),
     plot(
@@ -63,7 +63,7 @@ PLOTS = (
             "After a year of lessons, {hero} was asked to play the {instrument} in public, in the {hall}.",
             "The {instrument} teacher had put {hero} on the programme of the concert in the {hall}.",
         ),
-        step(
+        maybe(
             "{they} learned a piece by {composer} and played it every evening until the neighbours could whistle it.",
             "For weeks {they} practised nothing but {composer}, slowly at first and then too fast.",
             "{they} chose a piece by {composer} and went through it before breakfast and after supper.",
@@ -83,7 +83,7 @@ PLOTS = (
             "The opening went well, until the highest string broke and curled up like a hair.",
             "{they} had barely played a page when one of the strings burst.",
         ),
-        step(
+        maybe(
             "The pianist stopped, and someone in the front row drew a sharp breath.",
             "There was a dreadful silence, in which only a cough could be heard.",
             "{they} stood there with three strings and burning cheeks, while people started to whisper.",
@@ -136,7 +136,7 @@ PLOTS = (
             '"Does anyone know the lines?" the teacher asked in despair, and {hero} stepped forward.',
             "Nobody else knew the part, and while the others argued {hero} quietly began to recite it.",
         ),
-        step(
+        maybe(
             "Somebody put the crown, the cloak and the beard on {them}, and the curtain rose.",
             "Two minutes later {they} was pushed onto the stage in a costume three sizes too large.",
             "They pinned up the sleeves of the missing boy's costume, and on {they} went.",
@@ -178,7 +178,7 @@ PLOTS = (
             "{they} went home early and hid the swimsuit at the bottom of the drawer.",
             "Water got into {their} nose, and {they} coughed for an hour.",
         ),
-        step(
+        maybe(
             "In the following lesson {they} learned to blow bubbles, which was a beginning.",
             "The week after, {they} put {their} face under for three whole seconds.",
             "{they} went back all the same, and this time floated on {their} back with a hand under {their} head.",
@@ -256,7 +256,6 @@ PLOTS = (
         "language exchange",
         {
             "language": ("Portuguese", "Finnish", "Arabic", "Polish", "Turkish", "Greek"),
-            "meal": ("a fish soup", "stuffed peppers", "a walnut cake", "lamb with rice"),
             "blunder, meant": (
                 ("that the soap was delicious", "the soup"),
                 ("that the goat was delicious", "the cook"),
@@ -274,7 +273,7 @@ PLOTS = (
             "{they} put up a note at the university and got an answer from {friend}, who wanted to swap lessons.",
             "Through an advertisement {they} met {friend}, a native speaker who wanted to swap lessons.",
         ),
-        step(
+        maybe(
             "The two of them met in a café every week, half an hour for each language.",
             "From then on they sat in the park on Tuesdays, correcting each other's verbs.",
             "Every Tuesday evening they talked for two hours, and the dictionary lay between them.",

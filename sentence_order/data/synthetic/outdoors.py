@@ -15,7 +15,7 @@ PLOTS = (
             "In March {hero} pressed a packet of seeds into a row of pots on the {place}, hoping for {crop}.",
             "{hero} dreamed of having {crop} of {their} own and started with a packet of seeds on the {place}.",
         ),
-        step(
+        maybe(
             "For three weeks nothing happened, until a green thread poked through the soil.",
             "{they} had almost thrown the pots away when something tiny and green appeared.",
             "After many days of staring at bare earth, {they} saw the first two leaves.",
@@ -63,7 +63,7 @@ PLOTS = (
             "In a weak moment {hero} signed up for the marathon in {city}, having never run farther than to the bus.",
             "A colleague laughed at {hero}'s stomach, and that evening {they} entered for the marathon in {city}.",
         ),
-        step(
+        maybe(
             "{they} trained for {months}, in rain and in darkness.",
             "Round the park {they} went every morning for {months}, at first walking, later almost flying.",
             "{months} of early mornings and two pairs of worn-out shoes followed.",
@@ -88,7 +88,7 @@ PLOTS = (
             '"You are not going to let {a costume} beat you, are you?" said a costumed runner and pulled {them} up.',
             "Someone who had dressed up as {a costume} came along, took {them} by the elbow and said: walk with me.",
         ),
-        step(
+        maybe(
             "They did the rest together, walking uphill and jogging downhill.",
             "From lamp post to lamp post, side by side, the odd couple went on.",
             "Mile by mile the stranger talked to {them} about anything except running.",
@@ -273,7 +273,7 @@ PLOTS = (
             "island": ("the island", "the lighthouse", "the far shore", "the sandbank"),
         },
         step(
-            "{hero} bought {a boat} at an auction for next to nothing.",
+            "{hero} had finally saved enough and bought {a boat} at an auction.",
             "Nobody else made a bid, and so {a boat} became {hero}'s for ten pounds.",
             "In a neighbour's barn {hero} found {a boat} under the straw and talked him into selling it.",
         ),
@@ -302,7 +302,7 @@ PLOTS = (
             "While {friend} scooped water out with {friend.their} hat, {they} stuffed {stopper} into the crack.",
             "{they} felt for the hole, pushed {stopper} into it and told {friend} to bail for dear life.",
         ),
-        step(
+        maybe(
             "So they got to {island}, with the rim barely above the waves.",
             "The plug held just long enough for the keel to scrape on sand.",
             "They reached land at the very moment when {name} went down, in two feet of water.",

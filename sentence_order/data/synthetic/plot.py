@@ -6,6 +6,7 @@ A plot is a chain of steps, a step is a handful of wordings, a wording is one se
                                     "she" and "he" never fit both
     {they} {them} {their} {theirs} {themself}
                                     the hero's pronouns: she, her, her, ... or he, him, his, ...
+                                    (one person: "{they} was"; a wording without braces may mean several by "they")
     {friend.they} {friend.them} ... the friend's pronouns
     {slot}                          a value of the plot's own slot
     {a slot}                        the same with its indefinite article: "a rye loaf", "an oat loaf"

@@ -31,7 +31,7 @@ PLOTS = (
             "As {they} searched it for an address, {clue} fell out, made out to a certain {friend}.",
             "The only other thing in it was {clue}, and it told {them} that the owner was called {friend}.",
         ),
-        step(
+        maybe(
             "The address led {them} to the top floor of a house without a lift.",
             "{they} asked {their} way to the street that was printed on it and climbed up to the fifth floor.",
             "With its help {they} found the house, and after ninety-six stairs the right door.",
@@ -133,7 +133,7 @@ PLOTS = (
             "At number {other} an old man still had the same name on his door, and {they} handed it to him.",
             "{they} took it across to where it belonged, to an old man who was pruning his roses.",
         ),
-        step(
+        maybe(
             "He recognised the handwriting at once and tore it open with shaking fingers.",
             "When he saw who had sent it, he had to hold on to the gate.",
             "He sat down on the step to read it and read it three times.",
@@ -165,7 +165,7 @@ PLOTS = (
             "For the first time {hero} was going to sell {their} homemade {goods} at the market.",
             "All winter {hero} had made {goods}, and in May {they} took them to the market.",
         ),
-        step(
+        maybe(
             "{they} set out the {goods} on a white cloth at six in the morning and waited.",
             "The table was ready before the church clock struck seven, and {they} put on a smile.",
             "{they} arranged everything by size, wrote a price list and folded {their} hands.",
@@ -197,7 +197,7 @@ PLOTS = (
         ),
         step(
             "Each of them bought one of the {goods} afterwards, now knowing how much work it was.",
-            "When the bells rang noon, the white cloth was empty.",
+            "When the bells rang noon, there was nothing left to sell.",
             "Those who had tried it paid the full price without a murmur, and the table was bare within an hour.",
         ),
         maybe(
@@ -218,7 +218,7 @@ PLOTS = (
             "The old playground at {hero}'s corner was to make way for {plan}, a sign on the fence announced.",
             "On {their} way to work {hero} saw a sign at the playground: {plan} was to be built there.",
         ),
-        step(
+        maybe(
             "{they} wrote to the council and got a printed card in reply.",
             "At the town hall {they} was told that everything had been decided.",
             "{they} telephoned the council eight times and was put through to eight different people.",
@@ -226,7 +226,7 @@ PLOTS = (
         step(
             "So {hero} went from door to door and collected two thousand signatures.",
             "That made {them} angry, and {they} started a petition in every shop and at every school gate.",
-            "{they} did not leave it at that: two thousand people signed the list that {they} put up at the station.",
+            "{they} painted a banner, and two thousand people signed the list that {they} put up at the station.",
         ),
         step(
             "The councillors thanked {them} for the list and filed it away.",
@@ -291,7 +291,7 @@ PLOTS = (
             "{they} ran out in {their} socks.",
             "{they} put a score in his hand, and he held it upside down.",
         ),
-        step(
+        maybe(
             "He could not read music, he said, and would never dare to stand on a stage.",
             '"Me, in a choir?" he said, and shook his head.',
             "Asked to join, the man refused three times, for he knew no notes at all.",
@@ -299,7 +299,7 @@ PLOTS = (
         step(
             "So {hero} taught him his part by ear, bar by bar, over coffee.",
             "{hero} recorded it for him, and he sang along to it on his rounds all spring.",
-            "{they} made him a bet that he could do it in a month, and they practised every evening in the kitchen.",
+            "{hero} made him a bet that he could do it in a month, and they practised every evening in the kitchen.",
         ),
         step(
             "At the concert his first note made the people in the pews turn their heads.",

@@ -8,14 +8,14 @@ PLOTS = (
         {
             "city": ("Leeds", "York", "Vienna", "Lyon", "Turin", "Bristol", "Porto"),
             "relative": ("sister", "cousin", "niece"),
-            "gift": ("a wrapped toaster", "a bunch of lilies", "a parcel with a bow", "a heavy vase"),
+            "gift": ("a wrapped toaster", "a bunch of lilies", "a ribboned parcel", "a heavy vase"),
         },
         step(
             "{hero}'s {relative} was getting married in {city}, and only one train would get {them} there in time.",
             "To be at {their} {relative}'s wedding in {city}, {hero} had to catch the nine o'clock train.",
             "{hero} had a seat on an early train to {city}, where {their} {relative} was to be married that day.",
         ),
-        step(
+        maybe(
             "On the way to the station {their} bus got stuck behind a lorry that had broken down.",
             "The taxi to the station crawled through roadworks while {they} watched the clock.",
             "The tram that was to take {them} to the station stopped dead between two stops.",
@@ -73,7 +73,7 @@ PLOTS = (
             "Halfway there the pedals suddenly spun freely, and the chain lay on the road behind {them}.",
             "At a traffic light {they} pushed down hard on the pedal, and the chain broke in two.",
         ),
-        step(
+        maybe(
             "{they} tried to join the two ends with a paper clip, which bent at the first push.",
             "With a hairpin from the gutter {they} patched it together, and it held for three yards.",
             "{hero} knotted it with a bit of wire, got on, and heard the wire give way.",
@@ -98,7 +98,7 @@ PLOTS = (
             "At noon {friend.they} went down to the bike rack and had it mended before the coffee was cold.",
             "While the others ate their sandwiches, {friend.they} riveted the two ends together again.",
         ),
-        step(
+        maybe(
             "The ride home that evening was smoother than it had been for years.",
             "{hero} cycled home at six without a single rattle.",
             "After work the pedals turned so lightly that {they} took the long way home along the river.",
@@ -166,7 +166,7 @@ PLOTS = (
             "tree": ("birch", "willow", "alder", "old oak", "pine"),
         },
         step(
-            "{hero} had borrowed a tent and pitched it on a meadow by the {water}.",
+            "On a meadow by the {water}, {hero} unrolled a borrowed tent, swore, and then pitched it.",
             "On the first day of {their} holiday, {hero} put up a tent at the edge of {a water}.",
             "A grassy spot near the {water} seemed perfect to {hero}, who had brought a tent.",
         ),
@@ -228,7 +228,7 @@ PLOTS = (
             "High on the ridge the air turned white, and soon {they} could not see {their} own boots.",
             "A bank of cloud crept up from behind, and just below the top it swallowed {them}.",
         ),
-        step(
+        maybe(
             "{they} turned back, but after a hundred steps there was no path any more.",
             "Looking for the way down, {they} passed the same crooked rock three times.",
             "The painted marks on the stones had vanished, and every direction looked alike to {them}.",
@@ -340,7 +340,7 @@ PLOTS = (
             '"Last stop," the driver called, and outside there was nothing but a dusty village.',
             "{they} was the only passenger when the driver stopped in a village square and opened his newspaper.",
         ),
-        step(
+        maybe(
             "No bus would go back for three hours.",
             "According to the timetable on the pole, {they} would be there until four o'clock.",
             "He would return to town in the afternoon, he said, and not a minute earlier.",

@@ -21,7 +21,7 @@ PLOTS = (
             "After the eleventh page the printer groaned and stopped.",
             "Something in the printer went crack on page eleven, and a red lamp began to blink.",
         ),
-        step(
+        maybe(
             "{they} opened every flap and pulled at a corner of paper until it tore.",
             "{they} reached into its insides and brought out half a sheet, with burnt fingertips.",
             "{hero} removed the tray, shook it and put it back, which made the crunching louder.",
@@ -69,7 +69,7 @@ PLOTS = (
             "With one eye open, {they} connected from the sofa and saw that the main server had frozen.",
             "On {their} laptop, still in bed, {they} could see that nothing was moving on the main server.",
         ),
-        step(
+        maybe(
             "{they} restarted it, and it ran for exactly one minute.",
             "A restart brought the pages back, but before {they} could shut the lid they were gone again.",
             "{hero} switched it off and on, which helped until {they} had reached the bed.",
@@ -142,7 +142,7 @@ PLOTS = (
             "{they} took a deep breath and described {their} journey from the first drop on.",
             '"It is this or {drink}," {they} said, and told them the whole story.',
         ),
-        step(
+        maybe(
             "The committee laughed until the tea had to be moved out of the way.",
             "One of the three wiped her eyes and forgot what she had meant to ask.",
             "By the end of it even the oldest of them was snorting into a handkerchief.",
@@ -177,7 +177,7 @@ PLOTS = (
             "{hero}, a printer, was asked by the {theatre} to make {number} posters for {play}.",
             "In {hero}'s print shop a large order came in: {number} posters for {play} at the {theatre}.",
         ),
-        step(
+        maybe(
             "{they} set the letters late at night and started the press.",
             "The design was done in an hour, and the press ran until morning.",
             "{they} typed in the title with one hand, ate a sandwich with the other, and pressed the button.",
@@ -192,7 +192,7 @@ PLOTS = (
             "{friend}, the director, called {them} to say that the premiere of {typo} was being announced.",
             "{friend}, who was to play the lead, stopped in front of one and read aloud: {typo}.",
         ),
-        step(
+        maybe(
             "{hero} looked at a copy and turned pale: the mistake was on every sheet.",
             "{they} ran to the nearest wall and saw it with {their} own eyes, in letters a foot high.",
             "When {they} checked the file, there it stood, and it was nobody's fault but {theirs}.",
@@ -230,7 +230,7 @@ PLOTS = (
             "What the lorry brought on Friday was not thirty but three hundred.",
             "On delivery day the crates reached up to the ceiling, for ten times as many had come.",
         ),
-        step(
+        maybe(
             "{they} checked the form and saw that {they} had written one nought too many.",
             "The fault was {theirs}: there was an extra nought on the form.",
             "The driver showed {them} the form, with a clear and curly nought that had no business there.",
@@ -250,7 +250,7 @@ PLOTS = (
             "{they} painted a sign that invited the whole neighbourhood to {sign}, all equipment provided.",
             "So {hero} cleared the car park and called for {sign}, in which only {goods} could be used.",
         ),
-        step(
+        maybe(
             "Children, grandparents and a brass band turned up to take part.",
             "Two hundred people came to compete, and each paid for what they broke.",
             "The crowd was so large that the police had to close the street.",
@@ -261,7 +261,7 @@ PLOTS = (
             "When it was over, {hero} swept up the peel and counted the best takings of the year.",
         ),
         maybe(
-            "The order for the following summer had the same extra nought, this time on purpose.",
+            "The order for the following summer was for three hundred as well, this time on purpose.",
             "{they} ordered three hundred again a year later, and not by mistake.",
             "It became a custom, and the mayor asked to open the second one.",
         ),
@@ -290,8 +290,8 @@ PLOTS = (
         ),
         step(
             "Instead of scolding him, {hero} pulled up a chair and asked what kept him awake.",
-            "At the seventh ring {they} sat down on the edge of the bed and asked for the real reason.",
-            '"What is it really?" {they} asked him at last, and took his hand.',
+            "At the seventh ring {hero} sat down on the edge of the bed and asked for the real reason.",
+            '"What is it really?" {hero} asked him at last, and took his hand.',
         ),
         step(
             "For forty years he had been {a job}, he said, and he could not bear the silence.",
@@ -299,8 +299,8 @@ PLOTS = (
             "He confessed that {a job} never sleeps without the sound of machines.",
         ),
         step(
-            "In the broom closet {they} found {a device} and switched it on beside his door.",
-            "{they} thought for a while, fetched {a device} from the storeroom and let it run in the corner.",
+            "In the broom closet {hero} found {a device} and switched it on beside his door.",
+            "The nurse thought for a while, fetched {a device} from the storeroom and let it run in the corner.",
             "{hero} went away and came back with {a device}, which {they} plugged in under the window.",
         ),
         step(
@@ -331,7 +331,7 @@ PLOTS = (
             "When {they} compared the two sides, {amount} pounds were missing.",
             "They ought to have balanced, but they were {amount} pounds apart.",
         ),
-        step(
+        maybe(
             "{they} added everything up a second time and got the same difference.",
             "{hero} went over each column with a pencil, from top to bottom, and the gap remained.",
             "Adding it up from below instead of from above changed nothing.",
