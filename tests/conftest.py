@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-# Before anything imports the libraries: caches of the test run alone, no network, no thread storms on small tensors.
+# Before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+torch.set_num_threads(1)  # on small tensors threads only wait for each other
 
 from sentence_order.config import EncoderConfig, ModelConfig
 from sentence_order.data.synthetic import generate
