@@ -142,8 +142,8 @@ class DecoderConfig:
 
 @dataclass
 class OptimConfig:
-    lr: float = 1.5e-4
-    head_lr: float = 1e-3
+    lr: float = 8e-5
+    head_lr: float = 5e-4
     weight_decay: float = 0.01
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     schedule: Schedule = Schedule.linear
@@ -155,7 +155,7 @@ class OptimConfig:
 class TrainerConfig:
     epochs: int = 1
     max_steps: int | None = None
-    batch_tokens: int = 1024
+    batch_tokens: int = 512
     eval_batch_tokens: int = 8192
     accumulate: int = 1
     eval_every: int | None = None

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -102,7 +103,7 @@ class Trainer:
         """
         settings = self.config.trainer
         self.model.train()
-        with progress_bar() as bar:
+        with closing(self.recorder), progress_bar() as bar:
             task = bar.add_task("training", total=self.total_steps, unit="steps", note="")
             for epoch, batches in itertools.islice(self._batches(), self.total_steps):
                 self.step += 1
@@ -120,7 +121,6 @@ class Trainer:
                 bar.update(task, advance=1, note=f"loss {loss:.3f}{best}")
                 if end:
                     break
-        self.recorder.close()
         if self.config.debug.overfit and self.best["pmr"] < 1:
             raise TrainingError(
                 f"debug=overfit: after {self.step} steps only {self.best['pmr']:.0%} of the documents that the model "

@@ -73,7 +73,7 @@ def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) 
     assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 4, 6]
     assert [line["step"] for line in lines if "validation/tau" in line] == [3, 6]
     rates = [line["train/lr/encoder"] for line in lines if "train/lr/encoder" in line]
-    assert rates == pytest.approx([1.5e-4 * (1 - done / 6) for done in (0, 1, 3, 5)])
+    assert rates == pytest.approx([8e-5 * (1 - done / 6) for done in (0, 1, 3, 5)])
     assert not torch.equal(weights(model), before)
     last = SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last")
     assert torch.equal(weights(last), weights(model))
@@ -132,7 +132,7 @@ def test_optimizer_groups(make_model) -> None:
     model.freeze({0, 1})
     groups = {group["name"]: group for group in make_optimizer(model, OptimConfig()).param_groups}
     assert set(groups) == {"encoder", "encoder_no_decay", "head", "head_no_decay"}
-    assert [groups[name]["lr"] for name in ("encoder", "head")] == [1.5e-4, 1e-3]
+    assert [groups[name]["lr"] for name in ("encoder", "head")] == [8e-5, 5e-4]
     assert all(parameter.ndim == 1 for parameter in groups["encoder_no_decay"]["params"])
     assert groups["head_no_decay"]["weight_decay"] == 0
     inside = {id(parameter) for group in groups.values() for parameter in group["params"]}
