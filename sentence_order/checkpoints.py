@@ -5,7 +5,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.modeling import SentenceOrderer
 
@@ -52,9 +52,8 @@ def _check_config(path: Path) -> None:
 def _load(location: str, complaint: str) -> SentenceOrderer:
     try:
         model, report = SentenceOrderer.from_pretrained(location, output_loading_info=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"{complaint}: {reason}") from error
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AssertionError) as error:
+        raise UserError(f"{complaint}: {first_line(error)}") from error
     if report["missing_keys"]:
         raise UserError(f"{complaint}: no weights for {sorted(report['missing_keys'])[0]}")
     model.eval()

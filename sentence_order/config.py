@@ -6,6 +6,7 @@ dataclasses only.
 """
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -17,6 +18,9 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order.errors import UserError
+
+# Of the tiny encoder's attention heads.
+TINY_HEAD_WIDTH = 24
 
 
 class Source(Enum):
@@ -88,6 +92,7 @@ class DataConfig:
     # Share of the training documents that stand in for a validation or test split that has no file.
     validation_share: float = 0.1
     test_share: float = 0.1
+    split_seed: int = 0
     # Where a record keeps its document: a column with the list of sentences, a column a sentence, or running text.
     id_column: str = "id"
     sentences_column: str = "sentences"
@@ -136,7 +141,8 @@ class LossConfig:
 
 @dataclass
 class DecoderConfig:
-    name: DecoderName = MISSING
+    # `evaluate` and `predict` take the decoder that the checkpoint was trained with where none is named.
+    name: DecoderName | None = None
     beam_width: int = 64
 
 
@@ -275,7 +281,7 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
 
 def explain(error: OmegaConfBaseException, schema: type) -> str:
     """One line for an OmegaConf error: the full key, what is wrong, and the nearest key that exists."""
-    key = error.full_key or str(error.key)
+    key = re.sub(r"\[\d+\]$", "", error.full_key or str(error.key))
     keys = list(dotted_keys(schema))
     if key not in keys:
         return f"{key}: there is no such key{did_you_mean(key, keys)}"
@@ -299,10 +305,21 @@ def check_train(config: TrainConfig) -> None:
         check_positive(f"optim.{key}", getattr(optim, key), zero=True)
     check_positive("optim.max_grad_norm", optim.max_grad_norm)
     check_positive("decoder.beam_width", config.decoder.beam_width)
+    if config.decoder.name is None:
+        raise UserError(f"decoder: none chosen; there are {', '.join(name.value for name in DecoderName)}")
     if optim.warmup > 1:
         raise UserError(f"optim.warmup: the share of steps, between 0 and 1, not {optim.warmup}")
-    if len(optim.betas) != 2:
-        raise UserError(f"optim.betas: two numbers such as [0.9,0.98], not {optim.betas}")
+    if len(optim.betas) != 2 or not all(0 <= beta < 1 for beta in optim.betas):
+        raise UserError(f"optim.betas: two numbers below 1 such as [0.9,0.98], not {optim.betas}")
+    check_positive("model.head_width", config.model.head_width)
+    check_positive("model.set_layers", config.model.set_layers, zero=True)
+    for key in ("dropout", "attention_dropout"):
+        if not 0 <= getattr(config.model, key) < 1:
+            raise UserError(f"model.{key}: a rate from 0 to below 1, not {getattr(config.model, key)}")
+    for key in ("tiny_layers", "tiny_width", "tiny_vocabulary"):
+        check_positive(f"encoder.{key}", getattr(config.encoder, key))
+    if config.encoder.tiny_width % TINY_HEAD_WIDTH:
+        raise UserError(f"encoder.tiny_width: a multiple of {TINY_HEAD_WIDTH}, not {config.encoder.tiny_width}")
     check_positive("trainer.workers", trainer.workers, zero=True)
     check_positive("seed", config.seed, zero=True)
     check_data(data)
@@ -322,5 +339,8 @@ def check_data(data: DataConfig) -> None:
         raise UserError(f"data.max_sentences: at least 2, not {data.max_sentences}")
     if data.max_sentence_tokens < 3:
         raise UserError(f"data.max_sentence_tokens: at least 3, not {data.max_sentence_tokens}")
+    paths = [f"data.{name}" for name in ("train", "validation", "test") if getattr(data, name)]
+    if data.source is Source.synthetic and paths:
+        raise UserError(f"{paths[0]}: data=synthetic reads no files; add data=jsonl, csv, parquet, text or hub")
     if data.source is Source.hub and not data.hub_id:
         raise UserError("data.hub_id: data=hub needs the id of a data set, as in data.hub_id=owner/name")

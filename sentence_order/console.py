@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ console = Console(stderr=True, highlight=False)
 
 
 log = logging.getLogger("sentence_order")
+_keeper = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL, flushOnClose=False)
 
 
 class ConsoleHandler(logging.Handler):
@@ -21,19 +23,26 @@ class ConsoleHandler(logging.Handler):
         console.print(self.format(record), soft_wrap=True, markup=False)
 
 
-def set_up_logging(file: Path | None = None) -> None:
-    """Sends the package's log lines to the console, and to a file that keeps them with their times."""
+def set_up_logging() -> None:
+    """Sends the package's log lines to the console, and keeps them for the file that `log_to` may name."""
     log.setLevel(logging.INFO)
     log.propagate = False
     log.handlers.clear()
-    handler: logging.Handler = ConsoleHandler()
+    handler = ConsoleHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
-    if file is not None:
-        keeper = logging.FileHandler(file, encoding="utf-8")
-        keeper.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(keeper)
+    log.addHandler(_keeper)
     quiet_libraries()
+
+
+def log_to(file: Path) -> None:
+    """Writes the log lines, those since the start included, to a file as well."""
+    target = logging.FileHandler(file, encoding="utf-8")
+    target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _keeper.setTarget(target)
+    _keeper.flush()
+    log.removeHandler(_keeper)
+    log.addHandler(target)
 
 
 def quiet_libraries() -> None:

@@ -9,5 +9,10 @@ class UserError(ValueError):
     """
 
 
+def first_line(error: Exception) -> str:
+    """A library's complaint in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 class TrainingError(RuntimeError):
     """A run that cannot go on, such as one whose loss is not finite; printed without traceback, exit code 1."""

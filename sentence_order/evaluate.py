@@ -1,7 +1,8 @@
 """Evaluates a checkpoint: python -m sentence_order.evaluate checkpoint=DIR data=GROUP [output=FILE]."""
 
 from sentence_order import cli
-from sentence_order.config import EvaluateConfig, check_data, check_positive
+from sentence_order.config import DecoderName, EvaluateConfig, check_data, check_positive
+from sentence_order.files import check_output
 
 
 def evaluate(config: EvaluateConfig) -> None:
@@ -14,6 +15,7 @@ def evaluate(config: EvaluateConfig) -> None:
         check_positive(key, getattr(config, key))
     check_positive("seed", config.seed, zero=True)
     check_positive("decoder.beam_width", config.decoder.beam_width)
+    check_output(config.output)
     import json
     from functools import partial
     from pathlib import Path
@@ -28,6 +30,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
     set_up_logging()
     model = load_checkpoint(config.checkpoint)
+    config.decoder.name = config.decoder.name or DecoderName(model.config.decoder)
     runtime = choose_runtime(config.device, config.precision)
     model.to(runtime.device)
     name = config.split.value

@@ -8,10 +8,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from sentence_order.errors import UserError
+
+
+def check_output(output: str | None) -> None:
+    """Tells, before any work is done, that a file cannot be written. Raises UserError."""
+    if output is None:
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise UserError(f"output: {output} is a folder; name a file")
+    check_writable("output", path.parent)
+
+
+def check_writable(key: str, folder: Path) -> None:
+    """Raises UserError where `folder`, or the nearest one above it that exists, cannot be written to."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"{key}: {folder} cannot be written to")
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[str]]:
-    """A text file to write, which appears under its name when the block ends without an exception, and not before."""
+    """A text file to write, which appears under its name when the block ends without an exception, and not before.
+
+    What exists and is no regular file (a pipe, a device) is written to as it is.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

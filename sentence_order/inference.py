@@ -3,6 +3,7 @@
 Shape suffixes: B documents, S sentences (padded).
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.decoding import decode
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def predict(
     runtime = runtime or Runtime(model.device, bf16=False)
     model.eval()
     columns = tokenize_documents(documents, model.tokenizer, None, model.config.max_sentence_tokens)
+    if cut := sum(columns["cut"]):
+        log.info("%d sentences cut to %d tokens", cut, model.config.max_sentence_tokens)
     kept: list[list[int]] = columns["kept"]
     predictions = [_as_given(documents[i], kept[i], 1.0) for i in range(len(documents))]
     advance(sum(len(indices) < 2 for indices in kept))

@@ -55,7 +55,7 @@ def predict_file(config: PredictConfig) -> None:
             predictions = predict(
                 model,
                 [document.sentences for document in chunk],
-                decoder=config.decoder.name.value,
+                decoder=config.decoder.name and config.decoder.name.value,
                 beam_width=config.decoder.beam_width,
                 batch_tokens=config.batch_tokens,
                 runtime=runtime,
@@ -93,7 +93,7 @@ def _input_format(config: PredictConfig) -> str:
     if config.input == "-":
         # Peeking leaves the stream as it was for the reader.
         assert isinstance(sys.stdin.buffer, io.BufferedReader)
-        start = sys.stdin.buffer.peek(1024).lstrip()
+        start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
         return "jsonl" if start.startswith(b"{") else "text"
     name = Path(config.input.removesuffix(".gz"))
     if name.suffix not in SUFFIXES:

@@ -21,7 +21,7 @@ def split_results(evaluation: Evaluation, resamples: int, seed: int) -> dict[str
 
 
 def provenance() -> dict[str, Any]:
-    """Versions of what computes, and the git revision of the working folder, if it is one."""
+    """Versions of what computes, and the git revision of the source tree."""
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git_revision": _git_revision(),
@@ -36,11 +36,14 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _git_revision() -> str | None:
-    """The revision of the source tree that this package runs from, with `-dirty` where it was changed."""
+    """The revision of the source tree that this package runs from, `-dirty` where it was changed; None in a wheel."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="],
-            cwd=Path(__file__).parent,
+            cwd=root,
             capture_output=True,
             text=True,
             check=True,

@@ -44,7 +44,7 @@ def test_run_says_what_it_does(trained: Path) -> None:
     ):
         assert line in said
     assert "test: 40 documents" in said
-    assert f"sentence_order.predict checkpoint={trained}/checkpoints/best" in said
+    assert f"sentence_order.predict checkpoint={trained} input=FILE" in said
 
 
 def test_run_folder(trained: Path) -> None:

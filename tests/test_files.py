@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sentence_order.files import atomic_file, atomic_folder
+from sentence_order.errors import UserError
+from sentence_order.files import atomic_file, atomic_folder, check_output
 
 
 def test_file_appears_whole(tmp_path: Path) -> None:
@@ -23,6 +24,21 @@ def test_broken_file_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None
         raise OSError("disk full")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_devices_are_written_to_and_never_replaced() -> None:
+    with atomic_file(Path("/dev/null")) as stream:
+        stream.write("gone")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_outputs_that_cannot_be_are_told_before_the_work(tmp_path: Path) -> None:
+    check_output(None)
+    check_output(str(tmp_path / "new" / "file"))
+    (tmp_path / "file").touch()
+    for output in (str(tmp_path), str(tmp_path / "file" / "below")):
+        with pytest.raises(UserError, match="output"):
+            check_output(output)
 
 
 def test_folder_replaces_the_old_one_or_leaves_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -52,8 +53,12 @@ def read_documents(path: str, file_format: str, layout: Layout) -> Iterator[Docu
     try:
         for document in READERS[file_format](path, layout):
             empty = False
+            try:  # JSON can spell half a character, which no tokenizer takes
+                "".join((document.id, *document.sentences)).encode()
+            except UnicodeEncodeError as error:
+                raise UserError(f"{path}: document {document.id!r} holds half a surrogate pair") from error
             yield document
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if empty:
         raise UserError(f"{path}: the file holds no documents")
@@ -107,7 +112,7 @@ def _read_jsonl(path: str, layout: Layout) -> Iterator[Document]:
         where = f"{path}:{number}"
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits
             raise UserError(f"{where}: not JSON: {error}") from error
         if not isinstance(record, dict):
             raise UserError(f"{where}: must be a JSON object, not {_kind(record)}")
@@ -134,7 +139,7 @@ def _json_list(text: str, where: str, layout: Layout) -> Any:
     """A table cell that holds a whole document holds it as a JSON list."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{where}: column '{layout.sentences_column}' must hold a JSON list of strings; for one column a sentence "
             "set sentence_columns=[...], for running text set text_column=..."
@@ -149,7 +154,8 @@ def _read_parquet(path: str, layout: Layout) -> Iterator[Document]:
     row = 0
     try:
         with pq.ParquetFile(path) as table:
-            columns = [name for name in table.schema_arrow.names if name in wanted]
+            names = table.schema_arrow.names
+            columns = [name for name in names if name in wanted] or names
             for batch in table.iter_batches(columns=columns):
                 for record in batch.to_pylist():
                     row += 1

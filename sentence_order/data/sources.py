@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, Features, List, Value, load_dataset
+from datasets.exceptions import DatasetsError
 
 from sentence_order.config import DataConfig, Source
 from sentence_order.data.readers import Layout, document_from_record, read_documents
 from sentence_order.data.synthetic import PLOTS, generate
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 
+# Part of every cache's key: a change in how files are read or tokenised must change it.
+CACHE_VERSION = 1
 FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
 
 
@@ -24,7 +28,7 @@ def load_splits(config: DataConfig, splits: list[str], seed: int) -> dict[str, D
     Args:
         config: the `data` config group.
         splits: names among "train", "validation" and "test".
-        seed: decides which training documents stand in for a missing split, and which stories are generated.
+        seed: decides which synthetic stories are generated.
 
     Returns:
         A data set with columns `id` and `sentences` (gold order) for every split asked for.
@@ -37,10 +41,9 @@ def load_splits(config: DataConfig, splits: list[str], seed: int) -> dict[str, D
         return {name: load(config, name, seed) for name in splits}
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
     given = {name: load(config, name, seed) for name in _splits_to_read(config, splits, missing)}
-    if (
-        missing and "train" in given
-    ):  # also where only "train" was asked for: it must not hold what others are tested on
-        given.update(_split_off(given, missing, config, seed))
+    # Also where only "train" was asked for: it must not hold what others are tested on.
+    if missing and "train" in given:
+        given.update(_split_off(given["train"], missing, config))
     limits = {"train": config.limit_train, "validation": config.limit_validation, "test": config.limit_test}
     return {name: given[name].select(range(min(limits[name] or len(given[name]), len(given[name])))) for name in splits}
 
@@ -54,24 +57,36 @@ def _splits_to_read(config: DataConfig, splits: list[str], missing: list[str]) -
     return [name for name in ("train", "validation", "test") if name in needed and name not in missing]
 
 
-def _split_off(given: dict[str, Dataset], missing: list[str], config: DataConfig, seed: int) -> dict[str, Dataset]:
-    """Takes the missing splits from the training documents, which keep the rest."""
-    shares = {"validation": config.validation_share, "test": config.test_share}
-    total = len(given["train"])
-    sizes = {name: max(1, round(total * shares[name])) for name in missing}
-    if total <= sum(sizes.values()):
-        raise UserError(f"data.train: {total} documents are too few to split off {' and '.join(missing)}; add files")
-    parts = {"train": given["train"]}
+def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[str, Dataset]:
+    """Takes the missing splits from the training documents, which keep the rest, all in the order of the corpus.
+
+    Which documents these are is a matter of the corpus and `data.split_seed` alone: not of the run's seed, nor of which
+    other split has a file. So what a run held out is what an evaluation with the same `data.train` tests on.
+    """
+    generator = np.random.default_rng(config.split_seed)
+    rank = generator.permutation(len(train))
+    tests = max(1, round(len(train) * config.test_share))
+    validations = max(1, round(len(train) * config.validation_share))
+    members = {"test": rank < tests, "validation": (rank >= tests) & (rank < tests + validations)}
+    kept = ~np.logical_or.reduce([members[name] for name in missing])
+    if not kept.any() or not all(members[name].any() for name in missing):
+        raise UserError(
+            f"data.train: {len(train)} documents are too few to split off {' and '.join(missing)}; add files"
+        )
     for name in missing:
-        halves = parts["train"].train_test_split(test_size=sizes[name], seed=seed)
-        parts["train"], parts[name] = halves["train"], halves["test"]
-        log.info("data: no data.%s; %d of %d training documents stand in for it (by seed)", name, sizes[name], total)
-    return parts
+        log.info(
+            "data: no data.%s; %d of %d training documents stand in for it (by data.split_seed=%d)",
+            *(name, members[name].sum(), len(train), config.split_seed),
+        )
+    return {name: train.select(np.flatnonzero(members[name])) for name in missing} | {
+        "train": train.select(np.flatnonzero(kept))
+    }
 
 
 def _from_files(config: DataConfig, split: str, seed: int) -> Dataset:
     pattern = getattr(config, split)
-    paths = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+    is_glob = glob.has_magic(pattern) and not Path(pattern).is_file()
+    paths = sorted(glob.glob(pattern, recursive=True)) if is_glob else [pattern]
     if not paths:
         raise UserError(f"data.{split}: no file matches {pattern}")
     for path in paths:
@@ -88,7 +103,7 @@ def _from_files(config: DataConfig, split: str, seed: int) -> Dataset:
 
 
 def _file_records(
-    paths: list[str], versions: list[tuple[str, int, int]], file_format: str, layout: Layout
+    paths: list[str], versions: list[tuple[str, int, int]], file_format: str, layout: Layout, version: int
 ) -> Iterator[dict[str, Any]]:
     for path in paths:
         for document in read_documents(path, file_format, layout):
@@ -103,7 +118,7 @@ def _from_generator(config: DataConfig, split: str, seed: int) -> Dataset:
     return _cached(_synthetic_records, split=split, seed=seed, count=count, plots=repr(PLOTS[split]))
 
 
-def _synthetic_records(split: str, seed: int, count: int, plots: str) -> Iterator[dict[str, Any]]:
+def _synthetic_records(split: str, seed: int, count: int, plots: str, version: int) -> Iterator[dict[str, Any]]:
     for document_id, sentences in generate(split, seed, count):
         yield {"id": document_id, "sentences": sentences}
 
@@ -111,12 +126,17 @@ def _synthetic_records(split: str, seed: int, count: int, plots: str) -> Iterato
 def _from_hub(config: DataConfig, split: str, seed: int) -> Dataset:
     try:
         raw = load_dataset(config.hub_id, config.hub_config, split=getattr(config, split))
-    except (ValueError, OSError) as error:  # no such data set, configuration or split, or no network
-        raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {str(error).splitlines()[0]}") from error
+    # No such data set, configuration or split, one that needs a script, or no network.
+    except (ValueError, OSError, RuntimeError, DatasetsError) as error:
+        raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error
     layout, where = _layout(config), f"{config.hub_id}/{getattr(config, split)}"
     wanted = {config.id_column, config.sentences_column, config.text_column, *config.sentence_columns}
     # Other columns may be large, and are named in the complaint about one that is not there.
     raw = raw.select_columns([name for name in raw.column_names if name in wanted] or raw.column_names)
+
+    limit = getattr(config, f"limit_{split}")
+    if limit is not None and (split != "train" or (config.validation and config.test)):
+        raw = raw.select(range(min(limit, len(raw))))  # before the work, where nothing is to be split off the rest
 
     def convert(record: dict[str, Any], row: int) -> dict[str, Any]:
         document = document_from_record(record, layout, f"{where}:{row}")
@@ -149,7 +169,7 @@ def _layout(config: DataConfig) -> Layout:
 def _cached(records: Callable[..., Iterator[dict[str, Any]]], **arguments: Any) -> Dataset:
     """`Dataset.from_generator`, with a user's mistake raised as what it is instead of wrapped in a builder's error."""
     with _unwrapped():
-        return Dataset.from_generator(records, features=FEATURES, gen_kwargs=arguments)
+        return Dataset.from_generator(records, features=FEATURES, gen_kwargs={**arguments, "version": CACHE_VERSION})
 
 
 class _unwrapped:  # noqa: N801 - reads as a statement: with _unwrapped()

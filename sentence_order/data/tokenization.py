@@ -10,6 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 from sentence_order.errors import UserError
 
+# Part of the cache's key, which does not see the code: a change in what is cached must change it.
+CACHE_VERSION = 1
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -44,7 +47,12 @@ def tokenize_corpus(
     Raises:
         UserError: no document with two sentences or more is left.
     """
-    arguments = {"tokenizer": tokenizer, "max_sentences": max_sentences, "max_sentence_tokens": max_sentence_tokens}
+    arguments = {
+        "version": CACHE_VERSION,
+        "tokenizer": tokenizer,
+        "max_sentences": max_sentences,
+        "max_sentence_tokens": max_sentence_tokens,
+    }
     documents = raw.map(_tokenize_batch, batched=True, batch_size=1000, fn_kwargs=arguments, desc=f"tokenising {name}")
 
     def total(column: str) -> int:
@@ -100,7 +108,7 @@ def tokenize_documents(
     return columns
 
 
-def _tokenize_batch(batch: dict[str, list[Any]], **arguments: Any) -> dict[str, list[Any]]:
+def _tokenize_batch(batch: dict[str, list[Any]], version: int, **arguments: Any) -> dict[str, list[Any]]:
     columns = tokenize_documents(batch["sentences"], **arguments)
     del columns["kept"]
     columns["tokens"] = [len(ids) for ids in columns["input_ids"]]

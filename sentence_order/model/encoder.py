@@ -1,5 +1,6 @@
 """Which encoders can be used, how to load one, and where its blocks are."""
 
+import functools
 import hashlib
 import importlib.util
 import logging
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -18,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 from sentence_order.model.attention import ATTENTION
 
 log = logging.getLogger(__name__)
@@ -71,8 +73,12 @@ def load_encoder(name: str) -> PreTrainedModel:
     location = encoder_location(name)
     config = _or_user_error(name, lambda: AutoConfig.from_pretrained(location))
     check_architecture(config, name)
-    load = lambda: AutoModel.from_pretrained(location, dtype=torch.float32, attn_implementation=ATTENTION)  # noqa: E731
-    return _without_pooler(_or_user_error(name, load))
+    settings = {"dtype": torch.float32, "attn_implementation": ATTENTION, "output_loading_info": True}
+    encoder, report = _or_user_error(name, lambda: AutoModel.from_pretrained(location, **settings))
+    lost = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if lost:
+        raise UserError(f"encoder.name: {name} could not be loaded: its weights have no {lost[0]}")
+    return _without_pooler(encoder)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -81,6 +87,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return _or_user_error(name, lambda: AutoTokenizer.from_pretrained(location))
 
 
+@functools.cache  # the tokenizer's loader asks for it, then the encoder's
 def encoder_location(name: str) -> str:
     """The folder or hub id to load from: for MiniLM, the installed package that carries its weights.
 
@@ -142,6 +149,5 @@ def _or_user_error(name: str, load: Any) -> Any:
     """What the hub's loaders raise for a wrong name, a broken folder or a missing network, as one line."""
     try:
         return load()
-    except (OSError, ValueError, KeyError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"encoder.name: {name} could not be loaded: {reason}") from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"encoder.name: {name} could not be loaded: {first_line(error)}") from error

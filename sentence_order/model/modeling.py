@@ -168,12 +168,12 @@ class SentenceOrderer(PreTrainedModel):
     def from_pretrained(cls, path: str | PathLike[str], *args: Any, **kwargs: Any) -> "SentenceOrderer":
         """Loads a checkpoint (folder or hub id) with its tokenizer, in float32 unless `dtype` is given."""
         kwargs.setdefault("dtype", torch.float32)
-        model = super().from_pretrained(path, *args, **kwargs)
-        if isinstance(model, tuple):  # output_loading_info=True
-            model[0].tokenizer = AutoTokenizer.from_pretrained(path)
-        else:
-            model.tokenizer = AutoTokenizer.from_pretrained(path)
-        return model
+        where = ("revision", "token", "cache_dir", "subfolder", "local_files_only")
+        tokenizer = AutoTokenizer.from_pretrained(path, **{name: kwargs[name] for name in where if name in kwargs})
+        loaded = super().from_pretrained(path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True
+        model.tokenizer = tokenizer
+        return loaded
 
     def save_pretrained(self, path: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Writes a checkpoint folder that loads with nothing else: weights, configuration, tokenizer."""
@@ -182,7 +182,7 @@ class SentenceOrderer(PreTrainedModel):
             self.tokenizer.save_pretrained(Path(path))
 
 
-# `AutoModel` and `AutoTokenizer` then find checkpoints, where this package is imported.
+# `AutoModel` then loads checkpoints, once this module has been imported.
 AutoConfig.register(SentenceOrdererConfig.model_type, SentenceOrdererConfig)
 AutoModel.register(SentenceOrdererConfig, SentenceOrderer)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from sentence_order.config import TINY_HEAD_WIDTH
+
 SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 # Enough to know the frequent words of any corpus.
 MOST_SENTENCES = 100_000
@@ -35,12 +37,12 @@ def tiny_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizer
 
 
 def tiny_config(vocabulary: int, layers: int, width: int) -> BertConfig:
-    """The configuration of a BERT of `layers` layers and `width` hidden units, with heads of 24."""
+    """The configuration of a BERT of `layers` layers and `width` hidden units."""
     return BertConfig(
         vocab_size=vocabulary,
         hidden_size=width,
         num_hidden_layers=layers,
-        num_attention_heads=max(1, width // 24),
+        num_attention_heads=width // TINY_HEAD_WIDTH,
         intermediate_size=4 * width,
         max_position_embeddings=512,
         pad_token_id=0,

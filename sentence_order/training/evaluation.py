@@ -71,6 +71,7 @@ def evaluate_corpus(
     Raises:
         TrainingError: the model's logits are not numbers.
     """
+    assert decoder.name is not None, "entry points fill it in"
     was_training = model.training
     model.eval()
     given: list[list[int]] = [[]] * len(corpus)
@@ -81,9 +82,10 @@ def evaluate_corpus(
     for batch in load_batches(corpus, batch_tokens, seed):
         positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]
         logits_BSS = score(model, batch, runtime)
-        if logits_BSS.isnan().any():
-            ids = [corpus.documents[row]["id"] for row in batch["document"].tolist()]
-            raise TrainingError(f"the model's logits are not numbers for the documents {', '.join(ids[:20])}")
+        broken_B = ~logits_BSS.isfinite().all(2).all(1)
+        if broken_B.any():
+            ids = [corpus.documents[row]["id"] for row in batch["document"][broken_B].tolist()]
+            raise TrainingError(f"the model's logits are not finite for the documents {', '.join(ids[:20])}")
         order_BS, _ = decode(decoder.name.value, logits_BSS, mask_BS, text_rank_BS, beam_width=decoder.beam_width)
         total, count = loss(logits_BSS, positions_BS, mask_BS)
         losses, counts = losses + total.item(), counts + int(count)

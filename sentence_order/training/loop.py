@@ -164,7 +164,7 @@ class Trainer:
         affordable = int(VALIDATION_SHARE * tokens / (VALIDATION_COST * validation_tokens))
         every = math.ceil(total / max(1, min(MOST_VALIDATIONS, affordable)))
         log.info(
-            "validation: every %d of %d steps (auto: at most %d times, and at most %.0f %% of the training time)",
+            "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time)",
             *(every, total, MOST_VALIDATIONS, 100 * VALIDATION_SHARE),
         )
         return every
@@ -239,16 +239,21 @@ class Trainer:
     def _validate(self, epoch: float, bar: Progress) -> bool:
         """Evaluates, keeps the model if it is the best so far, and tells whether `debug.overfit` has what it wants."""
         task = bar.add_task("validating", total=len(self.validation), unit="documents", note="")
-        evaluation = evaluate_corpus(
-            self.model,
-            self.validation,
-            self.config.decoder,
-            self.runtime,
-            seed=self.config.seed,
-            batch_tokens=self.config.trainer.eval_batch_tokens,
-            loss=self.loss,
-            advance=partial(bar.advance, task),
-        )
+        try:
+            evaluation = evaluate_corpus(
+                self.model,
+                self.validation,
+                self.config.decoder,
+                self.runtime,
+                seed=self.config.seed,
+                batch_tokens=self.config.trainer.eval_batch_tokens,
+                loss=self.loss,
+                advance=partial(bar.advance, task),
+            )
+        except TrainingError as error:
+            raise TrainingError(
+                f"step {self.step}: {error}; last good checkpoint: {self.last_checkpoint or 'none yet'}"
+            ) from error
         bar.remove_task(task)
         self.recorder.evaluation(self.step, epoch, "validation", evaluation, self.validation)
         summary = evaluation.summary()
@@ -261,6 +266,12 @@ class Trainer:
 
     def _save(self, name: str) -> None:
         path = self.folder / "checkpoints" / name
+        broken = [name for name, parameter in self.model.named_parameters() if not parameter.isfinite().all()]
+        if broken:
+            raise TrainingError(
+                f"step {self.step}: the weights of {broken[0]} are not finite, and are not saved; "
+                f"last good checkpoint: {self.last_checkpoint or 'none yet'}"
+            )
         with atomic_folder(path) as fresh:
             self.model.save_pretrained(fresh)
         self.last_checkpoint = path

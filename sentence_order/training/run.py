@@ -1,8 +1,12 @@
 """One training run: the corpus, the model, the loop, the test, and everything that a run's folder holds."""
 
 import os
+import shlex
 import sys
 import time
+from dataclasses import fields
+from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +16,12 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.config import Source, TrainConfig
-from sentence_order.console import console, log, metric_table, set_up_logging
+from sentence_order.config import DataConfig, TrainConfig
+from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.errors import UserError
-from sentence_order.files import atomic_file
+from sentence_order.files import atomic_file, check_writable
 from sentence_order.model.build import TINY, build_model
 from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, frozen_blocks, report_blocks
@@ -37,6 +41,7 @@ def run(config: TrainConfig) -> None:
         TrainingError: the run could not go on.
     """
     started = time.perf_counter()
+    assert config.decoder.name is not None
     folder = Path(config.output_dir)
     _check_output_dir(folder)
     set_up_logging()
@@ -58,7 +63,7 @@ def run(config: TrainConfig) -> None:
     model.to(runtime.device)
 
     folder.mkdir(parents=True, exist_ok=True)
-    set_up_logging(folder / "train.log")
+    log_to(folder / "train.log")
     with atomic_file(folder / "config.yaml") as stream:
         stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
     for name, corpus in corpora.items():
@@ -71,15 +76,18 @@ def run(config: TrainConfig) -> None:
     best = SentenceOrderer.from_pretrained(folder / "checkpoints" / "best").to(runtime.device)
     results: dict[str, Any] = {}
     for name in ("validation", "test"):
-        evaluation = evaluate_corpus(
-            best,
-            corpora[name],
-            config.decoder,
-            runtime,
-            seed=config.seed,
-            batch_tokens=config.trainer.eval_batch_tokens,
-            loss=make_loss(config.loss),
-        )
+        with progress_bar() as bar:
+            task = bar.add_task(f"evaluating {name}", total=len(corpora[name]), unit="documents", note="")
+            evaluation = evaluate_corpus(
+                best,
+                corpora[name],
+                config.decoder,
+                runtime,
+                seed=config.seed,
+                batch_tokens=config.trainer.eval_batch_tokens,
+                loss=make_loss(config.loss),
+                advance=partial(bar.advance, task),
+            )
         results[name] = split_results(evaluation, resamples=1000, seed=config.seed)
     results |= {
         "seed": config.seed,
@@ -98,6 +106,7 @@ def _check_output_dir(folder: Path) -> None:
         raise UserError(f"output_dir: {folder} is a file; name a folder")
     if (folder / "config.yaml").exists():
         raise UserError(f"output_dir: {folder} holds another run; name another folder, or remove this one")
+    check_writable("output_dir", folder)
 
 
 def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerBase:
@@ -149,16 +158,27 @@ def _report(config: TrainConfig, folder: Path, results: dict[str, Any]) -> None:
         *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),
         *(training["best_step"], training["steps"], results["wall_time_s"]),
     )
-    best = folder / "checkpoints" / "best"
-    limit = f" data.limit_test={config.data.limit_test}" if config.data.limit_test else ""
-    files = "" if config.data.source is Source.synthetic else f" data.test={config.data.test or 'FILE'}"
     console.print("\nnext:", style="bold")
+    run = shlex.quote(str(folder))
     for command in (
-        f"tensorboard --logdir {folder}",
-        f"python -m sentence_order.evaluate checkpoint={best} data={config.data.source.value}{files}{limit}",
-        f"python -m sentence_order.predict checkpoint={best} input=FILE",
+        f"tensorboard --logdir {run}",
+        f"python -m sentence_order.evaluate checkpoint={run} {_overrides(config)}",
+        f"python -m sentence_order.predict checkpoint={run} input=FILE",
     ):
-        console.print(f"  {_bin()}{command}", soft_wrap=True)
+        console.print(f"  {_bin()}{command}", soft_wrap=True, markup=False)
+
+
+def _overrides(config: TrainConfig) -> str:
+    """What `evaluate` must be told to test on the same documents: all of the data group that is not as by default."""
+    default = DataConfig(config.data.source)
+    changed = [f"data={config.data.source.value}"]
+    for item in fields(DataConfig):
+        value = getattr(config.data, item.name)
+        if item.name != "source" and value != getattr(default, item.name):
+            value = value.value if isinstance(value, Enum) else value
+            text = f"[{','.join(value)}]" if isinstance(value, list) else str(value)
+            changed.append(shlex.quote(f"data.{item.name}={text}"))
+    return " ".join([*changed, *([f"seed={config.seed}"] if config.seed else [])])
 
 
 def _bin() -> str:

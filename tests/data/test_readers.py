@@ -38,6 +38,11 @@ def test_gzip_and_missing_ids(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b'{"sentences": ["x", "y"]}\n' * 99)[:-9])
     with pytest.raises(UserError, match="cannot be read"):
         read(path, "jsonl")
+    damaged = bytearray(gzip.compress(b'{"sentences": ["x", "y"]}\n' * 99))
+    damaged[10] = 0xFF  # the first byte of the stream: no such kind of block
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match="cannot be read"):
+        read(path, "jsonl")
 
 
 def test_one_column_a_sentence(tmp_path: Path) -> None:
@@ -87,6 +92,8 @@ def test_running_text(tmp_path: Path) -> None:
         ("jsonl", b'{"id": [], "sentences": ["a"]}\n', ":1: field 'id' must be a string"),
         ("jsonl", b'\n{"sentences": ["\xff"]}\n', ":2: not UTF-8"),
         ("jsonl", b"[" * 100_000 + b"\n", ":1: not JSON"),
+        ("jsonl", b'{"sentences": ["a \\ud800", "b"]}\n', "half a surrogate pair"),
+        ("jsonl", b'{"id": ' + b"9" * 5000 + b', "sentences": []}\n', ":1: not JSON"),
         ("csv", b"", "holds no documents"),
         ("csv", b"id,sentences\n", "holds no documents"),
         ("csv", b"id,text\na,b\n", ":2: no field 'sentences' (there are: id, text)"),

@@ -33,12 +33,23 @@ def test_globs_and_limits(tmp_path: Path) -> None:
 
 def test_held_out_documents_are_split_off_by_seed(tmp_path: Path) -> None:
     config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 50), validation_share=0.2)
+    everything = [f"d{n}" for n in range(50)]
     splits = load_splits(config, ALL, seed=0)
     assert [len(splits[name]) for name in ALL] == [35, 10, 5]
     assert sorted(i for name in ALL for i in splits[name]["id"]) == sorted(f"d{n}" for n in range(50))
-    assert load_splits(config, ALL, seed=0)["validation"]["id"] == splits["validation"]["id"]
-    assert load_splits(config, ALL, seed=1)["validation"]["id"] != splits["validation"]["id"]
-    assert load_splits(config, ["test"], seed=0)["test"]["id"] == splits["test"]["id"], "as `evaluate` asks for it"
+    assert splits["train"]["id"] == [i for i in everything if i in set(splits["train"]["id"])], "the corpus's order"
+    assert load_splits(config, ["test"], seed=1)["test"]["id"] == splits["test"]["id"], "as `evaluate` asks for it"
+    config.split_seed = 1
+    assert load_splits(config, ALL, seed=0)["validation"]["id"] != splits["validation"]["id"]
+
+
+def test_no_evaluation_tests_on_what_was_trained_on(tmp_path: Path) -> None:
+    """A run that had a validation file, evaluated without it: the test documents are the same ones."""
+    whole, other = write(tmp_path / "all.jsonl", 0, 50), write(tmp_path / "validation.jsonl", 90, 5)
+    run = load_splits(DataConfig(Source.jsonl, train=whole, validation=other), ALL, seed=0)
+    evaluation = load_splits(DataConfig(Source.jsonl, train=whole), ["test"], seed=3)
+    assert evaluation["test"]["id"] == run["test"]["id"]
+    assert not set(evaluation["test"]["id"]) & set(run["train"]["id"])
 
 
 def test_changed_file_is_read_again(tmp_path: Path) -> None:

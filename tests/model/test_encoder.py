@@ -37,8 +37,22 @@ def test_weights_with_another_checksum_are_refused(monkeypatch: pytest.MonkeyPat
     from sentence_order.model import encoder
 
     monkeypatch.setattr(encoder, "MINILM_SHA256", "0" * 64)
+    encoder.encoder_location.cache_clear()
     with pytest.raises(UserError, match="wrong sha256"):
         encoder.encoder_location(encoder.MINILM)
+
+
+def test_damaged_or_foreign_weights_are_refused(tiny_model, tmp_path: Path) -> None:
+    tiny_model.encoder.save_pretrained(tmp_path / "whole")
+    assert load_encoder(str(tmp_path / "whole")).config.model_type == "bert"
+    weights = tmp_path / "whole" / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-100])
+    with pytest.raises(UserError, match="could not be loaded"):
+        load_encoder(str(tmp_path / "whole"))
+    weights.write_bytes(content.replace(b"encoder.layer.0.output", b"encoder.layer.0.outpit"))
+    with pytest.raises(UserError, match=r"its weights have no encoder\.layer\.0\.output"):
+        load_encoder(str(tmp_path / "whole"))
 
 
 @pytest.mark.parametrize(("setting", "layers"), [("half", 3), (0, 0), (6, 6), (2, 2)])

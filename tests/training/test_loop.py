@@ -118,6 +118,16 @@ def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path:
     assert torch.isfinite(weights(SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last"))).all()
 
 
+def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> None:
+    trainer = trainer_of(make_model(), stories, tmp_path, max_steps=3)
+    trainer._save("last")
+    with torch.no_grad():
+        next(trainer.model.head.parameters())[0, 0] = float("inf")
+    with pytest.raises(TrainingError, match=r"weights of head.* not saved; last good checkpoint: .*last"):
+        trainer._save("last")
+    assert torch.isfinite(weights(SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last"))).all()
+
+
 def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     trainer = trainer_of(model, stories, tmp_path, max_steps=3)
