@@ -216,10 +216,12 @@ class Trainer:
     def _stop_nonfinite(self, what: str, batches: list[Batch]) -> NoReturn:
         ids = self.train.documents["id"]
         documents = [ids[row] for batch in batches for row in batch["document"].tolist()]
-        raise TrainingError(
-            f"step {self.step}: {what}; documents of the batch: {', '.join(documents)}; "
-            f"last good checkpoint: {self.last_checkpoint or 'none yet'}"
-        )
+        raise self._failure(f"{what}; documents of the batch: {', '.join(documents)}")
+
+    def _failure(self, what: str) -> TrainingError:
+        """What stops a run, with the step that it happened at and the checkpoint to go back to."""
+        last = self.last_checkpoint or "none yet"
+        return TrainingError(f"step {self.step}: {what}; last good checkpoint: {last}")
 
     def _log(self, epoch: float, norms: dict[str, float]) -> None:
         window, self.window = self.window, Window()
@@ -251,9 +253,7 @@ class Trainer:
                 advance=partial(bar.advance, task),
             )
         except TrainingError as error:
-            raise TrainingError(
-                f"step {self.step}: {error}; last good checkpoint: {self.last_checkpoint or 'none yet'}"
-            ) from error
+            raise self._failure(str(error)) from error
         bar.remove_task(task)
         self.recorder.evaluation(self.step, epoch, "validation", evaluation, self.validation)
         summary = evaluation.summary()
@@ -266,12 +266,9 @@ class Trainer:
 
     def _save(self, name: str) -> None:
         path = self.folder / "checkpoints" / name
-        broken = [name for name, parameter in self.model.named_parameters() if not parameter.isfinite().all()]
+        broken = next((key for key, weights in self.model.named_parameters() if not weights.isfinite().all()), None)
         if broken:
-            raise TrainingError(
-                f"step {self.step}: the weights of {broken[0]} are not finite, and are not saved; "
-                f"last good checkpoint: {self.last_checkpoint or 'none yet'}"
-            )
+            raise self._failure(f"the weights of {broken} are not finite, and are not saved")
         with atomic_folder(path) as fresh:
             self.model.save_pretrained(fresh)
         self.last_checkpoint = path
