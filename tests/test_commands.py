@@ -228,12 +228,16 @@ def test_mistakes_leave_no_folder(command: Command, story_files: dict[str, Path]
         assert not (tmp_path / "run").exists()
 
 
-def test_overfit_orders_its_documents(command: Command, tmp_path: Path) -> None:
+def test_overfit_orders_its_documents(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
     done = command("train", "debug=overfit", "encoder=tiny", "output_dir=run")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "results.json").read_text())["validation"]["pmr"]["value"] == 1.0
+    # Held-out files are not even read.
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("nonsense\n")
+    files = ["data=jsonl", f"data.train={story_files['train']}", f"data.validation={broken}", f"data.test={broken}"]
     hopeless = command(
-        "train", "debug=overfit", "encoder=tiny", "optim.lr=0", "optim.head_lr=0", "trainer.max_steps=10"
+        "train", "debug=overfit", "encoder=tiny", "optim.lr=0", "optim.head_lr=0", "trainer.max_steps=10", *files
     )
     assert hopeless.returncode == 1
     assert "error: debug=overfit: after 10 steps only" in hopeless.stderr

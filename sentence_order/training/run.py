@@ -32,6 +32,8 @@ from sentence_order.runtime import choose_runtime, make_deterministic
 from sentence_order.training.evaluation import evaluate_corpus
 from sentence_order.training.loop import Trainer, make_loss
 
+SPLITS = ["train", "validation", "test"]
+
 
 def run(config: TrainConfig) -> None:
     """Trains, keeps the best model by validation, tests it, and writes `results.json`.
@@ -50,17 +52,18 @@ def run(config: TrainConfig) -> None:
     if config.debug.anomaly:
         make_deterministic()
 
-    raw = load_splits(config.data, ["train", "validation", "test"], config.seed)
+    raw = load_splits(config.data, ["train"] if config.debug.overfit else SPLITS, config.seed)
     tokenizer = _make_tokenizer(config, raw["train"])
-    corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
-    if config.debug.overfit:
-        corpora = dict.fromkeys(corpora, corpora["train"])
+    # The model first: what does not go with the encoder is told before minutes of tokenising.
     model = build_model(
         config.encoder, config.model, tokenizer, config.data.max_sentence_tokens, config.decoder.name.value, config.seed
     )
     model.freeze(frozen_blocks(config.freeze.embeddings, config.freeze.layers, len(model.blocks) - 1))
     blocks = report_blocks(model)
     model.to(runtime.device)
+    corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
+    if config.debug.overfit:
+        corpora = dict.fromkeys(SPLITS, corpora["train"])
 
     folder.mkdir(parents=True, exist_ok=True)
     log_to(folder / "train.log")
