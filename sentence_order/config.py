@@ -128,6 +128,8 @@ class FreezeConfig:
 class ModelConfig:
     pooling: Pooling = Pooling.mean
     set_layers: int = 1
+    # Score which sentence directly follows which, beside which comes before which.
+    neighbours: bool = True
     head_width: int = 256
     dropout: float = 0.1
     attention_dropout: float = 0.0

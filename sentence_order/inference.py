@@ -1,6 +1,6 @@
 """Orders documents of which nobody knows the order: the way of `predict` and of the Python API.
 
-Shape suffixes: B documents, S sentences (padded).
+Shape suffixes: B documents, S sentences (padded), T = 1 + S.
 """
 
 import logging
@@ -75,10 +75,9 @@ def predict(
         batch = collate(
             [make_example(row, i, range(len(row["lengths"]))) for i, row in zip(chosen, given, strict=True)]
         )
-        logits_BSS = score(model, batch, runtime)
-        order_BS, _ = decode(
-            decoder or model.config.decoder, logits_BSS, batch["mask"], batch["text_rank"], beam_width=beam_width
-        )
+        logits_BSS, next_BTT = score(model, batch, runtime)
+        name = decoder or model.config.decoder
+        order_BS, _ = decode(name, logits_BSS, next_BTT, batch["mask"], batch["text_rank"], beam_width=beam_width)
         confidence_B = pair_confidence(logits_BSS, order_BS, batch["mask"])
         for i, order, confidence in zip(chosen, order_BS.tolist(), confidence_B.tolist(), strict=True):
             order_kept = [kept[i][k] for k in order[: len(kept[i])]]
@@ -88,15 +87,19 @@ def predict(
 
 
 @torch.inference_mode()
-def score(model: SentenceOrderer, batch: dict[str, Tensor], runtime: Runtime) -> Tensor:
-    """The pair logits of a batch (B, S, S), on the CPU in float32. The gold positions do not go in."""
+def score(model: SentenceOrderer, batch: dict[str, Tensor], runtime: Runtime) -> tuple[Tensor, Tensor | None]:
+    """The pair logits (B, S, S) and the log-probabilities of neighbours (B, T, T) of a batch, on the CPU in float32.
+
+    The gold positions do not go in.
+    """
     inputs = {
         name: batch[name].to(runtime.device, non_blocking=True) for name in ("input_ids", "sentence_index", "mask")
     }
     with runtime.autocast():
-        logits_BSS = model(**inputs).logits
-    assert isinstance(logits_BSS, Tensor)
-    return logits_BSS.float().cpu()
+        output = model(**inputs)
+    assert isinstance(output.logits, Tensor)
+    next_BTT = output.next_log_probs
+    return output.logits.cpu(), None if next_BTT is None else next_BTT.cpu()
 
 
 def pair_confidence(logits_BSS: Tensor, order_BS: Tensor, mask_BS: Tensor) -> Tensor:

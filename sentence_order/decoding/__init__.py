@@ -1,13 +1,17 @@
-"""From pairwise scores to an order: the decoders, and the one function that calls them.
+"""From a model's scores to an order: the decoders, and the one function that calls them.
 
-    order_BS, objective_B = decode("exact", logits_BSS, mask_BS, tie_break_BS)
+    order_BS, objective_B = decode("exact", logits_BSS, next_BTT, mask_BS, tie_break_BS)
+
+The objective of an order is its log-likelihood, up to what all orders of a document share: of every two sentences
+half the log-odds that they stand as ordered, and of every two neighbours the log-probability that they are such.
 
 What every decoder needs is done here, once: checking, cleaning, grouping by length, and naming the sentences by
-their content rather than by where they happened to be given. A decoder therefore sees clean float64 logits of
+their content rather than by where they happened to be given. A decoder therefore sees clean float64 scores of
 documents of one length, takes sums that are exact, and breaks a tie in favour of the lower index; relabelling or
 reshuffling the sentences then cannot change the result, not even on ties.
 
-Shape suffixes: B documents, S sentences with padding, G documents of one group, N sentences of each of them.
+Shape suffixes: B documents, S sentences with padding, T = 1 + S those and, first, the document's boundary, G documents
+of one group, N sentences of each of them, M = 1 + N.
 """
 
 from collections.abc import Iterator
@@ -23,17 +27,21 @@ from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
 
 __all__ = ["DECODERS", "MAX_EXACT_SENTENCES", "Decoder", "decode"]
 
-# Every logit becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
+# Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
 # up to 4,096 sentences are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
 # float32 resolves above 256 and than bfloat16 resolves above 0.004; no model is as sure as exp(2**14).
 _RESOLUTION = 2.0**-16
-_MAX_LOGIT = 2.0**14
+_MAX_SCORE = 2.0**14
 
 
 class Decoder(Protocol):
-    """Maps clean antisymmetric `logits_GNN` to `order_GN`; every decoder takes every option, to be swapped freely."""
+    """Maps clean scores to `order_GN`; every decoder takes every option, to be swapped freely.
 
-    def __call__(self, logits_GNN: Tensor, *, beam_width: int) -> Tensor: ...
+    `pairs_GNN[g, i, j]` is what i gains by standing anywhere before j, antisymmetric; `next_GMM[g, 1 + i, 1 + j]` by
+    standing directly before j, and index 0 is the document's boundary.
+    """
+
+    def __call__(self, pairs_GNN: Tensor, next_GMM: Tensor, *, beam_width: int) -> Tensor: ...
 
 
 DECODERS: dict[str, Decoder] = {
@@ -56,16 +64,25 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def decode(
-    name: str, logits_BSS: Tensor, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int = 64
+    name: str,
+    logits_BSS: Tensor,
+    next_BTT: Tensor | None,
+    mask_BS: Tensor,
+    tie_break_BS: Tensor,
+    *,
+    beam_width: int = 64,
 ) -> tuple[Tensor, Tensor]:
-    """Order the sentences of each document so that likely pairs stand in their likely order.
+    """Find the likeliest order of each document's sentences by its pairs and its neighbours.
 
     Runs on the CPU, in float64 and one thread, wherever its inputs lie.
 
     Args:
         name: a key of `DECODERS`.
         logits_BSS: `logits[b, i, j]` is the log-odds that sentence i comes before sentence j. Infinities count as
-            2**14, the part that is not antisymmetric is dropped, and values are rounded to multiples of 2**-16.
+            2**15, the part that is not antisymmetric is dropped, and half their values are rounded to multiples of
+            2**-16.
+        next_BTT: `next[b, i, j]` is the log-probability that j directly follows i, where 0 is the boundary of the
+            document and 1 + i is sentence i, bounded and rounded likewise; None where a model does not tell.
         mask_BS: bool, True for sentences, False for the padding after them.
         tie_break_BS: integer ranks that depend on what the sentences say and not on how they were given, equal only
             for identical sentences. Of equally good orders, the one that is first in these ranks is preferred.
@@ -75,10 +92,11 @@ def decode(
     Returns:
         `order_BS`, long: `order[b, k]` is the index of the sentence that stands k-th. A permutation of range(S) for
         any input, in which padding stays in its own places.
-        `objective_B`, float64, in nats: the sum of the logits of all pairs as ordered.
+        `objective_B`, float64, in nats: half the logits of all pairs as ordered, and the log-probabilities of all
+        neighbours.
 
     Raises:
-        ValueError: the name is unknown, the beam holds nothing, or a logit between two sentences is NaN.
+        ValueError: the name is unknown, the beam holds nothing, or a score of two sentences is NaN.
     """
     if name not in DECODERS:
         raise ValueError(f"unknown decoder {name!r}: choose one of {', '.join(DECODERS)}")
@@ -90,30 +108,50 @@ def decode(
     mask_BS = mask_BS.detach().cpu().bool()
     assert not (mask_BS[:, 1:] & ~mask_BS[:, :-1]).any(), "padding must follow the sentences"
 
-    clean_BSS = _clean(logits_BSS.detach().cpu().double(), mask_BS)
+    pairs_BSS = _clean(logits_BSS, mask_BS)
+    pairs_BSS = _quantise((pairs_BSS - pairs_BSS.transpose(1, 2)) / 4)
+    if next_BTT is None:
+        next_BTT = pairs_BSS.new_zeros(documents, 1 + sentences, 1 + sentences)
+    assert next_BTT.shape == (documents, 1 + sentences, 1 + sentences)
+    next_BTT = _quantise(_clean(next_BTT, torch.nn.functional.pad(mask_BS, (1, 0), value=True)))
     canonical_BS = _canonical_order(tie_break_BS.detach().cpu(), mask_BS)
     length_B = mask_BS.sum(1)
     order_BS = torch.arange(sentences).repeat(documents, 1)
     for length in sorted(set(length_B.tolist()) - {0}):
         rows_G = (length_B == length).nonzero().squeeze(1)
         canonical_GN = canonical_BS[rows_G, :length]
-        canonical_order_GN = DECODERS[name](_reorder(clean_BSS[rows_G], canonical_GN), beam_width=beam_width)
+        pairs_GNN = _reorder(pairs_BSS[rows_G], canonical_GN)
+        next_GMM = _reorder(next_BTT[rows_G], _behind_boundary(canonical_GN))
+        canonical_order_GN = DECODERS[name](pairs_GNN, next_GMM, beam_width=beam_width)
         order_BS[rows_G, :length] = canonical_GN.gather(1, canonical_order_GN)
-    return order_BS, _reorder(clean_BSS, order_BS).triu(1).sum((1, 2))
+
+    ordered_next_BTT = _reorder(next_BTT, _behind_boundary(order_BS))
+    objective_B = _reorder(pairs_BSS, order_BS).triu(1).sum((1, 2))
+    objective_B += ordered_next_BTT.diagonal(1, 1, 2).sum(1)  # zero from the last sentence on
+    objective_B += ordered_next_BTT[torch.arange(documents), length_B, 0]
+    return order_BS, objective_B
 
 
-def _clean(logits_BSS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Finite, exactly antisymmetric, exactly summable, zero on padding; a NaN is never hidden."""
-    valid_BSS = mask_BS[:, :, None] & mask_BS[:, None, :]
-    logits_BSS = logits_BSS.masked_fill(~valid_BSS, 0.0)
-    broken_B = logits_BSS.isnan().any(2).any(1)
+def _clean(scores_BSS: Tensor, mask_BS: Tensor) -> Tensor:
+    """In float64 on the CPU, finite, zero on padding and the diagonal; a NaN is never hidden."""
+    itself_SS = torch.eye(mask_BS.shape[1], dtype=torch.bool)
+    valid_BSS = mask_BS[:, :, None] & mask_BS[:, None, :] & ~itself_SS
+    scores_BSS = scores_BSS.detach().cpu().double().masked_fill(~valid_BSS, 0.0)
+    broken_B = scores_BSS.isnan().any(2).any(1)
     if broken_B.any():
-        raise ValueError(f"NaN among the logits of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
-    # Clamped first: half the difference of two infinities would be NaN.
-    logits_BSS = logits_BSS.clamp(-_MAX_LOGIT, _MAX_LOGIT)
-    logits_BSS = (logits_BSS - logits_BSS.transpose(1, 2)) / 2
-    # Rounding is to even, the same on both sides of zero, and so keeps antisymmetry.
-    return (logits_BSS / _RESOLUTION).round() * _RESOLUTION
+        raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
+    # Twice the greatest score: logits are halved. And infinities have no difference.
+    return scores_BSS.clamp(-2 * _MAX_SCORE, 2 * _MAX_SCORE)
+
+
+def _quantise(scores_BSS: Tensor) -> Tensor:
+    """Exactly summable. Rounding is to even, the same on both sides of zero, and so keeps antisymmetry."""
+    return (scores_BSS.clamp(-_MAX_SCORE, _MAX_SCORE) / _RESOLUTION).round() * _RESOLUTION
+
+
+def _behind_boundary(index_BN: Tensor) -> Tensor:
+    """The items of these sentences, and first the boundary: (B, M)."""
+    return torch.nn.functional.pad(index_BN + 1, (1, 0))
 
 
 def _canonical_order(tie_break_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -122,7 +160,7 @@ def _canonical_order(tie_break_BS: Tensor, mask_BS: Tensor) -> Tensor:
     return tie_break_BS.long().masked_fill(~mask_BS, last).argsort(dim=1, stable=True)
 
 
-def _reorder(logits_BSS: Tensor, order_BN: Tensor) -> Tensor:
-    """`logits_BNN` between the sentences that stand k-th and l-th."""
+def _reorder(scores_BSS: Tensor, order_BN: Tensor) -> Tensor:
+    """`scores_BNN` between the sentences that stand k-th and l-th."""
     row_B11 = torch.arange(len(order_BN))[:, None, None]
-    return logits_BSS[row_B11, order_BN[:, :, None], order_BN[:, None, :]]
+    return scores_BSS[row_B11, order_BN[:, :, None], order_BN[:, None, :]]

@@ -1,22 +1,22 @@
 """The Borda count: sentences by how strongly they precede all others together.
 
-Shape suffixes: G documents of one length, N sentences of each of them.
+Shape suffixes: G documents of one length, N sentences of each of them, M = 1 + N.
 """
 
 from torch import Tensor
 
 
-def borda_order(logits_GNN: Tensor, *, beam_width: int = 0) -> Tensor:
+def borda_order(pairs_GNN: Tensor, next_GMM: Tensor, *, beam_width: int = 0) -> Tensor:
     """Sort the sentences by the sum of their row, greatest first; equal sums leave the lower index first.
 
     The count of de Borda (1781), with log-odds in place of votes: the order of the scores s that fit
-    s[i] - s[j] to logits[i, j] best in the least-squares sense.
+    s[i] - s[j] to pairs[i, j] best in the least-squares sense.
 
     Args:
-        logits_GNN: antisymmetric, exactly summable.
-        beam_width: not used.
+        pairs_GNN: antisymmetric, exactly summable.
+        next_GMM, beam_width: not used; a sum cannot tell who meets whom.
 
     Returns:
         `order_GN`, long.
     """
-    return logits_GNN.sum(2).argsort(dim=1, descending=True, stable=True)
+    return pairs_GNN.sum(2).argsort(dim=1, descending=True, stable=True)

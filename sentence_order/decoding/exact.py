@@ -1,18 +1,19 @@
 """The maximum-likelihood order, by dynamic programming over subsets of the sentences.
 
-Among all N! orders the one with the greatest sum of logits over its ordered pairs (the linear ordering problem) is
-found in 2**N * N steps: the best way to arrange a set of sentences starts with one of them, i, which then precedes
-all others of the set, and goes on with the best way to arrange those others.
+Among all N! orders the one of greatest objective, the sum over its pairs and its neighbours (the linear ordering and
+the travelling salesman problem at once), is found in 2**N * N**2 / 4 steps. The best way to arrange a set R of
+sentences with i in front goes on with the best way to arrange the others, with one of them, j, in front:
 
-    best(R) = max over i in R of  sum of logits[i, j] over j in R  +  best(R without i)
+    best(R, i) = sum of pairs[i, k] over k in R  +  max over j in R without i of  next[i, j] + best(R without i, j)
 
 References: Held and Karp (1962), "A dynamic programming approach to sequencing problems", for the recursion;
 Keswani and Jhamtani (2021), "Formulating neural sentence ordering as the asymmetric traveling salesman problem",
 for sentence ordering.
 
-A set of sentences is an integer with bit i set for sentence i.
-Shape suffixes: G documents of one length, N sentences of each of them, R sets (2**N), C sets of one size, K members
-of each of those. Documents stand last here: every step then reads and writes contiguous rows.
+A set of sentences is an integer with bit i set for sentence i, and a state is a set and the sentence in front.
+Shape suffixes: G documents of one length, N sentences of each of them, M = 1 + N those and, first, the boundary, R sets
+(2**N), C sets of one size, K members of each of those, J = K - 1 other members. Documents stand last here: every step
+then reads and writes contiguous rows.
 """
 
 from functools import lru_cache
@@ -24,71 +25,92 @@ from torch import Tensor
 from sentence_order.decoding.beam import beam_order
 
 MAX_EXACT_SENTENCES = 12
-_MEMORY_BYTES = 2**26
+_MEMORY_BYTES = 2**24
 
 
 class _Layer(NamedTuple):
-    """The sets of one size."""
+    """The states of the sets of one size, each by its row among all N * R, or N * N, or R * N."""
 
-    sets: Tensor  # C: each set, as an integer
-    members: Tensor  # C, K: its members, ascending
-    rests: Tensor  # K, C: the set without each of its members
-    gain_rows: Tensor  # K, C: where the gain of (member, set) lies among the N * R rows
+    states: Tensor  # K * C: set and member in front
+    gains: Tensor  # K * C: that member and the set
+    links: Tensor  # J, K * C: that member and another one
+    rests: Tensor  # J, K * C: the set without that member, the other one in front
 
 
-def exact_order(logits_GNN: Tensor, *, beam_width: int = 64) -> Tensor:
+def exact_order(pairs_GNN: Tensor, next_GMM: Tensor, *, beam_width: int = 64) -> Tensor:
     """The order of greatest objective; of several, the lexicographically first.
 
     Args:
-        logits_GNN: antisymmetric, exactly summable. Beyond `MAX_EXACT_SENTENCES` sentences a beam search stands in.
+        pairs_GNN: antisymmetric, exactly summable. Beyond `MAX_EXACT_SENTENCES` sentences a beam search stands in.
+        next_GMM: exactly summable.
         beam_width: the width of that beam.
 
     Returns:
         `order_GN`, long.
     """
-    sentences = logits_GNN.shape[1]
+    sentences = pairs_GNN.shape[1]
     if sentences > MAX_EXACT_SENTENCES:
-        return beam_order(logits_GNN, beam_width=beam_width)
-    bytes_per_document = 16 * sentences * 2**sentences  # an upper bound, gains and one layer's candidates above all
-    chunk = max(1, _MEMORY_BYTES // bytes_per_document)
-    return torch.cat([_exact_chunk(chunk_GNN) for chunk_GNN in torch.split(logits_GNN, chunk)])
+        return beam_order(pairs_GNN, next_GMM, beam_width=beam_width)
+    chunk = max(1, _MEMORY_BYTES // _bytes_per_document(sentences))
+    chunks = zip(torch.split(pairs_GNN, chunk), torch.split(next_GMM, chunk), strict=True)
+    return torch.cat([_exact_chunk(*scores) for scores in chunks])
 
 
-def _exact_chunk(logits_GNN: Tensor) -> Tensor:
-    documents, sentences, _ = logits_GNN.shape
+def _bytes_per_document(sentences: int) -> int:
+    return 32 * sentences * 2**sentences  # an upper bound: gains, states, and the candidates of one layer
+
+
+def _exact_chunk(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
+    documents, sentences, _ = pairs_GNN.shape
     membership_RN, layers = _tables(sentences)
-    # gain[i, R]: what sentence i earns by preceding the set R. The diagonal is zero, so R may hold i itself.
-    gain_NRG = membership_RN @ logits_GNN.permute(1, 2, 0)
-    gain_rows_G = gain_NRG.reshape(-1, documents)
-    best_RG = logits_GNN.new_zeros(2**sentences, documents)
-    first_RG = torch.zeros(2**sentences, documents, dtype=torch.long)
+    next_MMG = next_GMM.permute(1, 2, 0)
+    first_NG, last_NG = next_MMG[0, 1:], next_MMG[1:, 0]
+    links_XG = next_MMG[1:, 1:].reshape(-1, documents)
+    # What sentence i earns by preceding the set R. The diagonal is zero, so R may hold i itself.
+    gains_XG = (membership_RN @ pairs_GNN.permute(1, 2, 0)).reshape(-1, documents)
+    # No sentence stands in front of a set that it is not in.
+    best_XG = pairs_GNN.new_full((2**sentences * sentences, documents), -torch.inf)
+    for i in range(sentences):
+        best_XG[(1 << i) * sentences + i] = last_NG[i]
     for layer in layers:
-        candidate_KCG = gain_rows_G[layer.gain_rows] + best_RG[layer.rests]
-        # `max` returns the first of equal values, so the lowest sentence wins a tie, and starts the rest likewise.
-        best_CG, member_CG = candidate_KCG.max(0)
-        best_RG[layer.sets] = best_CG
-        first_RG[layer.sets] = layer.members.gather(1, member_CG)
+        value_XG = links_XG[layer.links[0]].add_(best_XG[layer.rests[0]])
+        for links, rests in zip(layer.links[1:], layer.rests[1:], strict=True):
+            torch.maximum(value_XG, links_XG[links].add_(best_XG[rests]), out=value_XG)
+        best_XG[layer.states] = value_XG.add_(gains_XG[layer.gains])
 
+    best_RNG = best_XG.view(2**sentences, sentences, documents)
     document_G = torch.arange(documents)
     remaining_G = torch.full((documents,), 2**sentences - 1)
+    link_GN = first_NG.T
     order = []
     for _ in range(sentences):
-        sentence_G = first_RG[remaining_G, document_G]
+        # `argmax` returns the first of equal values: the lowest sentence wins a tie, at every place.
+        sentence_G = (best_RNG[remaining_G, :, document_G] + link_GN).argmax(1)
         order.append(sentence_G)
         remaining_G = remaining_G - (1 << sentence_G)
+        link_GN = next_GMM[document_G, 1 + sentence_G, 1:]
     return torch.stack(order, dim=1)
 
 
 @lru_cache(maxsize=MAX_EXACT_SENTENCES)
 def _tables(sentences: int) -> tuple[Tensor, list[_Layer]]:
-    """Membership of every sentence in every set, and the layers from single sentences to all of them."""
+    """Membership of every sentence in every set, and the layers from sets of two to that of all."""
     set_R = torch.arange(2**sentences)
     membership_RN = (set_R[:, None] >> torch.arange(sentences)) & 1
     layers = []
-    for size in range(1, sentences + 1):
+    for size in range(2, sentences + 1):
         set_C = set_R[membership_RN.sum(1) == size]
         member_CK = membership_RN[set_C].nonzero()[:, 1].view(-1, size)
         rest_CK = set_C[:, None] - (1 << member_CK)
-        gain_row_CK = member_CK * len(set_R) + set_C[:, None]
-        layers.append(_Layer(set_C, member_CK, rest_CK.T.contiguous(), gain_row_CK.T.contiguous()))
+        # The members that are not in front: of each row of K, all but the diagonal.
+        others_KJ = torch.arange(size).repeat(size, 1)[~torch.eye(size, dtype=torch.bool)].view(size, size - 1)
+        other_JCK = member_CK[:, others_KJ].permute(2, 0, 1)
+        layers.append(
+            _Layer(
+                (set_C[:, None] * sentences + member_CK).flatten(),
+                (member_CK * len(set_R) + set_C[:, None]).flatten(),
+                (member_CK * sentences + other_JCK).flatten(1),
+                (rest_CK * sentences + other_JCK).flatten(1),
+            )
+        )
     return membership_RN.double(), layers

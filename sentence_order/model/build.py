@@ -56,6 +56,7 @@ def build_model(
         joint_from=joint,
         pooling=model.pooling.value,
         set_layers=model.set_layers,
+        neighbours=model.neighbours,
         head_width=model.head_width,
         dropout=model.dropout,
         max_sentence_tokens=max_sentence_tokens,

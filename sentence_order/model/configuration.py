@@ -14,8 +14,9 @@ class SentenceOrdererConfig(PreTrainedConfig):
             document from it on.
         pooling: "mean" over a sentence's tokens, or its "first" token.
         set_layers: further layers, over the sentence vectors of a document.
-        head_width: hidden units of the pairwise head.
-        dropout: in the head, before its hidden layer.
+        neighbours: there is a head that tells which sentence directly follows which.
+        head_width: hidden units of each head.
+        dropout: in the heads, before the hidden layer.
         max_sentence_tokens: longer sentences are cut, special tokens included.
         decoder: the decoder that `order` uses unless told otherwise.
     """
@@ -26,6 +27,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
     joint_from: int = 0
     pooling: str = "mean"
     set_layers: int = 1
+    neighbours: bool = True
     head_width: int = 256
     dropout: float = 0.1
     max_sentence_tokens: int = 128

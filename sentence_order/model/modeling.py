@@ -1,7 +1,8 @@
 """The ordering model.
 
-Shape suffixes: B documents, S sentences of a document (padded), L tokens of a document (padded), N tokens of the whole
-batch (packed, no padding), R sentences of the whole batch (packed), D width of the encoder.
+Shape suffixes: B documents, S sentences of a document (padded), T = 1 + S those and, first, the document's boundary,
+L tokens of a document (padded), N tokens of the whole batch (packed, no padding), R sentences of the whole batch
+(packed), D width of the encoder.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import ModelOutput
 
-from sentence_order.losses import mean_loss, pairwise_logistic
+from sentence_order.losses import mean_loss, ordering_loss
 from sentence_order.model.attention import Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers
-from sentence_order.model.head import PairwiseHead
+from sentence_order.model.head import NeighbourHead, PairHead
 
 if TYPE_CHECKING:
     from sentence_order.inference import Prediction
@@ -27,18 +28,26 @@ if TYPE_CHECKING:
 
 @dataclass
 class SentenceOrdererOutput(ModelOutput):
-    """`logits[b, i, j]`: log-odds that given sentence i comes before j; `loss`: where positions were passed."""
+    """What the model says of a batch.
+
+    Attributes:
+        loss: where positions were passed.
+        logits: (B, S, S), the log-odds that given sentence i comes before given sentence j.
+        next_log_probs: (B, T, T), the log-probability that j directly follows i, where 0 is the document's boundary
+            and 1 + i is given sentence i; None in a model without neighbours.
+    """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
+    next_log_probs: Tensor | None = None
 
 
 class SentenceOrderer(PreTrainedModel):
-    """Scores the order of every two sentences of a document.
+    """Scores, for every two sentences of a document, which comes first and whether one directly follows the other.
 
     A sentence's position ids restart at its first token; below `config.joint_from` tokens attend within their sentence,
     from there on across the document. Nothing in the computation knows in which order the sentences were given, so the
-    logits of a reshuffled document are the reshuffled logits.
+    scores of a reshuffled document are the reshuffled scores.
     """
 
     config_class = SentenceOrdererConfig
@@ -53,7 +62,9 @@ class SentenceOrderer(PreTrainedModel):
         layers = encoder_layers(self.encoder)
         # Set layers are layers of the encoder's own kind, over sentence vectors in place of tokens.
         self.set_layers = nn.ModuleList(type(layers[0])(self.encoder.config) for _ in range(config.set_layers))
-        self.head = PairwiseHead(self.encoder.config.hidden_size, config.head_width, config.dropout)
+        sizes = (self.encoder.config.hidden_size, config.head_width, config.dropout)
+        self.pair_head = PairHead(*sizes)
+        self.neighbour_head = NeighbourHead(*sizes) if config.neighbours else None
         self.frozen_blocks: frozenset[int] = frozenset()
         self.post_init()
 
@@ -66,7 +77,8 @@ class SentenceOrderer(PreTrainedModel):
     def parts(self) -> dict[str, list[nn.Module]]:
         """Every part of the model by name: the encoder's blocks, lowest first, then what stands on them."""
         names = ["embeddings", *(f"layer_{k}" for k in range(len(self.blocks) - 1))]
-        return {**dict(zip(names, self.blocks, strict=True)), "set_layers": [self.set_layers], "head": [self.head]}
+        heads: list[nn.Module] = [head for head in (self.pair_head, self.neighbour_head) if head is not None]
+        return {**dict(zip(names, self.blocks, strict=True)), "set_layers": [self.set_layers], "heads": heads}
 
     def freeze(self, blocks: Iterable[int]) -> None:
         """Freezes some of `blocks`, and only those: no gradient, no dropout even in training, no autograd below.
@@ -101,11 +113,13 @@ class SentenceOrderer(PreTrainedModel):
             input_ids: (B, L) token ids, a document's sentences one after the other in any order.
             sentence_index: (B, L) the sentence of each token, ascending from 0 within a document; -1 at padding.
             mask: (B, S) True where there is a sentence.
-            positions: (B, S) gold position of each given sentence; with it the output has the pairwise logistic loss.
+            positions: (B, S) gold position of each given sentence; with it the output has a loss.
         """
-        logits_BSS = self.head(self._sentence_vectors(input_ids, sentence_index, mask)).float()
-        loss = None if positions is None else mean_loss(*pairwise_logistic(logits_BSS, positions, mask))
-        return SentenceOrdererOutput(loss=loss, logits=logits_BSS)
+        vectors_BSD = self._sentence_vectors(input_ids, sentence_index, mask)
+        logits_BSS = self.pair_head(vectors_BSD)
+        next_BTT = None if self.neighbour_head is None else self.neighbour_head(vectors_BSD, mask)
+        loss = None if positions is None else mean_loss(*ordering_loss(logits_BSS, next_BTT, positions, mask))
+        return SentenceOrdererOutput(loss=loss, logits=logits_BSS, next_log_probs=next_BTT)
 
     def _sentence_vectors(self, input_ids_BL: Tensor, sentence_index_BL: Tensor, mask_BS: Tensor) -> Tensor:
         """(B, S, D), zeros at padding."""

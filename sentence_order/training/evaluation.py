@@ -3,7 +3,7 @@
 Gold positions meet the predicted order in the metrics and in the loss, and nowhere before: neither the model nor a
 decoder ever sees them.
 
-Shape suffixes: B documents, S sentences (padded), N sentences of documents of one length.
+Shape suffixes: B documents, S sentences (padded), T = 1 + S, N sentences of documents of one length.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding import decode
 from sentence_order.errors import TrainingError
 from sentence_order.inference import score
-from sentence_order.losses import Loss, pairwise_logistic
+from sentence_order.losses import OrderingLoss, ordering_loss
 from sentence_order.metrics import RatioArray, concatenate, document_metrics, position_confusion, summarise
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
@@ -60,7 +60,7 @@ def evaluate_corpus(
     *,
     seed: int,
     batch_tokens: int,
-    loss: Loss = pairwise_logistic,
+    loss: OrderingLoss = ordering_loss,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Evaluation:
     """Orders every document of a corpus, each under the permutation of (seed, document id), and scores it.
@@ -81,13 +81,16 @@ def evaluate_corpus(
     probability_NN, confusion_NN, alike = torch.zeros(common, common), torch.zeros(common, common), 0
     for batch in load_batches(corpus, batch_tokens, seed):
         positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]
-        logits_BSS = score(model, batch, runtime)
-        broken_B = ~logits_BSS.isfinite().all(2).all(1)
+        logits_BSS, next_BTT = score(model, batch, runtime)
+        finite_B = logits_BSS.isfinite().all(2).all(1)
+        broken_B = ~(finite_B if next_BTT is None else finite_B & next_BTT.isfinite().all(2).all(1))
         if broken_B.any():
             ids = [corpus.documents[row]["id"] for row in batch["document"][broken_B].tolist()]
             raise TrainingError(f"the model's logits are not finite for the documents {', '.join(ids[:20])}")
-        order_BS, _ = decode(decoder.name.value, logits_BSS, mask_BS, text_rank_BS, beam_width=decoder.beam_width)
-        total, count = loss(logits_BSS, positions_BS, mask_BS)
+        order_BS, _ = decode(
+            decoder.name.value, logits_BSS, next_BTT, mask_BS, text_rank_BS, beam_width=decoder.beam_width
+        )
+        total, count = loss(logits_BSS, next_BTT, positions_BS, mask_BS)
         losses, counts = losses + total.item(), counts + int(count)
         parts.append(document_metrics(order_BS, positions_BS, mask_BS, text_rank_BS))
         rows += batch["document"].tolist()

@@ -22,7 +22,7 @@ from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.files import atomic_folder
-from sentence_order.losses import LOSSES, Loss, margin
+from sentence_order.losses import LOSSES, OrderingLoss, margin, ordering_loss
 from sentence_order.metrics import PRIMARY_METRIC
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime, choose_workers
@@ -38,9 +38,10 @@ VALIDATION_COST = 1 / 3
 MOST_VALIDATIONS = 10
 
 
-def make_loss(config: LossConfig) -> Loss:
-    """The loss that the config names, with its settings."""
-    return partial(margin, margin=config.margin) if config.name is LossName.margin else LOSSES[config.name.value]
+def make_loss(config: LossConfig) -> OrderingLoss:
+    """The loss of pairs that the config names, with its settings, and that of neighbours."""
+    pairs = partial(margin, margin=config.margin) if config.name is LossName.margin else LOSSES[config.name.value]
+    return partial(ordering_loss, pairs=pairs)
 
 
 @dataclass
@@ -176,7 +177,7 @@ class Trainer:
             The mean loss over the step's pairs, and gradient norms by tag.
         """
         started = time.perf_counter()
-        # The normaliser is known before the first backward: every loss counts the pairs of real sentences.
+        # The normaliser is known before the first backward: every loss is taken per pair of real sentences.
         pairs = sum(int((n * (n - 1) // 2).sum()) for n in (batch["mask"].sum(1) for batch in batches))
         total = 0.0
         for batch in batches:
@@ -210,8 +211,8 @@ class Trainer:
     def _forward(self, batch: Batch) -> Tensor:
         inputs = {name: tensor.to(self.runtime.device, non_blocking=True) for name, tensor in batch.items()}
         with self.runtime.autocast():
-            logits_BSS = self.model(inputs["input_ids"], inputs["sentence_index"], inputs["mask"]).logits
-        return self.loss(logits_BSS, inputs["positions"], inputs["mask"])[0]
+            output = self.model(inputs["input_ids"], inputs["sentence_index"], inputs["mask"])
+        return self.loss(output.logits, output.next_log_probs, inputs["positions"], inputs["mask"])[0]
 
     def _stop_nonfinite(self, what: str, batches: list[Batch]) -> NoReturn:
         ids = self.train.documents["id"]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentence_order.losses import LOSSES, margin, pairwise_logistic
+from sentence_order.losses import LOSSES, margin, neighbours, ordering_loss, pairwise_logistic
 
 ONE = torch.ones(1, 3, dtype=torch.bool)
 # Sentence 0 stands last, 1 first, 2 in the middle; the model has 1 before 0 right, the two others wrong.
@@ -26,6 +26,44 @@ def test_margin_by_hand() -> None:
     total, count = margin(LOGITS, POSITIONS, ONE)
     assert total.item() == pytest.approx(0.0 + 2.0 + 1.5)
     assert margin(LOGITS, POSITIONS, ONE, margin=3.0)[0].item() == pytest.approx(1.0 + 4.0 + 3.5)
+    assert count.item() == 3
+
+
+def test_neighbours_by_hand() -> None:
+    log_probs = -torch.arange(16.0).view(1, 4, 4)  # entry [i, j] costs 4 i + j
+    # The true cycle: boundary (0), sentences 1, 2, 0 (items 2, 3, 1), boundary.
+    total, count = neighbours(log_probs, POSITIONS, ONE)
+    assert total.item() == 2 + (4 * 2 + 3) + (4 * 3 + 1) + (4 * 1 + 0)
+    assert count.item() == 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), size=st.integers(1, 7), padding=st.integers(0, 4))
+def test_neighbours_do_not_see_padding_and_labels(seed: int, size: int, padding: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    log_probs = torch.randn(1, 1 + size, 1 + size, generator=generator, dtype=torch.float64)
+    positions = torch.randperm(size, generator=generator)[None]
+    mask = torch.ones(1, size, dtype=torch.bool)
+    total, count = neighbours(log_probs, positions, mask)
+    assert count.item() == size + 1
+
+    pad = torch.nn.functional.pad
+    padded = neighbours(
+        pad(log_probs, (0, padding) * 2, value=1e4), pad(positions, (0, padding)), pad(mask, (0, padding))
+    )
+    torch.testing.assert_close(padded, (total, count), atol=0, rtol=0)
+
+    shuffle = torch.randperm(size, generator=generator)
+    items = pad(shuffle + 1, (1, 0))
+    torch.testing.assert_close(neighbours(log_probs[:, items][:, :, items], positions[:, shuffle], mask)[0], total)
+
+
+def test_ordering_loss_is_both_over_the_pairs() -> None:
+    log_probs = -torch.arange(16.0).view(1, 4, 4)
+    pairs, count = pairwise_logistic(LOGITS, POSITIONS, ONE)
+    assert ordering_loss(LOGITS, None, POSITIONS, ONE) == (pairs, count)
+    both, count = ordering_loss(LOGITS, log_probs, POSITIONS, ONE, pairs=margin)
+    assert both.item() == margin(LOGITS, POSITIONS, ONE)[0].item() + 30
     assert count.item() == 3
 
 

@@ -1,5 +1,6 @@
 """The model knows nothing of how its input was shuffled or padded, and its packed layers are the encoder's own."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sentence_order.config import Pooling
 from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.model.attention import Segments
-from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig
+from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig, SentenceOrdererOutput
 
 transformers_logging.disable_progress_bar()
 
@@ -25,33 +26,64 @@ def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[lis
 
 
 @torch.no_grad()
+def scores_of(model: SentenceOrderer, batch: Batch) -> SentenceOrdererOutput:
+    return model(batch["input_ids"], batch["sentence_index"], batch["mask"])
+
+
 def logits_of(model: SentenceOrderer, batch: Batch) -> torch.Tensor:
-    return model(batch["input_ids"], batch["sentence_index"], batch["mask"]).logits
+    return scores_of(model, batch).logits
 
 
 @pytest.mark.parametrize(("joint_from", "pooling"), [(0, "mean"), (2, "mean"), (4, "mean"), (2, "first"), (4, "first")])
-def test_reshuffled_input_gives_reshuffled_logits(make_model, stories, joint_from: int, pooling: str) -> None:
+def test_reshuffled_input_gives_reshuffled_scores(make_model, stories, joint_from: int, pooling: str) -> None:
     model = make_model(joint_from=joint_from, pooling=Pooling(pooling))
     size = len(stories[0])
     shuffle = torch.randperm(size, generator=torch.Generator().manual_seed(1))
-    plain = logits_of(model, batch_of(model, [stories[0]]))[0]
-    shuffled = logits_of(model, batch_of(model, [stories[0]], [shuffle.tolist()]))[0]
-    torch.testing.assert_close(shuffled, plain[shuffle][:, shuffle], atol=1e-6, rtol=1e-5)
-    assert plain.abs().max() > 1e-3, "a model that says nothing would pass"
+    plain = scores_of(model, batch_of(model, [stories[0]]))
+    shuffled = scores_of(model, batch_of(model, [stories[0]], [shuffle.tolist()]))
+    items = torch.nn.functional.pad(shuffle + 1, (1, 0))
+    for name, index in (("logits", shuffle), ("next_log_probs", items)):
+        expected = plain[name][0, index][:, index]
+        torch.testing.assert_close(shuffled[name][0], expected, atol=1e-6, rtol=1e-5)
+        assert expected.std() > 1e-3, "a model that says nothing would pass"
 
 
 def test_padding_and_company_change_nothing(tiny_model, stories) -> None:
     documents = [stories[0], stories[1][:2], stories[2]]
-    together = logits_of(tiny_model, batch_of(tiny_model, documents))
+    together = scores_of(tiny_model, batch_of(tiny_model, documents))
     for row, document in enumerate(documents):
-        alone = logits_of(tiny_model, batch_of(tiny_model, [document]))[0]
-        size = len(document)
-        torch.testing.assert_close(together[row, :size, :size], alone, atol=1e-6, rtol=1e-5)
+        alone = scores_of(tiny_model, batch_of(tiny_model, [document]))
+        for name in ("logits", "next_log_probs"):
+            size = alone[name].shape[1]
+            torch.testing.assert_close(together[name][row, :size, :size], alone[name][0], atol=1e-6, rtol=1e-5)
 
 
 def test_logits_are_antisymmetric(tiny_model, stories) -> None:
     logits = logits_of(tiny_model, batch_of(tiny_model, stories[:4]))
     torch.testing.assert_close(logits, -logits.transpose(1, 2), atol=0, rtol=0)
+
+
+def test_neighbours_are_probabilities(tiny_model, stories) -> None:
+    """The mean of two log-probabilities: of all that may follow, and of all that may precede."""
+    batch = batch_of(tiny_model, [stories[0][:3]])
+    with torch.no_grad():
+        vectors = tiny_model._sentence_vectors(batch["input_ids"], batch["sentence_index"], batch["mask"])
+        items = torch.cat([tiny_model.neighbour_head.boundary[None, None], vectors], dim=1)
+        scores = tiny_model.neighbour_head.network(items)[0]
+    weights = scores.exp() * (1 - torch.eye(4))
+    follows, precedes = weights / weights.sum(1, keepdim=True), weights / weights.sum(0)
+    found = scores_of(tiny_model, batch).next_log_probs[0]
+    off_diagonal = ~torch.eye(4, dtype=torch.bool)
+    torch.testing.assert_close(found[off_diagonal], (follows * precedes)[off_diagonal].log() / 2)
+    assert not found.diagonal().any()
+
+
+def test_a_model_without_neighbours(make_model, stories) -> None:
+    model = make_model(neighbours=False)
+    batch = batch_of(model, stories[:2])
+    assert scores_of(model, batch).next_log_probs is None
+    assert model(**batch).loss.item() == pytest.approx(0.693, abs=0.1)
+    assert sorted(model.order(stories[0])) == list(range(len(stories[0])))
 
 
 def test_joint_layers_see_the_document_and_local_ones_do_not(make_model, stories) -> None:
@@ -141,7 +173,8 @@ def test_saved_model_loads_alone_and_says_the_same(tiny_model, stories, tmp_path
     tiny_model.save_pretrained(tmp_path / "model")
     loaded = SentenceOrderer.from_pretrained(tmp_path / "model").eval()
     batch = batch_of(tiny_model, stories[:3])
-    torch.testing.assert_close(logits_of(loaded, batch), logits_of(tiny_model, batch), atol=1e-6, rtol=1e-5)
+    for ours, theirs in zip(scores_of(loaded, batch).to_tuple(), scores_of(tiny_model, batch).to_tuple(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
     assert [loaded.order(story) for story in stories] == [tiny_model.order(story) for story in stories]
     assert isinstance(AutoModel.from_pretrained(tmp_path / "model"), SentenceOrderer)
     assert AutoTokenizer.from_pretrained(tmp_path / "model").get_vocab() == tiny_model.tokenizer.get_vocab()
@@ -150,10 +183,14 @@ def test_saved_model_loads_alone_and_says_the_same(tiny_model, stories, tmp_path
 
 def test_trains_under_the_hugging_face_conventions(tiny_model: SentenceOrderer, stories) -> None:
     """A forward pass with targets returns a loss with a gradient, as HF Trainer wants it."""
-    output = tiny_model(**batch_of(tiny_model, stories[:4]))
-    assert output.loss.item() == pytest.approx(0.693, abs=0.1)
+    batch = batch_of(tiny_model, stories[:4])
+    output = tiny_model(**batch)
+    sizes = batch["mask"].sum(1)
+    # A guess costs log(2) a pair, and log(n) for every one of the n + 1 neighbours.
+    guess = math.log(2) + ((sizes + 1) * sizes.log()).sum() / (sizes * (sizes - 1) / 2).sum()
+    assert output.loss.item() == pytest.approx(guess.item(), abs=0.1)
     output.loss.backward()
-    assert next(tiny_model.head.parameters()).grad is not None
+    assert next(tiny_model.pair_head.parameters()).grad is not None
 
 
 def test_minilm_packs_exactly(make_model: Callable[..., SentenceOrderer]) -> None:

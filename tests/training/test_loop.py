@@ -122,8 +122,8 @@ def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> 
     trainer = trainer_of(make_model(), stories, tmp_path, max_steps=3)
     trainer._save("last")
     with torch.no_grad():
-        next(trainer.model.head.parameters())[0, 0] = float("inf")
-    with pytest.raises(TrainingError, match=r"weights of head.* not saved; last good checkpoint: .*last"):
+        next(trainer.model.pair_head.parameters())[0, 0] = float("inf")
+    with pytest.raises(TrainingError, match=r"weights of pair_head.* not saved; last good checkpoint: .*last"):
         trainer._save("last")
     assert torch.isfinite(weights(SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last"))).all()
 
@@ -131,7 +131,7 @@ def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> 
 def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     trainer = trainer_of(model, stories, tmp_path, max_steps=3)
-    next(model.head.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    next(model.pair_head.parameters()).register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(TrainingError, match="step 1: the gradient's norm is nan"):
         trainer.fit()
     assert torch.isfinite(weights(model)).all()
@@ -164,6 +164,6 @@ def test_schedule_warms_up_and_decays(make_model) -> None:
 def test_loss_by_config() -> None:
     logits = torch.tensor([[[0.0, 0.5], [-0.5, 0.0]]])
     total, _ = make_loss(LossConfig(LossName.margin, margin=2.0))(
-        logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool)
+        logits, None, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool)
     )
     assert total.item() == 1.5
