@@ -17,6 +17,9 @@ OrderingLoss = Callable[[Tensor, Tensor | None, Tensor, Tensor], tuple[Tensor, T
 
 LOSSES: dict[str, Loss] = {"pairwise_logistic": pairwise_logistic, "margin": margin}
 
+# A neighbour's score is the mean of two log-probabilities, that of what follows and that of what precedes: both count.
+NEIGHBOUR_WEIGHT = 2.0
+
 __all__ = ["LOSSES", "Loss", "OrderingLoss", "margin", "mean_loss", "neighbours", "ordering_loss", "pairwise_logistic"]
 
 
@@ -31,7 +34,7 @@ def ordering_loss(
     """The loss of all pairs and, where the model tells neighbours, that of these: (sum of both, number of pairs)."""
     total, count = pairs(logits_BSS, positions_BS, mask_BS)
     if next_BTT is not None:
-        total = total + neighbours(next_BTT, positions_BS, mask_BS)[0]
+        total = total + NEIGHBOUR_WEIGHT * neighbours(next_BTT, positions_BS, mask_BS)[0]
     return total, count
 
 

@@ -63,7 +63,7 @@ def test_ordering_loss_is_both_over_the_pairs() -> None:
     pairs, count = pairwise_logistic(LOGITS, POSITIONS, ONE)
     assert ordering_loss(LOGITS, None, POSITIONS, ONE) == (pairs, count)
     both, count = ordering_loss(LOGITS, log_probs, POSITIONS, ONE, pairs=margin)
-    assert both.item() == margin(LOGITS, POSITIONS, ONE)[0].item() + 30
+    assert both.item() == margin(LOGITS, POSITIONS, ONE)[0].item() + 2 * 30
     assert count.item() == 3
 
 
