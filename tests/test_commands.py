@@ -260,4 +260,4 @@ def test_anomaly_detection_is_reproducible_and_logs_blocks(command: Command, tmp
         ends.append((tmp_path / run / "checkpoints" / "last" / "model.safetensors").read_bytes())
     assert ends[0] == ends[1]
     first = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[0])
-    assert {"train/gradient_norm/embeddings", "train/gradient_norm/layer_3", "train/gradient_norm/head"} <= set(first)
+    assert {"train/gradient_norm/embeddings", "train/gradient_norm/layer_3", "train/gradient_norm/heads"} <= set(first)

@@ -140,7 +140,7 @@ def _clean(scores_BSS: Tensor, mask_BS: Tensor) -> Tensor:
     broken_B = scores_BSS.isnan().any(2).any(1)
     if broken_B.any():
         raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
-    # Twice the greatest score: logits are halved. And infinities have no difference.
+    # Twice the greatest score, as logits will be halved; and finite, as infinities have no difference.
     return scores_BSS.clamp(-2 * _MAX_SCORE, 2 * _MAX_SCORE)
 
 

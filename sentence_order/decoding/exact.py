@@ -12,8 +12,8 @@ for sentence ordering.
 
 A set of sentences is an integer with bit i set for sentence i, and a state is a set and the sentence in front.
 Shape suffixes: G documents of one length, N sentences of each of them, M = 1 + N those and, first, the boundary, R sets
-(2**N), C sets of one size, K members of each of those, J = K - 1 other members. Documents stand last here: every step
-then reads and writes contiguous rows.
+(2**N), C sets of one size, K members of each of those, J = K - 1 other members, X rows of a table. Documents stand last
+here: every step then reads and writes contiguous rows.
 """
 
 from functools import lru_cache

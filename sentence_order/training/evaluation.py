@@ -31,7 +31,7 @@ class Evaluation:
 
     Attributes:
         parts: every metric as numerators and denominators.
-        loss: mean over all pairs of the corpus.
+        loss: of all pairs and neighbours of the corpus, per pair.
         given: `given[d][i]` is the gold position of the i-th given sentence.
         order: `order[d][k]` is the index, among the given sentences, of the one predicted to stand k-th.
         common_documents: how many documents have the commonest number of sentences, N; the next two are theirs.

@@ -174,7 +174,7 @@ class Trainer:
         """One optimizer step over micro-batches: the same gradient as one batch of all their documents.
 
         Returns:
-            The mean loss over the step's pairs, and gradient norms by tag.
+            The loss per pair of the step, and gradient norms by tag.
         """
         started = time.perf_counter()
         # The normaliser is known before the first backward: every loss is taken per pair of real sentences.
