@@ -108,8 +108,8 @@ def decode(
     mask_BS = mask_BS.detach().cpu().bool()
     assert not (mask_BS[:, 1:] & ~mask_BS[:, :-1]).any(), "padding must follow the sentences"
 
-    pairs_BSS = _clean(logits_BSS, mask_BS)
-    pairs_BSS = _quantise((pairs_BSS - pairs_BSS.transpose(1, 2)) / 4)
+    pairs_BSS = _clean(logits_BSS / 2, mask_BS)
+    pairs_BSS = _quantise((pairs_BSS - pairs_BSS.transpose(1, 2)) / 2)
     if next_BTT is None:
         next_BTT = pairs_BSS.new_zeros(documents, 1 + sentences, 1 + sentences)
     assert next_BTT.shape == (documents, 1 + sentences, 1 + sentences)
@@ -133,20 +133,19 @@ def decode(
 
 
 def _clean(scores_BSS: Tensor, mask_BS: Tensor) -> Tensor:
-    """In float64 on the CPU, finite, zero on padding and the diagonal; a NaN is never hidden."""
+    """In float64 on the CPU, bounded, zero on padding and the diagonal; a NaN is never hidden."""
     itself_SS = torch.eye(mask_BS.shape[1], dtype=torch.bool)
     valid_BSS = mask_BS[:, :, None] & mask_BS[:, None, :] & ~itself_SS
     scores_BSS = scores_BSS.detach().cpu().double().masked_fill(~valid_BSS, 0.0)
     broken_B = scores_BSS.isnan().any(2).any(1)
     if broken_B.any():
         raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
-    # Twice the greatest score, as logits will be halved; and finite, as infinities have no difference.
-    return scores_BSS.clamp(-2 * _MAX_SCORE, 2 * _MAX_SCORE)
+    return scores_BSS.clamp(-_MAX_SCORE, _MAX_SCORE)
 
 
 def _quantise(scores_BSS: Tensor) -> Tensor:
     """Exactly summable. Rounding is to even, the same on both sides of zero, and so keeps antisymmetry."""
-    return (scores_BSS.clamp(-_MAX_SCORE, _MAX_SCORE) / _RESOLUTION).round() * _RESOLUTION
+    return (scores_BSS / _RESOLUTION).round() * _RESOLUTION
 
 
 def _behind_boundary(index_BN: Tensor) -> Tensor:

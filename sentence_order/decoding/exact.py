@@ -63,15 +63,13 @@ def _bytes_per_document(sentences: int) -> int:
 def _exact_chunk(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
     documents, sentences, _ = pairs_GNN.shape
     membership_RN, layers = _tables(sentences)
-    next_MMG = next_GMM.permute(1, 2, 0)
-    first_NG, last_NG = next_MMG[0, 1:], next_MMG[1:, 0]
-    links_XG = next_MMG[1:, 1:].reshape(-1, documents)
+    links_XG = next_GMM[:, 1:, 1:].permute(1, 2, 0).reshape(-1, documents)
     # What sentence i earns by preceding the set R. The diagonal is zero, so R may hold i itself.
     gains_XG = (membership_RN @ pairs_GNN.permute(1, 2, 0)).reshape(-1, documents)
     # No sentence stands in front of a set that it is not in.
     best_XG = pairs_GNN.new_full((2**sentences * sentences, documents), -torch.inf)
-    for i in range(sentences):
-        best_XG[(1 << i) * sentences + i] = last_NG[i]
+    sentence_N = torch.arange(sentences)
+    best_XG[(1 << sentence_N) * sentences + sentence_N] = next_GMM[:, 1:, 0].T
     for layer in layers:
         value_XG = links_XG[layer.links[0]].add_(best_XG[layer.rests[0]])
         for links, rests in zip(layer.links[1:], layer.rests[1:], strict=True):
@@ -81,7 +79,7 @@ def _exact_chunk(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
     best_RNG = best_XG.view(2**sentences, sentences, documents)
     document_G = torch.arange(documents)
     remaining_G = torch.full((documents,), 2**sentences - 1)
-    link_GN = first_NG.T
+    link_GN = next_GMM[:, 0, 1:]
     order = []
     for _ in range(sentences):
         # `argmax` returns the first of equal values: the lowest sentence wins a tie, at every place.

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.config import DataConfig, TrainConfig
+from sentence_order.config import DataConfig, Split, TrainConfig
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
@@ -31,8 +31,6 @@ from sentence_order.results import provenance, split_results, write_json
 from sentence_order.runtime import choose_runtime, make_deterministic
 from sentence_order.training.evaluation import evaluate_corpus
 from sentence_order.training.loop import Trainer, make_loss
-
-SPLITS = ["train", "validation", "test"]
 
 
 def run(config: TrainConfig) -> None:
@@ -52,7 +50,8 @@ def run(config: TrainConfig) -> None:
     if config.debug.anomaly:
         make_deterministic()
 
-    raw = load_splits(config.data, ["train"] if config.debug.overfit else SPLITS, config.seed)
+    splits = [split.value for split in Split]
+    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.seed)
     tokenizer = _make_tokenizer(config, raw["train"])
     # The model first: what does not go with the encoder is told before minutes of tokenising.
     model = build_model(
@@ -63,7 +62,7 @@ def run(config: TrainConfig) -> None:
     model.to(runtime.device)
     corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
     if config.debug.overfit:
-        corpora = dict.fromkeys(SPLITS, corpora["train"])
+        corpora = dict.fromkeys(splits, corpora["train"])
 
     folder.mkdir(parents=True, exist_ok=True)
     log_to(folder / "train.log")

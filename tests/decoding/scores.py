@@ -22,8 +22,13 @@ def whole_scores(documents: int, sentences: int, seed: int, spread: int) -> tupl
     return antisymmetric(values_GMM[:, 1:, 1:]), next_GMM
 
 
+def behind_boundary(index_BN: Tensor) -> Tensor:
+    """The items of these sentences, and first the boundary."""
+    return torch.nn.functional.pad(index_BN + 1, (1, 0))
+
+
 def objective(pairs_NN: Tensor, next_MM: Tensor, order_PN: Tensor) -> Tensor:
     """Of P orders of one document (P)."""
-    item_PM = torch.nn.functional.pad(order_PN + 1, (1, 0))
+    item_PM = behind_boundary(order_PN)
     next_P = next_MM[item_PM, item_PM.roll(-1, 1)].sum(1)
     return pairs_NN[order_PN[:, :, None], order_PN[:, None, :]].triu(1).sum((1, 2)) + next_P

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sentence_order.decoding import DECODERS, decode
-from tests.decoding.scores import objective
+from tests.decoding.scores import behind_boundary, objective
 
 every_decoder = pytest.mark.parametrize("name", DECODERS)
 # Ties, also between sums that floating point would tell apart by the order of summation; reals; infinities.
@@ -47,7 +47,7 @@ def document(draw: st.DrawFn, max_sentences: int = 7) -> Document:
 
 
 def relabelled(doc: Document, label_N: Tensor) -> Document:
-    item_M = torch.nn.functional.pad(label_N + 1, (1, 0))
+    item_M = behind_boundary(label_N)
     next_MM = None if doc.next_MM is None else doc.next_MM[item_M][:, item_M]
     return Document(doc.logits_NN[label_N][:, label_N], next_MM, doc.tie_break_N[label_N])
 
@@ -147,7 +147,7 @@ def test_strong_consistent_logits_give_the_true_order(name: str, n: int, strengt
 @pytest.mark.parametrize("n", [1, 2, 5, 12, 20])
 def test_strong_neighbours_give_the_true_order(name: str, n: int) -> None:
     order_N = torch.randperm(n, generator=torch.Generator().manual_seed(n))
-    item_M = torch.nn.functional.pad(order_N + 1, (1, 0))
+    item_M = behind_boundary(order_N)
     next_MM = torch.full((n + 1, n + 1), -math.inf)
     next_MM[item_M, item_M.roll(-1)] = 0.0
     assert decode_one(name, torch.zeros(n, n), next_MM, torch.arange(n)) == (order_N.tolist(), 0.0)
@@ -194,7 +194,7 @@ def test_of_equal_orders_the_first_in_rank_wins() -> None:
 def test_identical_sentences_may_share_a_rank(name: str) -> None:
     text_N = torch.tensor([1, 2, 1, 0])
     cycle_33 = torch.tensor([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])  # between the three texts
-    item_M = torch.nn.functional.pad(text_N + 1, (1, 0))
+    item_M = behind_boundary(text_N)
     next_44 = torch.tensor([[0, -1, -1, -2], [-1, 0, -1, -1], [-1, -1, 0, -2], [-2, -1, -1, 0]]).double()
     doc = Document(cycle_33[text_N][:, text_N], next_44[item_M][:, item_M], text_N)
     expected = text_N[decode_one(name, *doc)[0]].tolist()
