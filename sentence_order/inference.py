@@ -93,7 +93,9 @@ def score(model: SentenceOrderer, batch: dict[str, Tensor], runtime: Runtime) ->
     The gold positions do not go in.
     """
     inputs = {
-        name: batch[name].to(runtime.device, non_blocking=True) for name in ("input_ids", "sentence_index", "mask")
+        name: batch[name].to(runtime.device, non_blocking=True)
+        for name in ("input_ids", "lengths", "prefix")
+        if name in batch
     }
     with runtime.autocast():
         output = model(**inputs)

@@ -1,9 +1,9 @@
 """Makes an example of a document and a permutation, and stacks examples into a padded batch.
 
-Shape suffixes: B documents, S sentences (padded), L tokens of a document (padded).
+Shape suffixes: B documents, S sentences (padded), L tokens of a document (padded), N rows of the frozen prefix's output
+for the whole batch (packed), D its width.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,28 +12,27 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sentence_order.data.tokenization import Corpus
+from sentence_order.data.tokenization import Corpus, IntArray
 
-Row = Mapping[str, Any]  # one row of a Corpus
+Row = Mapping[str, Any]  # see Corpus.row
 Example = dict[str, Tensor]
 Batch = dict[str, Tensor]
 
-# What padding holds in each of a batch's tensors. Token id 0 is never read: the model packs the real tokens first.
-PADDING = {"input_ids": 0, "sentence_index": -1, "positions": 0, "text_rank": 0}
+# What is padded. Token id 0 is never read: the model packs the real tokens first, and knows them by the lengths.
+PADDED = ("input_ids", "lengths", "positions", "text_rank")
 
 
-def draw_permutation(seed: int, epoch: int | None, document_id: str, count: int) -> list[int]:
-    """A uniform permutation of range(count) that is a pure function of (seed, epoch, document id).
+def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntArray:
+    """A uniform permutation of range(count) that is a pure function of (seed, epoch, document).
 
     Args:
         epoch: counts from 0 in training; None stands for the one fixed shuffle of evaluation.
+        key: the document's (see `tokenization.document_key`).
     """
-    digest = hashlib.blake2b(document_id.encode(), digest_size=8).digest()
-    key = (seed, 0 if epoch is None else epoch + 1, int.from_bytes(digest, "little"))
-    return np.random.default_rng(key).permutation(count).tolist()
+    return np.random.default_rng((seed, 0 if epoch is None else epoch + 1, key)).permutation(count)
 
 
-def make_example(row: Row, index: int, given: Sequence[int]) -> Example:
+def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Example:
     """Per-sample tensors of one document whose sentences are given in a certain order.
 
     Args:
@@ -42,33 +41,41 @@ def make_example(row: Row, index: int, given: Sequence[int]) -> Example:
         given: `given[i]` is the gold position of the sentence that is given i-th.
 
     Returns:
-        `input_ids` and `sentence_index` (L), the latter naming the given sentence of each token; `positions` (S), the
-        gold position of each given sentence: the target; `text_rank` (S), for ties; `document`, the row.
+        `input_ids` (L), the sentences' tokens one after the other, or `prefix` (N, D), what the frozen prefix has made
+        of them; `lengths` (S), the number of tokens of each given sentence; `positions` (S), its gold position: the
+        target; `text_rank` (S), for ties; `document`, the row.
     """
-    ends = np.cumsum(row["lengths"])
-    starts = ends - row["lengths"]
-    pieces = [row["input_ids"][starts[position] : ends[position]] for position in given]
-    positions = torch.tensor(given, dtype=torch.long)
-    return {
-        "input_ids": torch.tensor([token for piece in pieces for token in piece], dtype=torch.long),
-        "sentence_index": torch.arange(len(given)).repeat_interleave(torch.tensor([len(piece) for piece in pieces])),
-        "positions": positions,
-        "text_rank": torch.tensor(row["text_rank"], dtype=torch.long)[positions],
+    given = np.asarray(given, dtype=np.int64)
+    lengths = np.asarray(row["lengths"], dtype=np.int64)
+    example = {
+        "lengths": torch.from_numpy(lengths[given]),
+        "positions": torch.from_numpy(given),
+        "text_rank": torch.from_numpy(np.asarray(row["text_rank"], dtype=np.int64)[given]),
         "document": torch.tensor(index),
     }
+    if "states" in row:
+        states = row["states"]
+        return {**example, "prefix": torch.cat([states[position] for position in given]).float()}
+    ends = lengths.cumsum()
+    input_ids = np.asarray(row["input_ids"], dtype=np.int64)
+    pieces = [input_ids[ends[position] - lengths[position] : ends[position]] for position in given]
+    return {**example, "input_ids": torch.from_numpy(np.concatenate(pieces))}
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Pads the examples at their ends and stacks them.
+    """Pads the examples at their ends and stacks them; the frozen prefix's output, where they have it, is packed.
 
     Returns:
-        `input_ids_BL` and `sentence_index_BL` (-1 at padding), `positions_BS`, `text_rank_BS`, `mask_BS` (True where
-        there is a sentence) and `document_B`, under the names without suffixes.
+        `input_ids_BL` or `prefix_ND`; `lengths_BS` (0 at padding), `positions_BS`, `text_rank_BS`, `mask_BS` (True
+        where there is a sentence) and `document_B`, under the names without suffixes.
     """
     batch = {
-        name: torch.nn.utils.rnn.pad_sequence([e[name] for e in examples], batch_first=True, padding_value=padding)
-        for name, padding in PADDING.items()
+        name: torch.nn.utils.rnn.pad_sequence([e[name] for e in examples], batch_first=True)
+        for name in PADDED
+        if name in examples[0]
     }
+    if "prefix" in examples[0]:
+        batch["prefix"] = torch.cat([e["prefix"] for e in examples])
     counts_B = torch.tensor([len(e["positions"]) for e in examples])
     batch["mask"] = torch.arange(batch["positions"].shape[1]) < counts_B[:, None]
     batch["document"] = torch.stack([e["document"] for e in examples])
@@ -80,11 +87,11 @@ class Examples(Dataset[Example]):
 
     def __init__(self, corpus: Corpus, seed: int, epoch: int | None) -> None:
         self.corpus, self.seed, self.epoch = corpus, seed, epoch
-        self.rows = corpus.documents.select_columns(["id", "input_ids", "lengths", "text_rank"])
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.corpus)
 
     def __getitem__(self, index: int) -> Example:
-        row = self.rows[index]
-        return make_example(row, index, draw_permutation(self.seed, self.epoch, row["id"], len(row["lengths"])))
+        row = self.corpus.row(index)
+        key = int(self.corpus.keys[index])
+        return make_example(row, index, draw_permutation(self.seed, self.epoch, key, len(row["lengths"])))

@@ -1,5 +1,6 @@
 """Cleans and tokenises a raw split once; `datasets` caches the result by the fingerprints of tokenizer and text."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,35 +9,75 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from sentence_order.data.states import SentenceStates
 from sentence_order.errors import UserError
 
+IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
+
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A tokenised split, ready for random access.
+    """A tokenised split, ready for random access: its text in `documents`, its tokens in flat arrays.
 
-    Columns of `documents`: `id`; `sentences` (clean, in gold order); `input_ids`, the token ids of all sentences one
-    after the other, special tokens included; `lengths`, the number of tokens of each sentence; `text_rank`, the rank of
-    each sentence's text among the document's distinct texts: equal for identical sentences, and a function of the
-    content alone, so that it can break ties without knowing any order.
+    Attributes:
+        documents: `id` and `sentences` (clean, in gold order).
+        keys: a number for each document's id (see `document_key`).
+        input_ids: the token ids of all sentences of all documents, one after the other, special tokens included.
+        lengths: the number of tokens of each sentence.
+        text_rank: the rank of each sentence's text among its document's distinct texts: equal for identical sentences,
+            and a function of the content alone, so that it can break ties without knowing any order.
+        first_sentence: the number of each document's first sentence and, last, that of all sentences.
+        first_token: where each sentence begins in `input_ids` and, last, where the last one ends.
+        changes: what was dropped or cut, and how often.
+        states: what the model's frozen prefix makes of each sentence, where that is read and not computed.
     """
 
     documents: Dataset
-    tokens: "np.ndarray[Any, np.dtype[np.int64]]"  # number of tokens of each document
-    changes: dict[str, int]  # what was dropped or cut, and how often
+    keys: IntArray
+    input_ids: IntArray
+    lengths: IntArray
+    text_rank: IntArray
+    first_sentence: IntArray
+    first_token: IntArray
+    changes: dict[str, int]
+    states: SentenceStates | None = None
 
     def __len__(self) -> int:
         return len(self.documents)
 
+    @property
+    def sizes(self) -> IntArray:
+        """The number of sentences of each document."""
+        return np.diff(self.first_sentence)
+
+    @property
+    def tokens(self) -> IntArray:
+        """The number of tokens of each document."""
+        return np.diff(self.first_token[self.first_sentence])
+
+    def row(self, document: int) -> dict[str, Any]:
+        """What `examples.make_example` needs of a document: sentences in gold order, as token ids or as states."""
+        first, last = self.first_sentence[document : document + 2].tolist()
+        row: dict[str, Any] = {"lengths": self.lengths[first:last], "text_rank": self.text_rank[first:last]}
+        if self.states is None:
+            row["input_ids"] = self.input_ids[self.first_token[first] : self.first_token[last]]
+        else:
+            row["states"] = [self.states[sentence] for sentence in range(first, last)]
+        return row
+
     def describe(self) -> str:
         """One line for the log: the size, and what was dropped or cut."""
-        sentences = sum(len(lengths) for lengths in self.documents["lengths"])
-        size = f"{len(self):,} documents, {sentences:,} sentences, {int(self.tokens.sum()):,} tokens"
+        size = f"{len(self):,} documents, {len(self.lengths):,} sentences, {len(self.input_ids):,} tokens"
         changes = ", ".join(f"{count:,} {what}" for what, count in self.changes.items() if count)
         return f"{size}; {changes or 'nothing dropped or cut'}"
+
+
+def document_key(document_id: str) -> int:
+    """A document's id as a number of 64 bits, by which its permutations are drawn."""
+    return int.from_bytes(hashlib.blake2b(document_id.encode(), digest_size=8).digest(), "little")
 
 
 def tokenize_corpus(
@@ -70,11 +111,25 @@ def tokenize_corpus(
         raise UserError(
             f"data.{name}: none of the {len(counts):,} documents has two sentences or more; nothing to order"
         )
-    tokens = np.asarray(documents.with_format("numpy")["tokens"][:])[keep]
-    documents = documents.remove_columns(["empty", "cut", "beyond", "count", "tokens"])
     if len(keep) < len(counts):
         documents = documents.select(keep)
-    return Corpus(documents, tokens.astype(np.int64), changes)
+    lengths = _flat(documents, "lengths")
+    return Corpus(
+        documents=documents.select_columns(["id", "sentences"]),
+        keys=np.array([document_key(document_id) for document_id in documents["id"]], dtype=np.uint64),
+        input_ids=_flat(documents, "input_ids"),
+        lengths=lengths,
+        text_rank=_flat(documents, "text_rank"),
+        first_sentence=np.concatenate([[0], counts[keep].cumsum()]),
+        first_token=np.concatenate([[0], lengths.cumsum()]),
+        changes=changes,
+    )
+
+
+def _flat(documents: Dataset, column: str) -> IntArray:
+    """The values of a column of lists, one list after the other."""
+    values = documents.with_format("arrow")[column][:].combine_chunks().flatten()
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def tokenize_documents(
@@ -111,6 +166,5 @@ def tokenize_documents(
 def _tokenize_batch(batch: dict[str, list[Any]], version: int, **arguments: Any) -> dict[str, list[Any]]:
     columns = tokenize_documents(batch["sentences"], **arguments)
     del columns["kept"]
-    columns["tokens"] = [len(ids) for ids in columns["input_ids"]]
     columns["count"] = [len(lengths) for lengths in columns["lengths"]]
     return columns

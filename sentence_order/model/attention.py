@@ -4,10 +4,12 @@ All layers work on the real tokens of a batch, packed one after the other, so th
 padding. Only attention needs to know which tokens belong together: it lays the tokens of each segment out in a row of
 their own. The lower, sentence-local layers and the upper, joint ones differ in nothing but their segments.
 
-Shape suffixes: N packed tokens, R segments, T tokens of the longest segment, H heads, D width of a head.
+Shape suffixes: B documents, S sentences of a document (padded), N packed tokens, R segments, T tokens of the longest
+segment, H heads, D width of a head.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -25,14 +27,11 @@ class Segments:
     mask_RT: Tensor
 
     @classmethod
-    def from_ids(cls, segment_N: Tensor) -> "Segments":
-        """Segments from the number of each token's segment: 0, 1, 2 ..., ascending and without gaps."""
-        lengths_R = torch.bincount(segment_N)
+    def from_lengths(cls, lengths_R: Tensor) -> "Segments":
+        """Segments of so many tokens each (at least one), in the order of the packed tokens."""
         longest = int(lengths_R.max())
-        starts_R = lengths_R.cumsum(0) - lengths_R
-        offset_N = torch.arange(len(segment_N), device=segment_N.device) - starts_R[segment_N]
-        mask_RT = torch.arange(longest, device=segment_N.device) < lengths_R[:, None]
-        return cls(segment_N * longest + offset_N, mask_RT)
+        mask_RT = torch.arange(longest, device=lengths_R.device) < lengths_R[:, None]
+        return cls(mask_RT.flatten().nonzero()[:, 0], mask_RT)
 
     def unpack(self, x_NX: Tensor) -> Tensor:
         """(N, ...) -> (R, T, ...), zeros where there is no token."""
@@ -43,6 +42,28 @@ class Segments:
     def pack(self, x_RTX: Tensor) -> Tensor:
         """(R, T, ...) -> (N, ...)."""
         return x_RTX.flatten(0, 1).index_select(0, self.slot_N)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What belongs together in a batch, by the number of tokens of every sentence: `lengths_BS`, 0 at padding."""
+
+    lengths_BS: Tensor
+
+    @cached_property
+    def sentences(self) -> Segments:
+        """The tokens of each sentence."""
+        return Segments.from_lengths(self.lengths_BS[self.lengths_BS > 0])
+
+    @cached_property
+    def documents(self) -> Segments:
+        """The tokens of each document."""
+        return Segments.from_lengths(self.lengths_BS.sum(1))
+
+    @cached_property
+    def members(self) -> Segments:
+        """The sentences of each document."""
+        return Segments.from_lengths((self.lengths_BS > 0).sum(1))
 
 
 def segment_attention(

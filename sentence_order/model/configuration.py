@@ -1,5 +1,6 @@
 """What a checkpoint's config.json says of the model."""
 
+from dataclasses import field
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -18,6 +19,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
         head_width: hidden units of each head.
         dropout: in the heads, before the hidden layer.
         max_sentence_tokens: longer sentences are cut, special tokens included.
+        frozen_blocks: the encoder's blocks that were frozen in training: 0 the embeddings, k its k-th layer.
         decoder: the decoder that `order` uses unless told otherwise.
     """
 
@@ -31,4 +33,5 @@ class SentenceOrdererConfig(PreTrainedConfig):
     head_width: int = 256
     dropout: float = 0.1
     max_sentence_tokens: int = 128
+    frozen_blocks: list[int] = field(default_factory=list)
     decoder: str = "exact"

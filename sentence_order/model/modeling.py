@@ -3,6 +3,9 @@
 Shape suffixes: B documents, S sentences of a document (padded), T = 1 + S those and, first, the document's boundary,
 L tokens of a document (padded), N tokens of the whole batch (packed, no padding), R sentences of the whole batch
 (packed), D width of the encoder.
+
+The encoder runs in stages: 0 embeds, stage k is its k-th layer (from 1), the last makes one vector of every sentence. A
+frozen prefix is some of the lowest stages; what it makes of a text is always the same, and can be kept and passed in.
 """
 
 from collections.abc import Iterable
@@ -17,7 +20,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, 
 from transformers.utils import ModelOutput
 
 from sentence_order.losses import mean_loss, ordering_loss
-from sentence_order.model.attention import Segments
+from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers
 from sentence_order.model.head import NeighbourHead, PairHead
@@ -86,10 +89,18 @@ class SentenceOrderer(PreTrainedModel):
         The third part of freezing, absence from the optimizer, follows from `requires_grad`.
         """
         self.frozen_blocks = frozenset(blocks)
+        self.config.frozen_blocks = sorted(self.frozen_blocks)
         for number, modules in enumerate(self.blocks):
             for module in modules:
                 module.requires_grad_(number not in self.frozen_blocks)
         self.train(self.training)
+
+    @property
+    def prefix_stages(self) -> int:
+        """How many of the lowest stages are frozen: all, with the pooling, where every block is."""
+        blocks = len(self.blocks)
+        lowest = next((number for number in range(blocks) if number not in self.frozen_blocks), blocks)
+        return lowest if lowest < blocks else blocks + 1
 
     def train(self, mode: bool = True) -> "SentenceOrderer":
         """Sets training mode, in which frozen blocks stay as they are in evaluation."""
@@ -101,64 +112,66 @@ class SentenceOrderer(PreTrainedModel):
 
     def forward(
         self,
-        input_ids: Tensor,
-        sentence_index: Tensor,
-        mask: Tensor,
+        input_ids: Tensor | None = None,
+        lengths: Tensor | None = None,
         positions: Tensor | None = None,
+        prefix: Tensor | None = None,
         **_: Any,
     ) -> SentenceOrdererOutput:
         """Scores a batch as `sentence_order.data.examples.collate` makes it.
 
         Args:
-            input_ids: (B, L) token ids, a document's sentences one after the other in any order.
-            sentence_index: (B, L) the sentence of each token, ascending from 0 within a document; -1 at padding.
-            mask: (B, S) True where there is a sentence.
+            input_ids: (B, L) token ids, a document's sentences one after the other in any order, padded at the end.
+            lengths: (B, S) the number of tokens of each sentence; 0 at padding.
             positions: (B, S) gold position of each given sentence; with it the output has a loss.
+            prefix: in place of `input_ids`, what `encode_prefix` has made of them.
         """
-        vectors_BSD = self._sentence_vectors(input_ids, sentence_index, mask)
+        assert lengths is not None, "a batch has lengths"
+        layout, mask = Layout(lengths), lengths > 0
+        if prefix is None:
+            assert input_ids is not None, "a batch has token ids, or what the frozen prefix made of them"
+            prefix = self._frozen_stages(input_ids, layout)
+        vectors_RD = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
+        for layer in self.set_layers:
+            vectors_RD = _output(layer(vectors_RD[None], layout.members))[0]
+        vectors_BSD = layout.members.unpack(vectors_RD)
         logits_BSS = self.pair_head(vectors_BSD)
         next_BTT = None if self.neighbour_head is None else self.neighbour_head(vectors_BSD, mask)
         loss = None if positions is None else mean_loss(*ordering_loss(logits_BSS, next_BTT, positions, mask))
         return SentenceOrdererOutput(loss=loss, logits=logits_BSS, next_log_probs=next_BTT)
 
-    def _sentence_vectors(self, input_ids_BL: Tensor, sentence_index_BL: Tensor, mask_BS: Tensor) -> Tensor:
-        """(B, S, D), zeros at padding."""
-        batch_size, width = mask_BS.shape
-        real_BL = sentence_index_BL >= 0
-        document_N = real_BL.nonzero()[:, 0]
-        # Sentences are numbered through the batch, so that padding takes no number.
-        number_BS = mask_BS.flatten().cumsum(0).view(batch_size, width) - 1
-        sentence_N = number_BS[document_N, sentence_index_BL[real_BL]]
-        sentences, documents = Segments.from_ids(sentence_N), Segments.from_ids(document_N)
+    def encode_prefix(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """What the frozen prefix makes of a batch, packed: (N, D), a row a token.
 
-        states_1ND = self._encode(input_ids_BL[real_BL], sentences, documents)
-        vectors_RD = self._pool(states_1ND[0], sentences, sentence_N)
-        set_segments = Segments.from_ids(mask_BS.nonzero()[:, 0])
-        for layer in self.set_layers:
-            vectors_RD = _output(layer(vectors_RD[None], set_segments))[0]
-        return set_segments.unpack(vectors_RD)
+        Where the whole encoder is frozen, (R, D), a row a sentence; where nothing is, the token ids, (N).
+        """
+        return self._frozen_stages(input_ids, Layout(lengths))
 
-    def _encode(self, input_ids_N: Tensor, sentences: Segments, documents: Segments) -> Tensor:
-        """Runs the encoder over packed tokens: (N) -> (1, N, D)."""
-        offset_N = sentences.slot_N % sentences.mask_RT.shape[1]
-        # Below the first block that trains, nothing needs a gradient.
-        prefix = next((k for k in range(len(self.blocks)) if k not in self.frozen_blocks), len(self.blocks))
-        grad = torch.is_grad_enabled()
-        with torch.set_grad_enabled(grad and prefix == 0):
-            states_1ND = embed(self.encoder, input_ids_N, offset_N)
-        for depth, layer in enumerate(encoder_layers(self.encoder)):
-            segments = sentences if depth < self.config.joint_from else documents
-            with torch.set_grad_enabled(grad and prefix <= depth + 1):
-                states_1ND = _output(layer(states_1ND, segments))
-        return states_1ND
+    @torch.no_grad()
+    def _frozen_stages(self, input_ids_BL: Tensor, layout: Layout) -> Tensor:
+        real_BL = layout.documents.mask_RT
+        return self._run_stages(input_ids_BL[:, : real_BL.shape[1]][real_BL], layout, 0, self.prefix_stages)
 
-    def _pool(self, states_ND: Tensor, sentences: Segments, sentence_N: Tensor) -> Tensor:
+    def _run_stages(self, x_NX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
+        """Runs the stages from `first` to before `last` on what the stages before have made."""
+        layers = encoder_layers(self.encoder)
+        for stage in range(first, last):
+            if stage == 0:
+                slot_N, longest = layout.sentences.slot_N, layout.sentences.mask_RT.shape[1]
+                x_NX = embed(self.encoder, x_NX, slot_N % longest)[0]
+            elif stage <= len(layers):
+                segments = layout.sentences if stage <= self.config.joint_from else layout.documents
+                x_NX = _output(layers[stage - 1](x_NX[None], segments))[0]
+            else:
+                x_NX = self._pool(x_NX, layout.sentences)
+        return x_NX
+
+    def _pool(self, states_ND: Tensor, sentences: Segments) -> Tensor:
         """One vector a sentence: (N, D) -> (R, D)."""
-        lengths_R = sentences.mask_RT.sum(1)
+        states_RTD = sentences.unpack(states_ND)
         if self.config.pooling == "first":
-            return states_ND[lengths_R.cumsum(0) - lengths_R]
-        sums_RD = states_ND.new_zeros((len(lengths_R), states_ND.shape[1])).index_add(0, sentence_N, states_ND)
-        return sums_RD / lengths_R[:, None]
+            return states_RTD[:, 0]
+        return states_RTD.sum(1) / sentences.mask_RT.sum(1, keepdim=True)
 
     def order(self, sentences: list[str]) -> list[int]:
         """The predicted order of a document: `order[k]` is the index of the sentence that stands k-th.

@@ -77,7 +77,7 @@ def evaluate_corpus(
     given: list[list[int]] = [[]] * len(corpus)
     orders: list[list[int]] = [[]] * len(corpus)
     parts, rows, losses, counts = [], [], 0.0, 0
-    common = int(np.bincount([len(lengths) for lengths in corpus.documents["lengths"]]).argmax())
+    common = int(np.bincount(corpus.sizes).argmax())
     probability_NN, confusion_NN, alike = torch.zeros(common, common), torch.zeros(common, common), 0
     for batch in load_batches(corpus, batch_tokens, seed):
         positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]

@@ -56,9 +56,10 @@ class Window:
     seconds: float = 0.0
 
     def add(self, batch: Batch) -> None:
-        self.documents += len(batch["mask"])
-        self.tokens += int((batch["sentence_index"] >= 0).sum())
-        self.cells += batch["sentence_index"].numel()
+        tokens_B = batch["lengths"].sum(1)
+        self.documents += len(tokens_B)
+        self.tokens += int(tokens_B.sum())
+        self.cells += len(tokens_B) * int(tokens_B.max())
 
 
 class Trainer:
@@ -211,7 +212,7 @@ class Trainer:
     def _forward(self, batch: Batch) -> Tensor:
         inputs = {name: tensor.to(self.runtime.device, non_blocking=True) for name, tensor in batch.items()}
         with self.runtime.autocast():
-            output = self.model(inputs["input_ids"], inputs["sentence_index"], inputs["mask"])
+            output = self.model(inputs.get("input_ids"), inputs["lengths"], prefix=inputs.get("prefix"))
         return self.loss(output.logits, output.next_log_probs, inputs["positions"], inputs["mask"])[0]
 
     def _stop_nonfinite(self, what: str, batches: list[Batch]) -> NoReturn:

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 
 from sentence_order.data.batching import TokenBudgetBatches, load_batches
 from sentence_order.data.examples import collate, draw_permutation, make_example
-from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.data.tokenization import Corpus, document_key, tokenize_corpus
 from sentence_order.model.tiny import tiny_tokenizer
 
 ROW = {"input_ids": [1, 2, 3, 4, 5, 6], "lengths": [1, 3, 2], "text_rank": [2, 0, 1]}
+
+
+def permutation(seed: int, epoch: int | None, document_id: str, count: int) -> list[int]:
+    return draw_permutation(seed, epoch, document_key(document_id), count).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def corpus(stories: list[list[str]]) -> Corpus:
 def test_example_by_hand() -> None:
     example = make_example(ROW, 9, [2, 0, 1])
     assert example["input_ids"].tolist() == [5, 6, 1, 2, 3, 4]
-    assert example["sentence_index"].tolist() == [0, 0, 1, 2, 2, 2]
+    assert example["lengths"].tolist() == [2, 1, 3]
     assert example["positions"].tolist() == [2, 0, 1]
     assert example["text_rank"].tolist() == [1, 2, 0]
     assert example["document"].item() == 9
@@ -35,26 +39,26 @@ def test_batch_by_hand() -> None:
     short = {"input_ids": [7, 8], "lengths": [1, 1], "text_rank": [0, 1]}
     batch = collate([make_example(ROW, 0, [0, 1, 2]), make_example(short, 1, [1, 0])])
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, 6], [8, 7, 0, 0, 0, 0]]
-    assert batch["sentence_index"].tolist() == [[0, 1, 1, 1, 2, 2], [0, 1, -1, -1, -1, -1]]
+    assert batch["lengths"].tolist() == [[1, 3, 2], [1, 1, 0]]
     assert batch["positions"].tolist() == [[0, 1, 2], [1, 0, 0]]
     assert batch["mask"].tolist() == [[True, True, True], [True, True, False]]
     assert batch["document"].tolist() == [0, 1]
 
 
 def test_permutations_are_stable_across_processes_and_versions() -> None:
-    assert draw_permutation(0, 0, "story-1", 5) == [2, 1, 3, 0, 4]
-    assert draw_permutation(0, None, "story-1", 5) == [3, 0, 1, 2, 4]
+    assert permutation(0, 0, "story-1", 5) == [2, 1, 3, 0, 4]
+    assert permutation(0, None, "story-1", 5) == [3, 0, 1, 2, 4]
 
 
 def test_permutations_depend_on_seed_epoch_and_document() -> None:
-    reference = draw_permutation(0, 0, "a", 20)
-    assert reference == draw_permutation(0, 0, "a", 20)
+    reference = permutation(0, 0, "a", 20)
+    assert reference == permutation(0, 0, "a", 20)
     others = [(1, 0, "a"), (0, 1, "a"), (0, None, "a"), (0, 0, "b")]
-    assert all(draw_permutation(*key, 20) != reference for key in others)
+    assert all(permutation(*key, 20) != reference for key in others)
 
 
 def test_permutations_are_uniform() -> None:
-    first = [draw_permutation(0, None, f"document {n}", 4)[0] for n in range(4000)]
+    first = [permutation(0, None, f"document {n}", 4)[0] for n in range(4000)]
     assert np.bincount(first) == pytest.approx([1000] * 4, abs=120)  # four standard deviations
 
 
@@ -94,7 +98,6 @@ def test_batches_hold_the_documents_under_their_permutations(corpus: Corpus) -> 
     for batch in load_batches(corpus, 400, seed=2):
         for row, positions, mask in zip(batch["document"].tolist(), batch["positions"], batch["mask"], strict=True):
             document = corpus.documents[row]
-            size = len(document["lengths"])
-            assert positions[mask].tolist() == draw_permutation(2, None, document["id"], size)
+            assert positions[mask].tolist() == permutation(2, None, document["id"], len(document["sentences"]))
             seen += 1
     assert seen == len(corpus)

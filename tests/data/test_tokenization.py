@@ -25,8 +25,10 @@ def test_counts_of_what_is_dropped_or_cut() -> None:
         "sentences beyond the first 3 of a document dropped": 1,
         "documents with fewer than two sentences dropped": 2,
     }
-    assert corpus.documents["lengths"][:] == [[4, 3], [3, 3, 3], [6, 3]]
+    assert corpus.lengths.tolist() == [4, 3, 3, 3, 3, 6, 3]
+    assert corpus.sizes.tolist() == [2, 3, 2]
     assert corpus.tokens.tolist() == [7, 9, 9]
+    assert corpus.row(1)["input_ids"].tolist() == [i for text in "abc" for i in TOKENIZER(text)["input_ids"]]
     assert "1 sentences cut to 6 tokens" in corpus.describe()
 
 

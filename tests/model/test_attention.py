@@ -6,7 +6,7 @@ from sentence_order.model.attention import Segments, segment_attention
 
 
 def test_segments_lay_tokens_out_in_rows() -> None:
-    segments = Segments.from_ids(torch.tensor([0, 0, 0, 1, 2, 2]))
+    segments = Segments.from_lengths(torch.tensor([3, 1, 2]))
     assert segments.slot_N.tolist() == [0, 1, 2, 3, 6, 7]
     assert segments.mask_RT.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
     tokens = torch.arange(1.0, 7.0)
@@ -17,7 +17,7 @@ def test_segments_lay_tokens_out_in_rows() -> None:
 def test_attention_stays_within_its_segment() -> None:
     torch.manual_seed(0)
     sizes = [3, 1, 5]
-    segments = Segments.from_ids(torch.repeat_interleave(torch.arange(3), torch.tensor(sizes)))
+    segments = Segments.from_lengths(torch.tensor(sizes))
     query, key, value = (torch.randn(1, 2, sum(sizes), 4) for _ in range(3))
     packed, _ = segment_attention(torch.nn.Identity(), query, key, value, segments)
     start = 0

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from sentence_order.config import Pooling
 from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.data.tokenization import tokenize_documents
-from sentence_order.model.attention import Segments
+from sentence_order.model.attention import Layout
 from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig, SentenceOrdererOutput
 
 transformers_logging.disable_progress_bar()
@@ -27,7 +27,7 @@ def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[lis
 
 @torch.no_grad()
 def scores_of(model: SentenceOrderer, batch: Batch) -> SentenceOrdererOutput:
-    return model(batch["input_ids"], batch["sentence_index"], batch["mask"])
+    return model(batch["input_ids"], batch["lengths"])
 
 
 def logits_of(model: SentenceOrderer, batch: Batch) -> torch.Tensor:
@@ -67,12 +67,14 @@ def test_neighbours_are_probabilities(tiny_model, stories) -> None:
     """The mean of two log-probabilities: of all that may follow, and of all that may precede."""
     batch = batch_of(tiny_model, [stories[0][:3]])
     with torch.no_grad():
-        vectors = tiny_model._sentence_vectors(batch["input_ids"], batch["sentence_index"], batch["mask"])
+        seen: list[torch.Tensor] = []
+        tiny_model.pair_head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        found = scores_of(tiny_model, batch).next_log_probs[0]
+        (vectors,) = seen
         items = torch.cat([tiny_model.neighbour_head.boundary[None, None], vectors], dim=1)
         scores = tiny_model.neighbour_head.network(items)[0]
     weights = scores.exp() * (1 - torch.eye(4))
     follows, precedes = weights / weights.sum(1, keepdim=True), weights / weights.sum(0)
-    found = scores_of(tiny_model, batch).next_log_probs[0]
     off_diagonal = ~torch.eye(4, dtype=torch.bool)
     torch.testing.assert_close(found[off_diagonal], (follows * precedes)[off_diagonal].log() / 2)
     assert not found.diagonal().any()
@@ -125,10 +127,8 @@ def test_packed_layers_are_the_encoders_own(config) -> None:
     reference = AutoModel.from_config(config).eval()
     reference.load_state_dict(model.encoder.state_dict(), strict=False)
     sentences = [torch.randint(5, 99, (size,)) for size in (7, 4)]
-    index = torch.repeat_interleave(torch.arange(2), torch.tensor([7, 4]))
-    segments = Segments.from_ids(index)
     with torch.no_grad():
-        packed = model._encode(torch.cat(sentences), segments, segments)[0]
+        packed = model._run_stages(torch.cat(sentences), Layout(torch.tensor([[7, 4]])), 0, 3)
         alone = [reference(input_ids=sentence[None]).last_hidden_state[0] for sentence in sentences]
     torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
@@ -202,8 +202,8 @@ def test_minilm_packs_exactly(make_model: Callable[..., SentenceOrderer]) -> Non
     model.encoder.load_state_dict(encoder.state_dict())
     reference = AutoModel.from_pretrained(encoder_location(MINILM), dtype=torch.float32).eval()
     encoded = tokenizer(["Mara bought a cheap bicycle at the market."], return_tensors="pt")
-    segment = Segments.from_ids(torch.zeros(encoded["input_ids"].shape[1], dtype=torch.long))
+    layout = Layout(torch.tensor([[encoded["input_ids"].shape[1]]]))
     with torch.no_grad():
-        ours = model._encode(encoded["input_ids"][0], segment, segment)
-        theirs = reference(**encoded).last_hidden_state
+        ours = model._run_stages(encoded["input_ids"][0], layout, 0, 7)
+        theirs = reference(**encoded).last_hidden_state[0]
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
