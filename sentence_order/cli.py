@@ -29,6 +29,8 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     # Hydra then raises its errors to us instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schemas()
+    # A folder is no option of the group `cache`: cache=./here stands for cache.dir=./here.
+    sys.argv[1:] = [re.sub(r"^cache=(?=.*/)", "cache.dir=", argument) for argument in sys.argv[1:]]
 
     def job(config: DictConfig) -> None:
         # Inside the job, because Hydra prints a line of its own for an exception that leaves it.

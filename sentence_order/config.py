@@ -65,6 +65,16 @@ class Schedule(Enum):
     constant_with_warmup = "constant_with_warmup"
 
 
+class CacheMode(Enum):
+    auto = "auto"
+    off = "off"
+
+
+class CacheDtype(Enum):
+    float32 = "float32"
+    float16 = "float16"
+
+
 class InputFormat(Enum):
     auto = "auto"
     text = "text"
@@ -173,6 +183,18 @@ class TrainerConfig:
 
 
 @dataclass
+class CacheConfig:
+    """What the frozen prefix makes of each text is kept on disk, where that pays."""
+
+    mode: CacheMode = CacheMode.auto
+    # By default $SENTENCE_ORDER_CACHE, or sentence_order in the user's folder for caches.
+    dir: str | None = None
+    dtype: CacheDtype = CacheDtype.float32
+    # All that the folder may hold; what was not used for longest goes first.
+    max_gb: float = 20.0
+
+
+@dataclass
 class DebugConfig:
     # Autograd anomaly detection, deterministic algorithms, gradient norms per block.
     anomaly: bool = False
@@ -190,6 +212,7 @@ class TrainConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     debug: DebugConfig = field(default_factory=DebugConfig)
     device: str = "auto"
     precision: Precision = Precision.auto
@@ -202,6 +225,7 @@ class EvaluateConfig:
     checkpoint: str = MISSING
     data: DataConfig = field(default_factory=DataConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     split: Split = Split.test
     output: str | None = None
     batch_tokens: int = 8192
@@ -322,6 +346,7 @@ def check_train(config: TrainConfig) -> None:
         check_positive(f"encoder.{key}", getattr(config.encoder, key))
     if config.encoder.tiny_width % TINY_HEAD_WIDTH:
         raise UserError(f"encoder.tiny_width: a multiple of {TINY_HEAD_WIDTH}, not {config.encoder.tiny_width}")
+    check_positive("cache.max_gb", config.cache.max_gb)
     check_positive("trainer.workers", trainer.workers, zero=True)
     check_positive("seed", config.seed, zero=True)
     check_data(data)

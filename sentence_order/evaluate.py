@@ -14,6 +14,7 @@ def evaluate(config: EvaluateConfig) -> None:
     for key in ("batch_tokens", "bootstrap_resamples"):
         check_positive(key, getattr(config, key))
     check_positive("seed", config.seed, zero=True)
+    check_positive("cache.max_gb", config.cache.max_gb)
     check_positive("decoder.beam_width", config.decoder.beam_width)
     check_output(config.output)
     import json
@@ -24,6 +25,7 @@ def evaluate(config: EvaluateConfig) -> None:
     from sentence_order.console import console, log, metric_table, progress_bar, set_up_logging
     from sentence_order.data.sources import load_splits
     from sentence_order.data.tokenization import tokenize_corpus
+    from sentence_order.prefix.fill import attach_states
     from sentence_order.results import provenance, split_results, write_json
     from sentence_order.runtime import choose_runtime
     from sentence_order.training.evaluation import evaluate_corpus
@@ -38,6 +40,15 @@ def evaluate(config: EvaluateConfig) -> None:
     assert model.tokenizer is not None
     corpus = tokenize_corpus(raw, model.tokenizer, config.data.max_sentences, model.config.max_sentence_tokens, name)
     log.info("%s: %s", name, corpus.describe())
+    model.freeze(model.config.frozen_blocks)  # what training has kept of these texts is read
+    corpus = attach_states(
+        model,
+        {name: corpus},
+        config.cache,
+        runtime,
+        tokens_read=int(corpus.tokens.sum()),
+        batch_tokens=config.batch_tokens,
+    )[name]
     with progress_bar() as bar:
         task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
         evaluation = evaluate_corpus(

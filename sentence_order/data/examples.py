@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sentence_order.data.tokenization import Corpus, IntArray
+from sentence_order.data.states import IntArray
+from sentence_order.data.tokenization import Corpus
 
 Row = Mapping[str, Any]  # see Corpus.row
 Example = dict[str, Tensor]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
+
 
 @dataclass(frozen=True)
 class SentenceStates:
@@ -21,9 +23,9 @@ class SentenceStates:
     """
 
     shards: Sequence[Tensor]
-    shard: "np.ndarray[Any, np.dtype[np.int32]]"
-    start: "np.ndarray[Any, np.dtype[np.int64]]"
-    count: "np.ndarray[Any, np.dtype[np.int64]]"
+    shard: IntArray
+    start: IntArray
+    count: IntArray
 
     def __getitem__(self, sentence: int) -> Tensor:
         """The states of one sentence of the corpus, (rows, D)."""

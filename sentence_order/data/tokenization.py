@@ -9,10 +9,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.data.states import SentenceStates
+from sentence_order.data.states import IntArray, SentenceStates
 from sentence_order.errors import UserError
-
-IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
 CACHE_VERSION = 2

@@ -27,6 +27,7 @@ from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, frozen_blocks, report_blocks
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.prefix.fill import attach_states
 from sentence_order.results import provenance, split_results, write_json
 from sentence_order.runtime import choose_runtime, make_deterministic
 from sentence_order.training.evaluation import evaluate_corpus
@@ -72,10 +73,19 @@ def run(config: TrainConfig) -> None:
         log.info("%s: %s", name, corpus.describe())
     console.print(_block_table(blocks))
     log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
+    corpora = attach_states(
+        model,
+        corpora,
+        config.cache,
+        runtime,
+        tokens_read=_tokens_read(config, corpora),
+        batch_tokens=config.trainer.eval_batch_tokens,
+    )
     trainer = Trainer(model, corpora["train"], corpora["validation"], config, runtime, folder)
     trainer.fit()
 
     best = SentenceOrderer.from_pretrained(folder / "checkpoints" / "best").to(runtime.device)
+    best.freeze(best.config.frozen_blocks)
     results: dict[str, Any] = {}
     for name in ("validation", "test"):
         with progress_bar() as bar:
@@ -121,6 +131,17 @@ def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerB
 
 def _tokenize(config: TrainConfig, split: Dataset, tokenizer: PreTrainedTokenizerBase, name: str) -> Corpus:
     return tokenize_corpus(split, tokenizer, config.data.max_sentences, config.data.max_sentence_tokens, name)
+
+
+def _tokens_read(config: TrainConfig, corpora: dict[str, Corpus]) -> int:
+    """How many tokens a run puts through the model, with one validation on the way and one of the best model."""
+    tokens = {name: int(corpus.tokens.sum()) for name, corpus in corpora.items()}
+    trainer = config.trainer
+    if trainer.max_steps is None:
+        training = trainer.epochs * tokens["train"]
+    else:
+        training = trainer.max_steps * trainer.accumulate * trainer.batch_tokens
+    return training + 2 * tokens["validation"] + tokens["test"]
 
 
 def _block_table(blocks: list[BlockReport]) -> Table:

@@ -1,0 +1,73 @@
+"""Lists and clears the prefix cache: python -m sentence_order.cache [list | clear [KEY ...]] [--dir DIR]."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sentence_order.prefix.store import Entry
+
+SHOWN_CHARACTERS = 12
+
+
+def main() -> None:
+    """The console script `sentence-order-cache`."""
+    parser = argparse.ArgumentParser(
+        prog="sentence-order-cache",
+        description="What frozen layers have made of texts, kept on disk for later runs (config group cache).",
+    )
+    parser.add_argument("action", nargs="?", choices=["list", "clear"], default="list", help="by default list")
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="what to clear, by its first characters; by default all")
+    parser.add_argument("--dir", type=Path, help="by default $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order")
+    arguments = parser.parse_args()
+    if arguments.action == "list" and arguments.keys:
+        parser.error("list takes no KEY")
+
+    from sentence_order.prefix.store import Store, default_folder, gigabytes
+
+    store = Store(arguments.dir or default_folder())
+    keys: dict[str, list[Entry]] = {}
+    for entry in store.entries():
+        keys.setdefault(entry.key, []).append(entry)
+    if arguments.action == "list":
+        total = sum(entry.bytes for entries in keys.values() for entry in entries)
+        print(f"{store.folder}: {gigabytes(total)}")
+        if keys:
+            _print_table(keys)
+        return
+    for wanted in arguments.keys:
+        if not any(key.startswith(wanted) for key in keys):
+            parser.error(f"no KEY begins with {wanted}; there are {', '.join(key[:SHOWN_CHARACTERS] for key in keys)}")
+    chosen = [key for key in keys if not arguments.keys or key.startswith(tuple(arguments.keys))]
+    for entry in (entry for key in chosen for entry in keys[key]):
+        entry.path.unlink(missing_ok=True)
+    print(f"cleared {gigabytes(sum(entry.bytes for key in chosen for entry in keys[key]))} in {store.folder}")
+
+
+def _print_table(keys: "dict[str, list[Entry]]") -> None:
+    """A line for each frozen prefix, the one that was used last first."""
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from sentence_order.prefix.store import gigabytes
+
+    table = Table("key", "encoder", "prefix", "of", "holds", "shards", "size", "last used")
+    for key, entries in keys.items():
+        about = next((entry.about for entry in entries if "damaged" not in entry.about), {})
+        broken = sum("damaged" in entry.about for entry in entries)
+        table.add_row(
+            key[:SHOWN_CHARACTERS],
+            *(about.get(name, "?") for name in ("encoder", "prefix", "texts")),
+            f"{about.get('holds', '?')} in {about.get('dtype', '?')}",
+            f"{len(entries)}" + (f", {broken} damaged" if broken else ""),
+            gigabytes(sum(entry.bytes for entry in entries)),
+            datetime.fromtimestamp(max(entry.used for entry in entries)).isoformat(" ", "minutes"),
+        )
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)
+
+
+if __name__ == "__main__":
+    main()

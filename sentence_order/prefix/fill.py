@@ -1,0 +1,169 @@
+"""Gives corpora the states that a frozen prefix makes of their sentences: from the store, which is filled first."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sentence_order.config import CacheConfig, CacheMode
+from sentence_order.console import progress_bar
+from sentence_order.data.batching import TokenBudgetBatches
+from sentence_order.data.examples import collate
+from sentence_order.data.states import IntArray
+from sentence_order.data.tokenization import Corpus
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.prefix.catalogue import Catalogue
+from sentence_order.prefix.keys import PrefixKind, prefix_key
+from sentence_order.prefix.store import Shard, Store, default_folder, gigabytes
+from sentence_order.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+# A shard is written when it holds so much: what a killed writer loses, and what stays in memory meanwhile.
+SHARD_BYTES = 2**28
+
+
+def attach_states(
+    model: SentenceOrderer,
+    corpora: dict[str, Corpus],
+    config: CacheConfig,
+    runtime: Runtime,
+    *,
+    tokens_read: int,
+    batch_tokens: int,
+) -> dict[str, Corpus]:
+    """Returns the corpora with their `states`, or as they are where the cache is off; logs which, and why.
+
+    Args:
+        tokens_read: how many tokens of these corpora will go through the model, all epochs and evaluations together.
+        batch_tokens: how many of them the prefix reads at once while the store is filled.
+    """
+    kind = PrefixKind.of(model)
+    reason = _nothing_to_keep(model, kind, config)
+    if reason is None:
+        catalogue = Catalogue(corpora, kind)
+        filler = _Filler(model, catalogue, kind, config, runtime)
+        try:
+            reason = filler.fill(tokens_read, batch_tokens)
+        except OSError as error:
+            reason = f"{filler.store.folder} cannot be written: {error}"
+    if reason is not None:
+        log.info("prefix cache: off (%s)", reason)
+        return corpora
+    return {name: dataclasses.replace(corpus, states=catalogue.states(name)) for name, corpus in corpora.items()}
+
+
+def _nothing_to_keep(model: SentenceOrderer, kind: PrefixKind, config: CacheConfig) -> str | None:
+    if config.mode is CacheMode.off:
+        return "as set"
+    if kind.stages == 0:
+        return "auto: the embeddings train"
+    if kind.stages == 1:
+        return f"auto: {list(model.parts)[1]} trains, and embeddings alone are as quickly computed as read"
+    return None
+
+
+class _Filler:
+    """Finds what the store has of a catalogue's texts, and computes and writes the rest."""
+
+    def __init__(
+        self, model: SentenceOrderer, catalogue: Catalogue, kind: PrefixKind, config: CacheConfig, runtime: Runtime
+    ) -> None:
+        self.model, self.catalogue, self.config, self.runtime = model, catalogue, config, runtime
+        self.store = Store(Path(config.dir) if config.dir else default_folder())
+        self.dtype = getattr(torch, config.dtype.value)
+        self.key = prefix_key(model, self.dtype, runtime.bf16)
+        encoder = model.encoder.config
+        self.about = {
+            "encoder": f"{encoder.model_type}, {encoder.num_hidden_layers} layers of {encoder.hidden_size}",
+            "prefix": f"embeddings to {list(model.parts)[min(kind.stages, len(model.blocks)) - 1]}",
+            "texts": "sentences" if kind.local else "documents",
+            "holds": "sentence vectors" if kind.pooled else "token states",
+            "dtype": config.dtype.value,
+        }
+        self.used: set[Path] = set()
+
+    def fill(self, tokens_read: int, batch_tokens: int) -> str | None:
+        """Returns why the store is not to be used, or None: then it has all texts."""
+        self._find()
+        missing = self.catalogue.missing()
+        what = f"{self.about['prefix']} of {len(self.catalogue.digests):,} {self.about['texts']}"
+        if not len(missing):
+            log.info("prefix cache: on; %s are read from %s", what, self.store.folder / self.key)
+            return None
+        tokens = int(self.catalogue.tokens[missing].sum())
+        if tokens_read <= tokens:
+            return f"auto: {tokens_read:,} tokens will be read, and to keep them {tokens:,} would be computed first"
+        with self.store.lock(self.key):
+            self._find()  # another process may have added to it
+            missing = self.catalogue.missing()
+            size = int(self.catalogue.rows[missing].sum()) * self.model.encoder.config.hidden_size * self.dtype.itemsize
+            if reason := self.store.make_room(size, round(self.config.max_gb * 1e9), self.used):
+                return f"auto: {reason}"
+            log.info(
+                "prefix cache: on; %s are read from %s, to which %d of them (%s) are added now",
+                *(what, self.store.folder / self.key, len(missing), gigabytes(size)),
+            )
+            self._compute(missing, batch_tokens)
+        return None
+
+    def _find(self) -> None:
+        """Takes what the store has, unless it is damaged."""
+        for shard in self.store.open(self.key):
+            entries = self.catalogue.find(shard)
+            if not len(entries):
+                continue
+            if shard.damaged:
+                self.store.discard(shard.path, "damaged (its checksum is wrong)")
+            else:
+                self._take(shard, entries)
+
+    def _take(self, shard: Shard, entries: IntArray) -> None:
+        self.catalogue.take(shard, entries)
+        self.used.add(shard.path)
+        with suppress(OSError):  # a folder that others own
+            os.utime(shard.path)  # what was used last is removed last
+
+    def _compute(self, missing: IntArray, batch_tokens: int) -> None:
+        """Writes the states of the missing texts. Raises OSError: then what it has written is removed."""
+        written: list[Path] = []
+        try:
+            with progress_bar() as bar:
+                task = bar.add_task("filling the cache", total=len(missing), unit=self.about["texts"], note="")
+                for part in self._parts(missing):
+                    texts, states = [], []
+                    for text, rows in self._encode(part, batch_tokens):
+                        texts.append(text)
+                        states.append(rows)
+                        bar.advance(task)
+                    shard = self.store.add(self.key, self.about, self.catalogue.digests[texts], states)
+                    written.append(shard.path)
+                    self._take(shard, np.arange(len(texts)))
+        except OSError:
+            for path in written:
+                self.store.discard(path, "the disk is full")
+            raise
+
+    def _parts(self, texts: IntArray) -> list[IntArray]:
+        """The texts of each new shard, long ones first: so they fail at once if they do not fit in memory."""
+        texts = texts[np.argsort(-self.catalogue.tokens[texts], kind="stable")]
+        row_bytes = self.model.encoder.config.hidden_size * self.dtype.itemsize
+        shard = self.catalogue.rows[texts].cumsum() * row_bytes // SHARD_BYTES
+        return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
+
+    def _encode(self, texts: IntArray, batch_tokens: int) -> Iterator[tuple[int, Tensor]]:
+        """Every text with its states."""
+        for batch in TokenBudgetBatches(self.catalogue.tokens[texts], batch_tokens):
+            chosen = texts[batch]
+            inputs = collate([self.catalogue.example(text) for text in chosen])
+            device = self.runtime.device
+            with self.runtime.autocast():
+                states = self.model.encode_prefix(inputs["input_ids"].to(device), inputs["lengths"].to(device))
+            states = states.to(self.dtype).cpu()
+            yield from zip(chosen.tolist(), states.split(self.catalogue.rows[chosen].tolist()), strict=True)
