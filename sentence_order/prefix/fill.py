@@ -91,30 +91,32 @@ class _Filler:
 
     def fill(self, tokens_read: int, batch_tokens: int) -> str | None:
         """Returns why the store is not to be used, or None: then it has all texts."""
-        self._find()
-        missing = self.catalogue.missing()
-        what = f"{self.about['prefix']} of {len(self.catalogue.digests):,} {self.about['texts']}"
-        if not len(missing):
-            log.info("prefix cache: on; %s are read from %s", what, self.store.folder / self.key)
-            return None
-        tokens = int(self.catalogue.tokens[missing].sum())
-        if tokens_read <= tokens:
-            return f"auto: {tokens_read:,} tokens will be read, and to keep them {tokens:,} would be computed first"
-        with self.store.lock(self.key):
-            self._find()  # another process may have added to it
-            missing = self.catalogue.missing()
-            size = int(self.catalogue.rows[missing].sum()) * self.model.encoder.config.hidden_size * self.dtype.itemsize
-            if reason := self.store.make_room(size, round(self.config.max_gb * 1e9), self.used):
-                return f"auto: {reason}"
-            log.info(
-                "prefix cache: on; %s are read from %s, to which %d of them (%s) are added now",
-                *(what, self.store.folder / self.key, len(missing), gigabytes(size)),
-            )
-            self._compute(missing, batch_tokens)
+        missing = self._find()
+        if len(missing):
+            tokens = int(self.catalogue.tokens[missing].sum())
+            if tokens_read <= tokens:
+                return f"auto: {tokens_read:,} tokens will be read, and to keep them {tokens:,} would be computed first"
+            with self.store.lock(self.key):
+                missing = self._find()  # another process may have added to it
+                row_bytes = self.model.encoder.config.hidden_size * self.dtype.itemsize
+                size = int(self.catalogue.rows[missing].sum()) * row_bytes
+                if reason := self.store.make_room(size, round(self.config.max_gb * 1e9), self.used):
+                    return f"auto: {reason}"
+                self._tell(f", to which {len(missing):,} of them ({gigabytes(size)}) are added now")
+                self._compute(missing, batch_tokens)
+        else:
+            self._tell("")
         return None
 
-    def _find(self) -> None:
-        """Takes what the store has, unless it is damaged."""
+    def _tell(self, addition: str) -> None:
+        about, texts = self.about, len(self.catalogue.digests)
+        log.info(
+            "prefix cache: on; %s of %s %s are read from %s%s",
+            *(about["prefix"], f"{texts:,}", about["texts"], self.store.folder / self.key, addition),
+        )
+
+    def _find(self) -> IntArray:
+        """Takes what the store has, unless it is damaged; returns the texts that are missing still."""
         for shard in self.store.open(self.key):
             entries = self.catalogue.find(shard)
             if not len(entries):
@@ -123,6 +125,7 @@ class _Filler:
                 self.store.discard(shard.path, "damaged (its checksum is wrong)")
             else:
                 self._take(shard, entries)
+        return self.catalogue.missing()
 
     def _take(self, shard: Shard, entries: IntArray) -> None:
         self.catalogue.take(shard, entries)
@@ -152,6 +155,8 @@ class _Filler:
 
     def _parts(self, texts: IntArray) -> list[IntArray]:
         """The texts of each new shard, long ones first: so they fail at once if they do not fit in memory."""
+        if not len(texts):
+            return []
         texts = texts[np.argsort(-self.catalogue.tokens[texts], kind="stable")]
         row_bytes = self.model.encoder.config.hidden_size * self.dtype.itemsize
         shard = self.catalogue.rows[texts].cumsum() * row_bytes // SHARD_BYTES

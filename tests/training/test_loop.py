@@ -5,41 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
 
-from sentence_order.config import (
-    DataConfig,
-    DecoderConfig,
-    DecoderName,
-    LossConfig,
-    LossName,
-    OptimConfig,
-    Source,
-    TrainConfig,
-    TrainerConfig,
-)
+from sentence_order.config import LossConfig, LossName, OptimConfig
 from sentence_order.data.examples import Batch, Examples, collate
-from sentence_order.data.tokenization import tokenize_corpus
 from sentence_order.errors import TrainingError
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime
 from sentence_order.training.loop import Trainer, make_loss
 from sentence_order.training.optimization import make_optimizer, make_schedule
-
-
-def trainer_of(model: SentenceOrderer, stories: list[list[str]], folder: Path, **settings: object) -> Trainer:
-    config = TrainConfig(
-        data=DataConfig(Source.jsonl),
-        loss=LossConfig(LossName.pairwise_logistic),
-        decoder=DecoderConfig(DecoderName.exact),
-        optim=OptimConfig(warmup=0.0),
-        trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
-        output_dir=str(folder),
-    )
-    documents = Dataset.from_dict({"id": [f"d{n}" for n in range(len(stories))], "sentences": stories})
-    corpus = tokenize_corpus(documents, model.tokenizer, 100, 64, "train")
-    folder.mkdir(exist_ok=True)
-    return Trainer(model, corpus, corpus, config, Runtime(torch.device("cpu"), bf16=False), folder)
+from tests.training.trainers import corpus_of, trainer_of
 
 
 def batches_of(trainer: Trainer, *sizes: int) -> list[Batch]:
@@ -55,7 +28,7 @@ def test_accumulated_step_is_the_step_of_one_large_batch(make_model, stories, tm
     """Documents of 4 to 8 sentences: means of micro-batch means would differ, sums over all pairs do not."""
     gradients = []
     for sizes in ([8], [2, 6]):
-        trainer = trainer_of(make_model(), stories, tmp_path / str(len(sizes)))
+        trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path / str(len(sizes)))
         trainer.model.eval()  # no dropout
         trainer.optimizer.zero_grad = lambda set_to_none: None  # type: ignore[method-assign]
         trainer._train_step(batches_of(trainer, *sizes))
@@ -67,7 +40,7 @@ def test_accumulated_step_is_the_step_of_one_large_batch(make_model, stories, tm
 def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     before = weights(model)
-    trainer = trainer_of(model, stories, tmp_path, max_steps=6, eval_every=3, log_every=2)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=6, eval_every=3, log_every=2)
     trainer.fit()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 4, 6]
@@ -87,7 +60,7 @@ def _first(trainer: Trainer, count: int) -> list[tuple[float, list[Batch]]]:
 
 
 def test_epochs_end_where_they_should(make_model, stories, tmp_path: Path) -> None:
-    trainer = trainer_of(make_model(), stories, tmp_path, epochs=2, accumulate=3)
+    trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path, epochs=2, accumulate=3)
     steps = _first(trainer, trainer.total_steps)
     assert steps[-1][0] == 2.0
     first_epoch = [batch for epoch, batches in steps if epoch <= 1 for batch in batches]
@@ -99,7 +72,7 @@ def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None
     model = make_model()
     model.freeze({0, 1, 3})
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    trainer_of(model, stories, tmp_path, max_steps=3, eval_every=3).fit()
+    trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3).fit()
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
 
@@ -107,7 +80,7 @@ def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path: Path, value: float) -> None:
     model = make_model()
-    trainer = trainer_of(model, stories, tmp_path, max_steps=3, eval_every=1)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=1)
     plain = trainer._forward
     trainer._forward = lambda batch: plain(batch) * (value if trainer.step == 2 else 1)  # type: ignore[method-assign]
     with pytest.raises(TrainingError) as caught:
@@ -119,7 +92,7 @@ def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path:
 
 
 def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> None:
-    trainer = trainer_of(make_model(), stories, tmp_path, max_steps=3)
+    trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path, max_steps=3)
     trainer._save("last")
     with torch.no_grad():
         next(trainer.model.pair_head.parameters())[0, 0] = float("inf")
@@ -130,7 +103,7 @@ def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> 
 
 def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
-    trainer = trainer_of(model, stories, tmp_path, max_steps=3)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3)
     next(model.pair_head.parameters()).register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(TrainingError, match="step 1: the gradient's norm is nan"):
         trainer.fit()

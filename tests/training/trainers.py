@@ -1,0 +1,42 @@
+"""Trainers of tiny models, on the CPU."""
+
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+
+from sentence_order.config import (
+    DataConfig,
+    DecoderConfig,
+    DecoderName,
+    LossConfig,
+    LossName,
+    OptimConfig,
+    Source,
+    TrainConfig,
+    TrainerConfig,
+)
+from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.runtime import Runtime
+from sentence_order.training.loop import Trainer
+
+CPU = Runtime(torch.device("cpu"), bf16=False)
+
+
+def corpus_of(model: SentenceOrderer, stories: list[list[str]]) -> Corpus:
+    documents = Dataset.from_dict({"id": [f"d{n}" for n in range(len(stories))], "sentences": stories})
+    return tokenize_corpus(documents, model.tokenizer, 100, 64, "train")
+
+
+def trainer_of(model: SentenceOrderer, corpus: Corpus, folder: Path, **settings: object) -> Trainer:
+    config = TrainConfig(
+        data=DataConfig(Source.jsonl),
+        loss=LossConfig(LossName.pairwise_logistic),
+        decoder=DecoderConfig(DecoderName.exact),
+        optim=OptimConfig(warmup=0.0),
+        trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
+        output_dir=str(folder),
+    )
+    folder.mkdir(exist_ok=True)
+    return Trainer(model, corpus, corpus, config, CPU, folder)
