@@ -141,7 +141,8 @@ class ModelConfig:
     # Score which sentence directly follows which, beside which comes before which.
     neighbours: bool = True
     head_width: int = 256
-    dropout: float = 0.1
+    # In the heads, in the encoder's layers that train and in the set layers; and on the attention weights of those.
+    dropout: float = 0.0
     attention_dropout: float = 0.0
 
 

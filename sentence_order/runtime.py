@@ -1,5 +1,6 @@
 """The machine a program runs on: device, precision and worker processes, each choice logged once with its reason."""
 
+import ctypes
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -31,11 +32,23 @@ def choose_runtime(device: str, precision: Precision) -> Runtime:
     Raises:
         UserError: a device that is not there.
     """
+    _keep_freed_memory()
     chosen, reason = _choose_device(device)
     log.info("device: %s (%s)", chosen, reason)
     bf16, reason = _choose_bf16(precision, chosen)
     log.info("precision: %s (%s)", "bf16 autocast" if bf16 else "fp32", reason)
     return Runtime(chosen, bf16)
+
+
+def _keep_freed_memory() -> None:
+    """Tells glibc to keep freed blocks, however large, for the next step.
+
+    Given back to the system, as is its habit, they come back page by page, which takes a tenth of a step on a CPU.
+    """
+    trim_threshold, mmap_max = -1, -4  # malloc.h
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_max, 0)
 
 
 def _choose_device(setting: str) -> tuple[torch.device, str]:

@@ -4,6 +4,8 @@ Shape suffixes: B documents, S sentences (padded), L tokens of a document (padde
 for the whole batch (packed), D its width.
 """
 
+import hashlib
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,11 +28,14 @@ PADDED = ("input_ids", "lengths", "positions", "text_rank")
 def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntArray:
     """A uniform permutation of range(count) that is a pure function of (seed, epoch, document).
 
+    It sorts by numbers that are hashed from the three, and so is the same with every version of every library.
+
     Args:
         epoch: counts from 0 in training; None stands for the one fixed shuffle of evaluation.
         key: the document's (see `tokenization.document_key`).
     """
-    return np.random.default_rng((seed, 0 if epoch is None else epoch + 1, key)).permutation(count)
+    source = struct.pack("<3Q", seed, 0 if epoch is None else epoch + 1, key)
+    return np.frombuffer(hashlib.shake_128(source).digest(8 * count), dtype="<u8").argsort(kind="stable")
 
 
 def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Example:
@@ -52,11 +57,11 @@ def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Examp
         "lengths": torch.from_numpy(lengths[given]),
         "positions": torch.from_numpy(given),
         "text_rank": torch.from_numpy(np.asarray(row["text_rank"], dtype=np.int64)[given]),
-        "document": torch.tensor(index),
+        "document": torch.scalar_tensor(index, dtype=torch.long),
     }
     if "states" in row:
-        states = row["states"]
-        return {**example, "prefix": torch.cat([states[position] for position in given]).float()}
+        states = np.concatenate([row["states"][position] for position in given])
+        return {**example, "prefix": torch.from_numpy(states.astype(np.float32, copy=False))}
     ends = lengths.cumsum()
     input_ids = np.asarray(row["input_ids"], dtype=np.int64)
     pieces = [input_ids[ends[position] - lengths[position] : ends[position]] for position in given]

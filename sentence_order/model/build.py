@@ -13,7 +13,8 @@ from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_config
 
 TINY = "tiny"
-# The names under which families of encoders keep the rate of dropout on attention weights.
+# The names under which families of encoders keep their rates of dropout, on hidden states and on attention weights.
+HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout")
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
@@ -50,6 +51,7 @@ def build_model(
         )
     settings = own.to_dict()
     settings.pop("_name_or_path", None)  # a path of the machine that trained the model
+    settings.update({key: model.dropout for key in HIDDEN_DROPOUT if key in settings})
     settings.update({key: model.attention_dropout for key in ATTENTION_DROPOUT if key in settings})
     config = SentenceOrdererConfig(
         encoder=settings,

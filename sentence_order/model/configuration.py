@@ -17,7 +17,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
         set_layers: further layers, over the sentence vectors of a document.
         neighbours: there is a head that tells which sentence directly follows which.
         head_width: hidden units of each head.
-        dropout: in the heads, before the hidden layer.
+        dropout: in the heads, before the hidden layer; that of the layers is in `encoder`.
         max_sentence_tokens: longer sentences are cut, special tokens included.
         frozen_blocks: the encoder's blocks that were frozen in training: 0 the embeddings, k its k-th layer.
         decoder: the decoder that `order` uses unless told otherwise.
@@ -31,7 +31,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
     set_layers: int = 1
     neighbours: bool = True
     head_width: int = 256
-    dropout: float = 0.1
+    dropout: float = 0.0
     max_sentence_tokens: int = 128
     frozen_blocks: list[int] = field(default_factory=list)
     decoder: str = "exact"

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-from torch import Tensor
 
 from sentence_order.data.examples import Example, make_example
-from sentence_order.data.states import IntArray, SentenceStates
+from sentence_order.data.states import FloatArray, IntArray, SentenceStates
 from sentence_order.data.tokenization import Corpus
 from sentence_order.prefix.keys import PrefixKind, Texts
 from sentence_order.prefix.store import Shard
@@ -28,7 +27,7 @@ class Catalogue:
         self.tokens = np.concatenate([_tokens(self.texts[name], corpus) for name, corpus in corpora.items()])[first]
         self._names = np.repeat(np.array(list(corpora)), [len(texts.digests) for texts in every])[first]
         self._numbers = np.concatenate([np.arange(len(texts.digests)) for texts in every])[first]
-        self._shards: list[Tensor] = []
+        self._shards: list[FloatArray] = []
         self._shard = np.full(len(self.digests), -1, dtype=np.int32)
         self._start = np.zeros(len(self.digests), dtype=np.int64)
 
@@ -47,7 +46,7 @@ class Catalogue:
         assert (shard.count[entries] == self.rows[text]).all(), f"{shard.path} holds another number of rows"
         self._shard[text] = len(self._shards)
         self._start[text] = shard.start[entries]
-        self._shards.append(shard.states)
+        self._shards.append(shard.states.numpy())
 
     def example(self, text: int) -> Example:
         """A text as the model reads it."""

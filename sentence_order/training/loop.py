@@ -86,6 +86,7 @@ class Trainer:
         self.workers = choose_workers(config.trainer.workers, runtime.device)
         self.total_steps = self._count_steps()
         self.eval_every = config.trainer.eval_every or self._choose_eval_every()
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(model, config.optim)
         self.schedule = make_schedule(self.optimizer, config.optim, self.total_steps)
         self.recorder = Recorder(folder)
@@ -103,6 +104,16 @@ class Trainer:
         Raises:
             TrainingError: a loss or gradient was not finite, or `debug.overfit` did not order its documents.
         """
+        for _ in self.steps():
+            pass
+        if self.config.debug.overfit and self.best["pmr"] < 1:
+            raise TrainingError(
+                f"debug=overfit: after {self.step} steps only {self.best['pmr']:.0%} of the documents that the model "
+                "trains on are in order; look at the data, the learning rates and what is frozen"
+            )
+
+    def steps(self) -> Iterator[int]:
+        """The run step by step: yields the number of each step when all that belongs to it is done."""
         settings = self.config.trainer
         self.model.train()
         with closing(self.recorder), progress_bar() as bar:
@@ -121,13 +132,9 @@ class Trainer:
                     self._save("last")
                 best = f", best tau {self.best[PRIMARY_METRIC]:.3f}" if self.best else ""
                 bar.update(task, advance=1, note=f"loss {loss:.3f}{best}")
+                yield self.step
                 if end:
                     break
-        if self.config.debug.overfit and self.best["pmr"] < 1:
-            raise TrainingError(
-                f"debug=overfit: after {self.step} steps only {self.best['pmr']:.0%} of the documents that the model "
-                "trains on are in order; look at the data, the learning rates and what is frozen"
-            )
 
     def _batches(self) -> Iterator[tuple[float, list[Batch]]]:
         """The micro-batches of every step, with how many epochs are done when the step is."""
@@ -195,7 +202,7 @@ class Trainer:
                     raise
                 self._stop_nonfinite(str(error), [batch])
         blocks = gradient_norms(self.model) if self.config.debug.anomaly else {}
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.max_grad_norm).item()
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.optim.max_grad_norm).item()
         if not math.isfinite(norm):
             self._stop_nonfinite(f"the gradient's norm is {norm}", batches)
         norms = {

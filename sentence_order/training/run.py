@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -29,28 +29,29 @@ from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix.fill import attach_states
 from sentence_order.results import provenance, split_results, write_json
-from sentence_order.runtime import choose_runtime, make_deterministic
+from sentence_order.runtime import Runtime, choose_runtime, make_deterministic
 from sentence_order.training.evaluation import evaluate_corpus
 from sentence_order.training.loop import Trainer, make_loss
 
 
-def run(config: TrainConfig) -> None:
-    """Trains, keeps the best model by validation, tests it, and writes `results.json`.
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training run starts from."""
+
+    model: SentenceOrderer
+    corpora: dict[str, Corpus]
+    runtime: Runtime
+    blocks: list[BlockReport]
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Loads and tokenises the corpora, and makes the model with what is frozen in it.
 
     Raises:
         UserError: naming the config key, or the file and line.
-        TrainingError: the run could not go on.
     """
-    started = time.perf_counter()
     assert config.decoder.name is not None
-    folder = Path(config.output_dir)
-    _check_output_dir(folder)
-    set_up_logging()
     runtime = choose_runtime(config.device, config.precision)
-    torch.autograd.set_detect_anomaly(config.debug.anomaly)
-    if config.debug.anomaly:
-        make_deterministic()
-
     splits = [split.value for split in Split]
     raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.seed)
     tokenizer = _make_tokenizer(config, raw["train"])
@@ -64,28 +65,61 @@ def run(config: TrainConfig) -> None:
     corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
     if config.debug.overfit:
         corpora = dict.fromkeys(splits, corpora["train"])
+    return Prepared(model, corpora, runtime, blocks)
+
+
+def use_cache(config: TrainConfig, prepared: Prepared) -> Prepared:
+    """Lets the corpora be read from the prefix cache, where that pays; fills it first."""
+    tokens = {name: int(corpus.tokens.sum()) for name, corpus in prepared.corpora.items()}
+    trainer = config.trainer
+    if trainer.max_steps is None:
+        training = trainer.epochs * tokens["train"]
+    else:
+        training = trainer.max_steps * trainer.accumulate * trainer.batch_tokens
+    corpora = attach_states(
+        prepared.model,
+        prepared.corpora,
+        config.cache,
+        prepared.runtime,
+        tokens_read=training + 2 * tokens["validation"] + tokens["test"],  # once or more on the way, once at the end
+        batch_tokens=trainer.eval_batch_tokens,
+    )
+    return replace(prepared, corpora=corpora)
+
+
+def run(config: TrainConfig) -> None:
+    """Trains, keeps the best model by validation, tests it, and writes `results.json`.
+
+    Raises:
+        UserError: naming the config key, or the file and line.
+        TrainingError: the run could not go on.
+    """
+    started = time.perf_counter()
+    folder = Path(config.output_dir)
+    _check_output_dir(folder)
+    set_up_logging()
+    torch.autograd.set_detect_anomaly(config.debug.anomaly)
+    if config.debug.anomaly:
+        make_deterministic()
+    prepared = prepare(config)
 
     folder.mkdir(parents=True, exist_ok=True)
     log_to(folder / "train.log")
     with atomic_file(folder / "config.yaml") as stream:
         stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
-    for name, corpus in corpora.items():
+    for name, corpus in prepared.corpora.items():
         log.info("%s: %s", name, corpus.describe())
-    console.print(_block_table(blocks))
+    console.print(_block_table(prepared.blocks))
     log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
-    corpora = attach_states(
-        model,
-        corpora,
-        config.cache,
-        runtime,
-        tokens_read=_tokens_read(config, corpora),
-        batch_tokens=config.trainer.eval_batch_tokens,
-    )
+    filling = time.perf_counter()
+    prepared = use_cache(config, prepared)
+    seconds_filling = time.perf_counter() - filling
+    model, corpora, runtime = prepared.model, prepared.corpora, prepared.runtime
     trainer = Trainer(model, corpora["train"], corpora["validation"], config, runtime, folder)
     trainer.fit()
 
     best = SentenceOrderer.from_pretrained(folder / "checkpoints" / "best").to(runtime.device)
-    best.freeze(best.config.frozen_blocks)
+    best.freeze(best.config.frozen_blocks)  # the corpora may hold the output of its frozen prefix
     results: dict[str, Any] = {}
     for name in ("validation", "test"):
         with progress_bar() as bar:
@@ -105,7 +139,7 @@ def run(config: TrainConfig) -> None:
         "seed": config.seed,
         "device": str(runtime.device),
         "wall_time_s": round(time.perf_counter() - started, 2),
-        "train": _training_record(trainer, blocks),
+        "train": {**_training_record(trainer, prepared.blocks), "seconds_in_cache": round(seconds_filling, 2)},
         **provenance(),
     }
     write_json(folder / "results.json", results)
@@ -131,17 +165,6 @@ def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerB
 
 def _tokenize(config: TrainConfig, split: Dataset, tokenizer: PreTrainedTokenizerBase, name: str) -> Corpus:
     return tokenize_corpus(split, tokenizer, config.data.max_sentences, config.data.max_sentence_tokens, name)
-
-
-def _tokens_read(config: TrainConfig, corpora: dict[str, Corpus]) -> int:
-    """How many tokens a run puts through the model, with one validation on the way and one of the best model."""
-    tokens = {name: int(corpus.tokens.sum()) for name, corpus in corpora.items()}
-    trainer = config.trainer
-    if trainer.max_steps is None:
-        training = trainer.epochs * tokens["train"]
-    else:
-        training = trainer.max_steps * trainer.accumulate * trainer.batch_tokens
-    return training + 2 * tokens["validation"] + tokens["test"]
 
 
 def _block_table(blocks: list[BlockReport]) -> Table:

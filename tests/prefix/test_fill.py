@@ -32,7 +32,7 @@ MakeFrozen = Callable[..., SentenceOrderer]
 @pytest.fixture
 def make_frozen(make_model: Callable[..., SentenceOrderer]) -> MakeFrozen:
     def make(blocks: set[int] = BOTTOM_HALF[0], joint_from: int = BOTTOM_HALF[1], **settings: object):
-        model = make_model(joint_from=joint_from, **settings)
+        model = make_model(joint_from=joint_from, dropout=0.1, **settings)
         model.freeze(blocks)
         return model
 
@@ -130,7 +130,7 @@ def test_half_precision_is_near(make_frozen: MakeFrozen, stories, tmp_path: Path
     corpus = corpus_of(model, stories)
     half = attach(model, corpus, tmp_path / "cache", dtype=CacheDtype.float16)
     assert half.states is not None
-    assert half.states[0].dtype is torch.float16
+    assert half.states[0].dtype == "float16"
     assert losses(make_frozen(), half, tmp_path) == pytest.approx(losses(make_frozen(), corpus, tmp_path), abs=2e-3)
 
 
@@ -277,7 +277,7 @@ def test_states_know_nothing_of_the_gold_order(make_frozen: MakeFrozen, stories,
     assert backward.states is not None
     size = len(stories[0])
     for sentence in range(size):
-        assert torch.equal(forward.states[sentence], backward.states[size - 1 - sentence])
+        assert (forward.states[sentence] == backward.states[size - 1 - sentence]).all()
 
 
 def test_batches_of_states_are_packed(make_frozen: MakeFrozen, stories, tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""What freezing saves: speed, memory and time per epoch of every arm, and what each learns in the same time.
+
+Run by `scripts/bench_freeze [--minutes M] [overrides]`. Every arm is a process of its own that trains in turns with the
+others, so that all see the same machine. With `--minutes`, each arm is then trained by the `train` command for as long,
+the filling of an empty cache included, and tested. Prints Markdown tables.
+"""
+
+import argparse
+import json
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from benchmarks.compose import compose, stop
+from sentence_order.errors import UserError
+
+NEVER = 10**9
+LARGER = ["trainer.batch_tokens=4096", "optim.head_lr=1.5e-3"]
+ARMS = {
+    "unfrozen": ["freeze=none"],
+    "embeddings frozen": ["freeze=embeddings"],
+    "bottom half frozen": ["freeze=bottom_half", "cache=off"],
+    "bottom half frozen, cached": ["freeze=bottom_half"],
+    "encoder frozen": ["freeze=encoder", "cache=off"],
+    "encoder frozen, cached": ["freeze=encoder"],
+    "encoder frozen, cached, batches of 4,096 tokens": ["freeze=encoder", *LARGER],
+}
+
+
+@dataclass
+class Arm:
+    """What was measured of an arm."""
+
+    documents: int = 0
+    seconds: float = 0.0
+    steps: int = 0
+    seconds_in_cache: float = 0.0
+    memory: int = 0  # bytes of the process, mapped files left out
+
+    @property
+    def rate(self) -> float:
+        return self.documents / self.seconds
+
+
+def work(pipe: Connection, overrides: list[str]) -> None:
+    """The process of an arm: trains for so many seconds whenever it is told to."""
+    from sentence_order.console import set_up_logging
+    from sentence_order.training.loop import Trainer
+    from sentence_order.training.run import prepare, use_cache
+
+    set_up_logging()
+    config = compose([*overrides, f"trainer.eval_every={NEVER}", "trainer.epochs=1000"])
+    prepared = prepare(config)
+    pipe.send(len(prepared.corpora["train"]))
+    pipe.recv()
+    started = time.perf_counter()
+    prepared = use_cache(config, prepared)
+    pipe.send(time.perf_counter() - started)
+    with tempfile.TemporaryDirectory() as folder:
+        corpora = prepared.corpora
+        trainer = Trainer(
+            prepared.model, corpora["train"], corpora["validation"], config, prepared.runtime, Path(folder)
+        )
+        steps = trainer.steps()
+        while (seconds := pipe.recv()) is not None:
+            before, first, started = trainer.documents + trainer.window.documents, trainer.step, time.perf_counter()
+            while time.perf_counter() - started < seconds:
+                next(steps)
+            taken = time.perf_counter() - started
+            documents = trainer.documents + trainer.window.documents - before
+            pipe.send((documents, taken, trainer.step - first, _memory()))
+        steps.close()
+
+
+def _memory() -> int:
+    """The process's own memory; what was freed stays with it (see `runtime.py`), so this is the peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def measure_speed(overrides: list[str], turns: int, seconds: float) -> tuple[dict[str, Arm], int]:
+    """Every arm's figures, and the number of training documents."""
+    spawn = multiprocessing.get_context("spawn")
+    arms, pipes, documents = {name: Arm() for name in ARMS}, {}, 0
+    with tempfile.TemporaryDirectory() as cache:
+        for name, own in ARMS.items():
+            pipe, theirs = spawn.Pipe()
+            settings = [*overrides, f"cache.dir={cache}", *own]
+            # Batches of another size read the same vectors: that they are there already is no merit of theirs.
+            if name.endswith("tokens"):
+                settings.append(f"cache.dir={cache}/again")
+            spawn.Process(target=work, args=(theirs, settings), daemon=True).start()
+            theirs.close()
+            pipes[name] = pipe
+            documents = pipe.recv()
+        for name, pipe in pipes.items():
+            pipe.send("fill")
+            arms[name].seconds_in_cache = pipe.recv()
+        for turn in range(turns + 1):
+            for name, pipe in pipes.items():
+                pipe.send(seconds if turn else seconds / 3)  # the first turn warms up
+                done, taken, steps, memory = pipe.recv()
+                arm = arms[name]
+                arm.memory = max(arm.memory, memory)
+                if turn:
+                    arm.documents, arm.seconds, arm.steps = arm.documents + done, arm.seconds + taken, arm.steps + steps
+        for pipe in pipes.values():
+            pipe.send(None)
+    return arms, documents
+
+
+def speed_table(arms: dict[str, Arm], documents: int) -> list[str]:
+    """Markdown: rates, ratios to unfrozen, memory, time of the first epoch and of a later one."""
+    lines = [
+        f"| {documents:,} training documents | documents/s | to unfrozen | memory | first epoch | later epochs |",
+        "|---|---|---|---|---|---|",
+    ]
+    base = next(iter(arms.values()))
+    for name, arm in arms.items():
+        epoch = documents / arm.rate
+        first = epoch + (arm.seconds_in_cache if "cached" in name else 0)
+        lines.append(
+            f"| {name} | {arm.rate:.1f} | {arm.rate / base.rate:.2f} | {arm.memory / 1e9:.2f} GB "
+            f"({arm.memory / base.memory:.2f}) | {first:.1f} s | {epoch:.1f} s |"
+        )
+    return lines
+
+
+def quality_row(name: str, arm: Arm, documents: int, overrides: list[str], minutes: float, folder: Path) -> str:
+    """Trains one arm for so long, an empty cache included, and tests it."""
+    own = [*overrides, *ARMS[name], f"cache.dir={folder}/cache"]
+    config = compose(own)
+    stories = config.data.limit_train or documents
+    budget = 60 * minutes - (arm.seconds_in_cache * stories / documents if "cached" in name else 0)
+    steps = int(budget * arm.steps / arm.seconds)
+    run = folder / "run"
+    command = [sys.executable, "-m", "sentence_order.train", *own, f"trainer.max_steps={steps}", f"output_dir={run}"]
+    subprocess.run(command, check=True)
+    results = json.loads((run / "results.json").read_text())
+    train, test = results["train"], results["test"]
+    figures = " | ".join(
+        f"{test[key]['value']:.3f} ({test[key]['low']:.3f} to {test[key]['high']:.3f})"
+        for key in ("accuracy", "pmr", "tau")
+    )
+    seconds = train["seconds_in_cache"] + train["seconds_in_steps"]
+    epochs = train["documents_seen"] / train["documents"]
+    return f"| {name} | {seconds:.0f} s | {train['documents_seen']:,} ({epochs:.2f} epochs) | {figures} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench_freeze", description=__doc__)
+    parser.add_argument("--minutes", type=float, help="train every arm for so long after the table, and test it")
+    parser.add_argument("--stories", type=int, default=20_000, help="the first so many to train on with --minutes")
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=10, help="of training in a turn")
+    arguments, overrides = parser.parse_known_args()
+    try:
+        for own in ARMS.values():
+            compose([*overrides, *own])
+        small = ["data.limit_train=2000", "data.limit_validation=100", "data.limit_test=100"]
+        arms, documents = measure_speed([*small, *overrides], arguments.turns, arguments.seconds)
+    except UserError as error:
+        stop(error)
+    print("\n".join(speed_table(arms, documents)), flush=True)
+    if arguments.minutes:
+        print("\n| trained | time | documents seen | accuracy | PMR | tau |\n|---|---|---|---|---|---|", flush=True)
+        limits = [f"data.limit_train={arguments.stories}", "data.limit_validation=500", "data.limit_test=2000"]
+        for name, arm in arms.items():
+            with tempfile.TemporaryDirectory() as folder:
+                row = quality_row(name, arm, documents, [*limits, *overrides], arguments.minutes, Path(folder))
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

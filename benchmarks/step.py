@@ -1,0 +1,151 @@
+"""What the training loop adds to bare steps, and how near these come to the machine's matrix products.
+
+Run by `scripts/bench_step [overrides]`. In one process and by turns, on the same documents: the real loop
+(`Trainer.steps`: examples, batches, losses, checks, log, schedule); a bare forward, backward, clip and AdamW step on
+batches made beforehand; and, for the unfrozen model, only the matrix products of its linear layers: the ceiling of any
+implementation.
+"""
+
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.compose import compose, stop
+from sentence_order.config import TrainConfig
+from sentence_order.console import set_up_logging
+from sentence_order.data.batching import load_batches
+from sentence_order.data.examples import Batch
+from sentence_order.errors import UserError
+from sentence_order.model.encoder import encoder_layers
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.training.loop import Trainer, make_loss
+from sentence_order.training.optimization import make_optimizer
+from sentence_order.training.run import Prepared, prepare, use_cache
+
+STEPS_A_TURN, TURNS = 10, 8
+NEVER = 10**9
+SETTINGS = ["data.limit_train=2000", f"trainer.eval_every={NEVER}", "trainer.epochs=100"]
+
+
+@dataclass
+class Clock:
+    """Documents and tokens done, and the seconds they took."""
+
+    documents: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    rates: list[float] = field(default_factory=list)
+
+    def turn(self, step: Callable[[Batch], object], batches: list[Batch]) -> None:
+        started = time.perf_counter()
+        for batch in batches:
+            step(batch)
+        seconds = time.perf_counter() - started
+        documents = sum(len(batch["lengths"]) for batch in batches)
+        self.rates.append(documents / seconds)
+        self.documents += documents
+        self.tokens += sum(int(batch["lengths"].sum()) for batch in batches)
+        self.seconds += seconds
+
+
+def bare_step(model: SentenceOrderer, config: TrainConfig) -> Callable[[Batch], None]:
+    """Forward, backward, clip, AdamW, and nothing else."""
+    optimizer, loss = make_optimizer(model, config.optim), make_loss(config.loss)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def step(batch: Batch) -> None:
+        output = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
+        total, count = loss(output.logits, output.next_log_probs, batch["positions"], batch["mask"])
+        (total / count).backward()
+        torch.nn.utils.clip_grad_norm_(trained, config.optim.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def products_step(model: SentenceOrderer) -> Callable[[Batch], None]:
+    """The three matrix products that each linear layer of the encoder needs for a training step, and nothing else."""
+    linear = [m for layer in encoder_layers(model.encoder) for m in layer.modules() if isinstance(m, torch.nn.Linear)]
+    weights = [torch.randn(layer.out_features, layer.in_features) for layer in linear]
+    inputs = {width: torch.randn(16384, width) for weight in weights for width in weight.shape}
+
+    def step(batch: Batch) -> None:
+        tokens = int(batch["lengths"].sum())
+        for weight in weights:
+            x, gradient = inputs[weight.shape[1]][:tokens], inputs[weight.shape[0]][:tokens]
+            torch.mm(x, weight.T)
+            torch.mm(gradient, weight)
+            torch.mm(gradient.T, x)
+
+    return step
+
+
+def measure(name: str, overrides: list[str], products: bool) -> Iterator[list[str]]:
+    """The rows of one case."""
+    config = compose([*SETTINGS, *overrides])
+    prepared: Prepared = use_cache(config, prepare(config))
+    with tempfile.TemporaryDirectory() as folder:
+        corpora = prepared.corpora
+        trainer = Trainer(
+            prepared.model, corpora["train"], corpora["validation"], config, prepared.runtime, Path(folder)
+        )
+        other = prepare(config).model.train()
+        running = trainer.steps()
+        steps = {"bare step": bare_step(other, config)} | (
+            {"matrix products": products_step(other)} if products else {}
+        )
+        clocks = {"train": Clock(), **{what: Clock() for what in steps}}
+        budget = config.trainer.batch_tokens
+        prepared_batches = itertools.chain.from_iterable(
+            load_batches(corpora["train"], budget, config.seed, epoch) for epoch in itertools.count()
+        )
+        for turn in range(TURNS + 1):
+            batches = list(
+                itertools.islice(prepared_batches, STEPS_A_TURN)
+            )  # those that the real loop comes to as well
+            measured = clocks if turn else {what: Clock() for what in clocks}  # the first turn warms up
+            measured["train"].turn(lambda batch: next(running), batches)
+            for what, step in steps.items():
+                measured[what].turn(step, batches)
+        running.close()
+    bare = clocks["bare step"]
+    for what, clock in clocks.items():
+        rate = clock.documents / clock.seconds
+        ratio = rate / (bare.documents / bare.seconds)
+        yield [
+            name,
+            what,
+            f"{rate:.1f}",
+            f"{clock.tokens / clock.seconds:,.0f}",
+            f"{ratio:.3f}",
+            f"{min(clock.rates):.1f} to {max(clock.rates):.1f}",
+        ]
+
+
+def main() -> None:
+    overrides = sys.argv[1:]
+    set_up_logging()
+    table = Table("case", "what", "stories/s", "tokens/s", "to bare step", "slowest and fastest turn")
+    try:
+        for name, own, products in (
+            ("unfrozen", ["freeze=none"], True),
+            ("head only, from the cache", ["freeze=encoder"], False),
+        ):
+            for row in measure(name, [*overrides, *own], products):
+                table.add_row(*row)
+    except UserError as error:
+        stop(error)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
