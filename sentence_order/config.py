@@ -175,7 +175,7 @@ class TrainerConfig:
     epochs: int = 1
     max_steps: int | None = None
     batch_tokens: int = 512
-    eval_batch_tokens: int = 8192
+    eval_batch_tokens: int = 4096
     accumulate: int = 1
     eval_every: int | None = None
     save_every: int | None = None
@@ -229,7 +229,7 @@ class EvaluateConfig:
     cache: CacheConfig = field(default_factory=CacheConfig)
     split: Split = Split.test
     output: str | None = None
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     bootstrap_resamples: int = 1000
     device: str = "auto"
     precision: Precision = Precision.auto
@@ -248,7 +248,7 @@ class PredictConfig:
     sentence_columns: list[str] = field(default_factory=list)
     text_column: str | None = None
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     device: str = "auto"
     precision: Precision = Precision.auto
 

@@ -43,7 +43,7 @@ def predict(
     *,
     decoder: str | None = None,
     beam_width: int = 64,
-    batch_tokens: int = 8192,
+    batch_tokens: int = 4096,
     runtime: Runtime | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Prediction]:

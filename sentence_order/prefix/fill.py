@@ -26,7 +26,7 @@ from sentence_order.runtime import Runtime
 log = logging.getLogger(__name__)
 
 # A shard is written when it holds so much: what a killed writer loses, and what stays in memory meanwhile.
-SHARD_BYTES = 2**28
+SHARD_BYTES = 2**27
 
 
 def attach_states(
@@ -80,6 +80,7 @@ class _Filler:
         self.dtype = getattr(torch, config.dtype.value)
         self.key = prefix_key(model, self.dtype, runtime.bf16)
         encoder = model.encoder.config
+        self.width = int(encoder.hidden_size)
         self.about = {
             "encoder": f"{encoder.model_type}, {encoder.num_hidden_layers} layers of {encoder.hidden_size}",
             "prefix": f"embeddings to {list(model.parts)[min(kind.stages, len(model.blocks)) - 1]}",
@@ -98,8 +99,7 @@ class _Filler:
                 return f"auto: {tokens_read:,} tokens will be read, and to keep them {tokens:,} would be computed first"
             with self.store.lock(self.key):
                 missing = self._find()  # another process may have added to it
-                row_bytes = self.model.encoder.config.hidden_size * self.dtype.itemsize
-                size = int(self.catalogue.rows[missing].sum()) * row_bytes
+                size = int(self.catalogue.rows[missing].sum()) * self.width * self.dtype.itemsize
                 if reason := self.store.make_room(size, round(self.config.max_gb * 1e9), self.used):
                     return f"auto: {reason}"
                 self._tell(f", to which {len(missing):,} of them ({gigabytes(size)}) are added now")
@@ -140,14 +140,18 @@ class _Filler:
             with progress_bar() as bar:
                 task = bar.add_task("filling the cache", total=len(missing), unit=self.about["texts"], note="")
                 for part in self._parts(missing):
-                    texts, states = [], []
-                    for text, rows in self._encode(part, batch_tokens):
-                        texts.append(text)
-                        states.append(rows)
-                        bar.advance(task)
-                    shard = self.store.add(self.key, self.about, self.catalogue.digests[texts], states)
+                    states = torch.empty(int(self.catalogue.rows[part].sum()), self.width, dtype=self.dtype)
+                    done: list[int] = []
+                    start = 0
+                    for texts, rows in self._encode(part, batch_tokens):
+                        states[start : start + len(rows)] = rows
+                        start += len(rows)
+                        done += texts.tolist()
+                        bar.advance(task, len(texts))
+                    digests, count = self.catalogue.digests[done], self.catalogue.rows[done]
+                    shard = self.store.add(self.key, self.about, digests, count, states)
                     written.append(shard.path)
-                    self._take(shard, np.arange(len(texts)))
+                    self._take(shard, np.arange(len(done)))
         except OSError:
             for path in written:
                 self.store.discard(path, "the disk is full")
@@ -158,17 +162,16 @@ class _Filler:
         if not len(texts):
             return []
         texts = texts[np.argsort(-self.catalogue.tokens[texts], kind="stable")]
-        row_bytes = self.model.encoder.config.hidden_size * self.dtype.itemsize
-        shard = self.catalogue.rows[texts].cumsum() * row_bytes // SHARD_BYTES
+        shard = self.catalogue.rows[texts].cumsum() * self.width * self.dtype.itemsize // SHARD_BYTES
         return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
 
-    def _encode(self, texts: IntArray, batch_tokens: int) -> Iterator[tuple[int, Tensor]]:
-        """Every text with its states."""
+    def _encode(self, texts: IntArray, batch_tokens: int) -> Iterator[tuple[IntArray, Tensor]]:
+        """The texts in batches, each with the rows that the prefix makes of it."""
+        device = self.runtime.device
         for batch in TokenBudgetBatches(self.catalogue.tokens[texts], batch_tokens):
-            chosen = texts[batch]
-            inputs = collate([self.catalogue.example(text) for text in chosen])
-            device = self.runtime.device
+            inputs = collate([self.catalogue.example(text) for text in texts[batch]])
             with self.runtime.autocast():
-                states = self.model.encode_prefix(inputs["input_ids"].to(device), inputs["lengths"].to(device))
-            states = states.to(self.dtype).cpu()
-            yield from zip(chosen.tolist(), states.split(self.catalogue.rows[chosen].tolist()), strict=True)
+                yield (
+                    texts[batch],
+                    self.model.encode_prefix(inputs["input_ids"].to(device), inputs["lengths"].to(device)),
+                )

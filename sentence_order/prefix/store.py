@@ -100,19 +100,20 @@ class Store:
                 self.discard(path, f"damaged ({error})")
         return shards
 
-    def add(self, key: str, about: dict[str, str], digests: Digests, states: list[Tensor]) -> Shard:
-        """Writes the states of texts as one shard, whole or not at all. To be called under `lock`.
+    def add(self, key: str, about: dict[str, str], digests: Digests, count: Counts, states: Tensor) -> Shard:
+        """Writes the states of texts, `count` rows of each, as one shard, whole or not at all.
+
+        To be called under `lock`.
 
         Raises:
             OSError: it could not be written.
         """
-        count = np.array([len(rows) for rows in states], dtype=np.int64)
         tensors = {
             "digests": torch.from_numpy(digests.view(np.uint8).reshape(-1, DIGEST_BYTES)),
             "count": torch.from_numpy(count),
-            "states": torch.cat(states),
+            "states": states,
         }
-        metadata = {"checksum": _checksum(digests, count, tensors["states"]), "about": json.dumps(about)}
+        metadata = {"checksum": _checksum(digests, count, states), "about": json.dumps(about)}
         path = self.folder / key / f"{uuid.uuid4().hex}{SUFFIX}"
         unfinished = path.with_suffix(".tmp")
         try:
