@@ -58,8 +58,11 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", module=r"torch\.utils\.data")  # pin_memory without an accelerator, and the like
 
 
-def progress_bar() -> Progress:
-    """Bars with counts, elapsed and remaining time; a task has the fields `unit` and `note` (what is being watched)."""
+def progress_bar(transient: bool = False) -> Progress:
+    """Bars with counts, elapsed and remaining time; a task has the fields `unit` and `note` (what is being watched).
+
+    Transient bars are gone when they are done.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -70,6 +73,7 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
+        transient=transient,
     )
 
 

@@ -28,6 +28,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
     cache = tmp_path_factory.mktemp("datasets")
     os.environ["HF_DATASETS_CACHE"] = str(cache)  # for commands run as subprocesses
+    os.environ["SENTENCE_ORDER_CACHE"] = str(tmp_path_factory.mktemp("prefixes"))
     datasets.config.HF_DATASETS_CACHE = cache
     datasets.disable_progress_bars()
 

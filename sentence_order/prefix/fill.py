@@ -76,7 +76,7 @@ class _Filler:
         self, model: SentenceOrderer, catalogue: Catalogue, kind: PrefixKind, config: CacheConfig, runtime: Runtime
     ) -> None:
         self.model, self.catalogue, self.config, self.runtime = model, catalogue, config, runtime
-        self.store = Store(Path(config.dir) if config.dir else default_folder())
+        self.store = Store(Path(config.dir).expanduser() if config.dir else default_folder())
         self.dtype = getattr(torch, config.dtype.value)
         self.key = prefix_key(model, self.dtype, runtime.bf16)
         encoder = model.encoder.config
@@ -117,14 +117,16 @@ class _Filler:
 
     def _find(self) -> IntArray:
         """Takes what the store has, unless it is damaged; returns the texts that are missing still."""
-        for shard in self.store.open(self.key):
-            entries = self.catalogue.find(shard)
-            if not len(entries):
-                continue
-            if shard.damaged:
-                self.store.discard(shard.path, "damaged (its checksum is wrong)")
-            else:
-                self._take(shard, entries)
+        shards = self.store.open(self.key)
+        with progress_bar(transient=True) as bar:
+            task = bar.add_task("checking the cache", total=len(shards), unit="shards", note="")
+            for shard in shards:
+                entries = self.catalogue.find(shard)
+                if len(entries) and shard.intact():
+                    self._take(shard, entries)
+                elif len(entries):
+                    self.store.discard(shard.path, "damaged (its checksum is wrong)")
+                bar.advance(task)
         return self.catalogue.missing()
 
     def _take(self, shard: Shard, entries: IntArray) -> None:
@@ -154,7 +156,7 @@ class _Filler:
                     self._take(shard, np.arange(len(done)))
         except OSError:
             for path in written:
-                self.store.discard(path, "the disk is full")
+                self.store.discard(path, "the rest could not be written")
             raise
 
     def _parts(self, texts: IntArray) -> list[IntArray]:

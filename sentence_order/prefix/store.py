@@ -54,10 +54,9 @@ class Shard:
     states: Tensor
     checksum: str
 
-    @property
-    def damaged(self) -> bool:
-        """Whether its content is not what was written; reads all of it, at the speed of the disk."""
-        return _checksum(self.digests, self.count, self.states) != self.checksum
+    def intact(self) -> bool:
+        """Whether its content is what was written; reads all of it, at the speed of the disk."""
+        return _checksum(self.digests, self.count, self.states) == self.checksum
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Store:
         return sorted(found, key=lambda entry: -entry.used)
 
     def open(self, key: str) -> list[Shard]:
-        """The shards of one key. Their content is not looked at yet: see `Shard.damaged`."""
+        """The shards of one key. Their content is not looked at yet: see `Shard.intact`."""
         shards = []
         for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
             try:
@@ -138,6 +137,8 @@ class Store:
         except Timeout:
             log.info("prefix cache: waiting for another process that fills %s", folder)
             lock.acquire()
+        except NotImplementedError as error:  # a file system without locks
+            raise OSError(str(error)) from error
         try:
             for left in folder.glob("*.tmp"):  # by a writer that was killed
                 left.unlink(missing_ok=True)

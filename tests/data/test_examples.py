@@ -76,12 +76,14 @@ def test_every_document_once_within_the_budget(lengths: list[int], budget: int, 
     assert batches == list(TokenBudgetBatches(np.array(lengths), budget, seed=1, epoch=epoch))
 
 
-def test_padding_share_is_small_and_epochs_differ() -> None:
-    lengths = np.random.default_rng(0).normal(63, 9, 5000).astype(int).clip(20)  # like ROC
-    batches = TokenBudgetBatches(lengths, 1024, seed=0, epoch=0)
+@pytest.mark.parametrize(("mean", "deviation", "most"), [(63, 9, 0.1), (180, 70, 0.15)], ids=["like ROC", "like ACL"])
+@pytest.mark.parametrize("budget", [512, 4096])
+def test_padding_share_is_small_and_epochs_differ(mean: int, deviation: int, most: float, budget: int) -> None:
+    lengths = np.random.default_rng(0).normal(mean, deviation, 5000).astype(int).clip(20)
+    batches = TokenBudgetBatches(lengths, budget, seed=0, epoch=0)
     cells = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert 1 - lengths.sum() / cells < 0.1
-    assert list(batches) != list(TokenBudgetBatches(lengths, 1024, seed=0, epoch=1))
+    assert 1 - lengths.sum() / cells < most
+    assert list(batches) != list(TokenBudgetBatches(lengths, budget, seed=0, epoch=1))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

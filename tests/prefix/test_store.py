@@ -30,7 +30,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert shard.start.tolist() == [0, 1, 3]
     assert shard.count.tolist() == [1, 2, 3]
     assert shard.states[3:6].unique().tolist() == [2.0]
-    assert not shard.damaged
+    assert shard.intact()
     assert store.open("another") == []
 
 

@@ -1,0 +1,36 @@
+"""How many documents a second the decoders order, on random scores of pairs and neighbours: `scripts/bench_decode`."""
+
+import statistics
+import time
+
+import torch
+
+from sentence_order.decoding import decode
+
+TURNS = 7
+# (decoder, sentences of a document, documents of a batch)
+CASES = [("exact", 5, 20_000), ("exact", 10, 500), ("exact", 12, 50), ("beam", 10, 500), ("beam", 20, 100)]
+
+
+def main() -> None:
+    print(f"documents a second, in one thread: median, slowest and fastest of {TURNS} turns\n")
+    print("| decoder | sentences | median | slowest | fastest |\n|---|---|---|---|---|")
+    generator = torch.Generator().manual_seed(0)
+    for decoder, size, count in CASES:
+        half = torch.randn(count, size, size, generator=generator)
+        logits = half - half.transpose(1, 2)
+        following = torch.randn(count, size + 1, size + 1, generator=generator)
+        mask = torch.ones(count, size, dtype=torch.bool)
+        text_rank = torch.arange(size).expand(count, size)
+        rates = []
+        for _ in range(TURNS + 1):
+            started = time.perf_counter()
+            decode(decoder, logits, following, mask, text_rank)
+            rates.append(count / (time.perf_counter() - started))
+        rates = rates[1:]  # the first one warms up
+        median = statistics.median(rates)
+        print(f"| `{decoder}` | {size} | {median:,.0f} | {min(rates):,.0f} | {max(rates):,.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
