@@ -170,6 +170,7 @@ def main() -> None:
     if arguments.minutes:
         print("\n| trained | time | documents seen | accuracy | PMR | tau |\n|---|---|---|---|---|---|", flush=True)
         limits = [f"data.limit_train={arguments.stories}", "data.limit_validation=500", "data.limit_test=2000"]
+        limits.append(f"trainer.eval_every={NEVER}")  # once, at the end
         for name, arm in arms.items():
             with tempfile.TemporaryDirectory() as folder:
                 row = quality_row(name, arm, documents, [*limits, *overrides], arguments.minutes, Path(folder))

@@ -37,7 +37,8 @@ def main() -> None:
         return
     for wanted in arguments.keys:
         if not any(key.startswith(wanted) for key in keys):
-            parser.error(f"no KEY begins with {wanted}; there are {', '.join(key[:SHOWN_CHARACTERS] for key in keys)}")
+            there = ", ".join(key[:SHOWN_CHARACTERS] for key in keys) or "none"
+            parser.error(f"no KEY begins with {wanted}; there are: {there}")
     chosen = [key for key in keys if not arguments.keys or key.startswith(tuple(arguments.keys))]
     for entry in (entry for key in chosen for entry in keys[key]):
         entry.path.unlink(missing_ok=True)
@@ -66,7 +67,7 @@ def _print_table(keys: "dict[str, list[Entry]]") -> None:
             datetime.fromtimestamp(max(entry.used for entry in entries)).isoformat(" ", "minutes"),
         )
     console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+    console.print(table, width=None if console.is_terminal else 200)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,9 @@ def one_line(error: Exception, schema: type) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         there = options_of(group)
-        return f"{group}={option}: there is no such option{did_you_mean(option, there)} (there are {', '.join(there)})"
+        folder = f"; to name a folder: cache=./{option}" if group == "cache" else ""
+        there_are = f"(there are {', '.join(there)}{folder})"
+        return f"{group}={option}: there is no such option{did_you_mean(option, there)} {there_are}"
     if no_option := re.search(r"You must specify '(\w+)'", text):
         group = no_option[1]
         return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"

@@ -28,6 +28,13 @@ def check_writable(key: str, folder: Path) -> None:
         raise UserError(f"{key}: {folder} cannot be written to")
 
 
+def share(path: Path) -> None:
+    """Gives a file the permissions of any new one; temporary ones are made for their owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[str]]:
     """A text file to write, which appears under its name when the block ends without an exception, and not before.
@@ -45,9 +52,7 @@ def atomic_file(path: Path) -> Iterator[IO[str]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        share(Path(name))
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class Runtime:
 
 
 def choose_runtime(device: str, precision: Precision) -> Runtime:
-    """Resolves the config keys `device` and `precision`.
+    """Resolves the config keys `device` and `precision`, and sets the allocator up for computing.
 
     Raises:
         UserError: a device that is not there.
@@ -46,7 +47,7 @@ def _keep_freed_memory() -> None:
     Given back to the system, as is its habit, they come back page by page, which takes a tenth of a step on a CPU.
     """
     trim_threshold, mmap_max = -1, -4  # malloc.h
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(trim_threshold, 2**31 - 1)
         mallopt(mmap_max, 0)
 

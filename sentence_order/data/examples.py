@@ -61,7 +61,7 @@ def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Examp
     }
     if "states" in row:
         states = np.concatenate([row["states"][position] for position in given])
-        return {**example, "prefix": torch.from_numpy(states.astype(np.float32, copy=False))}
+        return {**example, "prefix": torch.from_numpy(states)}
     ends = lengths.cumsum()
     input_ids = np.asarray(row["input_ids"], dtype=np.int64)
     pieces = [input_ids[ends[position] - lengths[position] : ends[position]] for position in given]

@@ -131,6 +131,8 @@ class SentenceOrderer(PreTrainedModel):
         if prefix is None:
             assert input_ids is not None, "a batch has token ids, or what the frozen prefix made of them"
             prefix = self._frozen_stages(input_ids, layout)
+        else:
+            prefix = prefix.to(self.dtype)  # kept in half precision, perhaps
         vectors_RD = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
         for layer in self.set_layers:
             vectors_RD = _output(layer(vectors_RD[None], layout.members))[0]

@@ -46,7 +46,7 @@ class Catalogue:
         assert (shard.count[entries] == self.rows[text]).all(), f"{shard.path} holds another number of rows"
         self._shard[text] = len(self._shards)
         self._start[text] = shard.start[entries]
-        self._shards.append(shard.states.numpy())
+        self._shards.append(shard.states)
 
     def example(self, text: int) -> Example:
         """A text as the model reads it."""

@@ -35,24 +35,24 @@ def attach_states(
     config: CacheConfig,
     runtime: Runtime,
     *,
-    tokens_read: int,
+    tokens_read: int | None,
     batch_tokens: int,
 ) -> dict[str, Corpus]:
     """Returns the corpora with their `states`, or as they are where the cache is off; logs which, and why.
 
     Args:
-        tokens_read: how many tokens of these corpora will go through the model, all epochs and evaluations together.
+        tokens_read: how many tokens of these corpora will go through the model, all epochs and evaluations together,
+            by which it is judged whether filling pays; None where nothing is to be added.
         batch_tokens: how many of them the prefix reads at once while the store is filled.
     """
     kind = PrefixKind.of(model)
     reason = _nothing_to_keep(model, kind, config)
     if reason is None:
         catalogue = Catalogue(corpora, kind)
-        filler = _Filler(model, catalogue, kind, config, runtime)
         try:
-            reason = filler.fill(tokens_read, batch_tokens)
-        except OSError as error:
-            reason = f"{filler.store.folder} cannot be written: {error}"
+            reason = _Filler(model, catalogue, kind, config, runtime).fill(tokens_read, batch_tokens)
+        except OSError as error:  # no room, no permission, a full disk
+            reason = str(error)
     if reason is not None:
         log.info("prefix cache: off (%s)", reason)
         return corpora
@@ -63,9 +63,9 @@ def _nothing_to_keep(model: SentenceOrderer, kind: PrefixKind, config: CacheConf
     if config.mode is CacheMode.off:
         return "as set"
     if kind.stages == 0:
-        return "auto: the embeddings train"
+        return "auto: the embeddings are not frozen"
     if kind.stages == 1:
-        return f"auto: {list(model.parts)[1]} trains, and embeddings alone are as quickly computed as read"
+        return f"auto: {list(model.parts)[1]} is not frozen, and embeddings alone are as quickly computed as read"
     return None
 
 
@@ -90,23 +90,31 @@ class _Filler:
         }
         self.used: set[Path] = set()
 
-    def fill(self, tokens_read: int, batch_tokens: int) -> str | None:
-        """Returns why the store is not to be used, or None: then it has all texts."""
+    def fill(self, tokens_read: int | None, batch_tokens: int) -> str | None:
+        """Returns why the store is not to be used, or None: then it has all texts. Raises OSError."""
         missing = self._find()
         if len(missing):
             tokens = int(self.catalogue.tokens[missing].sum())
-            if tokens_read <= tokens:
+            if tokens_read is None:
+                return f"auto: {len(missing):,} {self.about['texts']} are not kept, and are read only once"
+            if self.config.dir is None and tokens_read <= tokens:
                 return f"auto: {tokens_read:,} tokens will be read, and to keep them {tokens:,} would be computed first"
             with self.store.lock(self.key):
                 missing = self._find()  # another process may have added to it
-                size = int(self.catalogue.rows[missing].sum()) * self.width * self.dtype.itemsize
-                if reason := self.store.make_room(size, round(self.config.max_gb * 1e9), self.used):
-                    return f"auto: {reason}"
-                self._tell(f", to which {len(missing):,} of them ({gigabytes(size)}) are added now")
-                self._compute(missing, batch_tokens)
-        else:
-            self._tell("")
+                if len(missing):
+                    self._make_room(missing)
+                    size = gigabytes(self._bytes(missing))
+                    self._tell(f", to which {len(missing):,} of them ({size}) are added now")
+                    self._compute(missing, batch_tokens)
+                    return None
+        self._tell("")
         return None
+
+    def _bytes(self, texts: IntArray) -> int:
+        return int(self.catalogue.rows[texts].sum()) * self.width * self.dtype.itemsize
+
+    def _make_room(self, texts: IntArray) -> None:
+        self.store.make_room(self._bytes(texts), round(self.config.max_gb * 1e9), self.used)
 
     def _tell(self, addition: str) -> None:
         about, texts = self.about, len(self.catalogue.digests)
@@ -122,7 +130,7 @@ class _Filler:
             task = bar.add_task("checking the cache", total=len(shards), unit="shards", note="")
             for shard in shards:
                 entries = self.catalogue.find(shard)
-                if len(entries) and shard.intact():
+                if len(entries) and shard.intact(entries):
                     self._take(shard, entries)
                 elif len(entries):
                     self.store.discard(shard.path, "damaged (its checksum is wrong)")
@@ -150,6 +158,7 @@ class _Filler:
                         start += len(rows)
                         done += texts.tolist()
                         bar.advance(task, len(texts))
+                    self._make_room(part)  # again: others may be writing
                     digests, count = self.catalogue.digests[done], self.catalogue.rows[done]
                     shard = self.store.add(self.key, self.about, digests, count, states)
                     written.append(shard.path)
@@ -173,7 +182,5 @@ class _Filler:
         for batch in TokenBudgetBatches(self.catalogue.tokens[texts], batch_tokens):
             inputs = collate([self.catalogue.example(text) for text in texts[batch]])
             with self.runtime.autocast():
-                yield (
-                    texts[batch],
-                    self.model.encode_prefix(inputs["input_ids"].to(device), inputs["lengths"].to(device)),
-                )
+                rows = self.model.encode_prefix(inputs["input_ids"].to(device), inputs["lengths"].to(device))
+            yield texts[batch], rows

@@ -3,8 +3,8 @@
     DIR/KEY/NAME.safetensors
 
 KEY stands for all that determines what a frozen prefix makes of a text, the text left out; a shard holds many texts,
-each under a digest of its own. A shard appears under its name only when it is whole, and is never changed; one whose
-checksum is wrong is removed. Writers of one KEY take turns by a lock that ends with its process.
+each under a digest of its own and with a checksum. A shard appears under its name only when it is whole, and is never
+changed; one that is damaged is removed. Writers of one KEY take turns by a lock that ends with its process.
 """
 
 import json
@@ -26,9 +26,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sentence_order.data.states import FloatArray, IntArray
+from sentence_order.files import share
+
 log = logging.getLogger(__name__)
 
-SUFFIX = ".safetensors"
+SUFFIX, LOCK = ".safetensors", "lock"
 DIGEST_BYTES = 16
 # What a full disk would take from the run itself: its checkpoints and logs.
 FREE_BYTES = 2**30
@@ -51,12 +54,14 @@ class Shard:
     digests: Digests
     start: Counts
     count: Counts
-    states: Tensor
-    checksum: str
+    checksums: Counts
+    states: FloatArray
 
-    def intact(self) -> bool:
-        """Whether its content is what was written; reads all of it, at the speed of the disk."""
-        return _checksum(self.digests, self.count, self.states) == self.checksum
+    def intact(self, entries: IntArray) -> bool:
+        """Whether what it has of some of its texts is what was written."""
+        return bool(
+            (_checksums(self.digests, self.start, self.count, self.states, entries) == self.checksums[entries]).all()
+        )
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,11 @@ class Store:
         for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
             try:
                 shards.append(_open(path))
-            except FileNotFoundError:
+            except FileNotFoundError:  # another process has just removed it
                 continue
-            except (SafetensorError, KeyError, OSError, ValueError) as error:
+            except (OSError, RuntimeError) as error:
+                log.info("prefix cache: %s cannot be opened and is left out: %s", path, error)
+            except (SafetensorError, KeyError, TypeError, ValueError) as error:
                 self.discard(path, f"damaged ({error})")
         return shards
 
@@ -107,16 +114,19 @@ class Store:
         Raises:
             OSError: it could not be written.
         """
+        start = count.cumsum() - count
+        checksums = _checksums(digests, start, count, states.numpy(), np.arange(len(digests)))
         tensors = {
             "digests": torch.from_numpy(digests.view(np.uint8).reshape(-1, DIGEST_BYTES)),
             "count": torch.from_numpy(count),
+            "checksums": torch.from_numpy(checksums),
             "states": states,
         }
-        metadata = {"checksum": _checksum(digests, count, states), "about": json.dumps(about)}
         path = self.folder / key / f"{uuid.uuid4().hex}{SUFFIX}"
         unfinished = path.with_suffix(".tmp")
         try:
-            save_file(tensors, unfinished, metadata)
+            save_file(tensors, unfinished, {"about": json.dumps(about)})
+            share(unfinished)
             with unfinished.open("rb") as stream:
                 os.fsync(stream.fileno())
             os.replace(unfinished, path)
@@ -131,7 +141,7 @@ class Store:
         """The right to write shards of one key, for which it waits. Raises OSError where nothing can be written."""
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
+        lock = FileLock(folder / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -140,31 +150,33 @@ class Store:
         except NotImplementedError as error:  # a file system without locks
             raise OSError(str(error)) from error
         try:
-            for left in folder.glob("*.tmp"):  # by a writer that was killed
-                left.unlink(missing_ok=True)
+            for path in folder.iterdir():
+                if path.name != LOCK and path.suffix != SUFFIX:  # left by a writer that was killed
+                    path.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
 
-    def make_room(self, wanted: int, limit: int, keep: set[Path]) -> str | None:
-        """Removes shards, those first that were not used for longest, until `wanted` more bytes stay within `limit`.
+    def make_room(self, wanted: int, limit: int, keep: set[Path]) -> None:
+        """Removes shards, those first that were not used for longest, until `wanted` more bytes have their place.
 
-        Returns:
-            Why that cannot be done, or None.
+        Raises:
+            OSError: they would not, within `limit` and on the disk, even without all that is not to be kept; then
+                nothing is removed.
         """
         entries = self.entries()
         total = sum(entry.bytes for entry in entries)
         spare = [entry for entry in entries if entry.path not in keep]
-        if total - sum(entry.bytes for entry in spare) + wanted > limit:
-            return f"it would take {gigabytes(wanted)} more, and cache.max_gb allows {gigabytes(limit)} in all"
-        while total + wanted > limit:
+        spared = sum(entry.bytes for entry in spare)
+        free = shutil.disk_usage(self.folder).free - FREE_BYTES
+        if total - spared + wanted > limit:
+            raise OSError(f"it would take {gigabytes(wanted)} more, and cache.max_gb allows {gigabytes(limit)} in all")
+        if wanted > free + spared:
+            raise OSError(f"it would take {gigabytes(wanted)} more, and {gigabytes(max(0, free))} of the disk are free")
+        while total + wanted > limit or wanted > free:
             oldest = spare.pop()
-            self.discard(oldest.path, f"not used for longest; cache.max_gb allows {gigabytes(limit)} in all")
-            total -= oldest.bytes
-        free = shutil.disk_usage(self.folder).free
-        if free < wanted + FREE_BYTES:
-            return f"it would take {gigabytes(wanted)} more, and the disk has {gigabytes(free)} left"
-        return None
+            self.discard(oldest.path, "its place is needed, and it was not used for longest")
+            total, free = total - oldest.bytes, free + oldest.bytes
 
     def discard(self, path: Path, reason: str) -> None:
         """Removes a shard; processes that have it open keep what they have."""
@@ -179,24 +191,29 @@ def gigabytes(count: int) -> str:
 
 def _open(path: Path) -> Shard:
     with safe_open(path, framework="pt") as file:
-        digests = file.get_tensor("digests").numpy().view(f"S{DIGEST_BYTES}")[:, 0]
-        count = file.get_tensor("count").numpy()
-        # A view of the mapped file: rows are read when they are used.
-        return Shard(
-            path, digests, count.cumsum() - count, count, file.get_tensor("states"), file.metadata()["checksum"]
-        )
+        # Views of the mapped file: rows are read when they are used.
+        tensors = {name: file.get_tensor(name).numpy() for name in ("digests", "count", "checksums", "states")}
+    digests, count = tensors["digests"].view(f"S{DIGEST_BYTES}")[:, 0], tensors["count"]
+    return Shard(path, digests, count.cumsum() - count, count, tensors["checksums"], tensors["states"])
 
 
 def _about(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             return json.loads(file.metadata()["about"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         return {"damaged": str(error)}
 
 
-def _checksum(digests: Digests, count: Counts, states: Tensor) -> str:
-    checksum = xxhash.xxh3_128()
-    for array in (digests, count, states.numpy()):
-        checksum.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return checksum.hexdigest()
+def _checksums(digests: Digests, start: Counts, count: Counts, states: FloatArray, entries: IntArray) -> Counts:
+    """A number for each of some texts, of its digest and its rows."""
+    size = len(states)
+    if (count[entries] < 0).any() or (start[entries] < 0).any() or (start[entries] + count[entries] > size).any():
+        return np.full(len(entries), -1, dtype=np.int64)
+    rows = np.ascontiguousarray(states).view(np.uint8)
+    bounds = zip(start[entries].tolist(), (start + count)[entries].tolist(), strict=True)
+    found = [
+        xxhash.xxh3_64_intdigest(rows[a:b].data, seed=int.from_bytes(digest[:8], "little"))
+        for digest, (a, b) in zip(digests[entries].tolist(), bounds, strict=True)
+    ]
+    return np.array(found, dtype=np.uint64).view(np.int64)

@@ -139,7 +139,11 @@ def run(config: TrainConfig) -> None:
         "seed": config.seed,
         "device": str(runtime.device),
         "wall_time_s": round(time.perf_counter() - started, 2),
-        "train": {**_training_record(trainer, prepared.blocks), "seconds_in_cache": round(seconds_filling, 2)},
+        "train": {
+            **_training_record(trainer, prepared.blocks),
+            "cached": corpora["train"].states is not None,
+            "seconds_in_cache": round(seconds_filling, 2),
+        },
         **provenance(),
     }
     write_json(folder / "results.json", results)
@@ -215,7 +219,7 @@ def _report(config: TrainConfig, folder: Path, results: dict[str, Any]) -> None:
 
 
 def _overrides(config: TrainConfig) -> str:
-    """What `evaluate` must be told to test on the same documents: all of the data group that is not as by default."""
+    """What `evaluate` must be told: all of the data group that is not as by default, and where the cache is."""
     default = DataConfig(config.data.source)
     changed = [f"data={config.data.source.value}"]
     for item in fields(DataConfig):
@@ -224,6 +228,8 @@ def _overrides(config: TrainConfig) -> str:
             value = value.value if isinstance(value, Enum) else value
             text = f"[{','.join(value)}]" if isinstance(value, list) else str(value)
             changed.append(shlex.quote(f"data.{item.name}={text}"))
+    if config.cache.dir is not None:
+        changed.append(shlex.quote(f"cache.dir={config.cache.dir}"))
     return " ".join([*changed, *([f"seed={config.seed}"] if config.seed else [])])
 
 

@@ -1,0 +1,112 @@
+"""A prefix has another key as soon as anything differs that it depends on, and the same one otherwise."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import BertConfig, DistilBertConfig, ElectraConfig, RobertaConfig
+
+from sentence_order.config import Pooling
+from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig
+from sentence_order.prefix.keys import PrefixKind, Texts, prefix_key
+from tests.training.trainers import corpus_of
+
+SIZES = {"vocab_size": 99, "hidden_size": 24, "num_attention_heads": 2}
+
+
+def key(model: SentenceOrderer, blocks: set[int], dtype: torch.dtype = torch.float32, bf16: bool = False) -> str:
+    model.freeze(blocks)
+    return prefix_key(model, dtype, bf16)
+
+
+def test_what_a_prefix_depends_on_is_in_its_key(make_model: Callable[..., SentenceOrderer]) -> None:
+    encoder = {0, 1, 2, 3, 4}
+    changed = make_model()
+    with torch.no_grad():
+        changed.blocks[1][0].attention.self.query.bias[0] += 1e-3
+    rounder = make_model()
+    rounder.encoder.config.layer_norm_eps = 1e-6
+    keys = [
+        key(make_model(), {0, 1, 2}),
+        key(make_model(), {0, 1}),
+        key(make_model(), encoder),
+        key(make_model(joint_from=4), encoder),
+        key(make_model(pooling=Pooling.first), encoder),
+        key(make_model(), {0, 1, 2}, torch.float16),
+        key(make_model(), {0, 1, 2}, bf16=True),
+        key(make_model(seed=1), {0, 1, 2}),
+        key(changed, {0, 1, 2}),
+        key(rounder, {0, 1, 2}),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_it_does_not_depend_on_is_not(make_model: Callable[..., SentenceOrderer]) -> None:
+    others = [
+        make_model(joint_from=3),
+        make_model(pooling=Pooling.first),
+        make_model(set_layers=2, neighbours=False, dropout=0.1, attention_dropout=0.1),
+        make_model(),
+    ]
+    with torch.no_grad():
+        others[-1].blocks[3][0].attention.self.query.bias[0] += 1
+    assert {key(model, {0, 1, 2}) for model in [make_model(), *others]} == {key(make_model(), {0, 1, 2})}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "joint_from", "kind"),
+    [
+        ({0, 1, 2}, 2, PrefixKind(3, local=True, pooled=False)),
+        ({0, 1, 2, 4}, 2, PrefixKind(3, local=True, pooled=False)),
+        ({0, 1, 2, 3}, 2, PrefixKind(4, local=False, pooled=False)),
+        ({0, 1, 2, 3, 4}, 4, PrefixKind(6, local=True, pooled=True)),
+        ({0, 1, 2, 3, 4}, 0, PrefixKind(6, local=False, pooled=True)),
+        ({0}, 0, PrefixKind(1, local=True, pooled=False)),
+        ({1, 2}, 2, PrefixKind(0, local=True, pooled=False)),
+    ],
+)
+def test_kinds(make_model: Callable[..., SentenceOrderer], blocks: set[int], joint_from: int, kind: PrefixKind) -> None:
+    model = make_model(joint_from=joint_from)
+    model.freeze(blocks)
+    assert PrefixKind.of(model) == kind
+
+
+def test_texts_by_hand(make_model: Callable[..., SentenceOrderer]) -> None:
+    model = make_model()
+    corpus = corpus_of(model, [["The cat sat.", "It slept."], ["It slept.", "The cat sat.", "It slept."]])
+    sentences = Texts.of(corpus, PrefixKind(3, local=True, pooled=False))
+    assert [sentences.digests[k] == sentences.digests[0] for k in range(5)] == [True, False, False, True, False]
+    assert sentences.rows.tolist() == corpus.lengths.tolist()
+    assert sentences.offset.tolist() == [0] * 5
+    documents = Texts.of(corpus, PrefixKind(6, local=False, pooled=True))
+    assert documents.rows.tolist() == [2, 3]
+    assert documents.text_of_sentence().tolist() == [0, 0, 1, 1, 1]
+    assert sorted(documents.offset[:2].tolist()) == [0, 1]
+    backward = corpus_of(model, [["It slept.", "The cat sat."]])
+    again = Texts.of(backward, PrefixKind(6, local=False, pooled=True))
+    assert again.digests[0] == documents.digests[0]
+    assert again.offset.tolist() == documents.offset[:2].tolist()[::-1]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BertConfig(**SIZES, num_hidden_layers=2, intermediate_size=48),
+        RobertaConfig(**SIZES, num_hidden_layers=2, intermediate_size=48),
+        ElectraConfig(**SIZES, num_hidden_layers=2, intermediate_size=48, embedding_size=12),
+        DistilBertConfig(vocab_size=99, dim=24, n_layers=2, n_heads=2, hidden_dim=48),
+    ],
+    ids=lambda config: config.model_type,
+)
+@pytest.mark.parametrize("frozen", [{0, 1}, {0, 1, 2}], ids=str)
+def test_every_family_goes_on_from_its_prefix(config, frozen: set[int]) -> None:
+    """The encoder's output does not depend on whether its frozen prefix was computed or passed in."""
+    torch.manual_seed(0)
+    model = SentenceOrderer(SentenceOrdererConfig(encoder=config.to_dict(), joint_from=1)).eval()
+    model.freeze(frozen)
+    input_ids, lengths = torch.randint(5, 99, (2, 9)), torch.tensor([[4, 5, 0], [2, 3, 3]])
+    with torch.no_grad():
+        plain = model(input_ids, lengths)
+        passed = model(lengths=lengths, prefix=model.encode_prefix(input_ids, lengths))
+    assert torch.equal(plain.logits, passed.logits)
+    assert prefix_key(model, torch.float32, False)
