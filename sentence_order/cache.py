@@ -1,6 +1,7 @@
 """Lists and clears the prefix cache: python -m sentence_order.cache [list | clear [KEY ...]] [--dir DIR]."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,7 @@ def _print_table(keys: "dict[str, list[Entry]]") -> None:
             gigabytes(sum(entry.bytes for entry in entries)),
             datetime.fromtimestamp(max(entry.used for entry in entries)).isoformat(" ", "minutes"),
         )
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 200)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ def test_later_runs_and_evaluations_read_what_the_first_has_written(
     assert list((tmp_path / "kept").glob("*/*.safetensors"))
     assert command("cache", "clear", "--dir", "kept").returncode == 0
     assert not list((tmp_path / "kept").glob("*/*.safetensors"))
-    assert "0.00 GB" in command("cache", "list", "--dir", "kept").stdout
 
 
 @pytest.mark.parametrize(
