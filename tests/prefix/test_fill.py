@@ -54,11 +54,11 @@ def attach(
 
 
 def losses(model: SentenceOrderer, corpus: Corpus, folder: Path, workers: int = 0) -> list[float]:
-    """The loss of every step of an epoch of training, dropout and all."""
+    """The losses of the first steps of training, dropout and all."""
     trainer = trainer_of(model, corpus, folder, workers=workers)
     torch.manual_seed(0)
     model.train()
-    steps = islice(trainer._batches(), trainer.total_steps)
+    steps = islice(trainer._batches(), 8)
     return [trainer._train_step(batches)[0] for _, batches in steps]
 
 
@@ -74,7 +74,6 @@ def test_cached_is_uncached(
     again = make_frozen(blocks, joint_from, **settings)
     cached = attach(again, corpus, tmp_path / "cache")
     assert cached.states is not None
-    assert len(plain) > 5
     assert losses(again, cached, tmp_path) == pytest.approx(plain, abs=1e-5)
     assert max(plain) - min(plain) > 0.01, "losses that are all alike would prove nothing"
 
