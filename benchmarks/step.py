@@ -26,13 +26,14 @@ from sentence_order.data.examples import Batch
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import encoder_layers
 from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.runtime import Runtime
 from sentence_order.training.loop import Trainer, make_loss
 from sentence_order.training.optimization import make_optimizer
-from sentence_order.training.run import Prepared, prepare, use_cache
+from sentence_order.training.run import prepare, use_cache
 
 STEPS_A_TURN, TURNS = 10, 8
 NEVER = 10**9
-SETTINGS = ["data.limit_train=2000", f"trainer.eval_every={NEVER}", "trainer.epochs=100"]
+SETTINGS = ["data.limit_train=2000", "trainer.accumulate=1", f"trainer.eval_every={NEVER}", "trainer.epochs=100"]
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Clock:
         started = time.perf_counter()
         for batch in batches:
             step(batch)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - started
         documents = sum(len(batch["lengths"]) for batch in batches)
         self.rates.append(documents / seconds)
@@ -56,13 +59,14 @@ class Clock:
         self.seconds += seconds
 
 
-def bare_step(model: SentenceOrderer, config: TrainConfig) -> Callable[[Batch], None]:
+def bare_step(model: SentenceOrderer, config: TrainConfig, runtime: Runtime) -> Callable[[Batch], None]:
     """Forward, backward, clip, AdamW, and nothing else."""
     optimizer, loss = make_optimizer(model, config.optim), make_loss(config.loss)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def step(batch: Batch) -> None:
-        output = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
+        with runtime.autocast():
+            output = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
         total, count = loss(output.logits, output.next_log_probs, batch["positions"], batch["mask"])
         (total / count).backward()
         torch.nn.utils.clip_grad_norm_(trained, config.optim.max_grad_norm)
@@ -72,11 +76,12 @@ def bare_step(model: SentenceOrderer, config: TrainConfig) -> Callable[[Batch], 
     return step
 
 
-def products_step(model: SentenceOrderer) -> Callable[[Batch], None]:
+def products_step(model: SentenceOrderer, runtime: Runtime) -> Callable[[Batch], None]:
     """The three matrix products that each linear layer of the encoder needs for a training step, and nothing else."""
     linear = [m for layer in encoder_layers(model.encoder) for m in layer.modules() if isinstance(m, torch.nn.Linear)]
-    weights = [torch.randn(layer.out_features, layer.in_features) for layer in linear]
-    inputs = {width: torch.randn(16384, width) for weight in weights for width in weight.shape}
+    kind = {"device": runtime.device, "dtype": torch.bfloat16 if runtime.bf16 else torch.float32}
+    weights = [torch.randn(layer.out_features, layer.in_features, **kind) for layer in linear]
+    inputs = {width: torch.randn(16384, width, **kind) for weight in weights for width in weight.shape}
 
     def step(batch: Batch) -> None:
         tokens = int(batch["lengths"].sum())
@@ -92,30 +97,29 @@ def products_step(model: SentenceOrderer) -> Callable[[Batch], None]:
 def measure(name: str, overrides: list[str], products: bool) -> Iterator[list[str]]:
     """The rows of one case."""
     config = compose([*SETTINGS, *overrides])
-    prepared: Prepared = use_cache(config, prepare(config))
+    prepared = use_cache(config, prepare(config))
+    runtime = prepared.runtime
     with tempfile.TemporaryDirectory() as folder:
         corpora = prepared.corpora
-        trainer = Trainer(
-            prepared.model, corpora["train"], corpora["validation"], config, prepared.runtime, Path(folder)
-        )
+        trainer = Trainer(prepared.model, corpora["train"], corpora["validation"], config, runtime, Path(folder))
         other = prepare(config).model.train()
         running = trainer.steps()
-        steps = {"bare step": bare_step(other, config)} | (
-            {"matrix products": products_step(other)} if products else {}
-        )
+        steps = {"bare step": bare_step(other, config, runtime)}
+        if products:
+            steps["matrix products"] = products_step(other, runtime)
         clocks = {"train": Clock(), **{what: Clock() for what in steps}}
         budget = config.trainer.batch_tokens
-        prepared_batches = itertools.chain.from_iterable(
+        # The batches that the real loop comes to as well.
+        source = itertools.chain.from_iterable(
             load_batches(corpora["train"], budget, config.seed, epoch) for epoch in itertools.count()
         )
         for turn in range(TURNS + 1):
-            batches = list(
-                itertools.islice(prepared_batches, STEPS_A_TURN)
-            )  # those that the real loop comes to as well
+            batches = list(itertools.islice(source, STEPS_A_TURN))
+            there = [{name: tensor.to(runtime.device) for name, tensor in batch.items()} for batch in batches]
             measured = clocks if turn else {what: Clock() for what in clocks}  # the first turn warms up
             measured["train"].turn(lambda batch: next(running), batches)
             for what, step in steps.items():
-                measured[what].turn(step, batches)
+                measured[what].turn(step, there)
         running.close()
     bare = clocks["bare step"]
     for what, clock in clocks.items():
