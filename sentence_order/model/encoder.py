@@ -1,5 +1,6 @@
 """Which encoders can be used, how to load one, and where its blocks are."""
 
+import copy
 import functools
 import hashlib
 import importlib.util
@@ -114,6 +115,19 @@ def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
     layers = encoder.get_submodule(ARCHITECTURES[encoder.config.model_type].layers)
     assert isinstance(layers, nn.ModuleList)
     return layers
+
+
+def set_layer(encoder: PreTrainedModel) -> nn.Module:
+    """A new layer of the encoder's own kind for sentence vectors in place of tokens.
+
+    Its feed-forward part is as wide as the vectors: wider ones order no better, and are most of the work that is left
+    where the encoder is frozen.
+    """
+    config = copy.deepcopy(encoder.config)
+    for name in ("intermediate_size", "hidden_dim"):  # as families of encoders call it
+        if hasattr(config, name):
+            setattr(config, name, config.hidden_size)
+    return type(encoder_layers(encoder)[0])(config)
 
 
 def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:

@@ -22,7 +22,7 @@ from transformers.utils import ModelOutput
 from sentence_order.losses import mean_loss, ordering_loss
 from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers
+from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers, set_layer
 from sentence_order.model.head import NeighbourHead, PairHead
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ class SentenceOrderer(PreTrainedModel):
         super().__init__(config)
         assert config.encoder is not None, "a SentenceOrderer needs the configuration of its encoder"
         self.encoder = empty_encoder(config.encoder)
-        layers = encoder_layers(self.encoder)
-        # Set layers are layers of the encoder's own kind, over sentence vectors in place of tokens.
-        self.set_layers = nn.ModuleList(type(layers[0])(self.encoder.config) for _ in range(config.set_layers))
+        self.set_layers = nn.ModuleList(set_layer(self.encoder) for _ in range(config.set_layers))
         sizes = (self.encoder.config.hidden_size, config.head_width, config.dropout)
         self.pair_head = PairHead(*sizes)
         self.neighbour_head = NeighbourHead(*sizes) if config.neighbours else None
