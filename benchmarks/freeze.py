@@ -92,13 +92,14 @@ def _memory() -> int:
 def measure_speed(overrides: list[str], turns: int, seconds: float) -> tuple[dict[str, Arm], int]:
     """Every arm's figures, and the number of training documents."""
     spawn = multiprocessing.get_context("spawn")
-    arms, pipes, documents = {name: Arm() for name in ARMS}, {}, 0
+    arms, pipes, processes, documents = {name: Arm() for name in ARMS}, {}, [], 0
     with tempfile.TemporaryDirectory() as cache:
         for name, own in ARMS.items():
             pipe, theirs = spawn.Pipe()
             # Each has a cache of its own: what another arm has filled in is no merit of theirs.
             settings = [*overrides, f"cache.dir={cache}/{len(pipes)}", *own]
-            spawn.Process(target=work, args=(theirs, settings), daemon=True).start()
+            processes.append(spawn.Process(target=work, args=(theirs, settings), daemon=True))
+            processes[-1].start()
             theirs.close()
             pipes[name] = pipe
             documents = pipe.recv()
@@ -113,8 +114,9 @@ def measure_speed(overrides: list[str], turns: int, seconds: float) -> tuple[dic
                 arm.memory = max(arm.memory, memory)
                 if turn:
                     arm.documents, arm.seconds, arm.steps = arm.documents + done, arm.seconds + taken, arm.steps + steps
-        for pipe in pipes.values():
+        for pipe, process in zip(pipes.values(), processes, strict=True):
             pipe.send(None)
+            process.join()
     return arms, documents
 
 
