@@ -120,32 +120,35 @@ def decode(
     for length in sorted(set(length_B.tolist()) - {0}):
         rows_G = (length_B == length).nonzero().squeeze(1)
         canonical_GN = canonical_BS[rows_G, :length]
-        pairs_GNN = _reorder(pairs_BSS[rows_G], canonical_GN)
-        next_GMM = _reorder(next_BTT[rows_G], _behind_boundary(canonical_GN))
+        pairs_GNN = _reorder(pairs_BSS.index_select(0, rows_G), canonical_GN)
+        next_GMM = _reorder(next_BTT.index_select(0, rows_G), _behind_boundary(canonical_GN))
         canonical_order_GN = DECODERS[name](pairs_GNN, next_GMM, beam_width=beam_width)
         order_BS[rows_G, :length] = canonical_GN.gather(1, canonical_order_GN)
 
-    ordered_next_BTT = _reorder(next_BTT, _behind_boundary(order_BS))
-    objective_B = _reorder(pairs_BSS, order_BS).triu(1).sum((1, 2))
-    objective_B += ordered_next_BTT.diagonal(1, 1, 2).sum(1)  # zero from the last sentence on
-    objective_B += ordered_next_BTT[torch.arange(documents), length_B, 0]
+    first_P, second_P = torch.triu_indices(sentences, sentences, 1)
+    path_BT = _behind_boundary(order_BS)
+    last_B1 = path_BT.gather(1, length_B[:, None])
+    objective_B = _entries(pairs_BSS, order_BS[:, first_P], order_BS[:, second_P]).sum(1)
+    objective_B += _entries(next_BTT, path_BT[:, :-1], path_BT[:, 1:]).sum(1)  # zero from the last sentence on
+    objective_B += _entries(next_BTT, last_B1, torch.zeros_like(last_B1)).sum(1)
     return order_BS, objective_B
 
 
 def _clean(scores_BSS: Tensor, mask_BS: Tensor) -> Tensor:
-    """In float64 on the CPU, bounded, zero on padding and the diagonal; a NaN is never hidden."""
-    itself_SS = torch.eye(mask_BS.shape[1], dtype=torch.bool)
-    valid_BSS = mask_BS[:, :, None] & mask_BS[:, None, :] & ~itself_SS
-    scores_BSS = scores_BSS.detach().cpu().double().masked_fill(~valid_BSS, 0.0)
-    broken_B = scores_BSS.isnan().any(2).any(1)
+    """A copy in float64 on the CPU, bounded, zero on padding and the diagonal; a NaN is never hidden."""
+    scores_BSS = scores_BSS.detach().to("cpu", torch.float64, copy=True)
+    scores_BSS[~mask_BS] = 0.0
+    scores_BSS.transpose(1, 2)[~mask_BS] = 0.0
+    scores_BSS.diagonal(dim1=1, dim2=2).zero_()
+    broken_B = scores_BSS.isnan().flatten(1).any(1)
     if broken_B.any():
         raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
-    return scores_BSS.clamp(-_MAX_SCORE, _MAX_SCORE)
+    return scores_BSS.clamp_(-_MAX_SCORE, _MAX_SCORE)
 
 
 def _quantise(scores_BSS: Tensor) -> Tensor:
-    """Exactly summable. Rounding is to even, the same on both sides of zero, and so keeps antisymmetry."""
-    return (scores_BSS / _RESOLUTION).round() * _RESOLUTION
+    """Exactly summable, in place. Rounding is to even, the same on both sides of zero, and so keeps antisymmetry."""
+    return scores_BSS.div_(_RESOLUTION).round_().mul_(_RESOLUTION)
 
 
 def _behind_boundary(index_BN: Tensor) -> Tensor:
@@ -161,5 +164,11 @@ def _canonical_order(tie_break_BS: Tensor, mask_BS: Tensor) -> Tensor:
 
 def _reorder(scores_BSS: Tensor, order_BN: Tensor) -> Tensor:
     """`scores_BNN` between the sentences that stand k-th and l-th."""
-    row_B11 = torch.arange(len(order_BN))[:, None, None]
-    return scores_BSS[row_B11, order_BN[:, :, None], order_BN[:, None, :]]
+    documents, size = order_BN.shape
+    row_BNN, column_BNN = torch.broadcast_tensors(order_BN[:, :, None], order_BN[:, None, :])
+    return _entries(scores_BSS, row_BNN.flatten(1), column_BNN.flatten(1)).view(documents, size, size)
+
+
+def _entries(scores_BSS: Tensor, row_BP: Tensor, column_BP: Tensor) -> Tensor:
+    """`scores_BP` of so many entries of each document; a flat gather takes half as long as indexing."""
+    return scores_BSS.flatten(1).gather(1, row_BP * scores_BSS.shape[2] + column_BP)

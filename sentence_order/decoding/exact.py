@@ -71,23 +71,27 @@ def _exact_chunk(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
     sentence_N = torch.arange(sentences)
     best_XG[(1 << sentence_N) * sentences + sentence_N] = next_GMM[:, 1:, 0].T
     for layer in layers:
-        value_XG = links_XG[layer.links[0]].add_(best_XG[layer.rests[0]])
+        value_XG = _rows(links_XG, layer.links[0]).add_(_rows(best_XG, layer.rests[0]))
         for links, rests in zip(layer.links[1:], layer.rests[1:], strict=True):
-            torch.maximum(value_XG, links_XG[links].add_(best_XG[rests]), out=value_XG)
-        best_XG[layer.states] = value_XG.add_(gains_XG[layer.gains])
+            torch.maximum(value_XG, _rows(links_XG, links).add_(_rows(best_XG, rests)), out=value_XG)
+        best_XG.index_copy_(0, layer.states, value_XG.add_(_rows(gains_XG, layer.gains)))
 
-    best_RNG = best_XG.view(2**sentences, sentences, documents)
-    document_G = torch.arange(documents)
     remaining_G = torch.full((documents,), 2**sentences - 1)
-    link_GN = next_GMM[:, 0, 1:]
+    link_NG = next_GMM[:, 0, 1:].T
     order = []
     for _ in range(sentences):
+        value_NG = best_XG.gather(0, remaining_G * sentences + sentence_N[:, None]) + link_NG
         # `argmax` returns the first of equal values: the lowest sentence wins a tie, at every place.
-        sentence_G = (best_RNG[remaining_G, :, document_G] + link_GN).argmax(1)
+        sentence_G = value_NG.T.contiguous().argmax(1)
         order.append(sentence_G)
         remaining_G = remaining_G - (1 << sentence_G)
-        link_GN = next_GMM[document_G, 1 + sentence_G, 1:]
+        link_NG = links_XG.gather(0, sentence_G * sentences + sentence_N[:, None])
     return torch.stack(order, dim=1)
+
+
+def _rows(table_XG: Tensor, index: Tensor) -> Tensor:
+    """`table_XG[index]`, in half the time."""
+    return table_XG.index_select(0, index)
 
 
 @lru_cache(maxsize=MAX_EXACT_SENTENCES)
