@@ -11,7 +11,8 @@ documents of one length, takes sums that are exact, and breaks a tie in favour o
 reshuffling the sentences then cannot change the result, not even on ties.
 
 Shape suffixes: B documents, S sentences with padding, T = 1 + S those and, first, the document's boundary, G documents
-of one group, N sentences of each of them, M = 1 + N.
+of one group, N sentences of each of them, M = 1 + N, P entries of a matrix. Inside, documents stand last: there are
+many of them, and few sentences in each.
 """
 
 from collections.abc import Iterator
@@ -105,70 +106,71 @@ def decode(
     documents, sentences = mask_BS.shape
     assert logits_BSS.shape == (documents, sentences, sentences)
     assert tie_break_BS.shape == mask_BS.shape
-    mask_BS = mask_BS.detach().cpu().bool()
-    assert not (mask_BS[:, 1:] & ~mask_BS[:, :-1]).any(), "padding must follow the sentences"
+    mask_SB = mask_BS.detach().cpu().bool().T.contiguous()
+    assert not (mask_SB[1:] & ~mask_SB[:-1]).any(), "padding must follow the sentences"
 
-    pairs_BSS = _clean(logits_BSS / 2, mask_BS)
-    pairs_BSS = _quantise((pairs_BSS - pairs_BSS.transpose(1, 2)) / 2)
+    pairs_SSB = _clean(logits_BSS / 2, mask_SB)
+    pairs_SSB = _quantise((pairs_SSB - pairs_SSB.transpose(0, 1)) / 2)
     if next_BTT is None:
-        next_BTT = pairs_BSS.new_zeros(documents, 1 + sentences, 1 + sentences)
+        next_BTT = logits_BSS.new_zeros(documents, 1 + sentences, 1 + sentences)
     assert next_BTT.shape == (documents, 1 + sentences, 1 + sentences)
-    next_BTT = _quantise(_clean(next_BTT, torch.nn.functional.pad(mask_BS, (1, 0), value=True)))
-    canonical_BS = _canonical_order(tie_break_BS.detach().cpu(), mask_BS)
-    length_B = mask_BS.sum(1)
-    order_BS = torch.arange(sentences).repeat(documents, 1)
+    boundary_1B = torch.ones(1, documents, dtype=torch.bool)
+    next_TTB = _quantise(_clean(next_BTT, torch.cat([boundary_1B, mask_SB])))
+    # From here on sentence k is the k-th of its document by rank.
+    canonical_SB = _canonical_order(tie_break_BS.detach().cpu().T.contiguous(), mask_SB)
+    pairs_SSB = _reorder(pairs_SSB, canonical_SB)
+    next_TTB = _reorder(next_TTB, _behind_boundary(canonical_SB))
+    length_B = mask_SB.sum(0)
+    order_SB = torch.arange(sentences)[:, None].repeat(1, documents)
     for length in sorted(set(length_B.tolist()) - {0}):
         rows_G = (length_B == length).nonzero().squeeze(1)
-        canonical_GN = canonical_BS[rows_G, :length]
-        pairs_GNN = _reorder(pairs_BSS.index_select(0, rows_G), canonical_GN)
-        next_GMM = _reorder(next_BTT.index_select(0, rows_G), _behind_boundary(canonical_GN))
-        canonical_order_GN = DECODERS[name](pairs_GNN, next_GMM, beam_width=beam_width)
-        order_BS[rows_G, :length] = canonical_GN.gather(1, canonical_order_GN)
+        pairs_NNG = pairs_SSB[:length, :length].index_select(2, rows_G)
+        next_MMG = next_TTB[: 1 + length, : 1 + length].index_select(2, rows_G)
+        order_GN = DECODERS[name](pairs_NNG.permute(2, 0, 1), next_MMG.permute(2, 0, 1), beam_width=beam_width)
+        order_SB[:length, rows_G] = order_GN.T
 
     first_P, second_P = torch.triu_indices(sentences, sentences, 1)
-    path_BT = _behind_boundary(order_BS)
-    last_B1 = path_BT.gather(1, length_B[:, None])
-    objective_B = _entries(pairs_BSS, order_BS[:, first_P], order_BS[:, second_P]).sum(1)
-    objective_B += _entries(next_BTT, path_BT[:, :-1], path_BT[:, 1:]).sum(1)  # zero from the last sentence on
-    objective_B += _entries(next_BTT, last_B1, torch.zeros_like(last_B1)).sum(1)
-    return order_BS, objective_B
+    path_TB = _behind_boundary(order_SB)
+    last_1B = path_TB.gather(0, length_B[None])
+    objective_B = _entries(pairs_SSB, order_SB[first_P], order_SB[second_P]).sum(0)
+    objective_B += _entries(next_TTB, path_TB[:-1], path_TB[1:]).sum(0)  # zero from the last sentence on
+    objective_B += _entries(next_TTB, last_1B, torch.zeros_like(last_1B)).sum(0)
+    return canonical_SB.gather(0, order_SB).T.contiguous(), objective_B
 
 
-def _clean(scores_BSS: Tensor, mask_BS: Tensor) -> Tensor:
-    """A copy in float64 on the CPU, bounded, zero on padding and the diagonal; a NaN is never hidden."""
-    scores_BSS = scores_BSS.detach().to("cpu", torch.float64, copy=True)
-    scores_BSS[~mask_BS] = 0.0
-    scores_BSS.transpose(1, 2)[~mask_BS] = 0.0
-    scores_BSS.diagonal(dim1=1, dim2=2).zero_()
-    broken_B = scores_BSS.isnan().flatten(1).any(1)
+def _clean(scores_BSS: Tensor, mask_SB: Tensor) -> Tensor:
+    """`scores_SSB`: in float64 on the CPU, bounded, zero on padding and the diagonal; a NaN is never hidden."""
+    scores_SSB = scores_BSS.detach().cpu().double().permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
+    scores_SSB.masked_fill_(~mask_SB[:, None], 0.0).masked_fill_(~mask_SB[None], 0.0)
+    scores_SSB.diagonal().zero_()
+    broken_B = scores_SSB.isnan().flatten(0, 1).any(0)
     if broken_B.any():
         raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
-    return scores_BSS.clamp_(-_MAX_SCORE, _MAX_SCORE)
+    return scores_SSB.clamp_(-_MAX_SCORE, _MAX_SCORE)
 
 
-def _quantise(scores_BSS: Tensor) -> Tensor:
+def _quantise(scores_SSB: Tensor) -> Tensor:
     """Exactly summable, in place. Rounding is to even, the same on both sides of zero, and so keeps antisymmetry."""
-    return scores_BSS.div_(_RESOLUTION).round_().mul_(_RESOLUTION)
+    return scores_SSB.div_(_RESOLUTION).round_().mul_(_RESOLUTION)
 
 
-def _behind_boundary(index_BN: Tensor) -> Tensor:
-    """The items of these sentences, and first the boundary: (B, M)."""
-    return torch.nn.functional.pad(index_BN + 1, (1, 0))
+def _behind_boundary(index_SB: Tensor) -> Tensor:
+    """The items of these sentences, and first the boundary: (T, B)."""
+    return torch.cat([index_SB.new_zeros(1, index_SB.shape[1]), index_SB + 1])
 
 
-def _canonical_order(tie_break_BS: Tensor, mask_BS: Tensor) -> Tensor:
+def _canonical_order(tie_break_SB: Tensor, mask_SB: Tensor) -> Tensor:
     """The sentences by ascending rank, then the padding in its own places (the sort is stable)."""
     last = torch.iinfo(torch.long).max
-    return tie_break_BS.long().masked_fill(~mask_BS, last).argsort(dim=1, stable=True)
+    return tie_break_SB.long().masked_fill(~mask_SB, last).argsort(dim=0, stable=True)
 
 
-def _reorder(scores_BSS: Tensor, order_BN: Tensor) -> Tensor:
-    """`scores_BNN` between the sentences that stand k-th and l-th."""
-    documents, size = order_BN.shape
-    row_BNN, column_BNN = torch.broadcast_tensors(order_BN[:, :, None], order_BN[:, None, :])
-    return _entries(scores_BSS, row_BNN.flatten(1), column_BNN.flatten(1)).view(documents, size, size)
+def _reorder(scores_SSB: Tensor, order_SB: Tensor) -> Tensor:
+    """`scores_SSB` between the sentences that stand k-th and l-th."""
+    return _entries(scores_SSB, order_SB[:, None], order_SB[None]).view_as(scores_SSB)
 
 
-def _entries(scores_BSS: Tensor, row_BP: Tensor, column_BP: Tensor) -> Tensor:
-    """`scores_BP` of so many entries of each document; a flat gather takes half as long as indexing."""
-    return scores_BSS.flatten(1).gather(1, row_BP * scores_BSS.shape[2] + column_BP)
+def _entries(scores_SSB: Tensor, row_PB: Tensor, column_PB: Tensor) -> Tensor:
+    """`scores_PB` of so many entries of each document: a flat gather takes half as long as indexing."""
+    entry_PB = (row_PB * len(scores_SSB) + column_PB).flatten(0, -2)
+    return scores_SSB.flatten(0, 1).gather(0, entry_PB)
