@@ -11,6 +11,7 @@ import torch
 
 from sentence_order.config import Precision
 from sentence_order.errors import UserError
+from sentence_order.model.linear import onednn_is_there
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ def choose_runtime(device: str, precision: Precision) -> Runtime:
     _keep_freed_memory()
     chosen, reason = _choose_device(device)
     log.info("device: %s (%s)", chosen, reason)
+    if chosen.type == "cpu":
+        onednn = "oneDNN (auto: it uses this processor's vector units as well as MKL, or better)"
+        log.info("linear layers: %s", onednn if onednn_is_there() else "PyTorch's own (auto: no oneDNN here)")
     bf16, reason = _choose_bf16(precision, chosen)
     log.info("precision: %s (%s)", "bf16 autocast" if bf16 else "fp32", reason)
     return Runtime(chosen, bf16)

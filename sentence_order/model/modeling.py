@@ -24,6 +24,7 @@ from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers, set_layer
 from sentence_order.model.head import NeighbourHead, PairHead
+from sentence_order.model.linear import use_onednn
 
 if TYPE_CHECKING:
     from sentence_order.inference import Prediction
@@ -67,6 +68,7 @@ class SentenceOrderer(PreTrainedModel):
         self.pair_head = PairHead(*sizes)
         self.neighbour_head = NeighbourHead(*sizes) if config.neighbours else None
         self.frozen_blocks: frozenset[int] = frozenset()
+        use_onednn(self)
         self.post_init()
 
     @property

@@ -1,0 +1,65 @@
+"""Linear layers by way of oneDNN are PyTorch's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from sentence_order.model.linear import Linear, onednn_is_there, use_onednn
+
+pytestmark = pytest.mark.skipif(not onednn_is_there(), reason="this build of PyTorch has no oneDNN for this processor")
+
+
+def pair(width: int = 24, out: int = 40, bias: bool = True) -> tuple[nn.Linear, nn.Linear]:
+    """PyTorch's layer, and the same one as ours."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(width, out, bias=bias) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    use_onednn(layers[1])
+    assert type(layers[1]) is Linear
+    return layers[0], layers[1]
+
+
+@pytest.mark.parametrize("shape", [(24,), (7, 24), (1, 7, 24), (2, 3, 5, 24), (0, 24)], ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_output_and_gradients(shape: tuple[int, ...], bias: bool) -> None:
+    results = []
+    for layer in pair(bias=bias):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        y = layer(x)
+        y.square().sum().backward()
+        results.append([y, x.grad, *(parameter.grad for parameter in layer.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_rows_that_are_not_contiguous() -> None:
+    plain, ours = pair()
+    x = torch.randn(24, 9).T
+    torch.testing.assert_close(ours(x), plain(x))
+
+
+def test_what_is_frozen_has_no_gradient() -> None:
+    _, layer = pair()
+    layer.weight.requires_grad_(False)
+    x = torch.randn(3, 24)
+    layer(x).sum().backward()
+    assert layer.weight.grad is None
+    assert layer.bias.grad.tolist() == [3.0] * 40
+    layer.requires_grad_(False)
+    assert not layer(x).requires_grad
+
+
+def test_autocast_and_other_types_go_pytorchs_way() -> None:
+    plain, ours = pair()
+    x = torch.randn(3, 24)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert ours(x).dtype == torch.bfloat16
+        assert torch.equal(ours(x), plain(x))
+    assert torch.equal(ours.double()(x.double()), plain.double()(x.double()))
+
+
+def test_a_model_keeps_its_weights_names(make_model) -> None:
+    model = make_model()
+    kinds = {type(module) for name, module in model.named_modules() if name.endswith(("query", "dense", "left"))}
+    assert kinds == {Linear}
+    assert not any("onednn" in name.lower() for name in model.state_dict())
