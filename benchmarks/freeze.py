@@ -1,8 +1,8 @@
 """What freezing saves: speed, memory and time per epoch of every arm, and what each learns in the same time.
 
 Run by `scripts/bench_freeze [--minutes M] [overrides]`. Every arm is a process of its own that trains in turns with the
-others, so that all see the same machine. With `--minutes`, arms are then trained by the `train` command for as long, the
-filling of an empty cache included, or for a few epochs where these are done before, and tested. Prints Markdown tables.
+others, so that all see the same machine. With `--minutes`, arms are then trained by the `train` command for as long (or
+for a few epochs, where these are done before), the filling of an empty cache included, and tested. Prints Markdown.
 """
 
 import argparse
