@@ -6,7 +6,7 @@ from typing import NoReturn
 import hydra
 from hydra.errors import HydraException
 
-from sentence_order.cli import one_line
+from sentence_order.cli import as_hydra_takes_them, one_line
 from sentence_order.config import TrainConfig, check_train, config_dir, parse_config, register_schemas
 from sentence_order.errors import UserError
 
@@ -16,7 +16,7 @@ def compose(overrides: list[str]) -> TrainConfig:
     register_schemas()
     try:
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config = parse_config(hydra.compose("train", overrides), TrainConfig)
+            config = parse_config(hydra.compose("train", as_hydra_takes_them(overrides)), TrainConfig)
     except HydraException as error:
         raise UserError(one_line(error, TrainConfig)) from error
     check_train(config)

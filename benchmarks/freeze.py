@@ -64,7 +64,10 @@ def work(pipe: Connection, overrides: list[str]) -> None:
 
     set_up_logging()
     config = compose([*overrides, f"trainer.eval_every={NEVER}", "trainer.epochs=1000"])
-    prepared = prepare(config)
+    try:
+        prepared = prepare(config)
+    except UserError as error:
+        stop(error)
     pipe.send(len(prepared.corpora["train"]))
     pipe.recv()
     started = time.perf_counter()
@@ -176,6 +179,8 @@ def main() -> None:
         arms, documents = measure_speed([*small, *overrides], arguments.turns, arguments.seconds)
     except UserError as error:
         stop(error)
+    except EOFError:  # an arm has stopped, and has said why
+        sys.exit(2)
     print("\n".join(speed_table(arms, documents)), flush=True)
     if arguments.minutes:
         print("\n| trained | time | documents seen | accuracy | PMR | tau |\n|---|---|---|---|---|---|", flush=True)

@@ -3,7 +3,8 @@
 Run by `scripts/bench_step [overrides]`. In one process and by turns, on the same documents: the real loop
 (`Trainer.steps`: examples, batches, losses, checks, log, schedule); a bare forward, backward, clip and AdamW step on
 batches made beforehand; and, for the unfrozen model, only the matrix products of its linear layers, by PyTorch's own
-functions and, on a CPU that has it, by oneDNN: the ceiling of any implementation on that library.
+functions and, on a CPU that has it, by oneDNN: the ceiling of any implementation on that library; there also the bare
+step with PyTorch's own linear layers.
 """
 
 import itertools
@@ -25,14 +26,14 @@ from sentence_order.data.batching import load_batches
 from sentence_order.data.examples import Batch
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import encoder_layers
-from sentence_order.model.linear import onednn_is_there, product
+from sentence_order.model.linear import Linear, onednn_is_there, product
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
 from sentence_order.training.loop import Trainer, make_loss
 from sentence_order.training.optimization import make_optimizer
 from sentence_order.training.run import prepare, use_cache
 
-Product = Callable[[torch.Tensor, torch.Tensor], object]
+Multiply = Callable[[torch.Tensor, torch.Tensor], object]
 STEPS_A_TURN, TURNS = 10, 8
 NEVER = 10**9
 SETTINGS = ["data.limit_train=2000", "trainer.accumulate=1", f"trainer.eval_every={NEVER}", "trainer.epochs=100"]
@@ -78,10 +79,18 @@ def bare_step(model: SentenceOrderer, config: TrainConfig, runtime: Runtime) -> 
     return step
 
 
-def products_step(model: SentenceOrderer, runtime: Runtime, product: Product) -> Callable[[Batch], None]:
+def without_onednn(model: SentenceOrderer) -> SentenceOrderer:
+    """Gives a model PyTorch's own linear layers back."""
+    for module in model.modules():
+        if type(module) is Linear:
+            module.__class__ = torch.nn.Linear
+    return model
+
+
+def products_step(model: SentenceOrderer, runtime: Runtime, multiply: Multiply) -> Callable[[Batch], None]:
     """The three matrix products that each linear layer of the encoder needs for a training step, and nothing else.
 
-    `product(x, weight)` is `x @ weight.T`.
+    `multiply(x, weight)` is `x @ weight.T`.
     """
     linear = [m for layer in encoder_layers(model.encoder) for m in layer.modules() if isinstance(m, torch.nn.Linear)]
     kind = {"device": runtime.device, "dtype": torch.bfloat16 if runtime.bf16 else torch.float32}
@@ -92,9 +101,9 @@ def products_step(model: SentenceOrderer, runtime: Runtime, product: Product) ->
         tokens = int(batch["lengths"].sum())
         for weight in weights:
             x, gradient = inputs[weight.shape[1]][:tokens], inputs[weight.shape[0]][:tokens]
-            product(x, weight)
-            product(gradient, weight.T)
-            product(gradient.T, x.T)
+            multiply(x, weight)
+            multiply(gradient, weight.T)
+            multiply(gradient.T, x.T)
 
     return step
 
@@ -111,9 +120,11 @@ def measure(name: str, overrides: list[str], products: bool) -> Iterator[list[st
         running = trainer.steps()
         steps = {"bare step": bare_step(other, config, runtime)}
         if products:
-            steps["products, PyTorch's"] = products_step(other, runtime, lambda x, weight: torch.mm(x, weight.T))
-            if runtime.device.type == "cpu" and onednn_is_there():
-                steps["products, oneDNN's"] = products_step(other, runtime, product)
+            steps["products by PyTorch"] = products_step(other, runtime, lambda x, weight: torch.mm(x, weight.T))
+        if products and runtime.device.type == "cpu" and onednn_is_there():
+            steps["products by oneDNN"] = products_step(other, runtime, product)
+            plain = without_onednn(prepare(config).model.train())
+            steps["bare step, linear layers by PyTorch"] = bare_step(plain, config, runtime)
         clocks = {"train": Clock(), **{what: Clock() for what in steps}}
         budget = config.trainer.batch_tokens
         # The batches that the real loop comes to as well.
@@ -155,7 +166,7 @@ def main() -> None:
                 table.add_row(*row)
     except UserError as error:
         stop(error)
-    Console(width=120).print(table)
+    Console(width=130).print(table)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Lists and clears the prefix cache: python -m sentence_order.cache [list | clear [KEY ...]] [--dir DIR]."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,8 @@ def main() -> None:
 
     from sentence_order.prefix.store import Store, default_folder, gigabytes
 
-    store = Store(arguments.dir or default_folder())
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # to clear may mean to wait for one that fills
+    store = Store(arguments.dir.expanduser() if arguments.dir else default_folder())
     keys: dict[str, list[Entry]] = {}
     for entry in store.entries():
         keys.setdefault(entry.key, []).append(entry)
@@ -41,8 +43,11 @@ def main() -> None:
             there = ", ".join(key[:SHOWN_CHARACTERS] for key in keys) or "none"
             parser.error(f"no KEY begins with {wanted}; there are: {there}")
     chosen = [key for key in keys if not arguments.keys or key.startswith(tuple(arguments.keys))]
-    for entry in (entry for key in chosen for entry in keys[key]):
-        entry.path.unlink(missing_ok=True)
+    try:
+        for key in chosen:
+            store.clear(key)
+    except OSError as error:
+        parser.error(f"cannot be cleared: {error}")
     print(f"cleared {gigabytes(sum(entry.bytes for key in chosen for entry in keys[key]))} in {store.folder}")
 
 
@@ -57,8 +62,9 @@ def _print_table(keys: "dict[str, list[Entry]]") -> None:
 
     table = Table("key", "encoder", "prefix", "of", "holds", "shards", "size", "last used")
     for key, entries in keys.items():
-        about = next((entry.about for entry in entries if "damaged" not in entry.about), {})
-        broken = sum("damaged" in entry.about for entry in entries)
+        abouts = [entry.about() for entry in entries]
+        about = next((about for about in abouts if about), {})
+        broken = abouts.count(None)
         table.add_row(
             key[:SHOWN_CHARACTERS],
             *(about.get(name, "?") for name in ("encoder", "prefix", "texts")),

@@ -29,8 +29,7 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     # Hydra then raises its errors to us instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schemas()
-    # A folder is no option of the group `cache`: cache=./here stands for cache.dir=./here.
-    sys.argv[1:] = [re.sub(r"^cache=(?=.*/)", "cache.dir=", argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = as_hydra_takes_them(sys.argv[1:])
 
     def job(config: DictConfig) -> None:
         # Inside the job, because Hydra prints a line of its own for an exception that leaves it.
@@ -57,6 +56,11 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     except BrokenPipeError:  # the reader of our output went away: `predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def as_hydra_takes_them(overrides: list[str]) -> list[str]:
+    """A folder is no option of the group `cache`: `cache=./here` stands for `cache.dir=./here`."""
+    return [re.sub(r"^cache=(?=.*/)", "cache.dir=", override) for override in overrides]
 
 
 def help_text(name: str) -> str:

@@ -191,7 +191,7 @@ class CacheConfig:
     # By default $SENTENCE_ORDER_CACHE, or sentence_order in the user's folder for caches.
     dir: str | None = None
     dtype: CacheDtype = CacheDtype.float32
-    # All that the folder may hold; what was not used for longest goes first.
+    # All that the folder may hold; the least recently used goes first.
     max_gb: float = 20.0
 
 
@@ -317,7 +317,7 @@ def explain(error: OmegaConfBaseException, schema: type) -> str:
 
 def check_positive(key: str, value: float | None, *, zero: bool = False) -> None:
     """Raises UserError unless the value is above zero (or at zero, where `zero` allows it), or not set."""
-    if value is not None and (value < 0 or (value == 0 and not zero)):
+    if value is not None and not (value >= 0 if zero else value > 0):  # a NaN is neither
         raise UserError(f"{key}: must be {'zero or more' if zero else 'above zero'}, not {value}")
 
 

@@ -46,7 +46,7 @@ def evaluate(config: EvaluateConfig) -> None:
         {name: corpus},
         config.cache,
         runtime,
-        tokens_read=None,
+        tokens_read=int(corpus.tokens.sum()),
         batch_tokens=config.batch_tokens,
     )[name]
     with progress_bar() as bar:

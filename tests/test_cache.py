@@ -41,14 +41,18 @@ def test_later_runs_and_evaluations_read_what_the_first_has_written(
     assert expected["train"]["cached"]
     assert json.loads(evaluated.stdout)["test"]["tau"] == expected["test"]["tau"]
 
+    for added in (True, False):  # by an evaluation too, in a folder that is named
+        evaluated = command("evaluate", "checkpoint=first", *files, "split=validation", "cache=./other")
+        assert ("are added now" in evaluated.stderr) == added
+
     listed = command("cache", "--dir", "kept")
     assert listed.returncode == 0, listed.stderr
     for word in ("bert, 4 layers of 96", "embeddings to layer_1", "sentences", "token states in float32"):
         assert word in listed.stdout
     assert command("cache", "clear", "nothing", "--dir", "kept").returncode == 2
-    assert list((tmp_path / "kept").glob("*/*.safetensors"))
+    assert list((tmp_path / "kept").glob("*/*.states"))
     assert command("cache", "clear", "--dir", "kept").returncode == 0
-    assert not list((tmp_path / "kept").glob("*/*.safetensors"))
+    assert not list((tmp_path / "kept").glob("*/*.states"))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,7 @@ def test_later_runs_and_evaluations_read_what_the_first_has_written(
         (["cache=kept"], "cache=kept: there is no such option (there are auto, off; to name a folder: cache=./kept)"),
         (["cache.dtype=int8"], "cache.dtype"),
         (["cache.max_gb=0"], "cache.max_gb: must be above zero, not 0"),
+        (["cache.max_gb=nan"], "cache.max_gb: must be above zero, not nan"),
     ],
 )
 def test_mistakes(command: Command, arguments: list[str], complaint: str) -> None:

@@ -127,7 +127,7 @@ def tokenize_corpus(
 def _flat(documents: Dataset, column: str) -> IntArray:
     """The values of a column of lists, one list after the other."""
     values = documents.with_format("arrow")[column][:].combine_chunks().flatten()
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
 def tokenize_documents(

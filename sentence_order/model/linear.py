@@ -6,6 +6,7 @@ names and results are those of `torch.nn.Linear`, up to rounding.
 Shape suffixes: N rows, I and O width of the input and of the output.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ class Linear(nn.Linear):
     """`nn.Linear`, by way of oneDNN where input and weight are float32 on a CPU that has it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu") or not x.numel():
+        plain = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32 and x.numel()
+        if not plain or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         product_NO = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias)
         return product_NO.view(*x.shape[:-1], self.out_features)
@@ -32,10 +34,16 @@ def use_onednn(model: nn.Module) -> None:
             module.__class__ = Linear
 
 
+@functools.cache
 def onednn_is_there() -> bool:
     """Whether this build of PyTorch brings oneDNN's linear layers for this processor."""
-    vectors = torch.backends.cpu.get_cpu_capability().startswith("AVX")
-    return vectors and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    if not (torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")):
+        return False
+    ones = torch.ones(2, 2, device="cpu")  # also while a checkpoint is loaded, when tensors are made without content
+    try:  # PyTorch has the operator for its compiler, and does not promise it
+        return torch.equal(product(ones, ones), ones @ ones)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
 
 
 class _Linear(torch.autograd.Function):

@@ -36,7 +36,7 @@ class Catalogue:
         return np.flatnonzero(self._shard < 0)
 
     def find(self, shard: Shard) -> IntArray:
-        """Which of its entries a shard has for texts that are missing."""
+        """The entries of a shard that hold texts still missing."""
         text = np.searchsorted(self.digests, shard.digests).clip(max=len(self.digests) - 1)
         return np.flatnonzero((self.digests[text] == shard.digests) & (self._shard[text] < 0))
 

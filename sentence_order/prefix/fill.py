@@ -25,7 +25,7 @@ from sentence_order.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-# A shard is written when it holds so much: what a killed writer loses, and what stays in memory meanwhile.
+# The size of a shard bounds the memory that filling takes, and what a killed writer loses.
 SHARD_BYTES = 2**27
 
 
@@ -35,14 +35,14 @@ def attach_states(
     config: CacheConfig,
     runtime: Runtime,
     *,
-    tokens_read: int | None,
+    tokens_read: int,
     batch_tokens: int,
 ) -> dict[str, Corpus]:
     """Returns the corpora with their `states`, or as they are where the cache is off; logs which, and why.
 
     Args:
         tokens_read: how many tokens of these corpora will go through the model, all epochs and evaluations together,
-            by which it is judged whether filling pays; None where nothing is to be added.
+            by which it is judged whether filling pays; in a folder that the config names, it always does.
         batch_tokens: how many of them the prefix reads at once while the store is filled.
     """
     kind = PrefixKind.of(model)
@@ -78,7 +78,7 @@ class _Filler:
         self.model, self.catalogue, self.config, self.runtime = model, catalogue, config, runtime
         self.store = Store(Path(config.dir).expanduser() if config.dir else default_folder())
         self.dtype = getattr(torch, config.dtype.value)
-        self.key = prefix_key(model, self.dtype, runtime.bf16)
+        self.key = prefix_key(model, kind, self.dtype, runtime.bf16)
         encoder = model.encoder.config
         self.width = int(encoder.hidden_size)
         self.about = {
@@ -90,13 +90,11 @@ class _Filler:
         }
         self.used: set[Path] = set()
 
-    def fill(self, tokens_read: int | None, batch_tokens: int) -> str | None:
+    def fill(self, tokens_read: int, batch_tokens: int) -> str | None:
         """Returns why the store is not to be used, or None: then it has all texts. Raises OSError."""
         missing = self._find()
         if len(missing):
             tokens = int(self.catalogue.tokens[missing].sum())
-            if tokens_read is None:
-                return f"auto: {len(missing):,} {self.about['texts']} are not kept, and are read only once"
             if self.config.dir is None and tokens_read <= tokens:
                 return f"auto: {tokens_read:,} tokens will be read, and to keep them {tokens:,} would be computed first"
             with self.store.lock(self.key):
@@ -114,7 +112,7 @@ class _Filler:
         return int(self.catalogue.rows[texts].sum()) * self.width * self.dtype.itemsize
 
     def _make_room(self, texts: IntArray) -> None:
-        self.store.make_room(self._bytes(texts), round(self.config.max_gb * 1e9), self.used)
+        self.store.make_room(self._bytes(texts), self.config.max_gb * 1e9, self.used)
 
     def _tell(self, addition: str) -> None:
         about, texts = self.about, len(self.catalogue.digests)

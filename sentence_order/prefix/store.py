@@ -1,9 +1,10 @@
 """The files of the prefix cache: immutable, memory-mapped shards, shared by every run and process.
 
-    DIR/KEY/NAME.safetensors
+    DIR/KEY/NAME.states
 
 KEY stands for all that determines what a frozen prefix makes of a text, the text left out; a shard holds many texts,
-each under a digest of its own and with a checksum. A shard appears under its name only when it is whole, and is never
+each under a digest of its own and with a checksum. It is a safetensors file, by another name: what else lies in DIR,
+checkpoints perhaps, is no business of the cache. A shard appears under its name only when it is whole, and is never
 changed; one that is damaged is removed. Writers of one KEY take turns by a lock that ends with its process.
 """
 
@@ -13,7 +14,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ from sentence_order.files import share
 
 log = logging.getLogger(__name__)
 
-SUFFIX, LOCK = ".safetensors", "lock"
+SUFFIX, UNFINISHED, LOCK = ".states", ".unfinished", "lock"
 DIGEST_BYTES = 16
-# What a full disk would take from the run itself: its checkpoints and logs.
+# Left free for the run's own checkpoints and logs.
 FREE_BYTES = 2**30
 
 Digests = np.ndarray[Any, np.dtype[np.bytes_]]
@@ -42,8 +43,8 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 def default_folder() -> Path:
     """`$SENTENCE_ORDER_CACHE`, or `sentence_order` in the user's folder for caches."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("SENTENCE_ORDER_CACHE") or caches / "sentence_order")
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("SENTENCE_ORDER_CACHE") or f"{caches}/sentence_order").expanduser()
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,20 @@ class Shard:
 
 @dataclass(frozen=True)
 class Entry:
-    """A shard as it is listed: `about` says in words which prefix and texts it is of."""
+    """A shard as it is listed."""
 
     path: Path
     key: str
-    about: dict[str, str]
     bytes: int
     used: float  # seconds since the epoch
+
+    def about(self) -> dict[str, str] | None:
+        """In words, which prefix and texts it is of; None where it is damaged."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return json.loads(file.metadata()["about"])
+        except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError):
+            return None
 
 
 class Store:
@@ -82,14 +90,14 @@ class Store:
         self.folder = folder
 
     def entries(self) -> list[Entry]:
-        """Every shard, the one that was used last first; those that cannot be read say so in `about`."""
+        """Every shard, the one that was used last first."""
         found = []
         for path in self.folder.glob(f"*/*{SUFFIX}"):
             try:
                 stat = path.stat()
             except FileNotFoundError:  # another process has just removed it
                 continue
-            found.append(Entry(path, path.parent.name, _about(path), stat.st_size, stat.st_mtime))
+            found.append(Entry(path, path.parent.name, stat.st_size, stat.st_mtime))
         return sorted(found, key=lambda entry: -entry.used)
 
     def open(self, key: str) -> list[Shard]:
@@ -105,6 +113,12 @@ class Store:
             except (SafetensorError, KeyError, TypeError, ValueError) as error:
                 self.discard(path, f"damaged ({error})")
         return shards
+
+    def clear(self, key: str) -> None:
+        """Removes all of one key, what killed writers left included. Raises OSError where that is not allowed."""
+        with self.lock(key):
+            for path in (self.folder / key).glob(f"*{SUFFIX}"):
+                path.unlink(missing_ok=True)
 
     def add(self, key: str, about: dict[str, str], digests: Digests, count: Counts, states: Tensor) -> Shard:
         """Writes the states of texts, `count` rows of each, as one shard, whole or not at all.
@@ -123,68 +137,75 @@ class Store:
             "states": states,
         }
         path = self.folder / key / f"{uuid.uuid4().hex}{SUFFIX}"
-        unfinished = path.with_suffix(".tmp")
+        unfinished = path.with_suffix(UNFINISHED)
         try:
             save_file(tensors, unfinished, {"about": json.dumps(about)})
             share(unfinished)
             with unfinished.open("rb") as stream:
                 os.fsync(stream.fileno())
             os.replace(unfinished, path)
+            return _open(path)
         except SafetensorError as error:  # how safetensors tells of a full disk
             raise OSError(str(error)) from error
         finally:
             unfinished.unlink(missing_ok=True)
-        return _open(path)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """The right to write shards of one key, for which it waits. Raises OSError where nothing can be written."""
+        """Holds the lock for writing shards of one key; waits for it. Raises OSError where nothing can be written."""
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
+        lock = FileLock(folder / LOCK, fallback_to_soft=False)  # a soft lock would outlive a killed process
         try:
             lock.acquire(timeout=0)
         except Timeout:
             log.info("prefix cache: waiting for another process that fills %s", folder)
             lock.acquire()
-        except NotImplementedError as error:  # a file system without locks
-            raise OSError(str(error)) from error
         try:
-            for path in folder.iterdir():
-                if path.name != LOCK and path.suffix != SUFFIX:  # left by a writer that was killed
+            for pattern in (f"*{UNFINISHED}", ".tmp*"):  # left by a writer that was killed: ours, and safetensors' own
+                for path in folder.glob(pattern):
                     path.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
 
-    def make_room(self, wanted: int, limit: int, keep: set[Path]) -> None:
-        """Removes shards, those first that were not used for longest, until `wanted` more bytes have their place.
+    def make_room(self, wanted: int, limit: float, keep: set[Path]) -> None:
+        """Removes shards, the least recently used first, until there is room for `wanted` more bytes.
 
         Raises:
-            OSError: they would not, within `limit` and on the disk, even without all that is not to be kept; then
+            OSError: there would be none, within `limit` and on the disk, even without all that is not to be kept; then
                 nothing is removed.
         """
         entries = self.entries()
         total = sum(entry.bytes for entry in entries)
         spare = [entry for entry in entries if entry.path not in keep]
         spared = sum(entry.bytes for entry in spare)
-        free = shutil.disk_usage(self.folder).free - FREE_BYTES
         if total - spared + wanted > limit:
             raise OSError(f"it would take {gigabytes(wanted)} more, and cache.max_gb allows {gigabytes(limit)} in all")
-        if wanted > free + spared:
-            raise OSError(f"it would take {gigabytes(wanted)} more, and {gigabytes(max(0, free))} of the disk are free")
-        while total + wanted > limit or wanted > free:
-            oldest = spare.pop()
-            self.discard(oldest.path, "its place is needed, and it was not used for longest")
-            total, free = total - oldest.bytes, free + oldest.bytes
+        self._check_disk(wanted, spared)
+        while spare and (total + wanted > limit or wanted > self._free()):
+            free, oldest = self._free(), spare.pop()
+            self.discard(oldest.path, "least recently used, and its room is needed")
+            total -= oldest.bytes
+            if total + wanted <= limit and self._free() <= free:
+                break  # it stays on the disk as long as another process reads it, and so might the next ones
+        self._check_disk(wanted)
+
+    def _free(self) -> int:
+        return max(0, shutil.disk_usage(self.folder).free - FREE_BYTES)
+
+    def _check_disk(self, wanted: int, spared: int = 0) -> None:
+        if wanted > (free := self._free()) + spared:
+            raise OSError(f"it would take {gigabytes(wanted)} more, and {gigabytes(free)} of the disk are free")
 
     def discard(self, path: Path, reason: str) -> None:
-        """Removes a shard; processes that have it open keep what they have."""
+        """Removes a shard, where that is allowed; processes of this machine that have it open keep what they have."""
         log.info("prefix cache: removing %s: %s", path, reason)
-        path.unlink(missing_ok=True)
+        with suppress(PermissionError):
+            path.unlink(missing_ok=True)
 
 
-def gigabytes(count: int) -> str:
+def gigabytes(count: float) -> str:
     """A number of bytes in words."""
     return f"{count / 1e9:.2f} GB"
 
@@ -195,14 +216,6 @@ def _open(path: Path) -> Shard:
         tensors = {name: file.get_tensor(name).numpy() for name in ("digests", "count", "checksums", "states")}
     digests, count = tensors["digests"].view(f"S{DIGEST_BYTES}")[:, 0], tensors["count"]
     return Shard(path, digests, count.cumsum() - count, count, tensors["checksums"], tensors["states"])
-
-
-def _about(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()["about"])
-    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        return {"damaged": str(error)}
 
 
 def _checksums(digests: Digests, start: Counts, count: Counts, states: FloatArray, entries: IntArray) -> Counts:

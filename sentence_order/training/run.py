@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.config import DataConfig, Split, TrainConfig
+from sentence_order.config import CacheDtype, DataConfig, Precision, Split, TrainConfig
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
@@ -219,7 +219,7 @@ def _report(config: TrainConfig, folder: Path, results: dict[str, Any]) -> None:
 
 
 def _overrides(config: TrainConfig) -> str:
-    """What `evaluate` must be told: all of the data group that is not as by default, and where the cache is."""
+    """What `evaluate` must be told to find the same numbers, and the cache: all that is not as by default."""
     default = DataConfig(config.data.source)
     changed = [f"data={config.data.source.value}"]
     for item in fields(DataConfig):
@@ -230,6 +230,10 @@ def _overrides(config: TrainConfig) -> str:
             changed.append(shlex.quote(f"data.{item.name}={text}"))
     if config.cache.dir is not None:
         changed.append(shlex.quote(f"cache.dir={config.cache.dir}"))
+    if config.cache.dtype is not CacheDtype.float32:
+        changed.append(f"cache.dtype={config.cache.dtype.value}")
+    if config.precision is not Precision.auto:
+        changed.append(f"precision={config.precision.value}")
     return " ".join([*changed, *([f"seed={config.seed}"] if config.seed else [])])
 
 

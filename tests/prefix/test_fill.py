@@ -19,6 +19,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.prefix import fill, store
 from sentence_order.prefix.fill import attach_states
+from sentence_order.prefix.keys import PrefixKind, prefix_key
 from sentence_order.prefix.store import Store
 from tests.training.trainers import CPU, corpus_of, trainer_of
 
@@ -166,10 +167,10 @@ def test_killed_while_filling(
     writer.start()
     writer.join(60)
     assert writer.exitcode == -signal.SIGKILL
-    assert len(list(folder.glob("*/*.tmp"))) == 1
+    assert len(list(folder.glob("*/*.unfinished"))) == 1
     assert len(Store(folder).entries()) == whole_shards
     cached = attach(make_frozen(), corpus, folder)
-    assert not list(folder.glob("*/*.tmp"))
+    assert not list(folder.glob("*/*.unfinished"))
     assert losses(make_frozen(), cached, tmp_path) == pytest.approx(losses(make_frozen(), corpus, tmp_path), abs=1e-5)
 
 
@@ -212,7 +213,7 @@ def test_damaged_shards_are_found_and_rebuilt(
     model = make_frozen()
     corpus = corpus_of(model, stories)
     attach(model, corpus, folder)
-    (path,) = folder.glob("*/*.safetensors")
+    (path,) = folder.glob("*/*.states")
     path.write_bytes(damaged(path.read_bytes(), how))
     cached = attach(model, corpus, folder)
     assert cached.states is not None
@@ -231,7 +232,6 @@ def test_damaged_shards_are_found_and_rebuilt(
         ({0}, {}, "off (auto: layer_0 is not frozen, and embeddings alone are as quickly computed as read)"),
         ({0, 2, 3}, {}, "off (auto: layer_0 is not frozen"),
         ({0, 1, 2}, {"max_gb": 1e-6}, "off (it would take 0.00 GB more, and cache.max_gb allows 0.00 GB in all)"),
-        ({0, 1, 2}, {"tokens_read": None}, "off (auto: 386 sentences are not kept, and are read only once)"),
     ],
 )
 def test_it_says_why_it_is_off(
@@ -264,6 +264,37 @@ def test_full_disk(
     assert attach(model, corpus, tmp_path) is corpus
     assert f"off ({complaint})" in caplog.text
     assert [path.name for path in tmp_path.glob("*/*")] == ["lock"]
+
+
+def test_old_states_make_room_and_read_ones_stay(make_frozen: MakeFrozen, stories, tmp_path: Path) -> None:
+    """A folder that holds one prefix and no more: what was read last is the last to go."""
+    model, others = make_frozen(), [make_frozen(seed=seed) for seed in (1, 2)]
+    corpus = corpus_of(model, stories)
+    for age, filled in ((3000, model), (2000, others[0])):
+        attach(filled, corpus, tmp_path)
+        for path in tmp_path.glob("*/*.states"):
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
+    size = sum(entry.bytes for entry in Store(tmp_path).entries()) // 2
+    attach(model, corpus, tmp_path)  # is read again, and so becomes the younger one
+    reading = attach(others[0], corpus, tmp_path / "elsewhere")
+    attach(others[1], corpus, tmp_path, max_gb=2.1 * size / 1e9)
+    assert reading.states is not None
+    kept = {entry.key for entry in Store(tmp_path).entries()}
+    assert kept == {prefix_key(made, PrefixKind.of(made), torch.float32, False) for made in (model, others[1])}
+
+
+def test_the_size_is_said_before_filling(
+    make_frozen: MakeFrozen, stories, tmp_path: Path, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_batch(*_: object) -> torch.Tensor:
+        assert "of 386 sentences are read from" in caplog.text
+        assert "to which 386 of them (0.00 GB) are added now" in caplog.text
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SentenceOrderer, "encode_prefix", first_batch)
+    model = make_frozen()
+    with pytest.raises(KeyboardInterrupt):
+        attach(model, corpus_of(model, stories), tmp_path)
 
 
 def test_too_little_disk_is_said_before_filling(

@@ -1,6 +1,7 @@
 """A prefix has another key as soon as anything differs that it depends on, and the same one otherwise."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from transformers import BertConfig, DistilBertConfig, ElectraConfig, RobertaCon
 
 from sentence_order.config import Pooling
 from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig
+from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix.keys import PrefixKind, Texts, prefix_key
 from tests.training.trainers import corpus_of
 
@@ -16,7 +18,7 @@ SIZES = {"vocab_size": 99, "hidden_size": 24, "num_attention_heads": 2}
 
 def key(model: SentenceOrderer, blocks: set[int], dtype: torch.dtype = torch.float32, bf16: bool = False) -> str:
     model.freeze(blocks)
-    return prefix_key(model, dtype, bf16)
+    return prefix_key(model, PrefixKind.of(model), dtype, bf16)
 
 
 def test_what_a_prefix_depends_on_is_in_its_key(make_model: Callable[..., SentenceOrderer]) -> None:
@@ -99,8 +101,8 @@ def test_texts_by_hand(make_model: Callable[..., SentenceOrderer]) -> None:
     ids=lambda config: config.model_type,
 )
 @pytest.mark.parametrize("frozen", [{0, 1}, {0, 1, 2}], ids=str)
-def test_every_family_goes_on_from_its_prefix(config, frozen: set[int]) -> None:
-    """The encoder's output does not depend on whether its frozen prefix was computed or passed in."""
+def test_every_family_goes_on_from_its_prefix(config, frozen: set[int], tmp_path: Path) -> None:
+    """Its scores do not depend on whether its frozen prefix was computed or passed in; its key survives a checkpoint."""
     torch.manual_seed(0)
     model = SentenceOrderer(SentenceOrdererConfig(encoder=config.to_dict(), joint_from=1)).eval()
     model.freeze(frozen)
@@ -109,4 +111,7 @@ def test_every_family_goes_on_from_its_prefix(config, frozen: set[int]) -> None:
         plain = model(input_ids, lengths)
         passed = model(lengths=lengths, prefix=model.encode_prefix(input_ids, lengths))
     assert torch.equal(plain.logits, passed.logits)
-    assert prefix_key(model, torch.float32, False)
+    model.tokenizer = tiny_tokenizer(["a"], 50)
+    model.save_pretrained(tmp_path)
+    loaded = SentenceOrderer.from_pretrained(tmp_path)
+    assert key(loaded, frozen) == key(model, frozen), "an evaluation would not find what training has kept"

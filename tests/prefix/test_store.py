@@ -38,13 +38,13 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_entries_tell_what_they_are(tmp_path: Path) -> None:
     store = Store(tmp_path)
     old, new = add(store, "a", b"one", used=1), add(store, "b", b"one", used=2)
-    (tmp_path / "b" / "bad.safetensors").write_bytes(b"x")
-    os.utime(tmp_path / "b" / "bad.safetensors", (0, 0))
+    (tmp_path / "b" / "bad.states").write_bytes(b"x")
+    os.utime(tmp_path / "b" / "bad.states", (0, 0))
     entries = store.entries()
     assert [entry.path for entry in entries[:2]] == [new, old]
-    assert entries[0].about == ABOUT
+    assert entries[0].about() == ABOUT
     assert entries[0].bytes == new.stat().st_size
-    assert "damaged" in entries[2].about
+    assert entries[2].about() is None
 
 
 def test_least_recently_used_goes_first(tmp_path: Path) -> None:
@@ -63,12 +63,33 @@ def test_nothing_is_removed_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     size = paths[0].stat().st_size
     with pytest.raises(OSError, match=r"cache\.max_gb allows"):
         store.make_room(size, 2 * size - 1, keep={paths[0]})
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=FREE_BYTES + size // 2))
+
+    def disk_usage(folder: Path) -> SimpleNamespace:  # a disk of two and a half shards
+        return SimpleNamespace(free=FREE_BYTES + 5 * size // 2 - sum(entry.bytes for entry in store.entries()))
+
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
     with pytest.raises(OSError, match="of the disk are free"):
         store.make_room(2 * size, 10 * size, keep={paths[0]})
     assert all(path.exists() for path in paths)
     store.make_room(size, 10 * size, keep={paths[0]})
     assert [path.exists() for path in paths] == [True, False]
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=FREE_BYTES))
+    with pytest.raises(OSError, match="0.00 GB of the disk are free"):  # removed, and still read by another process
+        store.make_room(size // 2, 10 * size, keep=set())
+
+
+def test_what_is_not_the_caches_own_stays(tmp_path: Path) -> None:
+    """A folder of checkpoints, taken for a cache by mistake."""
+    (tmp_path / "model").mkdir()
+    for name in ("model.safetensors", ".nfs0001", "training.tmp"):
+        (tmp_path / "model" / name).write_bytes(b"weights")
+    store = Store(tmp_path)
+    path = add(store, "model", b"one")
+    assert [entry.path for entry in store.entries()] == [path]
+    store.make_room(1, path.stat().st_size, keep=set())
+    store.clear("model")
+    left = {left.name for left in (tmp_path / "model").iterdir()}
+    assert left == {"model.safetensors", ".nfs0001", "training.tmp", "lock"}
 
 
 def test_what_a_killed_writer_leaves_is_removed_and_others_may_read(tmp_path: Path) -> None:
@@ -77,7 +98,7 @@ def test_what_a_killed_writer_leaves_is_removed_and_others_may_read(tmp_path: Pa
     umask = os.umask(0)
     os.umask(umask)
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
-    for name in (".tmpAb12Cd", "half.tmp"):  # as safetensors and the store name what they write
+    for name in (".tmpAb12Cd", "half.unfinished"):  # as safetensors and the store name what they write
         (tmp_path / "k" / name).write_bytes(b"x")
     with store.lock("k"):
         assert {left.name for left in (tmp_path / "k").iterdir()} == {"lock", path.name}
