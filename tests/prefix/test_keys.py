@@ -102,7 +102,7 @@ def test_texts_by_hand(make_model: Callable[..., SentenceOrderer]) -> None:
 )
 @pytest.mark.parametrize("frozen", [{0, 1}, {0, 1, 2}], ids=str)
 def test_every_family_goes_on_from_its_prefix(config, frozen: set[int], tmp_path: Path) -> None:
-    """Its scores do not depend on whether its frozen prefix was computed or passed in; its key survives a checkpoint."""
+    """Scores do not depend on whether the frozen prefix was computed or passed in; its key survives a checkpoint."""
     torch.manual_seed(0)
     model = SentenceOrderer(SentenceOrdererConfig(encoder=config.to_dict(), joint_from=1)).eval()
     model.freeze(frozen)

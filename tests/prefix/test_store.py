@@ -74,7 +74,7 @@ def test_nothing_is_removed_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     store.make_room(size, 10 * size, keep={paths[0]})
     assert [path.exists() for path in paths] == [True, False]
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=FREE_BYTES))
-    with pytest.raises(OSError, match="0.00 GB of the disk are free"):  # removed, and still read by another process
+    with pytest.raises(OSError, match=r"0\.00 GB of the disk are free"):  # removed, and still read by another process
         store.make_room(size // 2, 10 * size, keep=set())
 
 
