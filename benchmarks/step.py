@@ -124,7 +124,7 @@ def measure(name: str, overrides: list[str], products: bool) -> Iterator[list[st
         if products and runtime.device.type == "cpu" and onednn_is_there():
             steps["products by oneDNN"] = products_step(other, runtime, product)
             plain = without_onednn(prepare(config).model.train())
-            steps["bare step, linear layers by PyTorch"] = bare_step(plain, config, runtime)
+            steps["bare step by PyTorch"] = bare_step(plain, config, runtime)
         clocks = {"train": Clock(), **{what: Clock() for what in steps}}
         budget = config.trainer.batch_tokens
         # The batches that the real loop comes to as well.
@@ -166,7 +166,7 @@ def main() -> None:
                 table.add_row(*row)
     except UserError as error:
         stop(error)
-    Console(width=130).print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":
