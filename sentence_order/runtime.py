@@ -76,7 +76,7 @@ def _choose_bf16(setting: Precision, device: torch.device) -> tuple[bool, str]:
     if setting is not Precision.auto:
         return setting is Precision.bf16, "as set"
     if device.type == "cpu":
-        return False, "auto: without matrix units for it, bf16 on a CPU is many times slower"
+        return False, "auto: on a CPU bf16 is no faster, and many times slower where the CPU has no units for it"
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return True, "auto: this CUDA device computes in bf16"
     return False, "auto: this CUDA device has no bf16"
