@@ -24,8 +24,14 @@ NEVER = 10**9
 MOST_EPOCHS = 5
 LARGER = ["trainer.batch_tokens=4096", "optim.head_lr=1.5e-3"]
 # What freezing gives for the same time is asked of these.
-TRAINED = ("unfrozen", "embeddings frozen", "bottom half frozen", "bottom half frozen, cached", "encoder frozen")
-TRAINED += ("encoder frozen, cached, batches of 4,096 tokens",)
+TRAINED = (
+    "unfrozen",
+    "embeddings frozen",
+    "bottom half frozen",
+    "bottom half frozen, cached",
+    "encoder frozen",
+    "encoder frozen, cached, batches of 4,096 tokens",
+)
 ARMS = {
     "unfrozen": ["freeze=none"],
     "unfrozen, batches of 4,096 tokens": ["freeze=none", *LARGER],

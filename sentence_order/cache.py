@@ -28,7 +28,7 @@ def main() -> None:
     from sentence_order.prefix.store import Store, default_folder, gigabytes
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # to clear may mean to wait for one that fills
-    store = Store(arguments.dir.expanduser() if arguments.dir else default_folder())
+    store = Store(arguments.dir or default_folder())
     keys: dict[str, list[Entry]] = {}
     for entry in store.entries():
         keys.setdefault(entry.key, []).append(entry)

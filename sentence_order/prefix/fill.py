@@ -76,9 +76,9 @@ class _Filler:
         self, model: SentenceOrderer, catalogue: Catalogue, kind: PrefixKind, config: CacheConfig, runtime: Runtime
     ) -> None:
         self.model, self.catalogue, self.config, self.runtime = model, catalogue, config, runtime
-        self.store = Store(Path(config.dir).expanduser() if config.dir else default_folder())
+        self.store = Store(Path(config.dir) if config.dir else default_folder())
         self.dtype = getattr(torch, config.dtype.value)
-        self.key = prefix_key(model, kind, self.dtype, runtime.bf16)
+        self.key = prefix_key(model, self.dtype, runtime.bf16)
         encoder = model.encoder.config
         self.width = int(encoder.hidden_size)
         self.about = {

@@ -36,13 +36,14 @@ class PrefixKind:
         return cls(stages, min(stages - 1, layers) <= model.config.joint_from, stages > len(model.blocks))
 
 
-def prefix_key(model: SentenceOrderer, kind: PrefixKind, dtype: torch.dtype, bf16: bool) -> str:
+def prefix_key(model: SentenceOrderer, dtype: torch.dtype, bf16: bool) -> str:
     """A fingerprint of all that determines what the frozen prefix makes of given token ids.
 
     These are the weights and the settings of its blocks, where joint layers begin, how sentences are pooled, and the
     precision in which it computes and keeps its output. Text, tokenizer and the length that sentences are cut to
     determine the token ids, and are in the key of each text.
     """
+    kind = PrefixKind.of(model)
     blocks = model.blocks[: kind.stages]
     encoder = {name: value for name, value in model.encoder.config.to_dict().items() if "dropout" not in name}
     settings = {

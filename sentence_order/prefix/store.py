@@ -44,7 +44,7 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 def default_folder() -> Path:
     """`$SENTENCE_ORDER_CACHE`, or `sentence_order` in the user's folder for caches."""
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("SENTENCE_ORDER_CACHE") or f"{caches}/sentence_order").expanduser()
+    return Path(os.environ.get("SENTENCE_ORDER_CACHE") or f"{caches}/sentence_order")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Store:
     """The shards under one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.expanduser()
 
     def entries(self) -> list[Entry]:
         """Every shard, the one that was used last first."""

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import partial
@@ -16,7 +17,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.config import CacheDtype, DataConfig, Precision, Split, TrainConfig
+from sentence_order.config import CacheConfig, DataConfig, Split, TrainConfig
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
@@ -220,21 +221,24 @@ def _report(config: TrainConfig, folder: Path, results: dict[str, Any]) -> None:
 
 def _overrides(config: TrainConfig) -> str:
     """What `evaluate` must be told to find the same numbers, and the cache: all that is not as by default."""
-    default = DataConfig(config.data.source)
-    changed = [f"data={config.data.source.value}"]
-    for item in fields(DataConfig):
-        value = getattr(config.data, item.name)
-        if item.name != "source" and value != getattr(default, item.name):
+    data = [item.name for item in fields(DataConfig) if item.name != "source"]
+    changed = [
+        f"data={config.data.source.value}",
+        *_changed("data.", config.data, DataConfig(config.data.source), data),
+        *_changed("cache.", config.cache, CacheConfig(), ["dir", "dtype"]),
+        *_changed("", config, TrainConfig(), ["precision", "seed"]),
+    ]
+    return " ".join(changed)
+
+
+def _changed(prefix: str, config: Any, default: Any, names: list[str]) -> Iterator[str]:
+    """The overrides for those of some keys that are not as by default, ready for a shell."""
+    for name in names:
+        value = getattr(config, name)
+        if value != getattr(default, name):
             value = value.value if isinstance(value, Enum) else value
             text = f"[{','.join(value)}]" if isinstance(value, list) else str(value)
-            changed.append(shlex.quote(f"data.{item.name}={text}"))
-    if config.cache.dir is not None:
-        changed.append(shlex.quote(f"cache.dir={config.cache.dir}"))
-    if config.cache.dtype is not CacheDtype.float32:
-        changed.append(f"cache.dtype={config.cache.dtype.value}")
-    if config.precision is not Precision.auto:
-        changed.append(f"precision={config.precision.value}")
-    return " ".join([*changed, *([f"seed={config.seed}"] if config.seed else [])])
+            yield shlex.quote(f"{prefix}{name}={text}")
 
 
 def _bin() -> str:

@@ -19,7 +19,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.prefix import fill, store
 from sentence_order.prefix.fill import attach_states
-from sentence_order.prefix.keys import PrefixKind, prefix_key
+from sentence_order.prefix.keys import prefix_key
 from sentence_order.prefix.store import Store
 from tests.training.trainers import CPU, corpus_of, trainer_of
 
@@ -267,7 +267,7 @@ def test_full_disk(
 
 
 def test_old_states_make_room_and_read_ones_stay(make_frozen: MakeFrozen, stories, tmp_path: Path) -> None:
-    """A folder that holds one prefix and no more: what was read last is the last to go."""
+    """A folder that holds two prefixes and no more: the one read last stays, and who reads the other goes on."""
     model, others = make_frozen(), [make_frozen(seed=seed) for seed in (1, 2)]
     corpus = corpus_of(model, stories)
     for age, filled in ((3000, model), (2000, others[0])):
@@ -275,12 +275,14 @@ def test_old_states_make_room_and_read_ones_stay(make_frozen: MakeFrozen, storie
         for path in tmp_path.glob("*/*.states"):
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
     size = sum(entry.bytes for entry in Store(tmp_path).entries()) // 2
+    reading = attach(others[0], corpus, tmp_path)
     attach(model, corpus, tmp_path)  # is read again, and so becomes the younger one
-    reading = attach(others[0], corpus, tmp_path / "elsewhere")
-    attach(others[1], corpus, tmp_path, max_gb=2.1 * size / 1e9)
     assert reading.states is not None
+    before = reading.states[0].copy()
+    attach(others[1], corpus, tmp_path, max_gb=2.1 * size / 1e9)
+    assert (reading.states[0] == before).all()
     kept = {entry.key for entry in Store(tmp_path).entries()}
-    assert kept == {prefix_key(made, PrefixKind.of(made), torch.float32, False) for made in (model, others[1])}
+    assert kept == {prefix_key(made, torch.float32, False) for made in (model, others[1])}
 
 
 def test_the_size_is_said_before_filling(

@@ -18,7 +18,7 @@ SIZES = {"vocab_size": 99, "hidden_size": 24, "num_attention_heads": 2}
 
 def key(model: SentenceOrderer, blocks: set[int], dtype: torch.dtype = torch.float32, bf16: bool = False) -> str:
     model.freeze(blocks)
-    return prefix_key(model, PrefixKind.of(model), dtype, bf16)
+    return prefix_key(model, dtype, bf16)
 
 
 def test_what_a_prefix_depends_on_is_in_its_key(make_model: Callable[..., SentenceOrderer]) -> None:
