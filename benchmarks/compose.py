@@ -6,8 +6,9 @@ from typing import NoReturn
 import hydra
 from hydra.errors import HydraException
 
+from sentence_order.checks import check_train
 from sentence_order.cli import as_hydra_takes_them, one_line
-from sentence_order.config import TrainConfig, check_train, config_dir, parse_config, register_schemas
+from sentence_order.config import TrainConfig, config_dir, parse_config, register_schemas
 from sentence_order.errors import UserError
 
 

@@ -6,6 +6,7 @@ import time
 import torch
 
 from sentence_order.decoding import decode
+from sentence_order.scores import Scores
 
 TURNS = 7
 # (decoder, sentences of a document, documents of a batch)
@@ -25,7 +26,7 @@ def main() -> None:
         rates = []
         for _ in range(TURNS + 1):
             started = time.perf_counter()
-            decode(decoder, logits, following, mask, text_rank)
+            decode(decoder, Scores(logits=logits, next_log_probs=following), mask, text_rank)
             rates.append(count / (time.perf_counter() - started))
         rates = rates[1:]  # the first one warms up
         median = statistics.median(rates)

@@ -29,7 +29,7 @@ from sentence_order.model.encoder import encoder_layers
 from sentence_order.model.linear import Linear, onednn_is_there, product
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
-from sentence_order.training.loop import Trainer, make_loss
+from sentence_order.training.loop import Trainer
 from sentence_order.training.optimization import make_optimizer
 from sentence_order.training.run import prepare, use_cache
 
@@ -64,13 +64,13 @@ class Clock:
 
 def bare_step(model: SentenceOrderer, config: TrainConfig, runtime: Runtime) -> Callable[[Batch], None]:
     """Forward, backward, clip, AdamW, and nothing else."""
-    optimizer, loss = make_optimizer(model, config.optim), make_loss(config.loss)
+    optimizer, loss = make_optimizer(model, config.optim), model.ordering_loss
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def step(batch: Batch) -> None:
         with runtime.autocast():
             output = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
-        total, count = loss(output.logits, output.next_log_probs, batch["positions"], batch["mask"])
+        total, count = loss(output, batch["positions"], batch["mask"])
         (total / count).backward()
         torch.nn.utils.clip_grad_norm_(trained, config.optim.max_grad_norm)
         optimizer.step()

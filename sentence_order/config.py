@@ -48,15 +48,32 @@ class Precision(Enum):
     bf16 = "bf16"
 
 
-class LossName(Enum):
-    pairwise_logistic = "pairwise_logistic"
-    margin = "margin"
+class Joint(Enum):
+    documents = "documents"
+    pairs = "pairs"
+
+
+class PositionIds(Enum):
+    per_sentence = "per_sentence"
+    per_document = "per_document"
+
+
+class HeadName(Enum):
+    pairs = "pairs"
+    scores = "scores"
+    neighbours = "neighbours"
+    positions = "positions"
+    pointer = "pointer"
+    relational_pointer = "relational_pointer"
 
 
 class DecoderName(Enum):
     exact = "exact"
     beam = "beam"
     borda = "borda"
+    topological = "topological"
+    assignment = "assignment"
+    pointer = "pointer"
 
 
 class Schedule(Enum):
@@ -119,8 +136,12 @@ class DataConfig:
 @dataclass
 class EncoderConfig:
     name: str = MISSING
-    # The first layer in which tokens attend across sentences: a number of layers, or "half".
+    # The first layer in which tokens attend across sentences: a number of layers, "half" or "all" (in none).
     joint_from: Any = "half"
+    # What the layers from there on read: the whole document, or every two of its sentences.
+    joint: Joint = Joint.documents
+    # Position ids restart at every sentence, or run on through the document and tell the model how it was shuffled.
+    position_ids: PositionIds = PositionIds.per_sentence
     # The tiny encoder's size; other encoders bring their own.
     tiny_layers: int = 4
     tiny_width: int = 96
@@ -138,8 +159,9 @@ class FreezeConfig:
 class ModelConfig:
     pooling: Pooling = Pooling.mean
     set_layers: int = 1
-    # Score which sentence directly follows which, beside which comes before which.
-    neighbours: bool = True
+    # What is told: which of two sentences comes before the other (pairs), or how early each stands (scores), which one
+    # directly follows which (neighbours), which stands where (positions), which comes next (pointer).
+    heads: list[HeadName] = field(default_factory=lambda: [HeadName.pairs, HeadName.neighbours])
     head_width: int = 256
     # In the heads, in the encoder's layers that train and in the set layers; and on the attention weights of those.
     dropout: float = 0.0
@@ -148,8 +170,25 @@ class ModelConfig:
 
 @dataclass
 class LossConfig:
-    name: LossName = MISSING
-    margin: float = 1.0
+    """Weights of a sum of losses, each over its own terms in nats: see `losses/`."""
+
+    # Of the heads pairs, scores and positions.
+    pairwise_logistic: float = 0.0
+    margin: float = 0.0
+    ranknet: float = 0.0
+    list_mle: float = 0.0
+    regression: float = 0.0
+    # Of the head neighbours.
+    neighbours: float = 0.0
+    # Of pairs and neighbours together.
+    order: float = 0.0
+    # Of the head positions: of each sentence its position, of each position its sentence.
+    position: float = 0.0
+    slot: float = 0.0
+    # Of the heads pointer and relational_pointer.
+    pointer: float = 0.0
+    # Not a weight: the log-odds from which on the margin loss takes a pair as settled.
+    margin_width: float = 1.0
 
 
 @dataclass
@@ -168,6 +207,8 @@ class OptimConfig:
     schedule: Schedule = Schedule.linear
     warmup: float = 0.1
     max_grad_norm: float = 1.0
+    # The weights that are judged and kept are a moving average: so much of it stays at each step. 0: no average.
+    ema: float = 0.0
 
 
 @dataclass
@@ -231,6 +272,11 @@ class EvaluateConfig:
     output: str | None = None
     batch_tokens: int = 4096
     bootstrap_resamples: int = 1000
+    # Reads every document under so many shuffles, orders it by the mean of their scores, and tells how often the
+    # shuffles would have given different orders.
+    shuffles: int = 1
+    # A file for the scores of every document, for `sentence_order.decode`.
+    scores: str | None = None
     device: str = "auto"
     precision: Precision = Precision.auto
     seed: int = 0
@@ -249,11 +295,28 @@ class PredictConfig:
     text_column: str | None = None
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     batch_tokens: int = 4096
+    # Documents whose order is less likely right than this are left as they are.
+    threshold: float = 0.0
+    shuffles: int = 1
     device: str = "auto"
     precision: Precision = Precision.auto
 
 
-SCHEMAS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig, "predict": PredictConfig}
+@dataclass
+class DecodeConfig:
+    scores: str = MISSING
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    output: str | None = None
+    bootstrap_resamples: int = 1000
+    seed: int = 0
+
+
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "decode": DecodeConfig,
+}
 
 Schema = TypeVar("Schema")
 
@@ -313,62 +376,3 @@ def explain(error: OmegaConfBaseException, schema: type) -> str:
     if key not in keys:
         return f"{key}: there is no such key{did_you_mean(key, keys)}"
     return f"{key}: {str(error).splitlines()[0]}"
-
-
-def check_positive(key: str, value: float | None, *, zero: bool = False) -> None:
-    """Raises UserError unless the value is above zero (or at zero, where `zero` allows it), or not set."""
-    if value is not None and not (value >= 0 if zero else value > 0):  # a NaN is neither
-        raise UserError(f"{key}: must be {'zero or more' if zero else 'above zero'}, not {value}")
-
-
-def check_train(config: TrainConfig) -> None:
-    """The checks that one key's type cannot make. Raises UserError."""
-    trainer, optim, data = config.trainer, config.optim, config.data
-    for key in ("epochs", "max_steps", "batch_tokens", "eval_batch_tokens", "accumulate", "log_every"):
-        check_positive(f"trainer.{key}", getattr(trainer, key))
-    for key in ("eval_every", "save_every"):
-        check_positive(f"trainer.{key}", getattr(trainer, key))
-    for key in ("lr", "head_lr", "weight_decay", "warmup"):
-        check_positive(f"optim.{key}", getattr(optim, key), zero=True)
-    check_positive("optim.max_grad_norm", optim.max_grad_norm)
-    check_positive("decoder.beam_width", config.decoder.beam_width)
-    if config.decoder.name is None:
-        raise UserError(f"decoder: none chosen; there are {', '.join(name.value for name in DecoderName)}")
-    if optim.warmup > 1:
-        raise UserError(f"optim.warmup: the share of steps, between 0 and 1, not {optim.warmup}")
-    if len(optim.betas) != 2 or not all(0 <= beta < 1 for beta in optim.betas):
-        raise UserError(f"optim.betas: two numbers below 1 such as [0.9,0.98], not {optim.betas}")
-    check_positive("model.head_width", config.model.head_width)
-    check_positive("model.set_layers", config.model.set_layers, zero=True)
-    for key in ("dropout", "attention_dropout"):
-        if not 0 <= getattr(config.model, key) < 1:
-            raise UserError(f"model.{key}: a rate from 0 to below 1, not {getattr(config.model, key)}")
-    for key in ("tiny_layers", "tiny_width", "tiny_vocabulary"):
-        check_positive(f"encoder.{key}", getattr(config.encoder, key))
-    if config.encoder.tiny_width % TINY_HEAD_WIDTH:
-        raise UserError(f"encoder.tiny_width: a multiple of {TINY_HEAD_WIDTH}, not {config.encoder.tiny_width}")
-    check_positive("cache.max_gb", config.cache.max_gb)
-    check_positive("trainer.workers", trainer.workers, zero=True)
-    check_positive("seed", config.seed, zero=True)
-    check_data(data)
-    if data.validation_share + data.test_share >= 1:
-        raise UserError("data.validation_share and data.test_share: together they must leave documents to train on")
-
-
-def check_data(data: DataConfig) -> None:
-    """The checks of the data group alone. Raises UserError."""
-    for key in ("limit_train", "limit_validation", "limit_test"):
-        check_positive(f"data.{key}", getattr(data, key))
-    for key in ("validation_share", "test_share"):
-        share = getattr(data, key)
-        if not 0 < share < 1:
-            raise UserError(f"data.{key}: a share between 0 and 1, not {share}")
-    if data.max_sentences < 2:
-        raise UserError(f"data.max_sentences: at least 2, not {data.max_sentences}")
-    if data.max_sentence_tokens < 3:
-        raise UserError(f"data.max_sentence_tokens: at least 3, not {data.max_sentence_tokens}")
-    paths = [f"data.{name}" for name in ("train", "validation", "test") if getattr(data, name)]
-    if data.source is Source.synthetic and paths:
-        raise UserError(f"{paths[0]}: data=synthetic reads no files; add data=jsonl, csv, parquet, text or hub")
-    if data.source is Source.hub and not data.hub_id:
-        raise UserError("data.hub_id: data=hub needs the id of a data set, as in data.hub_id=owner/name")

@@ -2,8 +2,10 @@
 
 import logging
 import warnings
+from collections.abc import Mapping
 from logging.handlers import MemoryHandler
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -77,13 +79,63 @@ def progress_bar(transient: bool = False) -> Progress:
     )
 
 
-def metric_table(title: str, metrics: dict[str, dict[str, float | None]]) -> Table:
-    """A table of metrics with their intervals."""
-    table = Table(title=title, title_justify="left")
+def metric_table(title: str, found: Mapping[str, Any]) -> Table:
+    """The metrics of a split's results (see `results.split_results`) with their intervals."""
+    table = Table(title=f"{title}: {found['documents']:,} documents", title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
-    for name, found in metrics.items():
-        low, high = found["low"], found["high"]
-        table.add_row(name, f"{found['value']:.3f}", "-" if low is None else f"{low:.3f} to {high:.3f}")
+    for name, value in found.items():
+        if isinstance(value, dict) and "value" in value:
+            table.add_row(name, f"{value['value']:.3f}", interval(value))
+    for name in ("calibration_error", "changed_by_reshuffling"):
+        if name in found:
+            table.add_row(name, f"{found[name]:.3f}", "-")
     return table
+
+
+def breakdown_table(found: Mapping[str, Any]) -> Table:
+    """Where a split's documents are right: by their number of sentences, and by position from the first."""
+    table = Table(title="by number of sentences, and by position", title_justify="left")
+    for column in ("", "documents", "accuracy", "pmr", "tau"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in found["by_sentences"]:
+        cells = [f"{row[name]['value']:.3f} ({interval(row[name])})" for name in ("accuracy", "pmr", "tau")]
+        table.add_row(f"{row['sentences']} sentences", f"{row['documents']:,}", *cells)
+    table.add_section()
+    for row in found["by_position"]:
+        accuracy = f"{row['accuracy']['value']:.3f} ({interval(row['accuracy'])})"
+        table.add_row(f"position {row['position']}", f"{row['documents']:,}", accuracy)
+    return table
+
+
+def decoder_table(title: str, found: Mapping[str, Any]) -> Table:
+    """Every decoder's main metrics with intervals, its mean objective and its speed."""
+    table = Table(title=title, title_justify="left")
+    for column in ("decoder", "accuracy", "pmr", "tau", "objective", "documents/s"):
+        table.add_column(column, justify="left" if column == "decoder" else "right")
+    for name, row in found.items():
+        cells = [f"{row[metric]['value']:.3f} ({interval(row[metric])})" for metric in ("accuracy", "pmr", "tau")]
+        rate = row["documents"] / max(row["seconds"], 1e-9)
+        table.add_row(name, *cells, f"{row['objective']:.3f}", f"{rate:,.0f}")
+    return table
+
+
+def comparison_table(title: str, found: Mapping[str, Any]) -> Table:
+    """Two results and their difference, metric by metric."""
+    table = Table(title=title, title_justify="left")
+    for column in ("metric", "A", "B", "B - A", "95 % interval", "p"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for name, row in found.items():
+        difference = row["difference"]
+        p = "-" if row["p"] is None else f"{row['p']:.4f}"
+        table.add_row(
+            name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{difference['value']:+.3f}", interval(difference), p
+        )
+    return table
+
+
+def interval(found: Mapping[str, float | None]) -> str:
+    """The ends of an interval, or a dash where there is none."""
+    low, high = found["low"], found["high"]
+    return "-" if low is None else f"{low:.3f} to {high:.3f}"

@@ -11,14 +11,14 @@ from typing import IO
 from sentence_order.errors import UserError
 
 
-def check_output(output: str | None) -> None:
+def check_output(key: str, output: str | None) -> None:
     """Tells, before any work is done, that a file cannot be written. Raises UserError."""
     if output is None:
         return
     path = Path(output)
     if path.is_dir():
-        raise UserError(f"output: {output} is a folder; name a file")
-    check_writable("output", path.parent)
+        raise UserError(f"{key}: {output} is a folder; name a file")
+    check_writable(key, path.parent)
 
 
 def check_writable(key: str, folder: Path) -> None:

@@ -1,22 +1,26 @@
 """Orders documents of which nobody knows the order: the way of `predict` and of the Python API.
 
-Shape suffixes: B documents, S sentences (padded), T = 1 + S.
+Shape suffixes: B documents, S sentences (padded).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sentence_order.calibration import calibrated, order_log_odds
 from sentence_order.data.batching import TokenBudgetBatches
-from sentence_order.data.examples import collate, make_example
-from sentence_order.data.tokenization import tokenize_documents
+from sentence_order.data.examples import Batch, collate, draw_permutation, make_example
+from sentence_order.data.states import IntArray
+from sentence_order.data.tokenization import document_key, tokenize_documents
 from sentence_order.decoding import decode
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
+from sentence_order.scores import Scores, mean_scores
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +33,7 @@ class Prediction:
         order: `order[k]` is the index, in the list that was given, of the sentence that stands k-th. Empty sentences
             are left out.
         sentences: the sentences in that order, as they were given.
-        confidence: the mean probability, over all pairs, that two sentences stand as predicted: a guess has 0.5.
+        confidence: the probability that the whole order is right, by the model as calibrated in training.
     """
 
     order: list[int]
@@ -44,6 +48,7 @@ def predict(
     decoder: str | None = None,
     beam_width: int = 64,
     batch_tokens: int = 4096,
+    shuffles: int = 1,
     runtime: Runtime | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Prediction]:
@@ -51,8 +56,11 @@ def predict(
 
     Args:
         documents: lists of sentences, of any number and length; sentences longer than the model's maximum are cut.
-        decoder: "exact", "beam" or "borda"; by default the one that the model was trained with.
+        decoder: one that the model's heads suffice for (`decoding.decoders_for`); by default the one that it was
+            trained with.
         batch_tokens: how many tokens go through the model at once.
+        shuffles: under how many permutations each document is read, the first being as it was given; it is ordered by
+            the mean of the scores. Of use only for a model whose position ids run on through the document.
         advance: is told how many documents were done since the last call.
     """
     assert model.tokenizer is not None, (
@@ -71,14 +79,17 @@ def predict(
     lengths = np.array([len(columns["input_ids"][i]) for i in rows], dtype=np.int64)
     for batch_rows in TokenBudgetBatches(lengths, batch_tokens):
         chosen = [int(rows[k]) for k in batch_rows]
-        given = [{name: columns[name][i] for name in ("input_ids", "lengths", "text_rank")} for i in chosen]
-        batch = collate(
-            [make_example(row, i, range(len(row["lengths"]))) for i, row in zip(chosen, given, strict=True)]
-        )
-        logits_BSS, next_BTT = score(model, batch, runtime)
+        batches = [
+            collate([make_example(_row(columns, i), i, _shuffle(documents[i], kept[i], number)) for i in chosen])
+            for number in range(shuffles)
+        ]
+        readings = [score(model, batch, runtime) for batch in batches]
+        scores = ensemble(readings, [(batch["positions"], batch["mask"]) for batch in batches])
+        batch = batches[0]
         name = decoder or model.config.decoder
-        order_BS, _ = decode(name, logits_BSS, next_BTT, batch["mask"], batch["text_rank"], beam_width=beam_width)
-        confidence_B = pair_confidence(logits_BSS, order_BS, batch["mask"])
+        order_BS, _ = decode(name, scores, batch["mask"], batch["text_rank"], beam_width=beam_width)
+        log_odds_B = order_log_odds(scores, order_BS, batch["mask"], batch["text_rank"])
+        confidence_B = calibrated(log_odds_B, model.config.calibration)
         for i, order, confidence in zip(chosen, order_BS.tolist(), confidence_B.tolist(), strict=True):
             order_kept = [kept[i][k] for k in order[: len(kept[i])]]
             predictions[i] = _as_given(documents[i], order_kept, confidence)
@@ -86,32 +97,48 @@ def predict(
     return predictions
 
 
-@torch.inference_mode()
-def score(model: SentenceOrderer, batch: dict[str, Tensor], runtime: Runtime) -> tuple[Tensor, Tensor | None]:
-    """The pair logits (B, S, S) and the log-probabilities of neighbours (B, T, T) of a batch, on the CPU in float32.
+def _row(columns: dict[str, list[Any]], document: int) -> dict[str, Any]:
+    return {name: columns[name][document] for name in ("input_ids", "lengths", "text_rank")}
 
-    The gold positions do not go in.
-    """
+
+def _shuffle(sentences: list[str], kept: list[int], number: int) -> Sequence[int] | IntArray:
+    """A permutation of a document's sentences; number 0 leaves them as they were given."""
+    if number == 0:
+        return range(len(kept))
+    return draw_permutation(0, number, document_key("\n".join(sentences[i] for i in kept)), len(kept))
+
+
+@torch.no_grad()
+def score(model: SentenceOrderer, batch: Batch, runtime: Runtime) -> Scores:
+    """What the model says of a batch, on the CPU in float32; gold positions do not go in."""
     inputs = {
         name: batch[name].to(runtime.device, non_blocking=True)
         for name in ("input_ids", "lengths", "prefix")
         if name in batch
     }
     with runtime.autocast():
-        output = model(**inputs)
-    assert isinstance(output.logits, Tensor)
-    next_BTT = output.next_log_probs
-    return output.logits.cpu(), None if next_BTT is None else next_BTT.cpu()
+        scores: Scores = model(**inputs)
+    return scores.on_cpu()
 
 
-def pair_confidence(logits_BSS: Tensor, order_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Mean probability of the pairs as ordered (B): 1 where there is no pair."""
-    index_BSS = order_BS[:, :, None].expand_as(logits_BSS)
-    ordered_BSS = logits_BSS.gather(1, index_BSS).gather(2, order_BS[:, None, :].expand_as(logits_BSS))
-    pair_BSS = (mask_BS[:, :, None] & mask_BS[:, None, :]).triu(diagonal=1)  # padding stays last in an order
-    count_B = pair_BSS.sum((1, 2))
-    total_B = (ordered_BSS.sigmoid() * pair_BSS).sum((1, 2))
-    return torch.where(count_B > 0, total_B / count_B.clamp(min=1), torch.ones_like(total_B))
+def ensemble(readings: Sequence[Scores], given: Sequence[tuple[Tensor, Tensor]]) -> Scores:
+    """The mean of what a model says of the same documents under several shuffles, labelled as in the first.
+
+    A pointer's first reading stands for all.
+
+    Args:
+        given: of each shuffle (positions, mask): a number for each sentence, the same in all shuffles.
+    """
+    if len(readings) == 1 or readings[0].pointer is not None:
+        return readings[0]
+    positions_BS, mask_BS = given[0]
+    padding_BS = torch.arange(mask_BS.shape[1]).expand_as(mask_BS)
+    wanted_BS = positions_BS.where(mask_BS, padding_BS)
+    relabelled = []
+    for scores, (own_BS, _) in zip(readings, given, strict=True):
+        label_BS = own_BS.where(mask_BS, padding_BS).argsort(1)  # of the sentence of each number, in this shuffle
+        relabelled.append(scores.relabelled(label_BS.gather(1, wanted_BS)))
+    return mean_scores(relabelled)
 
 
 def _as_given(sentences: list[str], order: list[int], confidence: float) -> Prediction:

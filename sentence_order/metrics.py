@@ -12,7 +12,7 @@ Inputs are torch tensors, as decoders and data produce them; results are float64
 them. Shape suffixes: B documents, S sentences with padding, N sentences of documents of one length.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +21,11 @@ import torch
 from torch import Tensor
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 PRIMARY_METRIC = "tau"
 GREATER_IS_BETTER = True  # for every metric here
+MAIN_METRICS = ("accuracy", "pmr", "tau")  # what papers report
 
 
 class RatioArray(NamedTuple):
@@ -33,16 +35,45 @@ class RatioArray(NamedTuple):
     denominator: FloatArray
 
 
-def document_metrics(
-    order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor
-) -> dict[str, RatioArray]:
-    """Compare predicted orders with the gold ones.
+def document_counts(order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor) -> dict[str, IntArray]:
+    """Compare predicted orders with the gold ones: what every measure of a document follows from.
 
     Args:
         order_BS: predicted; `order[b, k]` is the index of the sentence put k-th.
         position_BS: gold; `position[b, i]` is where sentence i stands in truth, from 0.
         mask_BS: bool, True for sentences, False for the padding after them. What the others hold there is not read.
         text_id_BS: integers, equal within a document where and only where two sentences are identical.
+
+    Returns:
+        Of each document: `sentences`; how many are in their place (`correct`), among them the `first` and the `last`
+        (1 or 0); `inversions`, pairs that stand the wrong way round; `squared_displacement`, summed over sentences;
+        `common`, the length of the longest common subsequence.
+    """
+    order_BS, position_BS, mask_BS, text_BS = _on_cpu(order_BS, position_BS, mask_BS, text_id_BS)
+    length_B = mask_BS.sum(1)
+    assert (length_B >= 2).all(), "a document of one sentence has no order to get right"
+    # From here on padding is a text of its own in its own place, right by definition: it adds nothing to inversions
+    # and displacements, and is taken off the counts of what is right.
+    predicted_text_BS = text_BS.gather(1, order_BS)
+    gold_text_BS = text_BS.gather(1, _inverse(position_BS))
+    right_BS = predicted_text_BS == gold_text_BS
+    padding_B = (~mask_BS).sum(1)
+    gold_position_BS = _gold_position_by_slot(predicted_text_BS, gold_text_BS)
+    slot_S = torch.arange(mask_BS.shape[1])
+    counts = {
+        "sentences": length_B,
+        "correct": right_BS.sum(1) - padding_B,
+        "first": right_BS[:, 0],
+        "last": right_BS.gather(1, length_B[:, None] - 1)[:, 0],
+        "inversions": (gold_position_BS[:, :, None] > gold_position_BS[:, None, :]).triu(1).sum((1, 2)),
+        "squared_displacement": (gold_position_BS - slot_S).square().sum(1),
+        "common": _longest_common_subsequence(predicted_text_BS, gold_text_BS) - padding_B,
+    }
+    return {name: count_B.long().numpy() for name, count_B in counts.items()}
+
+
+def metrics_of(counts: Mapping[str, IntArray]) -> dict[str, RatioArray]:
+    """Every measure of every document, from what `document_counts` tells.
 
     Returns:
         For each document of n sentences, as (numerator, denominator):
@@ -63,54 +94,34 @@ def document_metrics(
 
         All are shares in [0, 1] but for the two correlations; where documents hold duplicates, chance is higher.
     """
-    order_BS, position_BS, mask_BS, text_BS = _on_cpu(order_BS, position_BS, mask_BS, text_id_BS)
-    length_B = mask_BS.sum(1)
-    assert (length_B >= 2).all(), "a document of one sentence has no order to get right"
-    # From here on padding is a text of its own in its own place, right by definition: it adds nothing to inversions
-    # and displacements, and is taken off the counts of what is right.
-    predicted_text_BS = text_BS.gather(1, order_BS)
-    gold_text_BS = text_BS.gather(1, _inverse(position_BS))
-    right_BS = predicted_text_BS == gold_text_BS
-    padding_B = (~mask_BS).sum(1)
-    gold_position_BS = _gold_position_by_slot(predicted_text_BS, gold_text_BS)
-
-    n_B = length_B.double()
+    n_B = counts["sentences"].astype(np.float64)
     pairs_B = n_B * (n_B - 1) / 2
-    inversions_B = (gold_position_BS[:, :, None] > gold_position_BS[:, None, :]).triu(1).sum((1, 2))
-    slot_S = torch.arange(mask_BS.shape[1])
-    displacement_B = (gold_position_BS - slot_S).square().sum(1)
-    correct_B = right_BS.sum(1) - padding_B
-    common_B = _longest_common_subsequence(predicted_text_BS, gold_text_BS) - padding_B
-    last_B1 = length_B[:, None] - 1
-    one_B = torch.ones_like(n_B)
+    one_B = np.ones_like(n_B)
     ratios = {
-        "tau": (1 - 2 * inversions_B / pairs_B, one_B),
-        "pmr": (correct_B == length_B, one_B),
-        "accuracy": (correct_B, n_B),
-        "accuracy_per_document": (correct_B / n_B, one_B),
-        "spearman": (1 - 6 * displacement_B / (n_B * (n_B.square() - 1)), one_B),
-        "pairwise_accuracy": (pairs_B - inversions_B, pairs_B),
-        "first": (right_BS[:, 0], one_B),
-        "last": (right_BS.gather(1, last_B1)[:, 0], one_B),
-        "lcs": (common_B / n_B, one_B),
+        "tau": (1 - 2 * counts["inversions"] / pairs_B, one_B),
+        "pmr": (counts["correct"] == n_B, one_B),
+        "accuracy": (counts["correct"], n_B),
+        "accuracy_per_document": (counts["correct"] / n_B, one_B),
+        "spearman": (1 - 6 * counts["squared_displacement"] / (n_B * (np.square(n_B) - 1)), one_B),
+        "pairwise_accuracy": (pairs_B - counts["inversions"], pairs_B),
+        "first": (counts["first"], one_B),
+        "last": (counts["last"], one_B),
+        "lcs": (counts["common"] / n_B, one_B),
     }
-    return {name: RatioArray(top_B.double().numpy(), bottom_B.numpy()) for name, (top_B, bottom_B) in ratios.items()}
+    return {name: RatioArray(top_B.astype(np.float64), bottom_B) for name, (top_B, bottom_B) in ratios.items()}
 
 
-def concatenate(batches: Iterable[Mapping[str, RatioArray]]) -> dict[str, RatioArray]:
-    """Join the metrics of several batches, document after document.
+def document_metrics(
+    order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor
+) -> dict[str, RatioArray]:
+    """`metrics_of` the `document_counts`."""
+    return metrics_of(document_counts(order_BS, position_BS, mask_BS, text_id_BS))
 
-    Raises:
-        ValueError: there is no batch.
-    """
-    batches = list(batches)
-    if not batches:
-        raise ValueError("no documents to score")
-    joined = {}
-    for name in batches[0]:
-        numerators, denominators = zip(*(batch[name] for batch in batches), strict=True)
-        joined[name] = RatioArray(np.concatenate(numerators), np.concatenate(denominators))
-    return joined
+
+def right_slots(order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor) -> Tensor:
+    """Where the right sentence stands: (B, S), false at padding. Arguments as for `document_counts`."""
+    order_BS, position_BS, mask_BS, text_BS = _on_cpu(order_BS, position_BS, mask_BS, text_id_BS)
+    return (text_BS.gather(1, order_BS) == text_BS.gather(1, _inverse(position_BS))) & mask_BS
 
 
 def summarise(parts: Mapping[str, RatioArray]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from sentence_order.checkpoints import load_checkpoint
+from sentence_order.checks import check_decoder
 from sentence_order.config import InputFormat, PredictConfig
 from sentence_order.console import log, progress_bar, set_up_logging
 from sentence_order.data.readers import Document, Layout, read_documents
@@ -47,8 +48,12 @@ def predict_file(config: PredictConfig) -> None:
     model = load_checkpoint(config.checkpoint)
     runtime = choose_runtime(config.device, config.precision)
     model.to(runtime.device)
+    if config.decoder.name:
+        check_decoder(config.decoder.name.value, set(model.config.heads))
+    if config.threshold and model.config.calibration is None:
+        log.info("threshold: this checkpoint was not calibrated; confidences are the model's own")
 
-    done = orderable = empty = 0
+    done = orderable = empty = abstained = 0
     with _output(config.output) as stream, progress_bar() as bar:
         task = bar.add_task("ordering", total=None, unit="documents", note="")
         for chunk in _chunks(documents, CHUNK_DOCUMENTS):
@@ -58,16 +63,20 @@ def predict_file(config: PredictConfig) -> None:
                 decoder=config.decoder.name and config.decoder.name.value,
                 beam_width=config.decoder.beam_width,
                 batch_tokens=config.batch_tokens,
+                shuffles=config.shuffles,
                 runtime=runtime,
                 advance=partial(bar.advance, task),
             )
             for document, prediction in zip(chunk, predictions, strict=True):
+                confidence = round(prediction.confidence, 6)
+                abstain = confidence < config.threshold
                 record = {
                     "id": document.id,
-                    "order": prediction.order,
-                    "sentences": prediction.sentences,
-                    "confidence": round(prediction.confidence, 6),
+                    "order": None if abstain else prediction.order,
+                    "sentences": document.sentences if abstain else prediction.sentences,
+                    "confidence": confidence,
                 }
+                abstained += abstain
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
                 orderable += len(prediction.order) > 1
                 empty += len(document.sentences) - len(prediction.order)
@@ -79,8 +88,9 @@ def predict_file(config: PredictConfig) -> None:
             )
     single = done - orderable
     log.info(
-        "ordered %d documents%s%s",
-        orderable,
+        "ordered %d documents%s%s%s",
+        orderable - abstained,
+        f"; abstained from {abstained} with a confidence below {config.threshold}" if abstained else "",
         f"; {single} of one sentence or none passed through" if single else "",
         f"; {empty} empty sentences left out" if empty else "",
     )

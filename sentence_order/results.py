@@ -2,22 +2,110 @@
 
 import json
 import platform
+import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from sentence_order.calibration import calibrated, reliability
+from sentence_order.errors import UserError
 from sentence_order.files import atomic_file
+from sentence_order.metrics import MAIN_METRICS, IntArray, RatioArray
 from sentence_order.statistics import with_intervals
 from sentence_order.training.evaluation import Evaluation
 
 PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 
 
-def split_results(evaluation: Evaluation, resamples: int, seed: int) -> dict[str, Any]:
-    """The entry of one split: the number of documents, the loss, every metric with its 95 % bootstrap interval."""
-    metrics = with_intervals(evaluation.parts, resamples=resamples, seed=seed)
-    return {"documents": len(evaluation.order), "loss": evaluation.loss, **metrics}
+def split_results(
+    evaluation: Evaluation, ids: Sequence[str], calibration: Sequence[float] | None, resamples: int, seed: int
+) -> dict[str, Any]:
+    """The entry of one split.
+
+    Returns:
+        The number of `documents`; the `loss`; every metric with its 95 % bootstrap interval; `calibration_error` of the
+        confidence; `changed_by_reshuffling`, the share of documents, where several shuffles were read;
+        `by_sentences`, the main metrics of the documents of each number of sentences; `by_position`, the share of
+        positions (from the first, 0) that have the right sentence; and `per_document`, lists from which all of it
+        follows, and by which two files are compared.
+    """
+    right = evaluation.whole
+    confidence = calibrated(evaluation.log_odds_D, calibration)
+    found: dict[str, Any] = {
+        "documents": len(evaluation.order),
+        "loss": evaluation.loss,
+        **with_intervals(evaluation.parts, resamples=resamples, seed=seed),
+        "calibration_error": reliability(confidence, right).error,
+    }
+    if evaluation.changed_D is not None:
+        found["changed_by_reshuffling"] = float(evaluation.changed_D.mean())
+    counts = {name: values.tolist() for name, values in evaluation.counts.items()}
+    return found | {
+        "by_sentences": _by_sentences(evaluation.parts, evaluation.counts["sentences"], resamples, seed),
+        "by_position": _by_position(evaluation.right, resamples, seed),
+        "per_document": {"id": list(ids), "confidence": confidence.round(6).tolist(), **counts},
+    }
+
+
+def _by_sentences(
+    parts: Mapping[str, RatioArray], sentences_D: IntArray, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    rows = []
+    for size in np.unique(sentences_D):
+        alike = sentences_D == size
+        own = {name: RatioArray(*(values[alike] for values in parts[name])) for name in MAIN_METRICS}
+        metrics = with_intervals(own, resamples=resamples, seed=seed)
+        rows.append({"sentences": int(size), "documents": int(alike.sum()), **metrics})
+    return rows
+
+
+def _by_position(right: Sequence[Sequence[bool]], resamples: int, seed: int) -> list[dict[str, Any]]:
+    rows = []
+    for position in range(max(map(len, right))):
+        right_D = np.array([slots[position] for slots in right if len(slots) > position], dtype=np.float64)
+        accuracy = with_intervals(
+            {"accuracy": RatioArray(right_D, np.ones_like(right_D))}, resamples=resamples, seed=seed
+        )
+        rows.append({"position": position, "documents": len(right_D), **accuracy})
+    return rows
+
+
+def read_results(path: str, split: str) -> dict[str, Any]:
+    """The entry of a split in a results file, or in that of a run's folder. Raises UserError."""
+    file = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))[split]
+        found["per_document"]["id"]
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: no results of documents under {split!r}: {error}") from error
+    return dict(found)
+
+
+def paired(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[str], dict[str, IntArray], dict[str, IntArray]]:
+    """The documents that two results share, with the counts of both.
+
+    Raises:
+        UserError: there are none, or one of them is not the same document in both.
+    """
+    rows = [{identity: row for row, identity in enumerate(found["per_document"]["id"])} for found in (a, b)]
+    ids = [identity for identity in rows[0] if identity in rows[1]]
+    if not ids:
+        raise UserError("the two results have no document in common, by its id")
+    counts = []
+    for found, row_of in zip((a, b), rows, strict=True):
+        chosen = np.array([row_of[identity] for identity in ids])
+        own = found["per_document"]
+        counts.append({name: np.array(own[name])[chosen] for name in own if name not in ("id", "confidence")})
+    differ = np.flatnonzero(counts[0]["sentences"] != counts[1]["sentences"])
+    if len(differ):
+        raise UserError(f"document {ids[differ[0]]} has another number of sentences in one of the two results")
+    return ids, counts[0], counts[1]
 
 
 def provenance() -> dict[str, Any]:
@@ -28,11 +116,16 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def as_json(content: dict[str, Any]) -> str:
+    """Indented JSON, but for lists of numbers and texts, which stand on one line each."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: "[" + re.sub(r",\n +", ", ", found[1]) + "]", text)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a whole file or none."""
     with atomic_file(path) as stream:
-        json.dump(content, stream, indent=2, ensure_ascii=False, allow_nan=False)
-        stream.write("\n")
+        stream.write(as_json(content) + "\n")
 
 
 def _git_revision() -> str | None:

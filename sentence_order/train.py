@@ -1,7 +1,8 @@
 """Trains a sentence orderer: python -m sentence_order.train [overrides]."""
 
 from sentence_order import cli
-from sentence_order.config import TrainConfig, check_train
+from sentence_order.checks import check_train
+from sentence_order.config import TrainConfig
 
 
 def train(config: TrainConfig) -> None:

@@ -15,7 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 torch.set_num_threads(1)  # on small tensors threads only wait for each other
 
-from sentence_order.config import EncoderConfig, ModelConfig
+from sentence_order.config import EncoderConfig, Joint, LossConfig, ModelConfig, PositionIds
 from sentence_order.data.synthetic import generate
 from sentence_order.model.build import build_model
 from sentence_order.model.modeling import SentenceOrderer
@@ -51,10 +51,20 @@ def make_model(stories: list[list[str]]) -> Callable[..., SentenceOrderer]:
     return lambda **settings: make_tiny(stories, **settings)
 
 
-def make_tiny(stories: list[list[str]], joint_from: int | str = 2, seed: int = 0, **model: object) -> SentenceOrderer:
+def make_tiny(
+    stories: list[list[str]],
+    joint_from: int | str = 2,
+    seed: int = 0,
+    joint: Joint = Joint.documents,
+    position_ids: PositionIds = PositionIds.per_sentence,
+    loss: dict[str, float] | None = None,
+    decoder: str = "exact",
+    **model: object,
+) -> SentenceOrderer:
     tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
-    encoder = EncoderConfig(name="tiny", joint_from=joint_from, tiny_width=48)
-    made = build_model(encoder, ModelConfig(**model), tokenizer, 64, "exact", seed)  # type: ignore[arg-type]
+    encoder = EncoderConfig(name="tiny", joint_from=joint_from, joint=joint, position_ids=position_ids, tiny_width=48)
+    weights = LossConfig(**(loss or {"pairwise_logistic": 1.0, "neighbours": 2.0}))
+    made = build_model(encoder, ModelConfig(**model), tokenizer, 64, weights, decoder, seed)  # type: ignore[arg-type]
     with torch.no_grad():  # fresh weights are so small that a model hardly says anything
         for parameter in made.parameters():
             parameter.mul_(4 if parameter.ndim > 1 else 1)

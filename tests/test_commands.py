@@ -83,7 +83,8 @@ def test_curves_can_be_read_back(trained: Path) -> None:
         *("validation/loss", "validation/tau", "validation/pmr", "validation/accuracy", "validation/spearman"),
     }
     assert scalars <= set(tags["scalars"])
-    assert {"validation/pair_probability", "validation/position_confusion"} == set(tags["images"])
+    pictures = {"pair_probability", "position_confusion", "reliability"}
+    assert {f"{split}/{picture}" for split in ("validation", "test") for picture in pictures} == set(tags["images"])
     assert "validation/document_0/text_summary" in tags["tensors"]
     steps = [event.step for event in events.Scalars("validation/tau")]
     assert steps == [10, 20]
@@ -261,3 +262,76 @@ def test_anomaly_detection_is_reproducible_and_logs_blocks(command: Command, tmp
     assert ends[0] == ends[1]
     first = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[0])
     assert {"train/gradient_norm/embeddings", "train/gradient_norm/layer_3", "train/gradient_norm/heads"} <= set(first)
+
+
+def test_scores_are_kept_and_decoders_compared(command: Command, trained: Path, tmp_path: Path) -> None:
+    done = command(
+        *("evaluate", f"checkpoint={trained}", "data=synthetic", "data.limit_test=40"),
+        *("scores=kept.scores", "output=own.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    own = json.loads((tmp_path / "own.json").read_text())
+    done = command("decode", "scores=kept.scores", "output=decoders.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "decoders.json").read_text())
+    assert set(found["decoders"]) == {"exact", "beam", "borda", "topological", "assignment"}
+    assert found["decoders"]["exact"]["tau"] == own["test"]["tau"]
+    assert found["checkpoint"] == str(trained)
+    objectives = {name: row["objective"] for name, row in found["decoders"].items()}
+    assert max(objectives.values()) == objectives["exact"]
+    only = command("decode", "scores=kept.scores", "decoder=borda")
+    assert json.loads(only.stdout)["decoders"]["borda"]["pmr"] == found["decoders"]["borda"]["pmr"]
+
+    (tmp_path / "other.scores").write_bytes(b"no scores at all")
+    for path, complaint in (("other.scores", "could not be read"), ("own.json", "could not be read")):
+        done = command("decode", f"scores={path}")
+        assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
+        assert f"scores: {path} {complaint}" in done.stderr
+    done = command("evaluate", f"checkpoint={trained}", "data=synthetic", "decoder=pointer")
+    assert "decoder=pointer: reads pointer or relational_pointer, and the model's heads are" in done.stderr
+
+
+def test_two_results_are_compared(command: Command, trained: Path, tmp_path: Path) -> None:
+    base = ["evaluate", f"checkpoint={trained}", "data=synthetic"]
+    for name, arguments in (("exact", []), ("borda", ["decoder=borda"]), ("few", ["data.limit_test=10"])):
+        limit = [] if "data.limit_test=10" in arguments else ["data.limit_test=40"]
+        done = command(*base, *limit, *arguments, f"output={name}.json")
+        assert done.returncode == 0, done.stderr
+    done = command("compare", str(trained), "exact.json")
+    assert done.returncode == 0, done.stderr
+    same = json.loads(done.stdout)
+    assert same["documents"] == 40
+    for row in same["metrics"].values():
+        assert (row["difference"]["value"], row["p"]) == (0.0, 1.0)
+    done = command("compare", "exact.json", "borda.json", "--output", "both.json")
+    assert done.returncode == 0, done.stderr
+    row = json.loads((tmp_path / "both.json").read_text())["metrics"]["tau"]
+    assert row["difference"]["value"] == pytest.approx(row["b"] - row["a"])
+    assert row["difference"]["low"] <= row["difference"]["value"] <= row["difference"]["high"]
+    done = command("compare", "exact.json", "few.json")
+    assert json.loads(done.stdout)["documents"] == 10
+    assert "30 documents that only one of them has are left out" in done.stderr
+    (tmp_path / "bad.json").write_text("{}")
+    for path, complaint in (("bad.json", "no results of documents under 'test'"), ("none.json", "cannot be read")):
+        done = command("compare", "exact.json", path)
+        assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
+        assert complaint in done.stderr
+
+
+def test_predict_abstains_below_the_threshold(command: Command, trained: Path, tmp_path: Path) -> None:
+    documents = [sentences[::-1] for _, sentences in generate("test", 9, 12)]
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"id": str(n), "sentences": d}) + "\n" for n, d in enumerate(documents))
+    )
+    sure = command("predict", f"checkpoint={trained}", "input=in.jsonl")
+    confidences = [json.loads(line)["confidence"] for line in sure.stdout.splitlines()]
+    threshold = sorted(confidences)[6]
+    done = command("predict", f"checkpoint={trained}", "input=in.jsonl", f"threshold={threshold}")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    abstained = [record for record in records if record["order"] is None]
+    assert [record["confidence"] for record in records] == confidences
+    assert len(abstained) == sum(confidence < threshold for confidence in confidences)
+    assert f"abstained from {len(abstained)} with a confidence below" in done.stderr
+    for record in abstained:
+        assert record["sentences"] == documents[int(record["id"])]

@@ -1,31 +1,41 @@
 """The schema is strict, the YAML files fit it, and every mistake is one line that says what was meant."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from subprocess import CompletedProcess
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
+from sentence_order.checks import DECODER_HEADS, LOSS_HEADS, check_data, check_train
 from sentence_order.cli import options_of
 from sentence_order.config import (
     SCHEMAS,
     DataConfig,
     DecoderName,
-    LossName,
+    LossConfig,
     Source,
     TrainConfig,
-    check_data,
-    check_train,
     config_dir,
     parse_config,
     register_schemas,
 )
-from sentence_order.decoding import DECODERS
+from sentence_order.decoding import DECODERS, POINTER
 from sentence_order.errors import UserError
 from sentence_order.losses import LOSSES
 
 Command = Callable[..., CompletedProcess[str]]
+
+
+POINTER_MODEL = ["model.heads=[pointer]", "loss=pointer", "decoder=pointer"]
+NEEDED = {
+    "data=hub": ["data.hub_id=owner/name"],
+    "loss=regression": ["model.heads=[scores]"],
+    "loss=assignment": ["model.heads=[positions]"],
+    "loss=pointer": POINTER_MODEL,
+    "decoder=pointer": POINTER_MODEL,
+}
 
 
 def composed(*overrides: str) -> TrainConfig:
@@ -39,8 +49,7 @@ def composed(*overrides: str) -> TrainConfig:
 )
 def test_every_option_composes_and_opens_with_its_command(path) -> None:
     group, option = path.parent.name, path.stem
-    needed = ["data.hub_id=owner/name"] if option == "hub" else []
-    check_train(composed(f"{group}={option}", *needed))
+    check_train(composed(f"{group}={option}", *NEEDED.get(f"{group}={option}", [])))
     lines = [line for line in path.read_text().splitlines() if "@package" not in line]
     assert lines[0].startswith("# python -m sentence_order.")
     assert f"{group}={option}" in lines[0] or group in ("model", "optim", "trainer")
@@ -48,8 +57,11 @@ def test_every_option_composes_and_opens_with_its_command(path) -> None:
 
 
 def test_every_loss_and_decoder_can_be_chosen() -> None:
-    assert {name.value for name in LossName} == set(LOSSES) == set(options_of("loss"))
-    assert {name.value for name in DecoderName} == set(DECODERS) == set(options_of("decoder"))
+    weights = {item.name for item in fields(LossConfig)} - {"margin_width"}
+    assert weights == set(LOSSES) == set(LOSS_HEADS)
+    assert (
+        {name.value for name in DecoderName} == {*DECODERS, POINTER} == set(options_of("decoder")) == set(DECODER_HEADS)
+    )
 
 
 def test_overlays_win_over_groups_and_the_command_line_wins_over_overlays() -> None:
@@ -77,6 +89,26 @@ def test_overlays_win_over_groups_and_the_command_line_wins_over_overlays() -> N
         ("train", ["data.train=mine.jsonl"], "data.train: data=synthetic reads no files; add data=jsonl"),
         ("train", ["optim.betas=[a,b]"], "optim.betas: Value 'a'"),
         ("train", ["encoder.tiny_width=100"], "encoder.tiny_width: a multiple of 24"),
+        ("train", ["model.heads=[]"], "model.heads: none; there are pairs, scores"),
+        (
+            "train",
+            ["model.heads=[pairs]", "loss=margin"],
+            "loss.neighbours: 2.0 is for the head neighbours, and model.heads is [pairs]",
+        ),
+        (
+            "train",
+            ["model.heads=[pairs,scores]"],
+            "model.heads: one of pairs, scores, not several",
+        ),
+        ("train", ["model.heads=[pairs,pointer]"], "model.heads: a pointer stands alone; without pairs"),
+        ("train", ["loss=regression"], "loss: nothing trains the head neighbours; give a weight to loss.neighbours or"),
+        ("train", ["loss.lst_mle=1"], "loss.lst_mle: there is no such key; did you mean 'loss.list_mle'?"),
+        ("train", ["loss.order=-1"], "loss.order: must be zero or more"),
+        ("train", ["decoder=pointer"], "decoder=pointer: reads pointer or relational_pointer, and the model's heads"),
+        ("train", ["optim.ema=1"], "optim.ema: from 0 (no average) to below 1"),
+        ("predict", ["checkpoint=x", "input=y", "threshold=2"], "threshold: a probability between 0 and 1"),
+        ("evaluate", ["checkpoint=x", "data=synthetic", "shuffles=0"], "shuffles: must be above zero"),
+        ("decode", ["scores=nothing.scores"], "scores: nothing.scores could not be read"),
         ("train", ["model.dropout=2"], "model.dropout: a rate"),
         ("predict", ["checkpoint=x", "input=x", "output=."], "output: . is a folder"),
         ("evaluate", ["checkpoint=x"], "data: no option chosen; add data="),
@@ -97,7 +129,7 @@ def test_help_loads_nothing_heavy(command: Command, name: str) -> None:
     done = command(name, "--help", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     assert "Groups:" in done.stdout
-    assert "decoder=beam|borda|exact" in done.stdout
+    assert "decoder=assignment|beam|borda|exact|pointer|topological" in done.stdout
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "hydra" in imported
     assert not imported & {"torch", "transformers", "datasets", "numpy", "scipy", "matplotlib", "pyarrow"}

@@ -33,12 +33,12 @@ def test_devices_are_written_to_and_never_replaced() -> None:
 
 
 def test_outputs_that_cannot_be_are_told_before_the_work(tmp_path: Path) -> None:
-    check_output(None)
-    check_output(str(tmp_path / "new" / "file"))
+    check_output("scores", None)
+    check_output("scores", str(tmp_path / "new" / "file"))
     (tmp_path / "file").touch()
     for output in (str(tmp_path), str(tmp_path / "file" / "below")):
-        with pytest.raises(UserError, match="output"):
-            check_output(output)
+        with pytest.raises(UserError, match="scores"):
+            check_output("scores", output)
 
 
 def test_folder_replaces_the_old_one_or_leaves_it(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 
 from sentence_order import statistics
-from sentence_order.metrics import RatioArray, summarise
-from sentence_order.statistics import with_intervals
+from sentence_order.metrics import RatioArray, document_counts, summarise
+from sentence_order.statistics import compare, with_intervals
 
 
 def mean_of(values: np.ndarray) -> RatioArray:
@@ -101,3 +102,47 @@ def test_mistakes_are_named() -> None:
         with_intervals({"tau": mean_of(np.zeros(0))})
     with pytest.raises(AssertionError, match="the same documents"):
         with_intervals({**parts, "pmr": mean_of(np.ones(4))})
+
+
+def counts_of(orders: list[list[int]]) -> dict[str, np.ndarray]:
+    """Counts of documents whose sentences are numbered by gold position."""
+    order = torch.tensor(orders)
+    position = torch.arange(order.shape[1]).expand_as(order)
+    return document_counts(order, position, torch.ones_like(order, dtype=torch.bool), position)
+
+
+def test_differences_by_hand() -> None:
+    right, swapped = [0, 1, 2], [1, 0, 2]
+    a, b = counts_of([right, swapped, swapped, swapped]), counts_of([right, right, swapped, right])
+    found = compare(a, b, resamples=2000)
+    assert found["pmr"]["a"] == 0.25
+    assert found["pmr"]["difference"]["value"] == 0.5
+    # Two documents changed: of the four ways to hand out the names, two make so large a difference.
+    assert found["pmr"]["p"] == pytest.approx(0.5)
+    assert found["last"] == {"a": 1.0, "b": 1.0, "difference": {"value": 0.0, "low": 0.0, "high": 0.0}, "p": 1.0}
+    turned = compare(b, a, resamples=2000)
+    for name in found:
+        assert turned[name]["difference"]["value"] == -found[name]["difference"]["value"]
+        assert turned[name]["p"] == pytest.approx(found[name]["p"])
+
+
+def test_a_difference_is_found_where_there_is_one_and_not_where_there_is_none() -> None:
+    generator = np.random.default_rng(1)
+
+    def guesses(share_right: float) -> dict[str, np.ndarray]:
+        right = generator.random(400) < share_right
+        return counts_of([[0, 1, 2, 3] if found else generator.permutation(4).tolist() for found in right])
+
+    same, other = (
+        compare(guesses(0.3), guesses(0.3), resamples=1000),
+        compare(guesses(0.3), guesses(0.6), resamples=1000),
+    )
+    assert same["tau"]["p"] > 0.05
+    assert same["tau"]["difference"]["low"] < 0 < same["tau"]["difference"]["high"]
+    assert other["tau"]["p"] < 0.01
+    assert other["tau"]["difference"]["low"] > 0
+
+
+def test_one_document_has_no_interval() -> None:
+    found = compare(counts_of([[0, 1]]), counts_of([[1, 0]]))["tau"]
+    assert found == {"a": 1.0, "b": -1.0, "difference": {"value": -2.0, "low": None, "high": None}, "p": None}

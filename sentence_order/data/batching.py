@@ -51,9 +51,9 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[
 
 
 def load_batches(
-    corpus: Corpus, batch_tokens: int, seed: int, epoch: int | None = None, workers: int = 0, pin_memory: bool = False
+    corpus: Corpus, batch_tokens: int, seed: int, epoch: int, workers: int = 0, pin_memory: bool = False
 ) -> "DataLoader[Batch]":
-    """The batches of one epoch of training, or (without an epoch) of evaluation under its fixed shuffle."""
+    """The batches of one epoch of training."""
     return DataLoader(
         Examples(corpus, seed, epoch),
         batch_sampler=TokenBudgetBatches(corpus.tokens, batch_tokens, seed, epoch),
@@ -61,3 +61,16 @@ def load_batches(
         num_workers=workers,
         pin_memory=pin_memory,
     )
+
+
+def load_shuffles(corpus: Corpus, batch_tokens: int, seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
+    """The batches of an evaluation, each under several shuffles: first its fixed one.
+
+    Documents stand in the same rows of all; the permutation of a further one is a function of (seed, its number, id).
+    """
+    batches = TokenBudgetBatches(corpus.tokens, batch_tokens)
+    loaders = [
+        DataLoader(Examples(corpus, seed, number or None), batch_sampler=batches, collate_fn=collate)
+        for number in range(shuffles)
+    ]
+    yield from zip(*loaders, strict=True)

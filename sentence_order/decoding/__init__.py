@@ -1,6 +1,6 @@
 """From a model's scores to an order: the decoders, and the one function that calls them.
 
-    order_BS, objective_B = decode("exact", logits_BSS, next_BTT, mask_BS, tie_break_BS)
+    order_BS, objective_B = decode("exact", scores, mask_BS, tie_break_BS)
 
 The objective of an order is its log-likelihood, up to what all orders of a document share: of every two sentences
 half the log-odds that they stand as ordered, and of every two neighbours the log-probability that they are such.
@@ -15,18 +15,22 @@ of one group, N sentences of each of them, M = 1 + N, P entries of a matrix. Ins
 many of them, and few sentences in each.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sentence_order.decoding.assignment import assignment_order
 from sentence_order.decoding.beam import beam_order
 from sentence_order.decoding.borda import borda_order
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
+from sentence_order.decoding.pointer import pointer_log_prob, pointer_order
+from sentence_order.decoding.topological import topological_order
+from sentence_order.scores import Scores
 
-__all__ = ["DECODERS", "MAX_EXACT_SENTENCES", "Decoder", "decode"]
+__all__ = ["DECODERS", "MAX_EXACT_SENTENCES", "POINTER", "Clean", "decode", "decoders_for"]
 
 # Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
 # up to 4,096 sentences are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
@@ -35,21 +39,37 @@ _RESOLUTION = 2.0**-16
 _MAX_SCORE = 2.0**14
 
 
-class Decoder(Protocol):
-    """Maps clean scores to `order_GN`; every decoder takes every option, to be swapped freely.
+class Clean(NamedTuple):
+    """The scores of documents of one length as decoders take them.
 
     `pairs_GNN[g, i, j]` is what i gains by standing anywhere before j, antisymmetric; `next_GMM[g, 1 + i, 1 + j]` by
-    standing directly before j, and index 0 is the document's boundary.
+    standing directly before j, and index 0 is the document's boundary; `position_GNN[g, i, k]` by standing k-th.
     """
 
-    def __call__(self, pairs_GNN: Tensor, next_GMM: Tensor, *, beam_width: int) -> Tensor: ...
+    pairs_GNN: Tensor
+    next_GMM: Tensor
+    position_GNN: Tensor | None
 
 
-DECODERS: dict[str, Decoder] = {
-    "exact": exact_order,
-    "beam": beam_order,
-    "borda": borda_order,
+# Each maps clean scores and the width of a beam to `order_GN`.
+DECODERS: dict[str, Callable[[Clean, int], Tensor]] = {
+    "exact": lambda scores, width: exact_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
+    "beam": lambda scores, width: beam_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
+    "borda": lambda scores, width: borda_order(scores.pairs_GNN),
+    "topological": lambda scores, width: topological_order(scores.pairs_GNN),
+    "assignment": lambda scores, width: assignment_order(scores.pairs_GNN, scores.position_GNN),
 }
+# It asks the network at every step, and reads no other scores.
+POINTER = "pointer"
+
+
+def decoders_for(scores: Scores) -> list[str]:
+    """The names of the decoders that these scores suffice for."""
+    if scores.pointer is not None:
+        return [POINTER]
+    if scores.logits is not None:
+        return list(DECODERS)
+    return ["exact", "beam"]
 
 
 @contextmanager
@@ -65,69 +85,65 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def decode(
-    name: str,
-    logits_BSS: Tensor,
-    next_BTT: Tensor | None,
-    mask_BS: Tensor,
-    tie_break_BS: Tensor,
-    *,
-    beam_width: int = 64,
+    name: str, scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int = 64
 ) -> tuple[Tensor, Tensor]:
-    """Find the likeliest order of each document's sentences by its pairs and its neighbours.
+    """Find the best order of each document's sentences by what a model says of it.
 
-    Runs on the CPU, in float64 and one thread, wherever its inputs lie.
+    Runs on the CPU, in float64 and one thread, wherever its inputs lie; a pointer's network where it is.
 
     Args:
-        name: a key of `DECODERS`.
-        logits_BSS: `logits[b, i, j]` is the log-odds that sentence i comes before sentence j. Infinities count as
-            2**15, the part that is not antisymmetric is dropped, and half their values are rounded to multiples of
-            2**-16.
-        next_BTT: `next[b, i, j]` is the log-probability that j directly follows i, where 0 is the boundary of the
-            document and 1 + i is sentence i, bounded and rounded likewise; None where a model does not tell.
+        name: one of `decoders_for(scores)`.
+        scores: of pairs, neighbours and positions. Infinities count as 2**15 in log-odds of pairs, of which the part
+            that is not antisymmetric is dropped, and half their values are rounded to multiples of 2**-16; the others
+            are bounded and rounded likewise.
         mask_BS: bool, True for sentences, False for the padding after them.
         tie_break_BS: integer ranks that depend on what the sentences say and not on how they were given, equal only
             for identical sentences. Of equally good orders, the one that is first in these ranks is preferred.
-        beam_width: partial orders that a beam search keeps; "exact" uses it above `MAX_EXACT_SENTENCES` sentences,
-            "borda" not at all.
+        beam_width: partial orders that a beam search keeps: "beam", "pointer", and "exact" above
+            `MAX_EXACT_SENTENCES` sentences.
 
     Returns:
         `order_BS`, long: `order[b, k]` is the index of the sentence that stands k-th. A permutation of range(S) for
         any input, in which padding stays in its own places.
         `objective_B`, float64, in nats: half the logits of all pairs as ordered, and the log-probabilities of all
-        neighbours.
+        neighbours; of a pointer, the log-probability of the order.
 
     Raises:
-        ValueError: the name is unknown, the beam holds nothing, or a score of two sentences is NaN.
+        ValueError: the name is unknown or not for these scores, the beam holds nothing, or a score is NaN.
     """
-    if name not in DECODERS:
-        raise ValueError(f"unknown decoder {name!r}: choose one of {', '.join(DECODERS)}")
+    if name not in DECODERS and name != POINTER:
+        raise ValueError(f"unknown decoder {name!r}: choose one of {', '.join([*DECODERS, POINTER])}")
+    if name not in decoders_for(scores):
+        raise ValueError(f"decoder {name!r} is not for these scores: choose one of {', '.join(decoders_for(scores))}")
     if beam_width < 1:
         raise ValueError(f"beam_width is {beam_width}, and must be at least 1")
-    documents, sentences = mask_BS.shape
-    assert logits_BSS.shape == (documents, sentences, sentences)
+    mask_BS, tie_break_BS = mask_BS.detach().cpu().bool(), tie_break_BS.detach().cpu()
     assert tie_break_BS.shape == mask_BS.shape
-    mask_SB = mask_BS.detach().cpu().bool().T.contiguous()
-    assert not (mask_SB[1:] & ~mask_SB[:-1]).any(), "padding must follow the sentences"
+    assert not (mask_BS[:, 1:] & ~mask_BS[:, :-1]).any(), "padding must follow the sentences"
+    if name == POINTER:
+        assert scores.pointer is not None
+        order_BS = pointer_order(scores.pointer, mask_BS, tie_break_BS, beam_width=beam_width)
+        return order_BS, pointer_log_prob(scores.pointer, order_BS, mask_BS).double()
 
-    pairs_SSB = _clean(logits_BSS / 2, mask_SB)
-    pairs_SSB = _quantise((pairs_SSB - pairs_SSB.transpose(0, 1)) / 2)
-    if next_BTT is None:
-        next_BTT = logits_BSS.new_zeros(documents, 1 + sentences, 1 + sentences)
-    assert next_BTT.shape == (documents, 1 + sentences, 1 + sentences)
-    boundary_1B = torch.ones(1, documents, dtype=torch.bool)
-    next_TTB = _quantise(_clean(next_BTT, torch.cat([boundary_1B, mask_SB])))
+    mask_SB = mask_BS.T.contiguous()
+    sentences, documents = mask_SB.shape
+    pairs_SSB, next_TTB, position_SSB = _clean_scores(scores, mask_SB)
     # From here on sentence k is the k-th of its document by rank.
-    canonical_SB = _canonical_order(tie_break_BS.detach().cpu().T.contiguous(), mask_SB)
+    canonical_SB = _canonical_order(tie_break_BS.T.contiguous(), mask_SB)
     pairs_SSB = _reorder(pairs_SSB, canonical_SB)
     next_TTB = _reorder(next_TTB, _behind_boundary(canonical_SB))
+    if position_SSB is not None:
+        position_SSB = position_SSB.gather(0, canonical_SB[:, None].expand_as(position_SSB))
     length_B = mask_SB.sum(0)
     order_SB = torch.arange(sentences)[:, None].repeat(1, documents)
     for length in sorted(set(length_B.tolist()) - {0}):
         rows_G = (length_B == length).nonzero().squeeze(1)
-        pairs_NNG = pairs_SSB[:length, :length].index_select(2, rows_G)
-        next_MMG = next_TTB[: 1 + length, : 1 + length].index_select(2, rows_G)
-        order_GN = DECODERS[name](pairs_NNG.permute(2, 0, 1), next_MMG.permute(2, 0, 1), beam_width=beam_width)
-        order_SB[:length, rows_G] = order_GN.T
+        clean = Clean(
+            pairs_SSB[:length, :length].index_select(2, rows_G).permute(2, 0, 1),
+            next_TTB[: 1 + length, : 1 + length].index_select(2, rows_G).permute(2, 0, 1),
+            None if position_SSB is None else position_SSB[:length, :length].index_select(2, rows_G).permute(2, 0, 1),
+        )
+        order_SB[:length, rows_G] = DECODERS[name](clean, beam_width).T
 
     first_P, second_P = torch.triu_indices(sentences, sentences, 1)
     path_TB = _behind_boundary(order_SB)
@@ -138,11 +154,40 @@ def decode(
     return canonical_SB.gather(0, order_SB).T.contiguous(), objective_B
 
 
-def _clean(scores_BSS: Tensor, mask_SB: Tensor) -> Tensor:
-    """`scores_SSB`: in float64 on the CPU, bounded, zero on padding and the diagonal; a NaN is never hidden."""
+def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Scores of pairs (S, S, B), zero where a model does not tell, of neighbours (T, T, B), and of positions."""
+    sentences, documents = mask_SB.shape
+    if scores.logits is None:
+        pairs_SSB = torch.zeros(sentences, sentences, documents, dtype=torch.float64)
+    else:
+        assert scores.logits.shape == (documents, sentences, sentences)
+        pairs_SSB = _clean(scores.logits / 2, mask_SB)
+        pairs_SSB = _quantise((pairs_SSB - pairs_SSB.transpose(0, 1)) / 2)
+    if scores.next_log_probs is None:
+        next_TTB = torch.zeros(1 + sentences, 1 + sentences, documents, dtype=torch.float64)
+    else:
+        assert scores.next_log_probs.shape == (documents, 1 + sentences, 1 + sentences)
+        boundary_1B = torch.ones(1, documents, dtype=torch.bool)
+        next_TTB = _quantise(_clean(scores.next_log_probs, torch.cat([boundary_1B, mask_SB])))
+    if scores.position_logits is None:
+        return pairs_SSB, next_TTB, None
+    # What each sentence and each position has to say, both normalised over the document.
+    real_BSS = (mask_SB[:, None] & mask_SB[None]).permute(2, 0, 1)
+    logits_BSS = scores.position_logits.detach().cpu().double()
+    logits_BSS = logits_BSS.masked_fill(~real_BSS, -(2 * _MAX_SCORE))
+    position_BSS = (logits_BSS.log_softmax(1) + logits_BSS.log_softmax(2)) / 2
+    return pairs_SSB, next_TTB, _quantise(_clean(position_BSS, mask_SB, diagonal=True))
+
+
+def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tensor:
+    """`scores_SSB`: in float64 on the CPU, bounded, zero on padding and, unless it counts, on the diagonal.
+
+    A NaN is never hidden.
+    """
     scores_SSB = scores_BSS.detach().cpu().double().permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
     scores_SSB.masked_fill_(~mask_SB[:, None], 0.0).masked_fill_(~mask_SB[None], 0.0)
-    scores_SSB.diagonal().zero_()
+    if not diagonal:
+        scores_SSB.diagonal().zero_()
     broken_B = scores_SSB.isnan().flatten(0, 1).any(0)
     if broken_B.any():
         raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")

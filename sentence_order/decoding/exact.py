@@ -10,31 +10,19 @@ References: Held and Karp (1962), "A dynamic programming approach to sequencing 
 Keswani and Jhamtani (2021), "Formulating neural sentence ordering as the asymmetric traveling salesman problem",
 for sentence ordering.
 
-A set of sentences is an integer with bit i set for sentence i, and a state is a set and the sentence in front.
-Shape suffixes: G documents of one length, N sentences of each of them, M = 1 + N those and, first, the boundary, R sets
-(2**N), C sets of one size, K members of each of those, J = K - 1 other members, X rows of a table. Documents stand last
-here: every step then reads and writes contiguous rows.
+The states are those of `subsets.py`. Shape suffixes: G documents of one length, N sentences of each of them, M = 1 + N
+those and, first, the boundary, R sets (2**N), X rows of a table. Documents stand last here: every step then reads and
+writes contiguous rows.
 """
-
-from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sentence_order.decoding.beam import beam_order
+from sentence_order.decoding.subsets import subset_tables
 
 MAX_EXACT_SENTENCES = 12
 _MEMORY_BYTES = 2**24
-
-
-class _Layer(NamedTuple):
-    """The states of the sets of one size, each by its row among all N * R, or N * N, or R * N."""
-
-    states: Tensor  # K * C: set and member in front
-    gains: Tensor  # K * C: that member and the set
-    links: Tensor  # J, K * C: that member and another one
-    rests: Tensor  # J, K * C: the set without that member, the other one in front
 
 
 def exact_order(pairs_GNN: Tensor, next_GMM: Tensor, *, beam_width: int = 64) -> Tensor:
@@ -62,7 +50,7 @@ def _bytes_per_document(sentences: int) -> int:
 
 def _exact_chunk(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
     documents, sentences, _ = pairs_GNN.shape
-    membership_RN, layers = _tables(sentences)
+    membership_RN, layers = subset_tables(sentences, pairs_GNN.device)
     links_XG = next_GMM[:, 1:, 1:].permute(1, 2, 0).reshape(-1, documents)
     # What sentence i earns by preceding the set R. The diagonal is zero, so R may hold i itself.
     gains_XG = (membership_RN @ pairs_GNN.permute(1, 2, 0)).reshape(-1, documents)
@@ -92,27 +80,3 @@ def _exact_chunk(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
 def _rows(table_XG: Tensor, index: Tensor) -> Tensor:
     """`table_XG[index]`, in half the time."""
     return table_XG.index_select(0, index)
-
-
-@lru_cache(maxsize=MAX_EXACT_SENTENCES)
-def _tables(sentences: int) -> tuple[Tensor, list[_Layer]]:
-    """Membership of every sentence in every set, and the layers from sets of two to that of all."""
-    set_R = torch.arange(2**sentences)
-    membership_RN = (set_R[:, None] >> torch.arange(sentences)) & 1
-    layers = []
-    for size in range(2, sentences + 1):
-        set_C = set_R[membership_RN.sum(1) == size]
-        member_CK = membership_RN[set_C].nonzero()[:, 1].view(-1, size)
-        rest_CK = set_C[:, None] - (1 << member_CK)
-        # The members that are not in front: of each row of K, all but the diagonal.
-        others_KJ = torch.arange(size).repeat(size, 1)[~torch.eye(size, dtype=torch.bool)].view(size, size - 1)
-        other_JCK = member_CK[:, others_KJ].permute(2, 0, 1)
-        layers.append(
-            _Layer(
-                (set_C[:, None] * sentences + member_CK).flatten(),
-                (member_CK * len(set_R) + set_C[:, None]).flatten(),
-                (member_CK * sentences + other_JCK).flatten(1),
-                (rest_CK * sentences + other_JCK).flatten(1),
-            )
-        )
-    return membership_RN.double(), layers

@@ -1,4 +1,4 @@
-"""What the pairwise losses share: the pairs of a document and what the model says of each.
+"""What the losses over pair logits share: the pairs of a document, and one score a sentence.
 
 Shape suffixes: B documents, S sentences (padded), P pairs.
 """
@@ -7,8 +7,27 @@ import torch
 from torch import Tensor
 
 
+def gold_pairs(positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
+    """True at [b, i, j] where sentence i comes before sentence j in truth: every pair of real sentences once."""
+    earlier_BSS = positions_BS[:, :, None] < positions_BS[:, None, :]
+    return earlier_BSS & mask_BS[:, :, None] & mask_BS[:, None, :]
+
+
 def gold_pair_logits(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """The log-odds given to the true order of every unordered pair of real sentences: (P)."""
-    earlier_BSS = positions_BS[:, :, None] < positions_BS[:, None, :]
-    real_BSS = mask_BS[:, :, None] & mask_BS[:, None, :]
-    return torch.masked_select(logits_BSS, earlier_BSS & real_BSS)
+    return torch.masked_select(logits_BSS, gold_pairs(positions_BS, mask_BS))
+
+
+def sentence_scores(logits_BSS: Tensor, mask_BS: Tensor) -> Tensor:
+    """How early each sentence stands, as one number: its mean log-odds against all of its document, itself included.
+
+    (B, S), their sum zero in every document. Where logits are differences of scores, these are those scores again, up
+    to a constant.
+    """
+    rows_BSS = logits_BSS.masked_fill(~mask_BS[:, None, :], 0.0)
+    return rows_BSS.sum(2) / mask_BS.sum(1, keepdim=True).clamp(min=1)
+
+
+def gold_order(positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
+    """The order that gold positions stand for, padding in its own places: (B, S)."""
+    return positions_BS.masked_fill(~mask_BS, positions_BS.shape[1]).argsort(dim=1, stable=True)

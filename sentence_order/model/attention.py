@@ -65,6 +65,59 @@ class Layout:
         """The sentences of each document."""
         return Segments.from_lengths((self.lengths_BS > 0).sum(1))
 
+    @cached_property
+    def pairs(self) -> "Pairs":
+        """Every two sentences of a document, read together."""
+        return Pairs.of(self.lengths_BS)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch laid out anew: every unordered pair of sentences of a document, the tokens of both one after the other.
+
+    Shape suffixes: P pairs of the batch, Q = 2 P sides of these, K packed tokens of all pairs.
+
+    Attributes:
+        token_K: which packed token of the batch stands here.
+        segments: the tokens of each pair.
+        sides: the tokens of each side of each pair, first and second in turns.
+        cell_Q: where a side belongs in a B * S * S grid: sentence i beside sentence j at [b, i, j].
+    """
+
+    token_K: Tensor
+    segments: Segments
+    sides: Segments
+    cell_Q: Tensor
+
+    @classmethod
+    def of(cls, lengths_BS: Tensor) -> "Pairs":
+        sentences = lengths_BS.shape[1]
+        length_X = lengths_BS.flatten()
+        start_X = length_X.cumsum(0) - length_X
+        real_BS = lengths_BS > 0
+        pair_BSS = (real_BS[:, :, None] & real_BS[:, None, :]).triu(1)
+        document_P, first_P, second_P = pair_BSS.nonzero().unbind(1)
+        sentence_Q = (document_P[:, None] * sentences + torch.stack([first_P, second_P], 1)).flatten()
+        length_Q = length_X[sentence_Q]
+        offset_Q = start_X[sentence_Q] - (length_Q.cumsum(0) - length_Q)
+        total = int(length_Q.sum())
+        token_K = torch.arange(total, device=lengths_BS.device) + offset_Q.repeat_interleave(
+            length_Q, output_size=total
+        )
+        other_Q = torch.stack([second_P, first_P], 1).flatten()
+        return cls(
+            token_K,
+            Segments.from_lengths(length_Q.view(-1, 2).sum(1)),
+            Segments.from_lengths(length_Q),
+            sentence_Q * sentences + other_Q,
+        )
+
+    def grid(self, x_QD: Tensor, mask_BS: Tensor) -> Tensor:
+        """(Q, D) -> (B, S, S, D): each sentence beside each other, zeros on the diagonal and at padding."""
+        documents, sentences = mask_BS.shape
+        grid = x_QD.new_zeros(documents * sentences**2, x_QD.shape[1]).index_copy(0, self.cell_Q, x_QD)
+        return grid.view(documents, sentences, sentences, -1)
+
 
 def segment_attention(
     module: nn.Module,

@@ -1,11 +1,13 @@
 """Makes the model that a training config describes."""
 
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.config import EncoderConfig, ModelConfig, Pooling
+from sentence_order.config import EncoderConfig, Joint, LossConfig, ModelConfig, Pooling, PositionIds
+from sentence_order.data.states import IntArray
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import ARCHITECTURES, load_encoder, longest_sentence
@@ -23,6 +25,7 @@ def build_model(
     model: ModelConfig,
     tokenizer: PreTrainedTokenizerBase,
     max_sentence_tokens: int,
+    loss: LossConfig,
     decoder: str,
     seed: int,
 ) -> SentenceOrderer:
@@ -45,10 +48,8 @@ def build_model(
             f"of {encoder.name}"
         )
     joint = joint_from(encoder.joint_from, own.num_hidden_layers)
-    if joint == 0 and model.pooling is Pooling.first:
-        raise UserError(
-            "encoder.joint_from=0 does not go with model.pooling=first: every sentence's first token would be the same"
-        )
+    heads = [head.value for head in model.heads]
+    _check_joint(encoder, joint, own.num_hidden_layers, model, set(heads))
     settings = own.to_dict()
     settings.pop("_name_or_path", None)  # a path of the machine that trained the model
     settings.update({key: model.dropout for key in HIDDEN_DROPOUT if key in settings})
@@ -56,13 +57,16 @@ def build_model(
     config = SentenceOrdererConfig(
         encoder=settings,
         joint_from=joint,
+        joint=encoder.joint.value,
+        position_ids=encoder.position_ids.value,
         pooling=model.pooling.value,
         set_layers=model.set_layers,
-        neighbours=model.neighbours,
+        heads=heads,
         head_width=model.head_width,
         dropout=model.dropout,
         max_sentence_tokens=max_sentence_tokens,
         decoder=decoder,
+        loss={name: weight for name, weight in asdict(loss).items() if weight},
     )
     orderer = SentenceOrderer(config)
     if pretrained is not None:
@@ -71,10 +75,41 @@ def build_model(
     return orderer
 
 
+def _check_joint(encoder: EncoderConfig, joint: int, layers: int, model: ModelConfig, heads: set[str]) -> None:
+    """What does not go with the way that the encoder reads across sentences. Raises UserError."""
+    if joint == 0 and model.pooling is Pooling.first and encoder.position_ids is PositionIds.per_sentence:
+        raise UserError(
+            "encoder.joint_from=0 does not go with model.pooling=first: every sentence's first token would be the same"
+        )
+    if encoder.joint is Joint.documents:
+        return
+    if joint == layers:
+        raise UserError("encoder.joint=pairs: no layer is joint; encoder.joint_from must be below the number of layers")
+    if encoder.position_ids is PositionIds.per_document:
+        raise UserError("encoder.joint=pairs does not go with encoder.position_ids=per_document")
+    if model.set_layers and heads <= {"pairs", "neighbours"}:
+        raise UserError(
+            "model.set_layers: with encoder.joint=pairs, the heads pairs and neighbours read every two sentences for "
+            "themselves, and a set layer would do nothing; add model.set_layers=0"
+        )
+
+
 def joint_from(setting: Any, layers: int) -> int:
-    """Resolves `encoder.joint_from`: a number of layers, or "half". Raises UserError."""
-    if setting == "half":
-        return layers // 2
+    """Resolves `encoder.joint_from`: a number of layers, "half" or "all". Raises UserError."""
+    if setting in ("half", "all"):
+        return layers // 2 if setting == "half" else layers
     if isinstance(setting, int) and not isinstance(setting, bool) and 0 <= setting <= layers:
         return setting
-    raise UserError(f"encoder.joint_from: a number from 0 to {layers} (this encoder's layers) or half, not {setting!r}")
+    raise UserError(
+        f"encoder.joint_from: a number from 0 to {layers} (this encoder's layers), half or all, not {setting!r}"
+    )
+
+
+def check_fits(model: SentenceOrderer, tokens_D: IntArray, key: str) -> None:
+    """Raises UserError where position ids run on through documents, and one is longer than they reach."""
+    longest = longest_sentence(model.encoder.config)
+    if model.knows_the_shuffle and len(tokens_D) and tokens_D.max() > longest:
+        raise UserError(
+            f"{key}: a document has {tokens_D.max()} tokens, and with encoder.position_ids=per_document the encoder "
+            f"reads up to {longest}; lower data.max_sentences or data.max_sentence_tokens"
+        )

@@ -2,14 +2,14 @@
 
 Shape suffixes: B documents, S sentences of a document (padded), T = 1 + S those and, first, the document's boundary,
 L tokens of a document (padded), N tokens of the whole batch (packed, no padding), R sentences of the whole batch
-(packed), D width of the encoder.
+(packed), Q sides of all pairs of sentences, D width of the encoder, X = 1 where a sentence has one vector, or S where
+it has one beside each other sentence.
 
 The encoder runs in stages: 0 embeds, stage k is its k-th layer (from 1), the last makes one vector of every sentence. A
 frozen prefix is some of the lowest stages; what it makes of a text is always the same, and can be kept and passed in.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,41 +17,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import ModelOutput
 
-from sentence_order.losses import mean_loss, ordering_loss
+from sentence_order.losses import OrderingLoss, mean_loss, weighted_loss
 from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers, set_layer
-from sentence_order.model.head import NeighbourHead, PairHead
+from sentence_order.model.head import NeighbourHead, PairHead, PositionHead, ScoreHead, mean_view, pairs_of_positions
 from sentence_order.model.linear import use_onednn
+from sentence_order.model.pointer import PointerHead
+from sentence_order.scores import Scores
 
 if TYPE_CHECKING:
     from sentence_order.inference import Prediction
 
 
-@dataclass
-class SentenceOrdererOutput(ModelOutput):
-    """What the model says of a batch.
-
-    Attributes:
-        loss: where positions were passed.
-        logits: (B, S, S), the log-odds that given sentence i comes before given sentence j.
-        next_log_probs: (B, T, T), the log-probability that j directly follows i, where 0 is the document's boundary
-            and 1 + i is given sentence i; None in a model without neighbours.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    next_log_probs: Tensor | None = None
-
-
 class SentenceOrderer(PreTrainedModel):
-    """Scores, for every two sentences of a document, which comes first and whether one directly follows the other.
+    """Reads a document and says in which order its sentences stand: by default, of every two of them, which comes first
+    and whether one directly follows the other.
 
     A sentence's position ids restart at its first token; below `config.joint_from` tokens attend within their sentence,
-    from there on across the document. Nothing in the computation knows in which order the sentences were given, so the
-    scores of a reshuffled document are the reshuffled scores.
+    from there on across the document, or (`config.joint`) within every pair of sentences. Nothing in the computation
+    knows in which order the sentences were given, so the scores of a reshuffled document are the reshuffled scores,
+    unless `config.position_ids` run on through the document.
     """
 
     config_class = SentenceOrdererConfig
@@ -64,12 +51,29 @@ class SentenceOrderer(PreTrainedModel):
         assert config.encoder is not None, "a SentenceOrderer needs the configuration of its encoder"
         self.encoder = empty_encoder(config.encoder)
         self.set_layers = nn.ModuleList(set_layer(self.encoder) for _ in range(config.set_layers))
-        sizes = (self.encoder.config.hidden_size, config.head_width, config.dropout)
-        self.pair_head = PairHead(*sizes)
-        self.neighbour_head = NeighbourHead(*sizes) if config.neighbours else None
+        has = set(config.heads)
+        width = self.encoder.config.hidden_size
+        sizes = (width, config.head_width, config.dropout)
+        self.pair_head = PairHead(*sizes) if "pairs" in has else None
+        self.score_head = ScoreHead(*sizes) if "scores" in has else None
+        self.neighbour_head = NeighbourHead(*sizes) if "neighbours" in has else None
+        attention_heads = self.encoder.config.num_attention_heads
+        self.position_head = PositionHead(*sizes, attention_heads) if "positions" in has else None
+        relational = "relational_pointer" in has
+        self.pointer_head = PointerHead(*sizes, relational) if relational or "pointer" in has else None
         self.frozen_blocks: frozenset[int] = frozenset()
         use_onednn(self)
         self.post_init()
+
+    @property
+    def ordering_loss(self) -> OrderingLoss:
+        """The loss that the model is trained by."""
+        return weighted_loss(self.config.loss)
+
+    @property
+    def knows_the_shuffle(self) -> bool:
+        """Whether what it says depends on the order in which the sentences are given."""
+        return bool(self.config.position_ids == "per_document")
 
     @property
     def blocks(self) -> list[list[nn.Module]]:
@@ -80,7 +84,7 @@ class SentenceOrderer(PreTrainedModel):
     def parts(self) -> dict[str, list[nn.Module]]:
         """Every part of the model by name: the encoder's blocks, lowest first, then what stands on them."""
         names = ["embeddings", *(f"layer_{k}" for k in range(len(self.blocks) - 1))]
-        heads: list[nn.Module] = [head for head in (self.pair_head, self.neighbour_head) if head is not None]
+        heads = [module for name, module in self.named_children() if name.endswith("_head")]
         return {**dict(zip(names, self.blocks, strict=True)), "set_layers": [self.set_layers], "heads": heads}
 
     def freeze(self, blocks: Iterable[int]) -> None:
@@ -117,7 +121,7 @@ class SentenceOrderer(PreTrainedModel):
         positions: Tensor | None = None,
         prefix: Tensor | None = None,
         **_: Any,
-    ) -> SentenceOrdererOutput:
+    ) -> Scores:
         """Scores a batch as `sentence_order.data.examples.collate` makes it.
 
         Args:
@@ -133,14 +137,38 @@ class SentenceOrderer(PreTrainedModel):
             prefix = self._frozen_stages(input_ids, layout)
         else:
             prefix = prefix.to(self.dtype)  # kept in half precision, perhaps
-        vectors_RD = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
+        vectors_QD = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
+        if self.config.joint == "pairs":
+            views_BSXD = layout.pairs.grid(vectors_QD, mask)
+            vectors_RD = layout.members.pack(mean_view(views_BSXD, mask))
+        else:
+            vectors_RD = vectors_QD
         for layer in self.set_layers:
             vectors_RD = _output(layer(vectors_RD[None], layout.members))[0]
         vectors_BSD = layout.members.unpack(vectors_RD)
-        logits_BSS = self.pair_head(vectors_BSD)
-        next_BTT = None if self.neighbour_head is None else self.neighbour_head(vectors_BSD, mask)
-        loss = None if positions is None else mean_loss(*ordering_loss(logits_BSS, next_BTT, positions, mask))
-        return SentenceOrdererOutput(loss=loss, logits=logits_BSS, next_log_probs=next_BTT)
+        if self.config.joint != "pairs":
+            views_BSXD = vectors_BSD[:, :, None]
+        scores = self._score(views_BSXD, vectors_BSD, mask)
+        if positions is None:
+            return scores
+        return Scores(loss=mean_loss(*self.ordering_loss(scores, positions, mask)), **scores)
+
+    def _score(self, views_BSXD: Tensor, vectors_BSD: Tensor, mask_BS: Tensor) -> Scores:
+        """What the heads make of every sentence, for itself and as it reads beside the others."""
+        logits_BSS = position_BSS = None
+        if self.pair_head is not None:
+            logits_BSS = self.pair_head(views_BSXD)
+        if self.score_head is not None:
+            logits_BSS = self.score_head(vectors_BSD)
+        if self.position_head is not None:
+            position_BSS = self.position_head(vectors_BSD, mask_BS)
+            logits_BSS = pairs_of_positions(position_BSS, mask_BS)
+        return Scores(
+            logits=logits_BSS,
+            next_log_probs=None if self.neighbour_head is None else self.neighbour_head(views_BSXD, mask_BS),
+            position_logits=position_BSS,
+            pointer=None if self.pointer_head is None else self.pointer_head(views_BSXD, vectors_BSD, mask_BS),
+        )
 
     def encode_prefix(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """What the frozen prefix makes of a batch, packed: (N, D), a row a token.
@@ -157,19 +185,23 @@ class SentenceOrderer(PreTrainedModel):
     def _run_stages(self, x_NX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
         """Runs the stages from `first` to before `last` on what the stages before have made."""
         layers = encoder_layers(self.encoder)
+        pairs = self.config.joint == "pairs"
         for stage in range(first, last):
             if stage == 0:
-                slot_N, longest = layout.sentences.slot_N, layout.sentences.mask_RT.shape[1]
-                x_NX = embed(self.encoder, x_NX, slot_N % longest)[0]
+                whole = layout.sentences if self.config.position_ids == "per_sentence" else layout.documents
+                x_NX = embed(self.encoder, x_NX, whole.slot_N % whole.mask_RT.shape[1])[0]
             elif stage <= len(layers):
-                segments = layout.sentences if stage <= self.config.joint_from else layout.documents
+                if pairs and stage == self.config.joint_from + 1:
+                    x_NX = x_NX.index_select(0, layout.pairs.token_K)
+                together = layout.pairs.segments if pairs else layout.documents
+                segments = layout.sentences if stage <= self.config.joint_from else together
                 x_NX = _output(layers[stage - 1](x_NX[None], segments))[0]
             else:
-                x_NX = self._pool(x_NX, layout.sentences)
+                x_NX = self._pool(x_NX, layout.pairs.sides if pairs else layout.sentences)
         return x_NX
 
     def _pool(self, states_ND: Tensor, sentences: Segments) -> Tensor:
-        """One vector a sentence: (N, D) -> (R, D)."""
+        """One vector a sentence, or a side of a pair: (N, D) -> (R, D)."""
         states_RTD = sentences.unpack(states_ND)
         if self.config.pooling == "first":
             return states_RTD[:, 0]

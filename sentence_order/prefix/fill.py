@@ -62,6 +62,10 @@ def attach_states(
 def _nothing_to_keep(model: SentenceOrderer, kind: PrefixKind, config: CacheConfig) -> str | None:
     if config.mode is CacheMode.off:
         return "as set"
+    if model.knows_the_shuffle:
+        return "auto: with encoder.position_ids=per_document, states depend on how a document is shuffled"
+    if model.config.joint == "pairs" and not kind.local:
+        return "auto: frozen layers read pairs of sentences, which are too many to keep"
     if kind.stages == 0:
         return "auto: the embeddings are not frozen"
     if kind.stages == 1:

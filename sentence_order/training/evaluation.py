@@ -3,7 +3,7 @@
 Gold positions meet the predicted order in the metrics and in the loss, and nowhere before: neither the model nor a
 decoder ever sees them.
 
-Shape suffixes: B documents, S sentences (padded), T = 1 + S, N sentences of documents of one length.
+Shape suffixes: B documents, D those of the corpus, S sentences (padded), N sentences of documents of one length.
 """
 
 from collections.abc import Callable
@@ -13,16 +13,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sentence_order.calibration import order_log_odds
 from sentence_order.config import DecoderConfig
-from sentence_order.data.batching import load_batches
+from sentence_order.data.batching import load_shuffles
+from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding import decode
 from sentence_order.errors import TrainingError
-from sentence_order.inference import score
-from sentence_order.losses import OrderingLoss, ordering_loss
-from sentence_order.metrics import RatioArray, concatenate, document_metrics, position_confusion, summarise
+from sentence_order.inference import ensemble, score
+from sentence_order.kept_scores import ScoreKeeper
+from sentence_order.metrics import (
+    FloatArray,
+    IntArray,
+    RatioArray,
+    document_counts,
+    metrics_of,
+    position_confusion,
+    right_slots,
+    summarise,
+)
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
+from sentence_order.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -30,28 +42,46 @@ class Evaluation:
     """What was found, one entry a document of the corpus and in its order.
 
     Attributes:
-        parts: every metric as numerators and denominators.
-        loss: of all pairs and neighbours of the corpus, per pair.
+        counts: what every metric follows from (see `metrics.document_counts`).
+        loss: the model's own, of the whole corpus, per pair.
+        log_odds_D: how sure the model is, before calibration, that a predicted order is the true one.
         given: `given[d][i]` is the gold position of the i-th given sentence.
         order: `order[d][k]` is the index, among the given sentences, of the one predicted to stand k-th.
+        right: `right[d][k]`: the right sentence stands k-th.
+        changed_D: whether the shuffles, each for itself, would have given different orders; None where there was one.
         common_documents: how many documents have the commonest number of sentences, N; the next two are theirs.
-        pair_probability_NN: the mean probability that the sentence of gold position i comes before that of position j.
+        pair_probability_NN: the mean probability that the sentence of gold position i comes before that of position j;
+            None where the model does not tell.
         confusion_NN: the share of the sentences of gold position i that were put at position j.
     """
 
-    parts: dict[str, RatioArray]
+    counts: dict[str, IntArray]
     loss: float
+    log_odds_D: FloatArray
     given: list[list[int]]
     order: list[list[int]]
+    right: list[list[bool]]
+    changed_D: FloatArray | None
     common_documents: int
-    pair_probability_NN: Tensor
+    pair_probability_NN: Tensor | None
     confusion_NN: Tensor
+
+    @property
+    def parts(self) -> dict[str, RatioArray]:
+        """Every metric as numerators and denominators."""
+        return metrics_of(self.counts)
+
+    @property
+    def whole(self) -> FloatArray:
+        """1 where a document is wholly in order, else 0."""
+        return self.parts["pmr"].numerator
 
     def summary(self) -> dict[str, float]:
         """The corpus value of every metric."""
         return summarise(self.parts)
 
 
+@torch.no_grad()
 def evaluate_corpus(
     model: SentenceOrderer,
     corpus: Corpus,
@@ -60,60 +90,112 @@ def evaluate_corpus(
     *,
     seed: int,
     batch_tokens: int,
-    loss: OrderingLoss = ordering_loss,
+    shuffles: int = 1,
+    keeper: ScoreKeeper | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Evaluation:
     """Orders every document of a corpus, each under the permutation of (seed, document id), and scores it.
 
     Args:
+        shuffles: under how many permutations each document is read; it is ordered by the mean of the scores.
+        keeper: is given the scores.
         advance: is told how many documents were done since the last call.
 
     Raises:
-        TrainingError: the model's logits are not numbers.
+        TrainingError: the model's scores are not numbers.
     """
     assert decoder.name is not None, "entry points fill it in"
     was_training = model.training
     model.eval()
-    given: list[list[int]] = [[]] * len(corpus)
-    orders: list[list[int]] = [[]] * len(corpus)
-    parts, rows, losses, counts = [], [], 0.0, 0
-    common = int(np.bincount(corpus.sizes).argmax())
-    probability_NN, confusion_NN, alike = torch.zeros(common, common), torch.zeros(common, common), 0
-    for batch in load_batches(corpus, batch_tokens, seed):
-        positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]
-        logits_BSS, next_BTT = score(model, batch, runtime)
-        finite_B = logits_BSS.isfinite().all(2).all(1)
-        broken_B = ~(finite_B if next_BTT is None else finite_B & next_BTT.isfinite().all(2).all(1))
-        if broken_B.any():
-            ids = [corpus.documents[row]["id"] for row in batch["document"][broken_B].tolist()]
-            raise TrainingError(f"the model's logits are not finite for the documents {', '.join(ids[:20])}")
-        order_BS, _ = decode(
-            decoder.name.value, logits_BSS, next_BTT, mask_BS, text_rank_BS, beam_width=decoder.beam_width
-        )
-        total, count = loss(logits_BSS, next_BTT, positions_BS, mask_BS)
-        losses, counts = losses + total.item(), counts + int(count)
-        parts.append(document_metrics(order_BS, positions_BS, mask_BS, text_rank_BS))
-        rows += batch["document"].tolist()
-        sizes = mask_BS.sum(1).tolist()
-        for row, size, position, order in zip(
-            batch["document"].tolist(), sizes, positions_BS.tolist(), order_BS.tolist(), strict=True
-        ):
-            given[row], orders[row] = position[:size], order[:size]
-        if found := sizes.count(common):
-            alike += found
-            probability_NN += _in_gold_order(logits_BSS, positions_BS, mask_BS, common).sigmoid().sum(0)
-            share_NN = position_confusion(order_BS, positions_BS, mask_BS, text_rank_BS, length=common)
-            confusion_NN += found * torch.from_numpy(share_NN)
-        advance(len(mask_BS))
+    loss, collected = model.ordering_loss, _Collected(corpus)
+    for batches in load_shuffles(corpus, batch_tokens, seed, shuffles):
+        batch = batches[0]
+        readings = [score(model, each, runtime) for each in batches]
+        for scores in readings:
+            _check_finite(scores, batch, corpus)
+        scores = ensemble(readings, [(each["positions"], each["mask"]) for each in batches])
+        orders: list[Tensor] = []
+        for each, reading in zip([batch, *batches], [scores, *readings], strict=True):
+            if shuffles > 1 or not orders:
+                width = decoder.beam_width
+                orders.append(decode(decoder.name.value, reading, each["mask"], each["text_rank"], beam_width=width)[0])
+        total, count = loss(scores, batch["positions"], batch["mask"])
+        collected.add(batch, scores, orders[0], total.item(), int(count))
+        if shuffles > 1:
+            texts = [each["text_rank"].gather(1, order) for each, order in zip(batches, orders[1:], strict=True)]
+            collected.compare(batch, texts)
+        if keeper is not None:
+            keeper.add(batch, scores)
+        advance(len(batch["mask"]))
     model.train(was_training)
-    corpus_order = np.argsort(rows)
-    merged = {
-        name: RatioArray(part.numerator[corpus_order], part.denominator[corpus_order])
-        for name, part in concatenate(parts).items()
-    }
-    return Evaluation(
-        merged, losses / max(counts, 1), given, orders, alike, probability_NN / alike, confusion_NN / alike
-    )
+    return collected.evaluation()
+
+
+def _check_finite(scores: Scores, batch: Batch, corpus: Corpus) -> None:
+    finite_B = torch.ones(len(batch["mask"]), dtype=torch.bool)
+    for name in ("logits", "next_log_probs", "position_logits"):
+        if name in scores:
+            finite_B &= scores[name].isfinite().all(2).all(1)
+    if not finite_B.all():
+        ids = [corpus.documents[row]["id"] for row in batch["document"][~finite_B].tolist()]
+        raise TrainingError(f"the model's logits are not finite for the documents {', '.join(ids[:20])}")
+
+
+class _Collected:
+    """Gathers batches, whose documents come by length, into an `Evaluation`."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.given: list[list[int]] = [[]] * len(corpus)
+        self.order: list[list[int]] = [[]] * len(corpus)
+        self.right: list[list[bool]] = [[]] * len(corpus)
+        self.counts: list[dict[str, IntArray]] = []
+        self.log_odds: list[FloatArray] = []
+        self.changed: list[Tensor] = []
+        self.rows: list[int] = []
+        self.loss, self.pairs = 0.0, 0
+        self.common = int(np.bincount(corpus.sizes).argmax())
+        self.alike = 0
+        self.probability_NN: Tensor | None = None
+        self.confusion_NN = torch.zeros(self.common, self.common)
+
+    def add(self, batch: Batch, scores: Scores, order_BS: Tensor, loss: float, pairs: int) -> None:
+        positions_BS, mask_BS = batch["positions"], batch["mask"]
+        compared = (order_BS, positions_BS, mask_BS, batch["text_rank"])
+        self.loss, self.pairs = self.loss + loss, self.pairs + pairs
+        self.counts.append(document_counts(*compared))
+        self.log_odds.append(order_log_odds(scores, order_BS, mask_BS, batch["text_rank"]))
+        self.rows += batch["document"].tolist()
+        sizes = mask_BS.sum(1).tolist()
+        lists = (batch["document"], positions_BS, order_BS, right_slots(*compared))
+        for size, (row, given, order, right) in zip(sizes, zip(*(x.tolist() for x in lists), strict=True), strict=True):
+            self.given[row], self.order[row], self.right[row] = given[:size], order[:size], right[:size]
+        if found := sizes.count(self.common):
+            self.alike += found
+            share_NN = position_confusion(*compared, length=self.common)
+            self.confusion_NN += found * torch.from_numpy(share_NN)
+            if scores.logits is not None:
+                total_NN = _in_gold_order(scores.logits, positions_BS, mask_BS, self.common).sigmoid().sum(0)
+                self.probability_NN = total_NN if self.probability_NN is None else self.probability_NN + total_NN
+
+    def compare(self, batch: Batch, text_orders: list[Tensor]) -> None:
+        """Notes which documents are not ordered alike under all shuffles; each order is told by its texts' ranks."""
+        differs_BS = torch.stack([texts_BS != text_orders[0] for texts_BS in text_orders[1:]]).any(0)
+        self.changed.append((differs_BS & batch["mask"]).any(1))
+
+    def evaluation(self) -> Evaluation:
+        back = np.argsort(self.rows)
+        return Evaluation(
+            counts={name: np.concatenate([batch[name] for batch in self.counts])[back] for name in self.counts[0]},
+            loss=self.loss / max(self.pairs, 1),
+            log_odds_D=np.concatenate(self.log_odds)[back],
+            given=self.given,
+            order=self.order,
+            right=self.right,
+            changed_D=torch.cat(self.changed).double().numpy()[back] if self.changed else None,
+            common_documents=self.alike,
+            pair_probability_NN=None if self.probability_NN is None else self.probability_NN / self.alike,
+            confusion_NN=self.confusion_NN / self.alike,
+        )
 
 
 def _in_gold_order(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, size: int) -> Tensor:

@@ -1,10 +1,12 @@
-"""The two pictures of an evaluation.
+"""The pictures of an evaluation.
 
 Shape suffixes: N sentences of documents of one length.
 """
 
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from sentence_order.calibration import Reliability
 
 # More than this many cells a side cannot be read with numbers in them.
 NUMBERS_UP_TO = 12
@@ -22,6 +24,22 @@ def position_confusion_figure(confusion_NN: Tensor, documents: int) -> Figure:
     """Where the sentences of each gold position were put, over `documents` documents of one length."""
     figure = _heat_map(confusion_NN, "predicted position", "gold position")
     figure.axes[0].set_title(f"share of sentences, {documents:,} documents of {len(confusion_NN)}", fontsize=10)
+    return figure
+
+
+def reliability_figure(found: Reliability) -> Figure:
+    """How often orders were wholly right, by how sure the model was: ideally the diagonal. Dots grow with documents."""
+    figure = Figure(figsize=(4.8, 4.4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    share_K = found.documents_K / found.documents_K.sum()
+    axes.plot(found.confidence_K, found.right_K, color="C0", linewidth=1)
+    axes.scatter(found.confidence_K, found.right_K, s=20 + 600 * share_K, color="C0", alpha=0.7)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("confidence that the whole order is right")
+    axes.set_ylabel("share of documents that are")
+    axes.set_title(f"expected calibration error {found.error:.3f}", fontsize=10)
     return figure
 
 

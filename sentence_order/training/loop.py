@@ -15,19 +15,18 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from sentence_order.config import LossConfig, LossName, TrainConfig
+from sentence_order.config import TrainConfig
 from sentence_order.console import progress_bar
 from sentence_order.data.batching import TokenBudgetBatches, load_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.files import atomic_folder
-from sentence_order.losses import LOSSES, OrderingLoss, margin, ordering_loss
 from sentence_order.metrics import PRIMARY_METRIC
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime, choose_workers
 from sentence_order.training.evaluation import evaluate_corpus
-from sentence_order.training.optimization import gradient_norms, make_optimizer, make_schedule
+from sentence_order.training.optimization import WeightAverage, gradient_norms, make_optimizer, make_schedule
 from sentence_order.training.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -36,12 +35,6 @@ log = logging.getLogger(__name__)
 VALIDATION_SHARE = 0.2
 VALIDATION_COST = 1 / 3
 MOST_VALIDATIONS = 10
-
-
-def make_loss(config: LossConfig) -> OrderingLoss:
-    """The loss of pairs that the config names, with its settings, and that of neighbours."""
-    pairs = partial(margin, margin=config.margin) if config.name is LossName.margin else LOSSES[config.name.value]
-    return partial(ordering_loss, pairs=pairs)
 
 
 @dataclass
@@ -82,12 +75,13 @@ class Trainer:
     ) -> None:
         self.model, self.train, self.validation = model, train, validation
         self.config, self.runtime, self.folder = config, runtime, folder
-        self.loss = make_loss(config.loss)
+        self.loss = model.ordering_loss
         self.workers = choose_workers(config.trainer.workers, runtime.device)
         self.total_steps = self._count_steps()
         self.eval_every = config.trainer.eval_every or self._choose_eval_every()
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(model, config.optim)
+        self.average = WeightAverage(self.trained, config.optim.ema)
         self.schedule = make_schedule(self.optimizer, config.optim, self.total_steps)
         self.recorder = Recorder(folder)
         self.window = Window()
@@ -125,11 +119,12 @@ class Trainer:
                 if end or self.step == 1 or self.step % settings.log_every == 0:
                     self._log(epoch, norms)
                 self.schedule.step()  # after the log, which tells the rates that the step was taken with
-                if end or self.step % self.eval_every == 0:
-                    end = self._validate(epoch, bar) or end
-                    self._save("last")
-                elif settings.save_every and self.step % settings.save_every == 0:
-                    self._save("last")
+                with self.average.in_place():
+                    if end or self.step % self.eval_every == 0:
+                        end = self._validate(epoch, bar) or end
+                        self._save("last")
+                    elif settings.save_every and self.step % settings.save_every == 0:
+                        self._save("last")
                 best = f", best tau {self.best[PRIMARY_METRIC]:.3f}" if self.best else ""
                 bar.update(task, advance=1, note=f"loss {loss:.3f}{best}")
                 yield self.step
@@ -210,6 +205,7 @@ class Trainer:
             **{f"train/gradient_norm/{name}": value for name, value in blocks.items()},
         }
         self.optimizer.step()
+        self.average.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.window.loss += total
         self.window.pairs += pairs
@@ -219,8 +215,8 @@ class Trainer:
     def _forward(self, batch: Batch) -> Tensor:
         inputs = {name: tensor.to(self.runtime.device, non_blocking=True) for name, tensor in batch.items()}
         with self.runtime.autocast():
-            output = self.model(inputs.get("input_ids"), inputs["lengths"], prefix=inputs.get("prefix"))
-        return self.loss(output.logits, output.next_log_probs, inputs["positions"], inputs["mask"])[0]
+            scores = self.model(inputs.get("input_ids"), inputs["lengths"], prefix=inputs.get("prefix"))
+        return self.loss(scores, inputs["positions"], inputs["mask"])[0]
 
     def _stop_nonfinite(self, what: str, batches: list[Batch]) -> NoReturn:
         ids = self.train.documents["id"]
@@ -258,7 +254,6 @@ class Trainer:
                 self.runtime,
                 seed=self.config.seed,
                 batch_tokens=self.config.trainer.eval_batch_tokens,
-                loss=self.loss,
                 advance=partial(bar.advance, task),
             )
         except TrainingError as error:

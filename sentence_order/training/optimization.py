@@ -1,6 +1,7 @@
-"""AdamW over what trains, and the learning-rate schedule."""
+"""AdamW over what trains, the learning-rate schedule, and the average of the weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -44,6 +45,40 @@ def _trainable(model: SentenceOrderer) -> Iterator[tuple[str, nn.Parameter]]:
 def make_schedule(optimizer: torch.optim.Optimizer, config: OptimConfig, steps: int) -> LRScheduler:
     """Warm-up over the share `optim.warmup` of all steps, then the decay that `optim.schedule` names."""
     return get_scheduler(SchedulerType(config.schedule.value), optimizer, round(config.warmup * steps), steps)
+
+
+class WeightAverage:
+    """An exponential moving average of the weights that train, which stands in for them where they are judged or kept.
+
+    At step t a share of `min(decay, (1 + t) / (10 + t))` of it stays, so that it soon forgets where it began (Polyak
+    and Juditsky 1992, "Acceleration of stochastic approximation by averaging"). With a decay of 0 it is the weights.
+    """
+
+    def __init__(self, weights: Sequence[nn.Parameter], decay: float) -> None:
+        self.weights: list[torch.Tensor] = list(weights)
+        self.decay, self.steps = decay, 0
+        self.average = [weight.detach().clone() for weight in self.weights] if decay else []
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Takes the weights of a step in."""
+        self.steps += 1
+        if self.decay:
+            stays = min(self.decay, (1 + self.steps) / (10 + self.steps))
+            torch._foreach_lerp_(self.average, self.weights, 1 - stays)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The model has the average for its weights within, and its own again after."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for weight, average in zip(self.weights, self.average, strict=self.decay > 0):
+            weight.data, average.data = average.data, weight.data
 
 
 def gradient_norms(model: SentenceOrderer) -> dict[str, float]:

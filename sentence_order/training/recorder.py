@@ -1,14 +1,16 @@
 """What a run leaves behind while it runs: metrics.jsonl and TensorBoard, under the same names."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from sentence_order.calibration import calibrated, reliability
 from sentence_order.data.tokenization import Corpus
 from sentence_order.training.evaluation import Evaluation
-from sentence_order.training.figures import pair_probability_figure, position_confusion_figure
+from sentence_order.training.figures import pair_probability_figure, position_confusion_figure, reliability_figure
 
 SAMPLE_DOCUMENTS = 3
 
@@ -27,18 +29,28 @@ class Recorder:
         for tag, value in values.items():
             self.board.add_scalar(tag, value, step)
 
-    def evaluation(self, step: int, epoch: float, split: str, evaluation: Evaluation, corpus: Corpus) -> None:
-        """Records an evaluation: its metrics, sample documents as text, two pictures."""
-        values = {f"{split}/loss": evaluation.loss}
+    def evaluation(
+        self,
+        step: int,
+        epoch: float,
+        split: str,
+        evaluation: Evaluation,
+        corpus: Corpus,
+        calibration: Sequence[float] | None = None,
+    ) -> None:
+        """Records an evaluation: its metrics, sample documents as text, pictures."""
+        sure = reliability(calibrated(evaluation.log_odds_D, calibration), evaluation.whole)
+        values = {f"{split}/loss": evaluation.loss, f"{split}/calibration_error": sure.error}
         values.update({f"{split}/{name}": value for name, value in evaluation.summary().items()})
         self.scalars(step, epoch, values)
         for row in range(min(SAMPLE_DOCUMENTS, len(corpus))):
             self.board.add_text(f"{split}/document_{row}", _sample_table(corpus.documents[row], evaluation, row), step)
-        self.board.add_figure(
-            f"{split}/pair_probability", pair_probability_figure(evaluation.pair_probability_NN), step
-        )
         confusion = position_confusion_figure(evaluation.confusion_NN, evaluation.common_documents)
         self.board.add_figure(f"{split}/position_confusion", confusion, step)
+        self.board.add_figure(f"{split}/reliability", reliability_figure(sure), step)
+        if evaluation.pair_probability_NN is not None:
+            picture = pair_probability_figure(evaluation.pair_probability_NN)
+            self.board.add_figure(f"{split}/pair_probability", picture, step)
         self.board.flush()
 
     def close(self) -> None:

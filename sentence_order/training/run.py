@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import partial
@@ -17,13 +18,14 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 
+from sentence_order.calibration import fit_calibration
 from sentence_order.config import CacheConfig, DataConfig, Split, TrainConfig
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.errors import UserError
 from sentence_order.files import atomic_file, check_writable
-from sentence_order.model.build import TINY, build_model
+from sentence_order.model.build import TINY, build_model, check_fits
 from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, frozen_blocks, report_blocks
 from sentence_order.model.modeling import SentenceOrderer
@@ -31,8 +33,9 @@ from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix.fill import attach_states
 from sentence_order.results import provenance, split_results, write_json
 from sentence_order.runtime import Runtime, choose_runtime, make_deterministic
-from sentence_order.training.evaluation import evaluate_corpus
-from sentence_order.training.loop import Trainer, make_loss
+from sentence_order.training.evaluation import Evaluation, evaluate_corpus
+from sentence_order.training.loop import Trainer
+from sentence_order.training.recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,20 @@ def prepare(config: TrainConfig) -> Prepared:
     tokenizer = _make_tokenizer(config, raw["train"])
     # The model first: what does not go with the encoder is told before minutes of tokenising.
     model = build_model(
-        config.encoder, config.model, tokenizer, config.data.max_sentence_tokens, config.decoder.name.value, config.seed
+        config.encoder,
+        config.model,
+        tokenizer,
+        config.data.max_sentence_tokens,
+        config.loss,
+        config.decoder.name.value,
+        config.seed,
     )
     model.freeze(frozen_blocks(config.freeze.embeddings, config.freeze.layers, len(model.blocks) - 1))
     blocks = report_blocks(model)
     model.to(runtime.device)
     corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
+    for name, corpus in corpora.items():
+        check_fits(model, corpus.tokens, f"data.{name}")
     if config.debug.overfit:
         corpora = dict.fromkeys(splits, corpora["train"])
     return Prepared(model, corpora, runtime, blocks)
@@ -119,23 +130,22 @@ def run(config: TrainConfig) -> None:
     trainer = Trainer(model, corpora["train"], corpora["validation"], config, runtime, folder)
     trainer.fit()
 
-    best = SentenceOrderer.from_pretrained(folder / "checkpoints" / "best").to(runtime.device)
+    best_folder = folder / "checkpoints" / "best"
+    best = SentenceOrderer.from_pretrained(best_folder).to(runtime.device)
     best.freeze(best.config.frozen_blocks)  # the corpora may hold the output of its frozen prefix
     results: dict[str, Any] = {}
-    for name in ("validation", "test"):
-        with progress_bar() as bar:
-            task = bar.add_task(f"evaluating {name}", total=len(corpora[name]), unit="documents", note="")
-            evaluation = evaluate_corpus(
-                best,
-                corpora[name],
-                config.decoder,
-                runtime,
-                seed=config.seed,
-                batch_tokens=config.trainer.eval_batch_tokens,
-                loss=make_loss(config.loss),
-                advance=partial(bar.advance, task),
-            )
-        results[name] = split_results(evaluation, resamples=1000, seed=config.seed)
+    with closing(Recorder(folder)) as recorder:
+        for name in ("validation", "test"):
+            evaluation = _evaluate(config, best, corpora[name], runtime, name)
+            if name == "validation":
+                best.config.calibration = fit_calibration(evaluation.log_odds_D, evaluation.whole)
+                with atomic_file(best_folder / "config.json") as stream:
+                    stream.write(best.config.to_json_string())
+            else:
+                epoch = trainer.documents / len(trainer.train)
+                recorder.evaluation(trainer.step, epoch, name, evaluation, corpora[name], best.config.calibration)
+            ids = corpora[name].documents["id"]
+            results[name] = split_results(evaluation, ids, best.config.calibration, resamples=1000, seed=config.seed)
     results |= {
         "seed": config.seed,
         "device": str(runtime.device),
@@ -149,6 +159,20 @@ def run(config: TrainConfig) -> None:
     }
     write_json(folder / "results.json", results)
     _report(config, folder, results)
+
+
+def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runtime: Runtime, name: str) -> Evaluation:
+    with progress_bar() as bar:
+        task = bar.add_task(f"evaluating {name}", total=len(corpus), unit="documents", note="")
+        return evaluate_corpus(
+            model,
+            corpus,
+            config.decoder,
+            runtime,
+            seed=config.seed,
+            batch_tokens=config.trainer.eval_batch_tokens,
+            advance=partial(bar.advance, task),
+        )
 
 
 def _check_output_dir(folder: Path) -> None:
@@ -202,8 +226,7 @@ def _training_record(trainer: Trainer, blocks: list[BlockReport]) -> dict[str, A
 def _report(config: TrainConfig, folder: Path, results: dict[str, Any]) -> None:
     """The end of a run: test metrics and what to type next."""
     test, training = results["test"], results["train"]
-    metrics = {name: value for name, value in test.items() if isinstance(value, dict)}
-    console.print(metric_table(f"test: {test['documents']:,} documents", metrics))
+    console.print(metric_table("test", test))
     log.info(
         "%d documents in %.0f s of training steps (%.1f a second), best at step %d of %d; %.0f s in all",
         *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),

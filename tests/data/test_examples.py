@@ -7,7 +7,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentence_order.data.batching import TokenBudgetBatches, load_batches
+from sentence_order.data.batching import TokenBudgetBatches, load_batches, load_shuffles
 from sentence_order.data.examples import collate, draw_permutation, make_example
 from sentence_order.data.tokenization import Corpus, document_key, tokenize_corpus
 from sentence_order.model.tiny import tiny_tokenizer
@@ -97,9 +97,12 @@ def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
 
 def test_batches_hold_the_documents_under_their_permutations(corpus: Corpus) -> None:
     seen = 0
-    for batch in load_batches(corpus, 400, seed=2):
-        for row, positions, mask in zip(batch["document"].tolist(), batch["positions"], batch["mask"], strict=True):
-            document = corpus.documents[row]
-            assert positions[mask].tolist() == permutation(2, None, document["id"], len(document["sentences"]))
-            seen += 1
-    assert seen == len(corpus)
+    for batches in load_shuffles(corpus, 400, seed=2, shuffles=3):
+        for number, batch in enumerate(batches):
+            assert torch.equal(batch["document"], batches[0]["document"])
+            for row, positions, mask in zip(batch["document"].tolist(), batch["positions"], batch["mask"], strict=True):
+                document = corpus.documents[row]
+                expected = permutation(2, number or None, document["id"], len(document["sentences"]))
+                assert positions[mask].tolist() == expected
+                seen += 1
+    assert seen == 3 * len(corpus)

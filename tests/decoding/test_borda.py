@@ -4,17 +4,15 @@ import torch
 
 from sentence_order.decoding.borda import borda_order
 
-NO_NEXT = torch.zeros(0)  # not looked at
-
 
 def test_sums_of_rows_by_hand() -> None:
     # Row sums -4, 3, 1: sentence 1 first, although it loses to 2.
     pairs_GNN = torch.tensor([[[0.0, -4.0, 0.0], [4.0, 0.0, -1.0], [0.0, 1.0, 0.0]]]).double()
-    assert borda_order(pairs_GNN, NO_NEXT).tolist() == [[1, 2, 0]]
+    assert borda_order(pairs_GNN).tolist() == [[1, 2, 0]]
 
 
 def test_equal_sums_leave_the_lower_index_first() -> None:
-    assert borda_order(torch.zeros(1, 40, 40).double(), NO_NEXT).tolist() == [list(range(40))]
+    assert borda_order(torch.zeros(1, 40, 40).double()).tolist() == [list(range(40))]
 
 
 def test_the_order_of_the_least_squares_scores() -> None:
@@ -23,4 +21,4 @@ def test_the_order_of_the_least_squares_scores() -> None:
     unit_NN = torch.eye(6).double()
     difference_FN = (unit_NN[:, None, :] - unit_NN[None, :, :]).flatten(0, 1)  # one row a pair: score i - score j
     score_GN1 = torch.linalg.pinv(difference_FN) @ pairs_GNN.flatten(1)[:, :, None]
-    assert torch.equal(borda_order(pairs_GNN, NO_NEXT), score_GN1[:, :, 0].argsort(dim=1, descending=True))
+    assert torch.equal(borda_order(pairs_GNN), score_GN1[:, :, 0].argsort(dim=1, descending=True))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sentence_order.decoding import DECODERS, decode
+from sentence_order.scores import Scores
 from tests.decoding.scores import behind_boundary, objective
 
 every_decoder = pytest.mark.parametrize("name", DECODERS)
@@ -57,7 +58,8 @@ def decode_one(
 ) -> tuple[list[int], float]:
     mask_1N = torch.ones(1, len(tie_break_N), dtype=torch.bool)
     next_1MM = None if next_MM is None else next_MM[None]
-    order_1N, objective_1 = decode(name, logits_NN[None], next_1MM, mask_1N, tie_break_N[None], **options)
+    scores = Scores(logits=logits_NN[None], next_log_probs=next_1MM)
+    order_1N, objective_1 = decode(name, scores, mask_1N, tie_break_N[None], **options)
     return order_1N[0].tolist(), objective_1.item()
 
 
@@ -76,7 +78,7 @@ def decode_many(
     name: str, documents: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], **options: int
 ) -> tuple[Tensor, Tensor]:
     logits_BSS, next_BTT, mask_BS, rank_BS = (torch.stack(column) for column in zip(*documents, strict=True))
-    return decode(name, logits_BSS, next_BTT, mask_BS, rank_BS, **options)
+    return decode(name, Scores(logits=logits_BSS, next_log_probs=next_BTT), mask_BS, rank_BS, **options)
 
 
 @every_decoder
@@ -234,7 +236,7 @@ def test_what_is_not_antisymmetric_is_dropped() -> None:
 def test_an_empty_batch_or_document_is_no_error(name: str) -> None:
     for documents in (0, 1):
         empty_B3 = torch.zeros(documents, 3)
-        order_B3, objective_B = decode(name, torch.zeros(documents, 3, 3), None, empty_B3 > 0, empty_B3)
+        order_B3, objective_B = decode(name, Scores(logits=torch.zeros(documents, 3, 3)), empty_B3 > 0, empty_B3)
         assert order_B3.tolist() == [[0, 1, 2]] * documents
         assert objective_B.tolist() == [0.0] * documents
 
@@ -246,14 +248,19 @@ def test_a_nan_is_never_hidden(name: str) -> None:
         scores = [torch.zeros(3, 4, 4), torch.zeros(3, 5, 5)]
         scores[broken][1, 0, 2] = math.nan
         with pytest.raises(ValueError, match="NaN among the scores of document 1 of 3"):
-            decode(name, *scores, ones_BS, ones_BS.long())
+            decode(name, Scores(logits=scores[0], next_log_probs=scores[1]), ones_BS, ones_BS.long())
 
 
 def test_mistakes_are_named() -> None:
     ones_11 = torch.ones(1, 1, dtype=torch.bool)
-    with pytest.raises(ValueError, match="'greedy': choose one of exact, beam, borda"):
-        decode("greedy", torch.zeros(1, 1, 1), None, ones_11, ones_11.long())
+    one = Scores(logits=torch.zeros(1, 1, 1))
+    with pytest.raises(
+        ValueError, match="'greedy': choose one of exact, beam, borda, topological, assignment, pointer"
+    ):
+        decode("greedy", one, ones_11, ones_11.long())
+    with pytest.raises(ValueError, match="'borda' is not for these scores: choose one of exact, beam"):
+        decode("borda", Scores(next_log_probs=torch.zeros(1, 2, 2)), ones_11, ones_11.long())
     with pytest.raises(ValueError, match="beam_width is 0"):
-        decode("beam", torch.zeros(1, 1, 1), None, ones_11, ones_11.long(), beam_width=0)
+        decode("beam", one, ones_11, ones_11.long(), beam_width=0)
     with pytest.raises(AssertionError, match="padding must follow"):
-        decode("beam", torch.zeros(1, 2, 2), None, torch.tensor([[False, True]]), torch.zeros(1, 2))
+        decode("beam", Scores(logits=torch.zeros(1, 2, 2)), torch.tensor([[False, True]]), torch.zeros(1, 2))

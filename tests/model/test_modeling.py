@@ -9,11 +9,12 @@ import torch
 from transformers import AutoModel, AutoTokenizer, DistilBertConfig, ElectraConfig, RobertaConfig
 from transformers.utils import logging as transformers_logging
 
-from sentence_order.config import Pooling
+from sentence_order.config import HeadName, Pooling
 from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.model.attention import Layout
-from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig, SentenceOrdererOutput
+from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig
+from sentence_order.scores import Scores
 
 transformers_logging.disable_progress_bar()
 
@@ -26,7 +27,7 @@ def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[lis
 
 
 @torch.no_grad()
-def scores_of(model: SentenceOrderer, batch: Batch) -> SentenceOrdererOutput:
+def scores_of(model: SentenceOrderer, batch: Batch) -> Scores:
     return model(batch["input_ids"], batch["lengths"])
 
 
@@ -70,9 +71,9 @@ def test_neighbours_are_probabilities(tiny_model, stories) -> None:
         seen: list[torch.Tensor] = []
         tiny_model.pair_head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
         found = scores_of(tiny_model, batch).next_log_probs[0]
-        (vectors,) = seen
-        items = torch.cat([tiny_model.neighbour_head.boundary[None, None], vectors], dim=1)
-        scores = tiny_model.neighbour_head.network(items)[0]
+        (views,) = seen
+        items = torch.cat([tiny_model.neighbour_head.boundary[None, None, None], views], dim=1)
+        scores = tiny_model.neighbour_head.network(items)[0, :, :, 0]
     weights = scores.exp() * (1 - torch.eye(4))
     follows, precedes = weights / weights.sum(1, keepdim=True), weights / weights.sum(0)
     off_diagonal = ~torch.eye(4, dtype=torch.bool)
@@ -81,7 +82,7 @@ def test_neighbours_are_probabilities(tiny_model, stories) -> None:
 
 
 def test_a_model_without_neighbours(make_model, stories) -> None:
-    model = make_model(neighbours=False)
+    model = make_model(heads=[HeadName.pairs], loss={"pairwise_logistic": 1.0})
     batch = batch_of(model, stories[:2])
     assert scores_of(model, batch).next_log_probs is None
     assert model(**batch).loss.item() == pytest.approx(0.693, abs=0.1)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from sentence_order.config import CacheConfig, CacheDtype, CacheMode, Pooling
+from sentence_order.config import CacheConfig, CacheDtype, CacheMode, HeadName, Pooling
 from sentence_order.data.batching import load_batches
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrderer
@@ -63,7 +63,11 @@ def losses(model: SentenceOrderer, corpus: Corpus, folder: Path, workers: int = 
     return [trainer._train_step(batches)[0] for _, batches in steps]
 
 
-@pytest.mark.parametrize("settings", [{}, {"pooling": Pooling.first, "neighbours": False}], ids=["", "first token"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"pooling": Pooling.first, "heads": [HeadName.pairs], "loss": {"pairwise_logistic": 1.0}}],
+    ids=["", "first token"],
+)
 @pytest.mark.parametrize(("blocks", "joint_from"), PREFIXES)
 def test_cached_is_uncached(
     make_frozen: MakeFrozen, stories, tmp_path: Path, blocks: set[int], joint_from: int, settings: dict[str, object]

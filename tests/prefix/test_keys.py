@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, DistilBertConfig, ElectraConfig, RobertaConfig
 
-from sentence_order.config import Pooling
+from sentence_order.config import HeadName, Pooling
 from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix.keys import PrefixKind, Texts, prefix_key
@@ -47,7 +47,7 @@ def test_what_it_does_not_depend_on_is_not(make_model: Callable[..., SentenceOrd
     others = [
         make_model(joint_from=3),
         make_model(pooling=Pooling.first),
-        make_model(set_layers=2, neighbours=False, dropout=0.1, attention_dropout=0.1),
+        make_model(set_layers=2, heads=[HeadName.pairs], dropout=0.1, attention_dropout=0.1),
         make_model(),
     ]
     with torch.no_grad():

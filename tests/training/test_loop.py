@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentence_order.config import LossConfig, LossName, OptimConfig
+from sentence_order.config import OptimConfig
 from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.errors import TrainingError
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.training.loop import Trainer, make_loss
+from sentence_order.training.loop import Trainer
 from sentence_order.training.optimization import make_optimizer, make_schedule
 from tests.training.trainers import corpus_of, trainer_of
 
@@ -132,11 +132,3 @@ def test_schedule_warms_up_and_decays(make_model) -> None:
         optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
-
-
-def test_loss_by_config() -> None:
-    logits = torch.tensor([[[0.0, 0.5], [-0.5, 0.0]]])
-    total, _ = make_loss(LossConfig(LossName.margin, margin=2.0))(
-        logits, None, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool)
-    )
-    assert total.item() == 1.5

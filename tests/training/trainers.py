@@ -10,7 +10,6 @@ from sentence_order.config import (
     DecoderConfig,
     DecoderName,
     LossConfig,
-    LossName,
     OptimConfig,
     Source,
     TrainConfig,
@@ -32,7 +31,7 @@ def corpus_of(model: SentenceOrderer, stories: list[list[str]]) -> Corpus:
 def trainer_of(model: SentenceOrderer, corpus: Corpus, folder: Path, **settings: object) -> Trainer:
     config = TrainConfig(
         data=DataConfig(Source.jsonl),
-        loss=LossConfig(LossName.pairwise_logistic),
+        loss=LossConfig(pairwise_logistic=1.0, neighbours=2.0),
         decoder=DecoderConfig(DecoderName.exact),
         optim=OptimConfig(warmup=0.0),
         trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),

@@ -1,0 +1,26 @@
+"""Likelihood of the true order under a pointer, sentence by sentence."""
+
+from torch import Tensor
+
+from sentence_order.losses.pairs import gold_order
+from sentence_order.scores import Pointer
+
+
+def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of each sentence of the true order, given those before it.
+
+    Args:
+        pointer: the distribution.
+        positions_BS: gold position of each sentence.
+        mask_BS: True where there is a sentence.
+
+    Returns:
+        The sum over all real sentences, in nats, and their number.
+
+    Reference:
+        Cui et al. 2018, Deep attentive sentence ordering network; Logeswaran et al. 2018, Sentence ordering and
+        coherence modeling using recurrent neural networks.
+    """
+    order_BS = gold_order(positions_BS, mask_BS)
+    gold_BS = pointer.log_probs(order_BS).gather(2, order_BS[:, :, None])[:, :, 0]
+    return -gold_BS[mask_BS].sum(), mask_BS.sum()

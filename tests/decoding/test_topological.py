@@ -1,0 +1,38 @@
+"""The topological sort, by hand and on what it must do with a graph without cycles."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentence_order.decoding.topological import topological_order
+from tests.decoding.scores import antisymmetric
+
+
+def test_the_weakest_edge_of_a_cycle_is_dropped() -> None:
+    # 0 before 1 by 1, 1 before 2 by 2, 2 before 0 by 3.
+    pairs_1NN = torch.tensor([[[0.0, 1.0, -3.0], [-1.0, 0.0, 2.0], [3.0, -2.0, 0.0]]]).double()
+    assert topological_order(pairs_1NN).tolist() == [[1, 2, 0]]
+
+
+def test_a_strong_edge_stands_against_many_weak_ones() -> None:
+    # 3 before 0 by 5; 0 before 1, 1 before 2 and 2 before 3 by 4 each would close a cycle with it: of equal ones that
+    # of the lowest indices is taken first, so the one from 2 to 3 is dropped. Borda would have 0 first.
+    pairs_1NN = torch.zeros(1, 4, 4).double()
+    for i, j, strength in ((3, 0, 5.0), (0, 1, 4.0), (1, 2, 4.0), (2, 3, 4.0), (0, 2, 4.0), (1, 3, 1.0)):
+        pairs_1NN[0, i, j], pairs_1NN[0, j, i] = strength, -strength
+    assert topological_order(pairs_1NN).tolist() == [[3, 0, 1, 2]]
+
+
+def test_no_preference_keeps_the_indices() -> None:
+    assert topological_order(torch.zeros(1, 9, 9).double()).tolist() == [list(range(9))]
+
+
+@settings(deadline=None, max_examples=30)
+@given(n=st.integers(1, 9), seed=st.integers(0, 10**6))
+def test_without_cycles_every_edge_is_kept(n: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    order_N = torch.randperm(n, generator=generator)
+    position_N = order_N.argsort()
+    strength_NN = antisymmetric(torch.rand(n, n, generator=generator)).abs() + 0.1
+    sign_NN = (position_N[None, :] - position_N[:, None]).sign()
+    assert topological_order((strength_NN * sign_NN)[None].double()).tolist() == [order_N.tolist()]

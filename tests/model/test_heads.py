@@ -1,0 +1,101 @@
+"""What the heads say of a document, and that it does not depend on how the sentences were given."""
+
+import pytest
+import torch
+
+from sentence_order.config import HeadName, Joint, PositionIds
+from sentence_order.data.examples import collate, make_example
+from sentence_order.data.tokenization import tokenize_documents
+from sentence_order.model.head import pairs_of_positions
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.scores import Scores
+
+POINTER = {"loss": {"pointer": 1.0}, "decoder": "pointer"}
+POSITIONS = {"loss": {"position": 1.0}, "decoder": "assignment"}
+PAIRS = {"joint": Joint.pairs, "joint_from": 0}
+MODELS = {
+    "scores": {"heads": [HeadName.scores], "loss": {"list_mle": 1.0}},
+    "positions": {"heads": [HeadName.positions], **POSITIONS},
+    "pairs read together": {**PAIRS, "set_layers": 0},
+    "pairs read together, positions": {**PAIRS, "heads": [HeadName.positions], **POSITIONS},
+    "pairs of local layers": {"joint": Joint.pairs, "joint_from": 2, "set_layers": 0},
+    "pointer": {"joint_from": 4, "heads": [HeadName.pointer], **POINTER},
+    "relational pointer": {**PAIRS, "heads": [HeadName.relational_pointer], **POINTER},
+}
+
+
+def scores_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Scores:
+    columns = tokenize_documents(documents, model.tokenizer, None, 64)
+    examples = []
+    for row, sentences in enumerate(documents):
+        own = {name: columns[name][row] for name in ("input_ids", "lengths", "text_rank")}
+        examples.append(make_example(own, row, range(len(sentences)) if given is None else given[row]))
+    batch = collate(examples)
+    with torch.no_grad():
+        return model(batch["input_ids"], batch["lengths"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_reshuffled_document_has_the_reshuffled_scores(make_model, stories, name: str) -> None:
+    model = make_model(**MODELS[name])
+    documents = [story[:4] for story in stories[:3]]
+    given = [torch.randperm(4, generator=torch.Generator().manual_seed(n)).tolist() for n in range(3)]
+    plain, shuffled = scores_of(model, documents), scores_of(model, documents, given)
+    index = torch.tensor(given)
+    if plain.pointer is None:
+        for key, values in plain.relabelled(index).items():
+            torch.testing.assert_close(shuffled[key], values, atol=2e-4, rtol=1e-3)
+    else:
+        order = torch.tensor([[2, 0, 3, 1]] * 3)  # of the shuffled sentences
+        steps = plain.pointer.log_probs(index.gather(1, order))
+        expected = steps.gather(2, index[:, None].expand_as(steps))
+        torch.testing.assert_close(shuffled.pointer.log_probs(order), expected, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_documents_of_a_batch_do_not_know_of_each_other(make_model, stories, name: str) -> None:
+    model = make_model(**MODELS[name])
+    documents = [stories[0][:3], stories[1][:6], stories[2][:2]]
+    together = scores_of(model, documents)
+    for row, document in enumerate(documents):
+        alone, size = scores_of(model, [document]), len(document)
+        for key, values in alone.items():
+            if isinstance(values, torch.Tensor):
+                side = values.shape[1]
+                torch.testing.assert_close(together[key][row, :side, :side], values[0], atol=2e-4, rtol=1e-3)
+        if alone.pointer is not None:
+            order = torch.arange(6).expand(3, 6)
+            steps = together.pointer.log_probs(order)[row, :size, :size]
+            torch.testing.assert_close(steps, alone.pointer.log_probs(order[:1, :size])[0], atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["pointer", "relational pointer"])
+def test_a_pointer_is_a_distribution_and_steps_as_it_is_trained(make_model, stories, name: str) -> None:
+    pointer = scores_of(make_model(**MODELS[name]), [stories[0][:4]]).pointer
+    order = torch.tensor([[2, 0, 3, 1]])
+    steps = pointer.log_probs(order)
+    assert steps.exp().sum(2).tolist()[0] == pytest.approx([1.0] * 4, abs=1e-5)
+    assert steps[0, 3].tolist() == [-torch.inf, 0.0, -torch.inf, -torch.inf]
+    state, placed = pointer.start(), torch.zeros(1, 1, 4, dtype=torch.bool)
+    for k in range(4):
+        torch.testing.assert_close(pointer.next_log_probs(state, placed)[:, 0], steps[:, k])
+        state = pointer.advance(state, order[:, k : k + 1])
+        placed[0, 0, order[0, k]] = True
+
+
+def test_pairs_of_positions_by_hand() -> None:
+    # Sentence 0 stands first with 3/4, sentence 1 with 1/2; they are independent but for not sharing a position.
+    logits = torch.tensor([[[0.75, 0.25, 7.0], [0.5, 0.5, 7.0], [7.0, 7.0, 7.0]]]).log()
+    mask = torch.tensor([[True, True, False]])
+    odds = (0.75 * 0.5) / (0.5 * 0.25)
+    found = pairs_of_positions(logits, mask)
+    assert found[0, 0, 1].exp().item() == pytest.approx(odds, rel=1e-5)
+    assert found[0, 1, 0].item() == -found[0, 0, 1].item()
+
+
+def test_position_ids_that_run_on_tell_the_shuffle(make_model, stories) -> None:
+    model = make_model(position_ids=PositionIds.per_document, joint_from=0)
+    given = [3, 1, 0, 2]
+    plain, shuffled = scores_of(model, [stories[0][:4]]), scores_of(model, [stories[0][:4]], [given])
+    assert model.knows_the_shuffle
+    assert not torch.allclose(plain.relabelled(torch.tensor([given])).logits, shuffled.logits, atol=1e-3)
