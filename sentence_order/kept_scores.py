@@ -107,14 +107,16 @@ class KeptScores:
 
 def decode_all(kept: KeptScores, decoder: str, beam_width: int, resamples: int, seed: int) -> dict[str, Any]:
     """What a decoder makes of all documents: every metric with its interval, the mean objective in nats, seconds."""
-    counts, objectives, seconds = [], [], 0.0
+    counts, objectives, rows, seconds = [], [], [], 0.0
     for batch, scores in kept.batches():
         started = time.perf_counter()
         order_BS, objective_B = decode(decoder, scores, batch["mask"], batch["text_rank"], beam_width=beam_width)
         seconds += time.perf_counter() - started
         counts.append(document_counts(order_BS, batch["positions"], batch["mask"], batch["text_rank"]))
         objectives.append(objective_B)
-    joined = {name: np.concatenate([batch[name] for batch in counts]) for name in counts[0]}
+        rows.append(batch["document"])
+    back = torch.cat(rows).argsort().numpy()  # in the corpus's order, so that intervals are those of `evaluate`
+    joined = {name: np.concatenate([batch[name] for batch in counts])[back] for name in counts[0]}
     return {
         "documents": len(joined["sentences"]),
         "seconds": round(seconds, 4),

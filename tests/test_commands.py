@@ -297,18 +297,18 @@ def test_two_results_are_compared(command: Command, trained: Path, tmp_path: Pat
         limit = [] if "data.limit_test=10" in arguments else ["data.limit_test=40"]
         done = command(*base, *limit, *arguments, f"output={name}.json")
         assert done.returncode == 0, done.stderr
-    done = command("compare", str(trained), "exact.json")
+    done = command("compare", str(trained), "exact.json", "--resamples", "500")
     assert done.returncode == 0, done.stderr
     same = json.loads(done.stdout)
     assert same["documents"] == 40
     for row in same["metrics"].values():
         assert (row["difference"]["value"], row["p"]) == (0.0, 1.0)
-    done = command("compare", "exact.json", "borda.json", "--output", "both.json")
+    done = command("compare", "exact.json", "borda.json", "--output", "both.json", "--resamples", "500")
     assert done.returncode == 0, done.stderr
     row = json.loads((tmp_path / "both.json").read_text())["metrics"]["tau"]
     assert row["difference"]["value"] == pytest.approx(row["b"] - row["a"])
     assert row["difference"]["low"] <= row["difference"]["value"] <= row["difference"]["high"]
-    done = command("compare", "exact.json", "few.json")
+    done = command("compare", "exact.json", "few.json", "--resamples", "500")
     assert json.loads(done.stdout)["documents"] == 10
     assert "30 documents that only one of them has are left out" in done.stderr
     (tmp_path / "bad.json").write_text("{}")
