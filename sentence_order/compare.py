@@ -32,7 +32,7 @@ def main() -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from sentence_order.console import comparison_table, console
-    from sentence_order.results import as_json, paired, read_results, write_json
+    from sentence_order.results import paired, put_out, read_results
     from sentence_order.statistics import compare
 
     first, second = (read_results(path, arguments.split) for path in (arguments.a, arguments.b))
@@ -43,10 +43,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     if left_out:
         console.print(f"{left_out:,} documents that only one of them has are left out")
     record = {"a": arguments.a, "b": arguments.b, "split": arguments.split, "documents": len(ids), "metrics": found}
-    if arguments.output is None:
-        print(as_json(record))
-    else:
-        write_json(arguments.output, record)
+    put_out(record, arguments.output)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sentence_order.metrics import MAIN_METRICS
+
 console = Console(stderr=True, highlight=False)
 
 
@@ -81,10 +83,7 @@ def progress_bar(transient: bool = False) -> Progress:
 
 def metric_table(title: str, found: Mapping[str, Any]) -> Table:
     """The metrics of a split's results (see `results.split_results`) with their intervals."""
-    table = Table(title=f"{title}: {found['documents']:,} documents", title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    table.add_column("95 % interval", justify="right")
+    table = _table(f"{title}: {found['documents']:,} documents", "metric", "value", "95 % interval")
     for name, value in found.items():
         if isinstance(value, dict) and "value" in value:
             table.add_row(name, f"{value['value']:.3f}", interval(value))
@@ -96,26 +95,21 @@ def metric_table(title: str, found: Mapping[str, Any]) -> Table:
 
 def breakdown_table(found: Mapping[str, Any]) -> Table:
     """Where a split's documents are right: by their number of sentences, and by position from the first."""
-    table = Table(title="by number of sentences, and by position", title_justify="left")
-    for column in ("", "documents", "accuracy", "pmr", "tau"):
-        table.add_column(column, justify="right" if column else "left")
+    table = _table("by number of sentences, and by position", "", "documents", *MAIN_METRICS)
     for row in found["by_sentences"]:
-        cells = [f"{row[name]['value']:.3f} ({interval(row[name])})" for name in ("accuracy", "pmr", "tau")]
+        cells = [_with_interval(row[name]) for name in MAIN_METRICS]
         table.add_row(f"{row['sentences']} sentences", f"{row['documents']:,}", *cells)
     table.add_section()
     for row in found["by_position"]:
-        accuracy = f"{row['accuracy']['value']:.3f} ({interval(row['accuracy'])})"
-        table.add_row(f"position {row['position']}", f"{row['documents']:,}", accuracy)
+        table.add_row(f"position {row['position']}", f"{row['documents']:,}", _with_interval(row["accuracy"]))
     return table
 
 
 def decoder_table(title: str, found: Mapping[str, Any]) -> Table:
     """Every decoder's main metrics with intervals, its mean objective and its speed."""
-    table = Table(title=title, title_justify="left")
-    for column in ("decoder", "accuracy", "pmr", "tau", "objective", "documents/s"):
-        table.add_column(column, justify="left" if column == "decoder" else "right")
+    table = _table(title, "decoder", *MAIN_METRICS, "objective", "documents/s")
     for name, row in found.items():
-        cells = [f"{row[metric]['value']:.3f} ({interval(row[metric])})" for metric in ("accuracy", "pmr", "tau")]
+        cells = [_with_interval(row[metric]) for metric in MAIN_METRICS]
         rate = row["documents"] / max(row["seconds"], 1e-9)
         table.add_row(name, *cells, f"{row['objective']:.3f}", f"{rate:,.0f}")
     return table
@@ -123,9 +117,7 @@ def decoder_table(title: str, found: Mapping[str, Any]) -> Table:
 
 def comparison_table(title: str, found: Mapping[str, Any]) -> Table:
     """Two results and their difference, metric by metric."""
-    table = Table(title=title, title_justify="left")
-    for column in ("metric", "A", "B", "B - A", "95 % interval", "p"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+    table = _table(title, "metric", "A", "B", "B - A", "95 % interval", "p")
     for name, row in found.items():
         difference = row["difference"]
         p = "-" if row["p"] is None else f"{row['p']:.4f}"
@@ -139,3 +131,16 @@ def interval(found: Mapping[str, float | None]) -> str:
     """The ends of an interval, or a dash where there is none."""
     low, high = found["low"], found["high"]
     return "-" if low is None else f"{low:.3f} to {high:.3f}"
+
+
+def _with_interval(found: Mapping[str, float | None]) -> str:
+    return f"{found['value']:.3f} ({interval(found)})"
+
+
+def _table(title: str, label: str, *columns: str) -> Table:
+    """A table of numbers, each row with a label before it."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(label)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table

@@ -15,12 +15,10 @@ def decode(config: DecodeConfig) -> None:
     check_positive("decoder.beam_width", config.decoder.beam_width)
     check_positive("seed", config.seed, zero=True)
     check_output("output", config.output)
-    from pathlib import Path
-
     from sentence_order.console import console, decoder_table, progress_bar, set_up_logging
     from sentence_order.errors import UserError
     from sentence_order.kept_scores import KeptScores, decode_all
-    from sentence_order.results import as_json, provenance, write_json
+    from sentence_order.results import provenance, put_out
 
     set_up_logging()
     kept = KeptScores(config.scores)
@@ -38,10 +36,7 @@ def decode(config: DecodeConfig) -> None:
             bar.advance(task, len(kept.ids))
     console.print(decoder_table(f"{len(kept.ids):,} documents", found))
     record = {"decoders": found, "beam_width": config.decoder.beam_width, **kept.about, **provenance()}
-    if config.output is None:
-        print(as_json(record))
-    else:
-        write_json(Path(config.output), record)
+    put_out(record, config.output)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def evaluate(config: EvaluateConfig) -> None:
     from sentence_order.kept_scores import ScoreKeeper
     from sentence_order.model.build import check_fits
     from sentence_order.prefix.fill import attach_states
-    from sentence_order.results import as_json, provenance, split_results, write_json
+    from sentence_order.results import provenance, put_out, split_results
     from sentence_order.runtime import choose_runtime
     from sentence_order.training.evaluation import evaluate_corpus
 
@@ -95,9 +95,7 @@ def evaluate(config: EvaluateConfig) -> None:
     }
     if config.output is None:
         del found["per_document"]  # for a file
-        print(as_json(record))
-    else:
-        write_json(Path(config.output), record)
+    put_out(record, config.output)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from sentence_order.data.examples import Batch, collate, draw_permutation, make_
 from sentence_order.data.states import IntArray
 from sentence_order.data.tokenization import document_key, tokenize_documents
 from sentence_order.decoding import decode
+from sentence_order.losses.pairs import gold_order
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
 from sentence_order.scores import Scores, mean_scores
@@ -131,13 +132,11 @@ def ensemble(readings: Sequence[Scores], given: Sequence[tuple[Tensor, Tensor]])
     """
     if len(readings) == 1 or readings[0].pointer is not None:
         return readings[0]
-    positions_BS, mask_BS = given[0]
-    padding_BS = torch.arange(mask_BS.shape[1]).expand_as(mask_BS)
-    wanted_BS = positions_BS.where(mask_BS, padding_BS)
-    relabelled = []
-    for scores, (own_BS, _) in zip(readings, given, strict=True):
-        label_BS = own_BS.where(mask_BS, padding_BS).argsort(1)  # of the sentence of each number, in this shuffle
-        relabelled.append(scores.relabelled(label_BS.gather(1, wanted_BS)))
+    labels = [gold_order(*shuffle) for shuffle in given]  # of the sentence of each number, in each shuffle
+    number_BS = labels[0].argsort(1)
+    relabelled = [
+        scores.relabelled(label_BS.gather(1, number_BS)) for scores, label_BS in zip(readings, labels, strict=True)
+    ]
     return mean_scores(relabelled)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from sentence_order.calibration import calibrated, reliability
 from sentence_order.errors import UserError
 from sentence_order.files import atomic_file
 from sentence_order.metrics import MAIN_METRICS, IntArray, RatioArray
@@ -33,21 +32,20 @@ def split_results(
         positions (from the first, 0) that have the right sentence; and `per_document`, lists from which all of it
         follows, and by which two files are compared.
     """
-    right = evaluation.whole
-    confidence = calibrated(evaluation.log_odds_D, calibration)
+    parts = evaluation.parts
     found: dict[str, Any] = {
         "documents": len(evaluation.order),
         "loss": evaluation.loss,
-        **with_intervals(evaluation.parts, resamples=resamples, seed=seed),
-        "calibration_error": reliability(confidence, right).error,
+        **with_intervals(parts, resamples=resamples, seed=seed),
+        "calibration_error": evaluation.reliability(calibration).error,
     }
     if evaluation.changed_D is not None:
         found["changed_by_reshuffling"] = float(evaluation.changed_D.mean())
     counts = {name: values.tolist() for name, values in evaluation.counts.items()}
     return found | {
-        "by_sentences": _by_sentences(evaluation.parts, evaluation.counts["sentences"], resamples, seed),
+        "by_sentences": _by_sentences(parts, evaluation.counts["sentences"], resamples, seed),
         "by_position": _by_position(evaluation.right, resamples, seed),
-        "per_document": {"id": list(ids), "confidence": confidence.round(6).tolist(), **counts},
+        "per_document": {"id": list(ids), "confidence": evaluation.confidence(calibration).round(6).tolist(), **counts},
     }
 
 
@@ -126,6 +124,14 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a whole file or none."""
     with atomic_file(path) as stream:
         stream.write(as_json(content) + "\n")
+
+
+def put_out(content: dict[str, Any], output: str | Path | None) -> None:
+    """Writes to a file, or to standard output where none is named."""
+    if output is None:
+        print(as_json(content))
+    else:
+        write_json(Path(output), content)
 
 
 def _git_revision() -> str | None:

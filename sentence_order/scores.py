@@ -63,7 +63,7 @@ class Scores(ModelOutput):
             "next_log_probs": (item_BT, item_BT),
             "position_logits": (index_BS, position_BS),
         }
-        relabelled: dict[str, Any] = {name: _gather(self[name], *axes[name]) for name in axes if name in self}
+        relabelled: dict[str, Any] = {name: gather_matrix(self[name], *axes[name]) for name in axes if name in self}
         return Scores(**relabelled)
 
 
@@ -74,6 +74,7 @@ def mean_scores(several: Sequence[Scores]) -> Scores:
     return Scores(**means)
 
 
-def _gather(values_BXY: Tensor, row_BX: Tensor, column_BY: Tensor) -> Tensor:
+def gather_matrix(values_BXY: Tensor, row_BX: Tensor, column_BY: Tensor) -> Tensor:
+    """`[b, x, y]`: the entry of each matrix at a row and a column that are named, (B, X, Y)."""
     rows_BXY = values_BXY.gather(1, row_BX[:, :, None].expand_as(values_BXY))
     return rows_BXY.gather(2, column_BY[:, None, :].expand_as(values_BXY))

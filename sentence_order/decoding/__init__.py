@@ -27,6 +27,7 @@ from sentence_order.decoding.beam import beam_order
 from sentence_order.decoding.borda import borda_order
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
 from sentence_order.decoding.pointer import pointer_log_prob, pointer_order
+from sentence_order.decoding.resolution import quantise
 from sentence_order.decoding.topological import topological_order
 from sentence_order.scores import Scores
 
@@ -35,7 +36,6 @@ __all__ = ["DECODERS", "MAX_EXACT_SENTENCES", "POINTER", "Clean", "decode", "dec
 # Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
 # up to 4,096 sentences are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
 # float32 resolves above 256 and than bfloat16 resolves above 0.004; no model is as sure as exp(2**14).
-_RESOLUTION = 2.0**-16
 _MAX_SCORE = 2.0**14
 
 
@@ -162,13 +162,13 @@ def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tens
     else:
         assert scores.logits.shape == (documents, sentences, sentences)
         pairs_SSB = _clean(scores.logits / 2, mask_SB)
-        pairs_SSB = _quantise((pairs_SSB - pairs_SSB.transpose(0, 1)) / 2)
+        pairs_SSB = quantise((pairs_SSB - pairs_SSB.transpose(0, 1)) / 2)
     if scores.next_log_probs is None:
         next_TTB = torch.zeros(1 + sentences, 1 + sentences, documents, dtype=torch.float64)
     else:
         assert scores.next_log_probs.shape == (documents, 1 + sentences, 1 + sentences)
         boundary_1B = torch.ones(1, documents, dtype=torch.bool)
-        next_TTB = _quantise(_clean(scores.next_log_probs, torch.cat([boundary_1B, mask_SB])))
+        next_TTB = quantise(_clean(scores.next_log_probs, torch.cat([boundary_1B, mask_SB])))
     if scores.position_logits is None:
         return pairs_SSB, next_TTB, None
     # What each sentence and each position has to say, both normalised over the document.
@@ -176,7 +176,7 @@ def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tens
     logits_BSS = scores.position_logits.detach().cpu().double()
     logits_BSS = logits_BSS.masked_fill(~real_BSS, -(2 * _MAX_SCORE))
     position_BSS = (logits_BSS.log_softmax(1) + logits_BSS.log_softmax(2)) / 2
-    return pairs_SSB, next_TTB, _quantise(_clean(position_BSS, mask_SB, diagonal=True))
+    return pairs_SSB, next_TTB, quantise(_clean(position_BSS, mask_SB, diagonal=True))
 
 
 def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tensor:
@@ -192,11 +192,6 @@ def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tenso
     if broken_B.any():
         raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
     return scores_SSB.clamp_(-_MAX_SCORE, _MAX_SCORE)
-
-
-def _quantise(scores_SSB: Tensor) -> Tensor:
-    """Exactly summable, in place. Rounding is to even, the same on both sides of zero, and so keeps antisymmetry."""
-    return scores_SSB.div_(_RESOLUTION).round_().mul_(_RESOLUTION)
 
 
 def _behind_boundary(index_SB: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from sentence_order.decoding.resolution import RESOLUTION, quantise
+
 # No sentence is further from a position than this; far below what a float32 softmax can tell from zero.
 _LEAST_PROBABILITY = 1e-60
-# Finer differences are rounding.
-_RESOLUTION = 2.0**-16
 
 
 def assignment_order(pairs_GNN: Tensor, position_GNN: Tensor | None) -> Tensor:
@@ -33,8 +33,8 @@ def assignment_order(pairs_GNN: Tensor, position_GNN: Tensor | None) -> Tensor:
         position_GNN = positions_of_pairs(pairs_GNN).clamp(min=_LEAST_PROBABILITY).log()
     # Of equally good assignments, the one that leaves the indices most as they are: it makes the most of i * k.
     index_N = torch.arange(position_GNN.shape[1], dtype=torch.float64)
-    tilt_NN = index_N[:, None] * index_N * (_RESOLUTION / len(index_N) ** 3)
-    gain_GNN = position_GNN.div(_RESOLUTION).round() * _RESOLUTION + tilt_NN
+    tilt_NN = index_N[:, None] * index_N * (RESOLUTION / len(index_N) ** 3)
+    gain_GNN = quantise(position_GNN) + tilt_NN
     position_GN = [linear_sum_assignment(gain_NN, maximize=True)[1] for gain_NN in gain_GNN.numpy()]
     return torch.from_numpy(np.stack(position_GN)).argsort(1)
 

@@ -10,10 +10,8 @@ extend them.
 import torch
 from torch import Tensor
 
+from sentence_order.decoding.resolution import quantise
 from sentence_order.scores import Pointer
-
-# Log-probabilities are compared to so many; finer differences are a network's rounding.
-_RESOLUTION = 2.0**-16
 
 
 @torch.no_grad()
@@ -42,8 +40,7 @@ def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, *, be
     placed_BWS = torch.zeros(documents, 1, sentences, dtype=torch.bool)
     score_BW = torch.zeros(documents, 1, dtype=torch.float64)
     for step in range(sentences):
-        gain_BWS = pointer.next_log_probs(state_BWD, placed_BWS.to(device)).double().cpu()
-        gain_BWS = gain_BWS.div(_RESOLUTION).round().mul(_RESOLUTION)
+        gain_BWS = quantise(pointer.next_log_probs(state_BWD, placed_BWS.to(device)).double().cpu())
         if gain_BWS[step < size_B].isnan().any():
             raise ValueError("NaN among the probabilities of the next sentence")
         done_B = step >= size_B  # what remains is padding, in its own places

@@ -6,14 +6,14 @@ decoder ever sees them.
 Shape suffixes: B documents, D those of the corpus, S sentences (padded), N sentences of documents of one length.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sentence_order.calibration import order_log_odds
+from sentence_order.calibration import Reliability, calibrated, order_log_odds, reliability
 from sentence_order.config import DecoderConfig
 from sentence_order.data.batching import load_shuffles
 from sentence_order.data.examples import Batch
@@ -34,7 +34,7 @@ from sentence_order.metrics import (
 )
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
-from sentence_order.scores import Scores
+from sentence_order.scores import Scores, gather_matrix
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,14 @@ class Evaluation:
         """1 where a document is wholly in order, else 0."""
         return self.parts["pmr"].numerator
 
+    def confidence(self, calibration: Sequence[float] | None) -> FloatArray:
+        """How sure to be that each document is wholly in order."""
+        return calibrated(self.log_odds_D, calibration)
+
+    def reliability(self, calibration: Sequence[float] | None) -> Reliability:
+        """How often orders of each degree of confidence were right."""
+        return reliability(self.confidence(calibration), self.whole)
+
     def summary(self) -> dict[str, float]:
         """The corpus value of every metric."""
         return summarise(self.parts)
@@ -114,21 +122,22 @@ def evaluate_corpus(
         for scores in readings:
             _check_finite(scores, batch, corpus)
         scores = ensemble(readings, [(each["positions"], each["mask"]) for each in batches])
-        orders: list[Tensor] = []
-        for each, reading in zip([batch, *batches], [scores, *readings], strict=True):
-            if shuffles > 1 or not orders:
-                width = decoder.beam_width
-                orders.append(decode(decoder.name.value, reading, each["mask"], each["text_rank"], beam_width=width)[0])
         total, count = loss(scores, batch["positions"], batch["mask"])
-        collected.add(batch, scores, orders[0], total.item(), int(count))
+        collected.add(batch, scores, _order(scores, batch, decoder), total.item(), int(count))
         if shuffles > 1:
-            texts = [each["text_rank"].gather(1, order) for each, order in zip(batches, orders[1:], strict=True)]
+            alone = [_order(reading, each, decoder) for reading, each in zip(readings, batches, strict=True)]
+            texts = [each["text_rank"].gather(1, order) for each, order in zip(batches, alone, strict=True)]
             collected.compare(batch, texts)
         if keeper is not None:
             keeper.add(batch, scores)
         advance(len(batch["mask"]))
     model.train(was_training)
     return collected.evaluation()
+
+
+def _order(scores: Scores, batch: Batch, decoder: DecoderConfig) -> Tensor:
+    assert decoder.name is not None
+    return decode(decoder.name.value, scores, batch["mask"], batch["text_rank"], beam_width=decoder.beam_width)[0]
 
 
 def _check_finite(scores: Scores, batch: Batch, corpus: Corpus) -> None:
@@ -202,5 +211,4 @@ def _in_gold_order(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, si
     """The logits of the documents of `size` sentences, rows and columns by gold position (B, N, N)."""
     alike_B = mask_BS.sum(1) == size
     index_BN = positions_BS[alike_B, :size].argsort(1)
-    rows_BNN = logits_BSS[alike_B, :size, :size].gather(1, index_BN[:, :, None].expand(-1, -1, size))
-    return rows_BNN.gather(2, index_BN[:, None, :].expand(-1, size, -1))
+    return gather_matrix(logits_BSS[alike_B, :size, :size], index_BN, index_BN)

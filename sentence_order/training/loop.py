@@ -119,11 +119,12 @@ class Trainer:
                 if end or self.step == 1 or self.step % settings.log_every == 0:
                     self._log(epoch, norms)
                 self.schedule.step()  # after the log, which tells the rates that the step was taken with
-                with self.average.in_place():
-                    if end or self.step % self.eval_every == 0:
+                if end or self.step % self.eval_every == 0:
+                    with self.average.in_place():
                         end = self._validate(epoch, bar) or end
                         self._save("last")
-                    elif settings.save_every and self.step % settings.save_every == 0:
+                elif settings.save_every and self.step % settings.save_every == 0:
+                    with self.average.in_place():
                         self._save("last")
                 best = f", best tau {self.best[PRIMARY_METRIC]:.3f}" if self.best else ""
                 bar.update(task, advance=1, note=f"loss {loss:.3f}{best}")

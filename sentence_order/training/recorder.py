@@ -7,7 +7,6 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from sentence_order.calibration import calibrated, reliability
 from sentence_order.data.tokenization import Corpus
 from sentence_order.training.evaluation import Evaluation
 from sentence_order.training.figures import pair_probability_figure, position_confusion_figure, reliability_figure
@@ -39,7 +38,7 @@ class Recorder:
         calibration: Sequence[float] | None = None,
     ) -> None:
         """Records an evaluation: its metrics, sample documents as text, pictures."""
-        sure = reliability(calibrated(evaluation.log_odds_D, calibration), evaluation.whole)
+        sure = evaluation.reliability(calibration)
         values = {f"{split}/loss": evaluation.loss, f"{split}/calibration_error": sure.error}
         values.update({f"{split}/{name}": value for name, value in evaluation.summary().items()})
         self.scalars(step, epoch, values)
