@@ -12,40 +12,41 @@ from sentence_order.model.modeling import SentenceOrderer
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
-def load_checkpoint(checkpoint: str) -> SentenceOrderer:
+def load_checkpoint(checkpoint: str, key: str = "checkpoint") -> SentenceOrderer:
     """Loads `checkpoint`, a folder (or a run's folder, whose best checkpoint is meant) or a hub id.
 
     Raises:
-        UserError: it is not a checkpoint of this program, or a part of it is missing or cut short.
+        UserError: naming the config `key`; it is not a checkpoint of this program, or a part of it is missing or cut
+            short.
     """
     folder = Path(checkpoint)
     if not folder.exists():
         if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
-            raise UserError(f"checkpoint: {checkpoint}: no such folder")
-        return _load(checkpoint, f"checkpoint: {checkpoint} is no folder here, and could not be loaded from the hub")
+            raise UserError(f"{key}: {checkpoint}: no such folder")
+        return _load(checkpoint, f"{key}: {checkpoint} is no folder here, and could not be loaded from the hub")
     if (folder / "checkpoints" / "best").is_dir():
         folder = folder / "checkpoints" / "best"
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
-        raise UserError(f"checkpoint: {folder} is not a whole checkpoint: no {', '.join(missing)}")
-    _check_config(folder / "config.json")
+        raise UserError(f"{key}: {folder} is not a whole checkpoint: no {', '.join(missing)}")
+    _check_config(folder / "config.json", key)
     weights = folder / "model.safetensors"
     try:
         with safe_open(weights, framework="pt"):
             pass  # opening checks the header against the file's size
     except (SafetensorError, OSError) as error:
-        raise UserError(f"checkpoint: {weights} is damaged or cut short: {error}") from error
-    return _load(str(folder), f"checkpoint: {folder} could not be loaded")
+        raise UserError(f"{key}: {weights} is damaged or cut short: {error}") from error
+    return _load(str(folder), f"{key}: {folder} could not be loaded")
 
 
-def _check_config(path: Path) -> None:
+def _check_config(path: Path, key: str) -> None:
     try:
         model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
     except (ValueError, AttributeError) as error:
-        raise UserError(f"checkpoint: {path} is damaged: {error}") from error
+        raise UserError(f"{key}: {path} is damaged: {error}") from error
     if model_type != SentenceOrdererConfig.model_type:
         raise UserError(
-            f"checkpoint: {path.parent} holds a model of type {model_type!r}, not {SentenceOrdererConfig.model_type!r}"
+            f"{key}: {path.parent} holds a model of type {model_type!r}, not {SentenceOrdererConfig.model_type!r}"
         )
 
 

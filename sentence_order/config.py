@@ -256,6 +256,8 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     debug: DebugConfig = field(default_factory=DebugConfig)
+    # A run's folder, a checkpoint's folder or a hub id, whose weights the run starts from.
+    init_from: str | None = None
     device: str = "auto"
     precision: Precision = Precision.auto
     seed: int = 0

@@ -210,6 +210,22 @@ def test_training_on_own_files_frozen(command: Command, story_files: dict[str, P
     assert "output_dir: run holds another run" in again.stderr
 
 
+def test_a_run_starts_from_another(command: Command, trained: Path, tmp_path: Path) -> None:
+    start = ["debug=smoke", f"init_from={trained}", "optim.lr=0", "optim.head_lr=0", "trainer.max_steps=1"]
+    done = command("train", *start, "output_dir=run")  # learns nothing, and so is what it started from
+    assert done.returncode == 0, done.stderr
+    found, expected = (json.loads((run / "results.json").read_text()) for run in (tmp_path / "run", trained))
+    assert found["test"]["per_document"] == expected["test"]["per_document"]
+    for arguments, complaint in (
+        (["model.set_layers=2"], f"init_from: {trained} was trained with model.set_layers=1"),
+        (["encoder.tiny_layers=2"], "encoder.name must be the one it had"),
+        (["init_from=nowhere"], "init_from: nowhere: no such folder"),
+    ):
+        done = command("train", *start, *arguments, "output_dir=other")
+        assert done.returncode == 2
+        assert complaint in done.stderr
+
+
 def test_mistakes_leave_no_folder(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"sentences": ["a", "b"]}\nnonsense\n')

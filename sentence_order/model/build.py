@@ -105,6 +105,23 @@ def joint_from(setting: Any, layers: int) -> int:
     )
 
 
+def take_weights(model: SentenceOrderer, source: SentenceOrderer, where: str) -> None:
+    """Starts a model from the weights of a trained one, heads included.
+
+    Raises:
+        UserError: naming the config key in which the two differ.
+    """
+    for key in ("set_layers", "heads", "head_width"):
+        own, theirs = getattr(model.config, key), getattr(source.config, key)
+        if own != theirs:
+            told = f"[{','.join(theirs)}]" if key == "heads" else theirs
+            raise UserError(f"init_from: {where} was trained with model.{key}={told}; add that")
+    weights, shapes = source.state_dict(), {name: weight.shape for name, weight in model.state_dict().items()}
+    if {name: weight.shape for name, weight in weights.items()} != shapes:
+        raise UserError(f"init_from: {where} was trained with another encoder; encoder.name must be the one it had")
+    model.load_state_dict(weights)
+
+
 def check_fits(model: SentenceOrderer, tokens_D: IntArray, key: str) -> None:
     """Raises UserError where position ids run on through documents, and one is longer than they reach."""
     longest = longest_sentence(model.encoder.config)

@@ -19,13 +19,14 @@ from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.calibration import fit_calibration
+from sentence_order.checkpoints import load_checkpoint
 from sentence_order.config import CacheConfig, DataConfig, Split, TrainConfig
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.errors import UserError
 from sentence_order.files import atomic_file, check_writable
-from sentence_order.model.build import TINY, build_model, check_fits
+from sentence_order.model.build import TINY, build_model, check_fits, take_weights
 from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, frozen_blocks, report_blocks
 from sentence_order.model.modeling import SentenceOrderer
@@ -58,7 +59,8 @@ def prepare(config: TrainConfig) -> Prepared:
     runtime = choose_runtime(config.device, config.precision)
     splits = [split.value for split in Split]
     raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.seed)
-    tokenizer = _make_tokenizer(config, raw["train"])
+    start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
+    tokenizer = start.tokenizer if start and start.tokenizer else _make_tokenizer(config, raw["train"])
     # The model first: what does not go with the encoder is told before minutes of tokenising.
     model = build_model(
         config.encoder,
@@ -69,6 +71,8 @@ def prepare(config: TrainConfig) -> Prepared:
         config.decoder.name.value,
         config.seed,
     )
+    if start is not None:
+        take_weights(model, start, str(config.init_from))
     model.freeze(frozen_blocks(config.freeze.embeddings, config.freeze.layers, len(model.blocks) - 1))
     blocks = report_blocks(model)
     model.to(runtime.device)

@@ -1,0 +1,95 @@
+"""Every method on one corpus, each trained for the same time by the same code, and tested by the same evaluator.
+
+Run by `scripts/bench_methods [--minutes M] [--methods A,B] [--output FOLDER] [overrides]`. How many steps the minutes
+are is found first, by turns, so that all methods see the same machine. Prints Markdown; the runs stay in the folder,
+for `python -m sentence_order.compare FOLDER/ours FOLDER/berson`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.arms import Arm, measure_speed, train, with_intervals
+from benchmarks.compose import compose, stop
+from sentence_order.errors import UserError
+
+# Beyond so many epochs a small corpus is only learnt by heart.
+MOST_EPOCHS = 5
+METHODS = {
+    "ours": [],
+    "pair_cross_encoder": ["experiment=pair_cross_encoder"],
+    "berson": ["experiment=berson"],
+    "sentence_pointer": ["experiment=sentence_pointer"],
+    "ranktxnet": ["experiment=ranktxnet"],
+    "bert4so": ["experiment=bert4so"],
+    "naon": ["experiment=naon"],
+    "position_regression": ["experiment=position_regression"],
+}
+# Other ways to read a method's checkpoint, as `evaluate` takes them.
+READ_AGAIN = {"pair_cross_encoder": ["decoder=topological", "decoder=borda"], "bert4so": ["shuffles=4"]}
+METRICS = ("accuracy", "accuracy_per_document", "pmr", "tau")
+HEAD = """\
+| method | parameters | documents seen | training | accuracy | per document | PMR | tau |
+|---|---|---|---|---|---|---|---|"""
+
+
+def steps_of(arm: Arm, minutes: float, documents: int) -> int:
+    """How many steps the minutes are, or the most epochs, where these are done before."""
+    return max(1, int(min(60 * minutes * arm.steps / arm.seconds, MOST_EPOCHS * documents * arm.steps / arm.documents)))
+
+
+def row(name: str, results: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """A line of the table."""
+    training = results["train"]
+    epochs = training["documents_seen"] / training["documents"]
+    return (
+        f"| {name} | {training['parameters'] / 1e6:.1f} M | {training['documents_seen']:,} ({epochs:.2f} epochs) | "
+        f"{training['seconds_in_steps']:.0f} s | {with_intervals(metrics, METRICS)} |"
+    )
+
+
+def read_again(run: Path, data: list[str], setting: str) -> dict[str, Any]:
+    """What `evaluate` finds of a run's test documents, read another way."""
+    file = run / f"{setting.replace('=', '_')}.json"
+    settings = [f"checkpoint={run}", *data, setting, f"output={file}"]
+    subprocess.run([sys.executable, "-m", "sentence_order.evaluate", *settings], check=True)
+    found: dict[str, Any] = json.loads(file.read_text())["test"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench_methods", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5, help="of training, for every method; by default 5")
+    parser.add_argument("--methods", default=",".join(METHODS), help=f"by default {','.join(METHODS)}")
+    parser.add_argument("--output", type=Path, default=Path("outputs/methods"), help="by default outputs/methods")
+    parser.add_argument("--turns", type=int, default=3, help="in which speed is measured")
+    parser.add_argument("--seconds", type=float, default=8, help="of training in a turn")
+    arguments, overrides = parser.parse_known_args()
+    names = arguments.methods.split(",")
+    if unknown := [name for name in names if name not in METHODS]:
+        parser.error(f"--methods: {unknown[0]} is none of {', '.join(METHODS)}")
+    if taken := [name for name in names if (arguments.output / name).exists()]:
+        parser.error(f"--output: {arguments.output} holds a run of {taken[0]}; name another folder, or remove it")
+    overrides = ["data.limit_validation=500", "data.limit_test=2000", *overrides]
+    settings = {name: METHODS[name] for name in names}
+    try:
+        for own in settings.values():
+            compose([*own, *overrides])
+        arms, documents = measure_speed(settings, overrides, arguments.turns, arguments.seconds)
+    except UserError as error:
+        stop(error)
+    data = [override for override in overrides if override.startswith(("data", "seed="))]
+    print(HEAD, flush=True)
+    for name, own in settings.items():
+        run = arguments.output / name
+        results = train([*own, *overrides], steps_of(arms[name], arguments.minutes, documents), run)
+        print(row(f"`{name}`", results, results["test"]), flush=True)
+        for setting in READ_AGAIN.get(name, []):
+            print(row(f"`{name}`, `{setting}`", results, read_again(run, data, setting)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
