@@ -15,6 +15,8 @@ from benchmarks.compose import compose, stop
 from sentence_order.errors import UserError
 
 NEVER = 10**9
+# Beyond so many epochs a small corpus, or all that the heads of a frozen encoder see, is only learnt by heart.
+MOST_EPOCHS = 5
 
 
 @dataclass
@@ -31,6 +33,10 @@ class Arm:
     @property
     def rate(self) -> float:
         return self.documents / self.seconds
+
+    def steps_in(self, seconds: float, documents: int) -> int:
+        """How many steps these seconds are, or the most epochs of so many documents, where these are done before."""
+        return max(1, int(min(seconds / self.seconds, MOST_EPOCHS * documents / self.documents) * self.steps))
 
 
 def work(pipe: Connection, overrides: list[str]) -> None:
@@ -120,6 +126,12 @@ def train(overrides: list[str], steps: int, folder: Path) -> dict[str, Any]:
     subprocess.run([sys.executable, "-m", "sentence_order.train", *settings], check=True)
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
     return results
+
+
+def documents_seen(training: dict[str, Any]) -> str:
+    """A cell of a Markdown table."""
+    epochs = training["documents_seen"] / training["documents"]
+    return f"{training['documents_seen']:,} ({epochs:.2f} epochs)"
 
 
 def with_intervals(test: dict[str, Any], metrics: tuple[str, ...]) -> str:

@@ -9,12 +9,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.arms import Arm, measure_speed, train, with_intervals
+from benchmarks.arms import Arm, documents_seen, measure_speed, train, with_intervals
 from benchmarks.compose import compose, stop
 from sentence_order.errors import UserError
 
-# Beyond so many epochs the heads of a frozen encoder only learn their stories by heart.
-MOST_EPOCHS = 5
 LARGER = ["trainer.batch_tokens=4096", "optim.head_lr=1.5e-3"]
 # What freezing gives for the same time is asked of these.
 TRAINED = (
@@ -62,14 +60,12 @@ def quality_row(name: str, arm: Arm, documents: int, overrides: list[str], minut
     config = compose(own)
     stories = config.data.limit_train or documents
     budget = 60 * minutes - (arm.seconds_in_cache * stories / documents if arm.cached else 0)
-    steps = int(min(budget * arm.steps / arm.seconds, MOST_EPOCHS * stories * arm.steps / arm.documents))
-    results = train(own, steps, folder / "run")
+    results = train(own, arm.steps_in(budget, stories), folder / "run")
     training = results["train"]
     assert training["cached"] == arm.cached, "the run took another way than what was measured"
     seconds = training["seconds_in_cache"] + training["seconds_in_steps"]
-    epochs = training["documents_seen"] / training["documents"]
     figures = with_intervals(results["test"], ("accuracy", "pmr", "tau"))
-    return f"| {name} | {seconds:.0f} s | {training['documents_seen']:,} ({epochs:.2f} epochs) | {figures} |"
+    return f"| {name} | {seconds:.0f} s | {documents_seen(training)} | {figures} |"
 
 
 def main() -> None:

@@ -12,12 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arms import Arm, measure_speed, train, with_intervals
+from benchmarks.arms import documents_seen, measure_speed, train, with_intervals
 from benchmarks.compose import compose, stop
 from sentence_order.errors import UserError
 
-# Beyond so many epochs a small corpus is only learnt by heart.
-MOST_EPOCHS = 5
 METHODS = {
     "ours": [],
     "pair_cross_encoder": ["experiment=pair_cross_encoder"],
@@ -36,17 +34,11 @@ HEAD = """\
 |---|---|---|---|---|---|---|---|"""
 
 
-def steps_of(arm: Arm, minutes: float, documents: int) -> int:
-    """How many steps the minutes are, or the most epochs, where these are done before."""
-    return max(1, int(min(60 * minutes * arm.steps / arm.seconds, MOST_EPOCHS * documents * arm.steps / arm.documents)))
-
-
 def row(name: str, results: dict[str, Any], metrics: dict[str, Any]) -> str:
     """A line of the table."""
     training = results["train"]
-    epochs = training["documents_seen"] / training["documents"]
     return (
-        f"| {name} | {training['parameters'] / 1e6:.1f} M | {training['documents_seen']:,} ({epochs:.2f} epochs) | "
+        f"| {name} | {training['parameters'] / 1e6:.1f} M | {documents_seen(training)} | "
         f"{training['seconds_in_steps']:.0f} s | {with_intervals(metrics, METRICS)} |"
     )
 
@@ -85,7 +77,7 @@ def main() -> None:
     print(HEAD, flush=True)
     for name, own in settings.items():
         run = arguments.output / name
-        results = train([*own, *overrides], steps_of(arms[name], arguments.minutes, documents), run)
+        results = train([*own, *overrides], arms[name].steps_in(60 * arguments.minutes, documents), run)
         print(row(f"`{name}`", results, results["test"]), flush=True)
         for setting in READ_AGAIN.get(name, []):
             print(row(f"`{name}`, `{setting}`", results, read_again(run, data, setting)), flush=True)
