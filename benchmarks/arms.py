@@ -39,7 +39,7 @@ class Arm:
         return max(1, int(min(seconds / self.seconds, MOST_EPOCHS * documents / self.documents) * self.steps))
 
 
-def work(pipe: Connection, overrides: list[str]) -> None:
+def work(pipe: Connection, name: str, overrides: list[str]) -> None:
     """The process of an arm: trains for so many seconds whenever it is told to."""
     from sentence_order.console import set_up_logging
     from sentence_order.training.loop import Trainer
@@ -50,7 +50,7 @@ def work(pipe: Connection, overrides: list[str]) -> None:
     try:
         prepared = prepare(config)
     except UserError as error:
-        stop(error)
+        stop(UserError(f"{name}: {error}"))
     pipe.send(len(prepared.corpora["train"]))
     pipe.recv()
     started = time.perf_counter()
@@ -98,7 +98,7 @@ def _by_turns(
             pipe, theirs = spawn.Pipe()
             # Each has a cache of its own: what another arm has filled in is no merit of theirs.
             arguments = [*overrides, f"cache.dir={cache}/{len(pipes)}", *own]
-            processes.append(spawn.Process(target=work, args=(theirs, arguments), daemon=True))
+            processes.append(spawn.Process(target=work, args=(theirs, name, arguments), daemon=True))
             processes[-1].start()
             theirs.close()
             pipes[name] = pipe
