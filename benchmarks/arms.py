@@ -11,10 +11,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compose import compose, stop
+from benchmarks.compose import NEVER, compose, stop
 from sentence_order.errors import UserError
 
-NEVER = 10**9
 # Beyond so many epochs a small corpus, or all that the heads of a frozen encoder see, is only learnt by heart.
 MOST_EPOCHS = 5
 

@@ -11,6 +11,8 @@ from sentence_order.cli import as_hydra_takes_them, one_line
 from sentence_order.config import TrainConfig, config_dir, parse_config, register_schemas
 from sentence_order.errors import UserError
 
+NEVER = 10**9  # for trainer.eval_every: what times steps does not evaluate
+
 
 def compose(overrides: list[str]) -> TrainConfig:
     """Raises UserError for what `train` would refuse."""

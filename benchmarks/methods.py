@@ -16,16 +16,16 @@ from benchmarks.arms import documents_seen, measure_speed, train, with_intervals
 from benchmarks.compose import compose, stop
 from sentence_order.errors import UserError
 
-METHODS = {
-    "ours": [],
-    "pair_cross_encoder": ["experiment=pair_cross_encoder"],
-    "berson": ["experiment=berson"],
-    "sentence_pointer": ["experiment=sentence_pointer"],
-    "ranktxnet": ["experiment=ranktxnet"],
-    "bert4so": ["experiment=bert4so"],
-    "naon": ["experiment=naon"],
-    "position_regression": ["experiment=position_regression"],
-}
+LITERATURE = (
+    "pair_cross_encoder",
+    "berson",
+    "sentence_pointer",
+    "ranktxnet",
+    "bert4so",
+    "naon",
+    "position_regression",
+)
+METHODS: dict[str, list[str]] = {"ours": [], **{name: [f"experiment={name}"] for name in LITERATURE}}
 # Other ways to read a method's checkpoint, as `evaluate` takes them.
 READ_AGAIN = {"pair_cross_encoder": ["decoder=topological", "decoder=borda"], "bert4so": ["shuffles=4"]}
 METRICS = ("accuracy", "accuracy_per_document", "pmr", "tau")

@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compose import compose, stop
+from benchmarks.compose import NEVER, compose, stop
 from sentence_order.config import TrainConfig
 from sentence_order.console import set_up_logging
 from sentence_order.data.batching import load_batches
@@ -35,7 +35,6 @@ from sentence_order.training.run import prepare, use_cache
 
 Multiply = Callable[[torch.Tensor, torch.Tensor], object]
 STEPS_A_TURN, TURNS = 10, 8
-NEVER = 10**9
 SETTINGS = ["data.limit_train=2000", "trainer.accumulate=1", f"trainer.eval_every={NEVER}", "trainer.epochs=100"]
 
 
