@@ -27,7 +27,11 @@ LITERATURE = (
 )
 METHODS: dict[str, list[str]] = {"ours": [], **{name: [f"experiment={name}"] for name in LITERATURE}}
 # Other ways to read a method's checkpoint, as `evaluate` takes them.
-READ_AGAIN = {"pair_cross_encoder": ["decoder=topological", "decoder=borda"], "bert4so": ["shuffles=4"]}
+READ_AGAIN = {
+    "ours": ["decoder=expected_tau"],
+    "pair_cross_encoder": ["decoder=expected_tau", "decoder=topological", "decoder=borda"],
+    "bert4so": ["shuffles=4"],
+}
 METRICS = ("accuracy", "accuracy_per_document", "pmr", "tau")
 HEAD = """\
 | method | parameters | documents seen | training | accuracy | per document | PMR | tau |

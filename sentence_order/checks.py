@@ -15,7 +15,7 @@ LOSS_HEADS = {
     "pointer": POINTERS,
 }
 DECODER_HEADS = {
-    **dict.fromkeys(("exact", "beam"), LOGITS | {"neighbours"}),
+    **dict.fromkeys(("exact", "expected_tau", "beam"), LOGITS | {"neighbours"}),
     **dict.fromkeys(("borda", "topological", "assignment"), LOGITS),
     "pointer": POINTERS,
 }

@@ -69,6 +69,7 @@ class HeadName(Enum):
 
 class DecoderName(Enum):
     exact = "exact"
+    expected_tau = "expected_tau"
     beam = "beam"
     borda = "borda"
     topological = "topological"

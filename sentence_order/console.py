@@ -140,7 +140,7 @@ def _with_interval(found: Mapping[str, float | None]) -> str:
 def _table(title: str, label: str, *columns: str) -> Table:
     """A table of numbers, each row with a label before it."""
     table = Table(title=title, title_justify="left")
-    table.add_column(label)
+    table.add_column(label, no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")  # in a narrow terminal too, no word loses its end
     return table

@@ -12,7 +12,7 @@ one length, N sentences of each of them, M = 1 + N, X rows of a table. Documents
 import torch
 from torch import Tensor
 
-from sentence_order.decoding.subsets import subset_tables
+from sentence_order.subsets import subset_tables
 
 # Beyond so many sentences the sum over all orders costs too much; orders are then built sentence by sentence.
 MAX_SUMMED_SENTENCES = 10

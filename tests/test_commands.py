@@ -290,7 +290,7 @@ def test_scores_are_kept_and_decoders_compared(command: Command, trained: Path, 
     done = command("decode", "scores=kept.scores", "output=decoders.json")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "decoders.json").read_text())
-    assert set(found["decoders"]) == {"exact", "beam", "borda", "topological", "assignment"}
+    assert set(found["decoders"]) == {"exact", "expected_tau", "beam", "borda", "topological", "assignment"}
     assert found["decoders"]["exact"]["tau"] == own["test"]["tau"]
     assert found["checkpoint"] == str(trained)
     objectives = {name: row["objective"] for name, row in found["decoders"].items()}

@@ -129,7 +129,7 @@ def test_help_loads_nothing_heavy(command: Command, name: str) -> None:
     done = command(name, "--help", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     assert "Groups:" in done.stdout
-    assert "decoder=assignment|beam|borda|exact|pointer|topological" in done.stdout
+    assert "decoder=assignment|beam|borda|exact|expected_tau|pointer|topological" in done.stdout
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "hydra" in imported
     assert not imported & {"torch", "transformers", "datasets", "numpy", "scipy", "matplotlib", "pyarrow"}

@@ -26,6 +26,7 @@ from sentence_order.decoding.assignment import assignment_order
 from sentence_order.decoding.beam import beam_order
 from sentence_order.decoding.borda import borda_order
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
+from sentence_order.decoding.expected_tau import expected_tau_order
 from sentence_order.decoding.pointer import pointer_log_prob, pointer_order
 from sentence_order.decoding.resolution import quantise
 from sentence_order.decoding.topological import topological_order
@@ -54,6 +55,7 @@ class Clean(NamedTuple):
 # Each maps clean scores and the width of a beam to `order_GN`.
 DECODERS: dict[str, Callable[[Clean, int], Tensor]] = {
     "exact": lambda scores, width: exact_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
+    "expected_tau": lambda scores, width: expected_tau_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
     "beam": lambda scores, width: beam_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
     "borda": lambda scores, width: borda_order(scores.pairs_GNN),
     "topological": lambda scores, width: topological_order(scores.pairs_GNN),
@@ -69,7 +71,7 @@ def decoders_for(scores: Scores) -> list[str]:
         return [POINTER]
     if scores.logits is not None:
         return list(DECODERS)
-    return ["exact", "beam"]
+    return ["exact", "expected_tau", "beam"]
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def decode(
         mask_BS: bool, True for sentences, False for the padding after them.
         tie_break_BS: integer ranks that depend on what the sentences say and not on how they were given, equal only
             for identical sentences. Of equally good orders, the one that is first in these ranks is preferred.
-        beam_width: partial orders that a beam search keeps: "beam", "pointer", and "exact" above
+        beam_width: partial orders that a beam search keeps: "beam", "pointer", and "exact" and "expected_tau" above
             `MAX_EXACT_SENTENCES` sentences.
 
     Returns:

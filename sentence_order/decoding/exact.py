@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.decoding.beam import beam_order
-from sentence_order.decoding.subsets import subset_tables
+from sentence_order.subsets import subset_tables
 
 MAX_EXACT_SENTENCES = 12
 _MEMORY_BYTES = 2**24
