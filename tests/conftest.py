@@ -13,7 +13,9 @@ import torch
 # Before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-torch.set_num_threads(1)  # on small tensors threads only wait for each other
+# On small tensors threads only wait for each other, here and in commands run as subprocesses.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 from sentence_order.config import EncoderConfig, Joint, LossConfig, ModelConfig, PositionIds
 from sentence_order.data.synthetic import generate
