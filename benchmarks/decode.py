@@ -10,7 +10,11 @@ from sentence_order.scores import Scores
 
 TURNS = 7
 # (decoder, sentences of a document, documents of a batch)
-CASES = [("exact", 5, 20_000), ("exact", 10, 500), ("exact", 12, 50), ("beam", 10, 500), ("beam", 20, 100)]
+CASES = [
+    *(("exact", 5, 20_000), ("exact", 10, 500), ("exact", 12, 50)),
+    *(("expected_tau", 5, 20_000), ("expected_tau", 10, 500), ("expected_tau", 12, 50)),
+    *(("beam", 10, 500), ("beam", 20, 100)),
+]
 
 
 def main() -> None:
