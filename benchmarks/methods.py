@@ -32,6 +32,7 @@ READ_AGAIN = {
     "pair_cross_encoder": ["decoder=expected_tau", "decoder=topological", "decoder=borda"],
     "bert4so": ["shuffles=4"],
 }
+READ_BY_BOTH = ("data", "seed=", "device=", "precision=", "cache")  # what `evaluate` takes of the overrides of `train`
 METRICS = ("accuracy", "accuracy_per_document", "pmr", "tau")
 HEAD = """\
 | method | parameters | documents seen | training | accuracy | per document | PMR | tau |
@@ -70,6 +71,8 @@ def main() -> None:
     if taken := [name for name in names if (arguments.output / name).exists()]:
         parser.error(f"--output: {arguments.output} holds a run of {taken[0]}; name another folder, or remove it")
     overrides = ["data.limit_validation=500", "data.limit_test=2000", *overrides]
+    if not any(override.startswith("data=") for override in overrides):
+        overrides.insert(0, "data=synthetic")  # `evaluate` has no default
     settings = {name: METHODS[name] for name in names}
     try:
         for own in settings.values():
@@ -77,7 +80,7 @@ def main() -> None:
         arms, documents = measure_speed(settings, overrides, arguments.turns, arguments.seconds)
     except UserError as error:
         stop(error)
-    data = [override for override in overrides if override.startswith(("data", "seed="))]
+    data = [override for override in overrides if override.startswith(READ_BY_BOTH)]
     print(HEAD, flush=True)
     for name, own in settings.items():
         run = arguments.output / name

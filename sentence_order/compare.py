@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from sentence_order.errors import UserError
+from sentence_order.files import check_output
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     if arguments.resamples < 1 or arguments.seed < 0:
         parser.error("--resamples is above zero, and --seed not below it")
     try:
+        check_output("--output", arguments.output)
         _compare(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

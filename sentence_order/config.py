@@ -192,11 +192,14 @@ class LossConfig:
     margin_width: float = 1.0
 
 
+BEAM_WIDTH = 64
+
+
 @dataclass
 class DecoderConfig:
-    # `evaluate` and `predict` take the decoder that the checkpoint was trained with where none is named.
+    # `evaluate` and `predict` take what the checkpoint was trained with where it is not set.
     name: DecoderName | None = None
-    beam_width: int = 64
+    beam_width: int | None = None  # BEAM_WIDTH, where a run is not told otherwise
 
 
 @dataclass

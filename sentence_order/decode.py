@@ -2,7 +2,7 @@
 
 from sentence_order import cli
 from sentence_order.checks import check_positive
-from sentence_order.config import DecodeConfig
+from sentence_order.config import BEAM_WIDTH, DecodeConfig
 from sentence_order.files import check_output
 
 
@@ -27,15 +27,16 @@ def decode(config: DecodeConfig) -> None:
         if config.decoder.name.value not in names:
             raise UserError(f"decoder={config.decoder.name.value}: these scores suffice for {', '.join(names)}")
         names = [config.decoder.name.value]
+    width = config.decoder.beam_width or BEAM_WIDTH
     with progress_bar() as bar:
         task = bar.add_task("decoding", total=len(names) * len(kept.ids), unit="documents", note="")
         found = {}
         for name in names:
             bar.update(task, note=name)
-            found[name] = decode_all(kept, name, config.decoder.beam_width, config.bootstrap_resamples, config.seed)
+            found[name] = decode_all(kept, name, width, config.bootstrap_resamples, config.seed)
             bar.advance(task, len(kept.ids))
     console.print(decoder_table(f"{len(kept.ids):,} documents", found))
-    record = {"decoders": found, "beam_width": config.decoder.beam_width, **kept.about, **provenance()}
+    record = {"decoders": found, **kept.about, "beam_width": width, **provenance()}
     put_out(record, config.output)
 
 

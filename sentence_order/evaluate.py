@@ -37,6 +37,7 @@ def evaluate(config: EvaluateConfig) -> None:
     set_up_logging()
     model = load_checkpoint(config.checkpoint)
     config.decoder.name = config.decoder.name or DecoderName(model.config.decoder)
+    config.decoder.beam_width = config.decoder.beam_width or model.config.beam_width
     check_decoder(config.decoder.name.value, set(model.config.heads))
     if config.scores and model.pointer_head is not None:
         raise UserError("scores: a pointer tells the next sentence only, and has no scores to keep")
@@ -81,6 +82,7 @@ def evaluate(config: EvaluateConfig) -> None:
         "checkpoint": config.checkpoint,
         "split": name,
         "decoder": config.decoder.name.value,
+        "beam_width": config.decoder.beam_width,
         "seed": config.seed,
         "shuffles": config.shuffles,
     }

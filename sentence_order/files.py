@@ -11,7 +11,7 @@ from typing import IO
 from sentence_order.errors import UserError
 
 
-def check_output(key: str, output: str | None) -> None:
+def check_output(key: str, output: str | Path | None) -> None:
     """Tells, before any work is done, that a file cannot be written. Raises UserError."""
     if output is None:
         return

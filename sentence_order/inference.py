@@ -19,6 +19,7 @@ from sentence_order.data.states import IntArray
 from sentence_order.data.tokenization import document_key, tokenize_documents
 from sentence_order.decoding import decode
 from sentence_order.losses.pairs import gold_order
+from sentence_order.model.build import check_fits
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
 from sentence_order.scores import Scores, mean_scores
@@ -47,7 +48,7 @@ def predict(
     documents: list[list[str]],
     *,
     decoder: str | None = None,
-    beam_width: int = 64,
+    beam_width: int | None = None,
     batch_tokens: int = 4096,
     shuffles: int = 1,
     runtime: Runtime | None = None,
@@ -59,10 +60,14 @@ def predict(
         documents: lists of sentences, of any number and length; sentences longer than the model's maximum are cut.
         decoder: one that the model's heads suffice for (`decoding.decoders_for`); by default the one that it was
             trained with.
+        beam_width: of a beam search; by default that of its training.
         batch_tokens: how many tokens go through the model at once.
         shuffles: under how many permutations each document is read, the first being as it was given; it is ordered by
             the mean of the scores. Of use only for a model whose position ids run on through the document.
         advance: is told how many documents were done since the last call.
+
+    Raises:
+        UserError: a document is longer than a model reads whose position ids run on through it.
     """
     assert model.tokenizer is not None, (
         "load the model with SentenceOrderer.from_pretrained, which brings its tokenizer"
@@ -78,6 +83,7 @@ def predict(
 
     rows = np.array([i for i in range(len(documents)) if len(kept[i]) > 1], dtype=np.int64)
     lengths = np.array([len(columns["input_ids"][i]) for i in rows], dtype=np.int64)
+    check_fits(model, lengths, "input")
     for batch_rows in TokenBudgetBatches(lengths, batch_tokens):
         chosen = [int(rows[k]) for k in batch_rows]
         batches = [
@@ -87,8 +93,8 @@ def predict(
         readings = [score(model, batch, runtime) for batch in batches]
         scores = ensemble(readings, [(batch["positions"], batch["mask"]) for batch in batches])
         batch = batches[0]
-        name = decoder or model.config.decoder
-        order_BS, _ = decode(name, scores, batch["mask"], batch["text_rank"], beam_width=beam_width)
+        name, width = decoder or model.config.decoder, beam_width or model.config.beam_width
+        order_BS, _ = decode(name, scores, batch["mask"], batch["text_rank"], beam_width=width)
         log_odds_B = order_log_odds(scores, order_BS, batch["mask"], batch["text_rank"])
         confidence_B = calibrated(log_odds_B, model.config.calibration)
         for i, order, confidence in zip(chosen, order_BS.tolist(), confidence_B.tolist(), strict=True):

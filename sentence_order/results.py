@@ -89,9 +89,12 @@ def paired(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[str], dict[str, I
     """The documents that two results share, with the counts of both.
 
     Raises:
-        UserError: there are none, or one of them is not the same document in both.
+        UserError: there are none, an id is that of several, or one of them has another number of sentences in both.
     """
     rows = [{identity: row for row, identity in enumerate(found["per_document"]["id"])} for found in (a, b)]
+    for found, row_of in zip((a, b), rows, strict=True):
+        if len(row_of) < (count := len(found["per_document"]["id"])):
+            raise UserError(f"{count - len(row_of):,} documents of a result have an id that another one has: no pairs")
     ids = [identity for identity in rows[0] if identity in rows[1]]
     if not ids:
         raise UserError("the two results have no document in common, by its id")

@@ -17,7 +17,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
-from sentence_order.config import EncoderConfig, Joint, LossConfig, ModelConfig, PositionIds
+from sentence_order.config import DecoderConfig, DecoderName, EncoderConfig, Joint, LossConfig, ModelConfig, PositionIds
 from sentence_order.data.synthetic import generate
 from sentence_order.model.build import build_model
 from sentence_order.model.modeling import SentenceOrderer
@@ -66,7 +66,7 @@ def make_tiny(
     tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
     encoder = EncoderConfig(name="tiny", joint_from=joint_from, joint=joint, position_ids=position_ids, tiny_width=48)
     weights = LossConfig(**(loss or {"pairwise_logistic": 1.0, "neighbours": 2.0}))
-    made = build_model(encoder, ModelConfig(**model), tokenizer, 64, weights, decoder, seed)  # type: ignore[arg-type]
+    made = build_model(encoder, ModelConfig(**model), tokenizer, 64, weights, DecoderConfig(DecoderName(decoder)), seed)  # type: ignore[arg-type]
     with torch.no_grad():  # fresh weights are so small that a model hardly says anything
         for parameter in made.parameters():
             parameter.mul_(4 if parameter.ndim > 1 else 1)

@@ -218,6 +218,7 @@ def test_a_run_starts_from_another(command: Command, trained: Path, tmp_path: Pa
     assert found["test"]["per_document"] == expected["test"]["per_document"]
     for arguments, complaint in (
         (["model.set_layers=2"], f"init_from: {trained} was trained with model.set_layers=1"),
+        (["encoder.joint_from=0"], "was trained with encoder.joint_from=2; add that"),
         (["encoder.tiny_layers=2"], "encoder.name must be the one it had"),
         (["init_from=nowhere"], "init_from: nowhere: no such folder"),
     ):
@@ -328,8 +329,16 @@ def test_two_results_are_compared(command: Command, trained: Path, tmp_path: Pat
     assert json.loads(done.stdout)["documents"] == 10
     assert "30 documents that only one of them has are left out" in done.stderr
     (tmp_path / "bad.json").write_text("{}")
-    for path, complaint in (("bad.json", "no results of documents under 'test'"), ("none.json", "cannot be read")):
-        done = command("compare", "exact.json", path)
+    twice = json.loads((tmp_path / "exact.json").read_text())
+    twice["test"]["per_document"]["id"][1] = twice["test"]["per_document"]["id"][0]
+    (tmp_path / "twice.json").write_text(json.dumps(twice))
+    for path, complaint in (
+        ("bad.json", "no results of documents under 'test'"),
+        ("none.json", "cannot be read"),
+        ("twice.json", "1 documents of a result have an id that another one has"),
+        ("few.json --output .", "--output: . is a folder; name a file"),
+    ):
+        done = command("compare", "exact.json", *path.split())
         assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
         assert complaint in done.stderr
 

@@ -26,7 +26,9 @@ def test_method(name: str, command: Command, story_files: dict[str, Path], tmp_p
     assert done.returncode == 0, done.stderr
     own = json.loads((tmp_path / "run" / "results.json").read_text())["test"]
     assert 0 <= own["calibration_error"] <= 1
-    assert json.loads((tmp_path / "run" / "checkpoints" / "best" / "config.json").read_text())["calibration"]
+    kept = json.loads((tmp_path / "run" / "checkpoints" / "best" / "config.json").read_text())
+    assert kept["calibration"]
+    assert kept["beam_width"] == (16 if kept["decoder"] == "pointer" else 64)
 
     done = command("evaluate", "checkpoint=run", *files, "seed=5", "shuffles=3")
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
+from sentence_order.config import PositionIds
 from sentence_order.decoding import DECODERS
+from sentence_order.errors import UserError
 from sentence_order.model.modeling import SentenceOrderer
 
 
@@ -46,3 +48,10 @@ def test_odd_documents(tiny_model: SentenceOrderer) -> None:
     assert sorted(predictions[6].order) == list(range(150))
     assert tiny_model.order([]) == []
     assert tiny_model.order(["One.", "Two."]) in ([0, 1], [1, 0])
+
+
+def test_a_document_that_is_too_long_to_be_read_in_one_piece(make_model) -> None:
+    model = make_model(joint_from=0, position_ids=PositionIds.per_document, set_layers=0)
+    document = [f"Sentence number {n} is one of many." for n in range(100)]
+    with pytest.raises(UserError, match=r"input: a document has \d+ tokens, .* reads up to 512; leave it out"):
+        model.predict([document])

@@ -22,5 +22,7 @@ def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Te
         coherence modeling using recurrent neural networks.
     """
     order_BS = gold_order(positions_BS, mask_BS)
-    gold_BS = pointer.log_probs(order_BS).gather(2, order_BS[:, :, None])[:, :, 0]
+    # A pointer computes where its network is; an evaluation's positions are on the CPU.
+    steps_BSS = pointer.log_probs(order_BS.to(pointer.start().device)).to(order_BS.device)
+    gold_BS = steps_BSS.gather(2, order_BS[:, :, None])[:, :, 0]
     return -gold_BS[mask_BS].sum(), mask_BS.sum()

@@ -19,8 +19,8 @@ def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tup
         The sum over all real sentences, and their number.
 
     Reference:
-        Basu Roy Chowdhury et al. 2021, Is everything in order? A simple way to order sentences (ReBART), and earlier
-        regressors of a position in [0, 1].
+        Kumar et al. 2020, Deep attentive ranking networks for learning to order sentences, for regression as the
+        pointwise one of its ranking losses.
 
     Example:
         >>> logits = torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]])  # the scores are 1/2 and -1/2

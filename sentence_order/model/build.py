@@ -6,7 +6,16 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.config import EncoderConfig, Joint, LossConfig, ModelConfig, Pooling, PositionIds
+from sentence_order.config import (
+    BEAM_WIDTH,
+    DecoderConfig,
+    EncoderConfig,
+    Joint,
+    LossConfig,
+    ModelConfig,
+    Pooling,
+    PositionIds,
+)
 from sentence_order.data.states import IntArray
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
@@ -26,7 +35,7 @@ def build_model(
     tokenizer: PreTrainedTokenizerBase,
     max_sentence_tokens: int,
     loss: LossConfig,
-    decoder: str,
+    decoder: DecoderConfig,
     seed: int,
 ) -> SentenceOrderer:
     """Makes an orderer over a pretrained encoder (or the random tiny one); what is new in it is drawn from `seed`.
@@ -42,6 +51,7 @@ def build_model(
         pretrained = load_encoder(encoder.name)
         own = pretrained.config
     assert own.model_type in ARCHITECTURES
+    assert decoder.name is not None
     if max_sentence_tokens > longest_sentence(own):
         raise UserError(
             f"data.max_sentence_tokens: {max_sentence_tokens} is more than the {longest_sentence(own)} positions "
@@ -65,7 +75,8 @@ def build_model(
         head_width=model.head_width,
         dropout=model.dropout,
         max_sentence_tokens=max_sentence_tokens,
-        decoder=decoder,
+        decoder=decoder.name.value,
+        beam_width=decoder.beam_width or BEAM_WIDTH,
         loss={name: weight for name, weight in asdict(loss).items() if weight},
     )
     orderer = SentenceOrderer(config)
@@ -111,15 +122,22 @@ def take_weights(model: SentenceOrderer, source: SentenceOrderer, where: str) ->
     Raises:
         UserError: naming the config key in which the two differ.
     """
-    for key in ("set_layers", "heads", "head_width"):
-        own, theirs = getattr(model.config, key), getattr(source.config, key)
-        if own != theirs:
-            told = f"[{','.join(theirs)}]" if key == "heads" else theirs
-            raise UserError(f"init_from: {where} was trained with model.{key}={told}; add that")
+    _check_alike(model, source, where, "model", ("set_layers", "heads", "head_width", "pooling"))
     weights, shapes = source.state_dict(), {name: weight.shape for name, weight in model.state_dict().items()}
     if {name: weight.shape for name, weight in weights.items()} != shapes:
         raise UserError(f"init_from: {where} was trained with another encoder; encoder.name must be the one it had")
+    _check_alike(model, source, where, "encoder", ("joint_from", "joint", "position_ids"))
     model.load_state_dict(weights)
+
+
+def _check_alike(
+    model: SentenceOrderer, source: SentenceOrderer, where: str, group: str, keys: tuple[str, ...]
+) -> None:
+    for key in keys:
+        own, theirs = getattr(model.config, key), getattr(source.config, key)
+        if own != theirs:
+            told = f"[{','.join(theirs)}]" if key == "heads" else theirs
+            raise UserError(f"init_from: {where} was trained with {group}.{key}={told}; add that")
 
 
 def check_fits(model: SentenceOrderer, tokens_D: IntArray, key: str) -> None:
@@ -128,5 +146,6 @@ def check_fits(model: SentenceOrderer, tokens_D: IntArray, key: str) -> None:
     if model.knows_the_shuffle and len(tokens_D) and tokens_D.max() > longest:
         raise UserError(
             f"{key}: a document has {tokens_D.max()} tokens, and with encoder.position_ids=per_document the encoder "
-            f"reads up to {longest}; lower data.max_sentences or data.max_sentence_tokens"
+            f"reads up to {longest}; "
+            + ("lower data.max_sentences or data.max_sentence_tokens" if key.startswith("data.") else "leave it out")
         )

@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from sentence_order.config import BEAM_WIDTH
+
 
 class SentenceOrdererConfig(PreTrainedConfig):
     """Configuration of `SentenceOrderer`.
@@ -23,6 +25,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
         max_sentence_tokens: longer sentences are cut, special tokens included.
         frozen_blocks: the encoder's blocks that were frozen in training: 0 the embeddings, k its k-th layer.
         decoder: the decoder that `order` uses unless told otherwise.
+        beam_width: the partial orders that it keeps where it is a beam search.
         loss: the weights of the losses that it was trained by, as in the config group `loss`.
         calibration: slope and offset that turn the log-odds of an order into those of its being right; None where they
             were not fitted (see `calibration.py`).
@@ -42,5 +45,6 @@ class SentenceOrdererConfig(PreTrainedConfig):
     max_sentence_tokens: int = 128
     frozen_blocks: list[int] = field(default_factory=list)
     decoder: str = "exact"
+    beam_width: int = BEAM_WIDTH
     loss: dict[str, float] = field(default_factory=lambda: {"order": 3.0})
     calibration: list[float] | None = None

@@ -36,8 +36,10 @@ class PointerHead(nn.Module):
 
     def forward(self, views_BSXD: Tensor, vectors_BSD: Tensor, mask_BS: Tensor) -> "BoundPointer":
         """The distribution over the orders of each document."""
-        relations_BSSF = None if self.relate is None else self.relate(views_BSXD)
-        return BoundPointer(self, self.dropout(vectors_BSD), relations_BSSF, mask_BS)
+        # The pointer is asked outside of autocast: what it keeps is of its weights' type.
+        own = self.begin.weight.dtype
+        relations_BSSF = None if self.relate is None else self.relate(views_BSXD).to(own)
+        return BoundPointer(self, self.dropout(vectors_BSD).to(own), relations_BSSF, mask_BS)
 
 
 class BoundPointer:

@@ -113,6 +113,7 @@ def evaluate_corpus(
         TrainingError: the model's scores are not numbers.
     """
     assert decoder.name is not None, "entry points fill it in"
+    assert decoder.beam_width is not None, "entry points fill it in"
     was_training = model.training
     model.eval()
     loss, collected = model.ordering_loss, _Collected(corpus)
@@ -137,6 +138,7 @@ def evaluate_corpus(
 
 def _order(scores: Scores, batch: Batch, decoder: DecoderConfig) -> Tensor:
     assert decoder.name is not None
+    assert decoder.beam_width is not None
     return decode(decoder.name.value, scores, batch["mask"], batch["text_rank"], beam_width=decoder.beam_width)[0]
 
 

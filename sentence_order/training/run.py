@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from sentence_order.calibration import fit_calibration
 from sentence_order.checkpoints import load_checkpoint
-from sentence_order.config import CacheConfig, DataConfig, Split, TrainConfig
+from sentence_order.config import BEAM_WIDTH, CacheConfig, DataConfig, Split, TrainConfig
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
@@ -61,6 +61,7 @@ def prepare(config: TrainConfig) -> Prepared:
     splits = [split.value for split in Split]
     raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.seed)
     tokenizer = start.tokenizer if start and start.tokenizer else _make_tokenizer(config, raw["train"])
+    config.decoder.beam_width = config.decoder.beam_width or BEAM_WIDTH
     # The model first: what does not go with the encoder is told before minutes of tokenising.
     model = build_model(
         config.encoder,
@@ -68,7 +69,7 @@ def prepare(config: TrainConfig) -> Prepared:
         tokenizer,
         config.data.max_sentence_tokens,
         config.loss,
-        config.decoder.name.value,
+        config.decoder,
         config.seed,
     )
     if start is not None:

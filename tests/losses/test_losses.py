@@ -165,6 +165,24 @@ def random_scores(size: int, generator: torch.Generator) -> Scores:
     )
 
 
+class Told:
+    """A pointer that knows one order."""
+
+    def start(self) -> torch.Tensor:
+        return torch.zeros(1, 1, 1)
+
+    def log_probs(self, order_BS: torch.Tensor) -> torch.Tensor:
+        assert order_BS.tolist() == [[1, 2, 0, 3]]
+        return torch.tensor([[[1, 1, 6, 0], [2, 0, 6, 0], [8, 0, 0, 0], [0, 0, 0, 8]]]).div(8).log()
+
+
+def test_pointer_by_hand() -> None:
+    positions, mask = torch.tensor([[2, 0, 1, 3]]), torch.tensor([[True, True, True, False]])
+    total, count = LOSSES["pointer"](Scores(pointer=Told()), positions, mask)
+    assert total.item() == pytest.approx(-math.log(1 / 8 * 3 / 4 * 1))
+    assert count.item() == 3
+
+
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - {"pointer"}))
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), size=st.integers(2, 12), padding=st.integers(0, 4))

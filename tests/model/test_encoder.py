@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetConfig
 
-from sentence_order.config import EncoderConfig, LossConfig, ModelConfig, Pooling
+from sentence_order.config import DecoderConfig, DecoderName, EncoderConfig, LossConfig, ModelConfig, Pooling
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model, joint_from
 from sentence_order.model.encoder import check_architecture, encoder_location, load_encoder
@@ -74,4 +74,6 @@ def test_first_tokens_that_see_the_same_are_refused(make_model) -> None:
 def test_sentences_longer_than_the_encoders_positions_are_refused() -> None:
     tokenizer = tiny_tokenizer(["a b c"], 50)
     with pytest.raises(UserError, match=r"data\.max_sentence_tokens: 513 is more than the 512"):
-        build_model(EncoderConfig(name="tiny"), ModelConfig(), tokenizer, 513, LossConfig(), "exact", 0)
+        build_model(
+            EncoderConfig(name="tiny"), ModelConfig(), tokenizer, 513, LossConfig(), DecoderConfig(DecoderName.exact), 0
+        )

@@ -99,3 +99,14 @@ def test_position_ids_that_run_on_tell_the_shuffle(make_model, stories) -> None:
     plain, shuffled = scores_of(model, [stories[0][:4]]), scores_of(model, [stories[0][:4]], [given])
     assert model.knows_the_shuffle
     assert not torch.allclose(plain.relabelled(torch.tensor([given])).logits, shuffled.logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["pointer", "relational pointer"])
+def test_a_pointer_read_in_bfloat16_is_asked_in_float32(make_model, stories, name: str) -> None:
+    model = make_model(**MODELS[name])
+    documents = [story[:4] for story in stories[:3]]
+    with torch.autocast("cpu", torch.bfloat16):
+        pointer = scores_of(model, documents).pointer
+    order = torch.tensor([[2, 0, 3, 1]] * 3)
+    expected = scores_of(model, documents).pointer.log_probs(order)
+    torch.testing.assert_close(pointer.log_probs(order), expected, atol=0.2, rtol=0.1)

@@ -11,7 +11,7 @@ from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.errors import TrainingError
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.training.loop import Trainer
-from sentence_order.training.optimization import make_optimizer, make_schedule
+from sentence_order.training.optimization import WeightAverage, make_optimizer, make_schedule
 from tests.training.trainers import corpus_of, trainer_of
 
 
@@ -132,3 +132,15 @@ def test_schedule_warms_up_and_decays(make_model) -> None:
         optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+
+
+def test_the_average_of_the_weights_by_hand() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    average = WeightAverage([weight], decay=0.9)
+    for value in (1.0, 3.0):
+        weight.data.fill_(value)
+        average.update()
+    # Of the average 2/11 stays at the first step, 3/12 at the second.
+    with average.in_place():
+        assert weight.item() == pytest.approx(0.25 * 9 / 11 + 0.75 * 3)
+    assert weight.item() == 3.0

@@ -32,7 +32,7 @@ def trainer_of(model: SentenceOrderer, corpus: Corpus, folder: Path, **settings:
     config = TrainConfig(
         data=DataConfig(Source.jsonl),
         loss=LossConfig(pairwise_logistic=1.0, neighbours=2.0),
-        decoder=DecoderConfig(DecoderName.exact),
+        decoder=DecoderConfig(DecoderName.exact, 64),
         optim=OptimConfig(warmup=0.0),
         trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
         output_dir=str(folder),
