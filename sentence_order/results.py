@@ -89,7 +89,7 @@ def paired(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[str], dict[str, I
     """The documents that two results share, with the counts of both.
 
     Raises:
-        UserError: there are none, an id is that of several, or one of them has another number of sentences in both.
+        UserError: there are none, an id is that of several, or one has another number of sentences in the other.
     """
     rows = [{identity: row for row, identity in enumerate(found["per_document"]["id"])} for found in (a, b)]
     for found, row_of in zip((a, b), rows, strict=True):

@@ -288,6 +288,12 @@ def test_scores_are_kept_and_decoders_compared(command: Command, trained: Path, 
     )
     assert done.returncode == 0, done.stderr
     own = json.loads((tmp_path / "own.json").read_text())
+    # The breakdowns are parts of the whole: weighted by what they are of, they come to it.
+    for metric, parts in (("tau", "by_sentences"), ("pmr", "by_sentences"), ("accuracy", "by_position")):
+        counts = [part["documents"] for part in own["test"][parts]]
+        values = [part[metric]["value"] * count for part, count in zip(own["test"][parts], counts, strict=True)]
+        assert sum(values) / sum(counts) == pytest.approx(own["test"][metric]["value"])
+    assert own["test"]["by_sentences"][0]["documents"] < 40
     done = command("decode", "scores=kept.scores", "output=decoders.json")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "decoders.json").read_text())

@@ -45,9 +45,8 @@ def expected_tau_order(pairs_GNN: Tensor, next_GMM: Tensor, *, beam_width: int =
 def pair_advantages(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
     """How much likelier i before j is than j before i, over all orders: (G, N, N), from -1 to 1, antisymmetric."""
     sentences = pairs_GNN.shape[1]
-    chunk = max(
-        1, _MEMORY_BYTES // (256 * sentences * 2**sentences)
-    )  # an upper bound of what the sum and its gradient keep
+    kept = 256 * sentences * 2**sentences  # bytes of a document: an upper bound of what the sum and its gradient keep
+    chunk = max(1, _MEMORY_BYTES // kept)
     chunks = zip(torch.split(pairs_GNN, chunk), torch.split(next_GMM, chunk), strict=True)
     before_GNN = torch.cat([_probability_before(*scores) for scores in chunks])
     return before_GNN - before_GNN.transpose(1, 2)
