@@ -48,10 +48,10 @@ def row(name: str, results: dict[str, Any], metrics: dict[str, Any]) -> str:
     )
 
 
-def read_again(run: Path, data: list[str], setting: str) -> dict[str, Any]:
+def read_again(run: Path, shared: list[str], setting: str) -> dict[str, Any]:
     """What `evaluate` finds of a run's test documents, read another way."""
     file = run / f"{setting.replace('=', '_')}.json"
-    settings = [f"checkpoint={run}", *data, setting, f"output={file}"]
+    settings = [f"checkpoint={run}", *shared, setting, f"output={file}"]
     subprocess.run([sys.executable, "-m", "sentence_order.evaluate", *settings], check=True)
     found: dict[str, Any] = json.loads(file.read_text())["test"]
     return found
@@ -80,14 +80,14 @@ def main() -> None:
         arms, documents = measure_speed(settings, overrides, arguments.turns, arguments.seconds)
     except UserError as error:
         stop(error)
-    data = [override for override in overrides if override.startswith(READ_BY_BOTH)]
+    shared = [override for override in overrides if override.startswith(READ_BY_BOTH)]
     print(HEAD, flush=True)
     for name, own in settings.items():
         run = arguments.output / name
         results = train([*own, *overrides], arms[name].steps_in(60 * arguments.minutes, documents), run)
         print(row(f"`{name}`", results, results["test"]), flush=True)
         for setting in READ_AGAIN.get(name, []):
-            print(row(f"`{name}`, `{setting}`", results, read_again(run, data, setting)), flush=True)
+            print(row(f"`{name}`, `{setting}`", results, read_again(run, shared, setting)), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ class Pointer(Protocol):
     """A distribution over orders, given sentence by sentence: each one's depends on all that were placed before."""
 
     def log_probs(self, order_BS: Tensor) -> Tensor:
-        """`steps_BSS[b, k, i]`: that sentence i stands k-th, given the first k of this order."""
+        """`steps_BSS[b, k, i]`: that sentence i stands k-th, given the first k of this order, from any device."""
 
     def start(self) -> Tensor:
         """The state before the first sentence, of one partial order a document: (B, 1, D)."""
@@ -65,6 +65,12 @@ class Scores(ModelOutput):
         }
         relabelled: dict[str, Any] = {name: gather_matrix(self[name], *axes[name]) for name in axes if name in self}
         return Scores(**relabelled)
+
+
+def step_log_probs(pointer: Pointer, order_BS: Tensor) -> Tensor:
+    """The log-probability of each sentence of an order, given those before it: (B, S), on the order's device."""
+    steps_BSS = pointer.log_probs(order_BS).to(order_BS.device)
+    return steps_BSS.gather(2, order_BS[:, :, None])[:, :, 0]
 
 
 def mean_scores(several: Sequence[Scores]) -> Scores:

@@ -44,12 +44,14 @@ def expected_tau_order(pairs_GNN: Tensor, next_GMM: Tensor, *, beam_width: int =
 
 def pair_advantages(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:
     """How much likelier i before j is than j before i, over all orders: (G, N, N), from -1 to 1, antisymmetric."""
-    sentences = pairs_GNN.shape[1]
-    kept = 256 * sentences * 2**sentences  # bytes of a document: an upper bound of what the sum and its gradient keep
-    chunk = max(1, _MEMORY_BYTES // kept)
+    chunk = max(1, _MEMORY_BYTES // _bytes_per_document(pairs_GNN.shape[1]))
     chunks = zip(torch.split(pairs_GNN, chunk), torch.split(next_GMM, chunk), strict=True)
     before_GNN = torch.cat([_probability_before(*scores) for scores in chunks])
     return before_GNN - before_GNN.transpose(1, 2)
+
+
+def _bytes_per_document(sentences: int) -> int:
+    return 256 * sentences * 2**sentences  # an upper bound: what the sum keeps for its gradient
 
 
 def _probability_before(pairs_GNN: Tensor, next_GMM: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.decoding.resolution import quantise
-from sentence_order.scores import Pointer
+from sentence_order.scores import Pointer, step_log_probs
 
 
 @torch.no_grad()
@@ -62,7 +62,5 @@ def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, *, be
 
 @torch.no_grad()
 def pointer_log_prob(pointer: Pointer, order_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """The log-probability of an order of each document: (B), on the CPU."""
-    steps_BSS = pointer.log_probs(order_BS.to(pointer.start().device)).cpu()
-    chosen_BS = steps_BSS.gather(2, order_BS[:, :, None])[:, :, 0]
-    return chosen_BS.masked_fill(~mask_BS, 0.0).sum(1)
+    """The log-probability of an order of each document: (B), where the order is."""
+    return step_log_probs(pointer, order_BS).masked_fill(~mask_BS, 0.0).sum(1)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from sentence_order.losses.pairs import gold_order
-from sentence_order.scores import Pointer
+from sentence_order.scores import Pointer, step_log_probs
 
 
 def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
@@ -22,7 +22,4 @@ def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Te
         coherence modeling using recurrent neural networks.
     """
     order_BS = gold_order(positions_BS, mask_BS)
-    # A pointer computes where its network is; an evaluation's positions are on the CPU.
-    steps_BSS = pointer.log_probs(order_BS.to(pointer.start().device)).to(order_BS.device)
-    gold_BS = steps_BSS.gather(2, order_BS[:, :, None])[:, :, 0]
-    return -gold_BS[mask_BS].sum(), mask_BS.sum()
+    return -step_log_probs(pointer, order_BS)[mask_BS].sum(), mask_BS.sum()

@@ -7,7 +7,6 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.config import (
-    BEAM_WIDTH,
     DecoderConfig,
     EncoderConfig,
     Joint,
@@ -52,6 +51,7 @@ def build_model(
         own = pretrained.config
     assert own.model_type in ARCHITECTURES
     assert decoder.name is not None
+    assert decoder.beam_width is not None
     if max_sentence_tokens > longest_sentence(own):
         raise UserError(
             f"data.max_sentence_tokens: {max_sentence_tokens} is more than the {longest_sentence(own)} positions "
@@ -76,7 +76,7 @@ def build_model(
         dropout=model.dropout,
         max_sentence_tokens=max_sentence_tokens,
         decoder=decoder.name.value,
-        beam_width=decoder.beam_width or BEAM_WIDTH,
+        beam_width=decoder.beam_width,
         loss={name: weight for name, weight in asdict(loss).items() if weight},
     )
     orderer = SentenceOrderer(config)

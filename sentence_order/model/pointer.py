@@ -89,6 +89,7 @@ class BoundPointer:
 
     def log_probs(self, order_BS: Tensor) -> Tensor:
         """See `scores.Pointer`."""
+        order_BS = order_BS.to(self.mask_BS.device)  # an evaluation's orders are on the CPU
         states = [self.start()]
         for k in range(order_BS.shape[1] - 1):
             states.append(self.advance(states[-1], order_BS[:, k : k + 1]))

@@ -51,7 +51,7 @@ def test_by_hand() -> None:
 def test_documents_are_independent_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = whole_scores(7, 4, seed=0, spread=2)
     whole_GNN = pair_advantages(*scores)
-    monkeypatch.setattr(expected_tau, "_MEMORY_BYTES", 3 * 256 * 4 * 2**4)
+    monkeypatch.setattr(expected_tau, "_MEMORY_BYTES", 3 * expected_tau._bytes_per_document(4))
     torch.testing.assert_close(pair_advantages(*scores), whole_GNN)
 
 

@@ -75,5 +75,11 @@ def test_sentences_longer_than_the_encoders_positions_are_refused() -> None:
     tokenizer = tiny_tokenizer(["a b c"], 50)
     with pytest.raises(UserError, match=r"data\.max_sentence_tokens: 513 is more than the 512"):
         build_model(
-            EncoderConfig(name="tiny"), ModelConfig(), tokenizer, 513, LossConfig(), DecoderConfig(DecoderName.exact), 0
+            EncoderConfig(name="tiny"),
+            ModelConfig(),
+            tokenizer,
+            513,
+            LossConfig(),
+            DecoderConfig(DecoderName.exact, 64),
+            0,
         )
