@@ -41,6 +41,7 @@ class Arm:
 def work(pipe: Connection, name: str, overrides: list[str]) -> None:
     """The process of an arm: trains for so many seconds whenever it is told to."""
     from sentence_order.console import set_up_logging
+    from sentence_order.runtime import peak_memory
     from sentence_order.training.loop import Trainer
     from sentence_order.training.run import prepare, use_cache
 
@@ -67,14 +68,8 @@ def work(pipe: Connection, name: str, overrides: list[str]) -> None:
                 next(steps)
             taken = time.perf_counter() - started
             documents = trainer.documents + trainer.window.documents - before
-            pipe.send((documents, taken, trainer.step - first, _memory()))
+            pipe.send((documents, taken, trainer.step - first, peak_memory(prepared.runtime.device)))
         steps.close()
-
-
-def _memory() -> int:
-    """The process's own memory; what was freed stays with it (see `runtime.py`), so this is the peak."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
 def measure_speed(

@@ -1,7 +1,16 @@
 """What a key's type cannot check of a config: ranges, and what does not go together. Each mistake is a UserError that
 names the key and what is accepted."""
 
-from sentence_order.config import TINY_HEAD_WIDTH, DataConfig, DecoderName, HeadName, LossConfig, Source, TrainConfig
+from sentence_order.config import (
+    TINY_HEAD_WIDTH,
+    DataConfig,
+    DecoderName,
+    FreezeConfig,
+    HeadName,
+    LossConfig,
+    Source,
+    TrainConfig,
+)
 from sentence_order.errors import UserError
 
 # Which heads give the scores that a loss or a decoder reads.
@@ -37,6 +46,9 @@ def check_train(config: TrainConfig) -> None:
     for key in ("lr", "head_lr", "weight_decay", "warmup"):
         check_positive(f"optim.{key}", getattr(optim, key), zero=True)
     check_positive("optim.max_grad_norm", optim.max_grad_norm)
+    if not 0 < optim.layer_decay <= 1:
+        raise UserError(f"optim.layer_decay: above 0, and up to 1 (none), such as 0.9, not {optim.layer_decay}")
+    check_freeze(config.freeze)
     if not 0 <= optim.ema < 1:
         raise UserError(f"optim.ema: from 0 (no average) to below 1, such as 0.999, not {optim.ema}")
     check_positive("decoder.beam_width", config.decoder.beam_width)
@@ -65,6 +77,16 @@ def check_train(config: TrainConfig) -> None:
     check_data(data)
     if data.validation_share + data.test_share >= 1:
         raise UserError("data.validation_share and data.test_share: together they must leave documents to train on")
+
+
+def check_freeze(freeze: FreezeConfig) -> None:
+    """Raises UserError where the keys of the group say several things."""
+    said = [key for key in ("embeddings", "layers", "depth", "schedule") if getattr(freeze, key) not in (0, None, [])]
+    for key in ("schedule", "depth"):
+        if key in said and (others := [f"freeze.{other}" for other in said if other != key]):
+            raise UserError(
+                f"freeze.{key}: it says by itself what is frozen; leave out {' and '.join(others)} (with freeze=none)"
+            )
 
 
 def check_heads(heads: set[str]) -> None:

@@ -5,9 +5,11 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -56,6 +58,21 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     except BrokenPipeError:  # the reader of our output went away: `predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def compose(name: str, overrides: list[str]) -> Any:
+    """The parsed config that an entry point would get from a command line.
+
+    Raises:
+        UserError: for what it would refuse.
+    """
+    register_schemas()
+    within_a_job = GlobalHydra.instance().is_initialized()
+    try:
+        with nullcontext() if within_a_job else hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return parse_config(hydra.compose(name, as_hydra_takes_them(overrides)), SCHEMAS[name])
+    except HydraException as error:
+        raise UserError(one_line(error, SCHEMAS[name])) from error
 
 
 def as_hydra_takes_them(overrides: list[str]) -> list[str]:

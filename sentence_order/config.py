@@ -83,6 +83,11 @@ class Schedule(Enum):
     constant_with_warmup = "constant_with_warmup"
 
 
+class Resume(Enum):
+    off = "off"
+    auto = "auto"
+
+
 class CacheMode(Enum):
     auto = "auto"
     off = "off"
@@ -154,6 +159,10 @@ class FreezeConfig:
     embeddings: bool = False
     # The lowest N layers, a range "2-4", a list [0, 2], "half" or "all".
     layers: Any = 0
+    # In place of both: "none", "embeddings", or the embeddings and the lowest layers: a number, "half" or "all".
+    depth: Any = None
+    # Gradual unfreezing, in place of all three: from which epoch on to which depth, as in [0:all, 0.5:half, 1:none].
+    schedule: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -199,13 +208,15 @@ BEAM_WIDTH = 64
 class DecoderConfig:
     # `evaluate` and `predict` take what the checkpoint was trained with where it is not set.
     name: DecoderName | None = None
-    beam_width: int | None = None  # BEAM_WIDTH, where a run is not told otherwise
+    beam_width: int | None = None
 
 
 @dataclass
 class OptimConfig:
     lr: float = 8e-5
     head_lr: float = 5e-4
+    # Each layer of the encoder learns at so many times the rate of the one above it, and the embeddings likewise.
+    layer_decay: float = 1.0
     weight_decay: float = 0.01
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     schedule: Schedule = Schedule.linear
@@ -255,13 +266,15 @@ class TrainConfig:
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    decoder: DecoderConfig = field(default_factory=lambda: DecoderConfig(beam_width=BEAM_WIDTH))
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     debug: DebugConfig = field(default_factory=DebugConfig)
     # A run's folder, a checkpoint's folder or a hub id, whose weights the run starts from.
     init_from: str | None = None
+    # Whether to go on with the run that `output_dir` holds, from its last checkpoint.
+    resume: Resume = Resume.off
     device: str = "auto"
     precision: Precision = Precision.auto
     seed: int = 0
@@ -338,6 +351,20 @@ def config_dir() -> Path:
     package = Path(__file__).resolve().parent
     packaged = package / "configs"
     return packaged if packaged.is_dir() else package.parent / "configs"
+
+
+def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every key of a config, as users type it, with its plain value."""
+    found: dict[str, Any] = {}
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            found |= leaves(value, f"{prefix}{item.name}.")
+        elif isinstance(value, list):
+            found[prefix + item.name] = [one.value if isinstance(one, Enum) else one for one in value]
+        else:
+            found[prefix + item.name] = value.value if isinstance(value, Enum) else value
+    return found
 
 
 def dotted_keys(schema: type, prefix: str = "") -> Iterator[str]:

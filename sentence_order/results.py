@@ -113,7 +113,7 @@ def provenance() -> dict[str, Any]:
     """Versions of what computes, and the git revision of the source tree."""
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "git_revision": _git_revision(),
+        "git_revision": git_revision(),
     }
 
 
@@ -137,7 +137,7 @@ def put_out(content: dict[str, Any], output: str | Path | None) -> None:
         write_json(Path(output), content)
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
     """The revision of the source tree that this package runs from, `-dirty` where it was changed; None in a wheel."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():

@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -80,6 +81,19 @@ def _choose_bf16(setting: Precision, device: torch.device) -> tuple[bool, str]:
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return True, "auto: this CUDA device computes in bf16"
     return False, "auto: this CUDA device has no bf16"
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has needed so far: of the GPU's memory, or of its own, mapped files left out."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # what was freed stays with the process (see above), so that this does not go down
+        line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def choose_workers(setting: int | None, device: torch.device) -> int:

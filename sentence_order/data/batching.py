@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from sentence_order.data.examples import Batch, Examples, collate
@@ -51,15 +52,23 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[
 
 
 def load_batches(
-    corpus: Corpus, batch_tokens: int, seed: int, epoch: int, workers: int = 0, pin_memory: bool = False
+    corpus: Corpus,
+    batch_tokens: int,
+    seed: int,
+    epoch: int,
+    workers: int = 0,
+    pin_memory: bool = False,
+    skip: int = 0,
 ) -> "DataLoader[Batch]":
-    """The batches of one epoch of training."""
+    """The batches of one epoch of training, but for the first `skip`."""
+    batches = TokenBudgetBatches(corpus.tokens, batch_tokens, seed, epoch)
     return DataLoader(
         Examples(corpus, seed, epoch),
-        batch_sampler=TokenBudgetBatches(corpus.tokens, batch_tokens, seed, epoch),
+        batch_sampler=batches.batches[skip:],
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pin_memory,
+        generator=torch.Generator(),  # or it would draw from the one that dropout draws from
     )
 
 

@@ -23,7 +23,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
         head_width: hidden units of each head.
         dropout: in the heads, before the hidden layer; that of the layers is in `encoder`.
         max_sentence_tokens: longer sentences are cut, special tokens included.
-        frozen_blocks: the encoder's blocks that were frozen in training: 0 the embeddings, k its k-th layer.
+        frozen_blocks: the encoder's blocks that were frozen throughout training: 0 the embeddings, k its k-th layer.
         decoder: the decoder that `order` uses unless told otherwise.
         beam_width: the partial orders that it keeps where it is a beam search.
         loss: the weights of the losses that it was trained by, as in the config group `loss`.

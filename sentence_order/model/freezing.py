@@ -1,4 +1,4 @@
-"""Which blocks of the encoder a freeze setting names, and the table of what is trained and what is frozen.
+"""Which blocks of the encoder a freeze setting names, when it lets go of them, and the table of what trains.
 
 Block 0 is the embeddings, block k the encoder's k-th layer; layers are numbered from 0 in settings, as in the weights.
 """
@@ -7,17 +7,75 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from sentence_order.config import FreezeConfig
 from sentence_order.errors import UserError
 from sentence_order.model.modeling import SentenceOrderer
 
 
 @dataclass(frozen=True)
+class Phase:
+    """What is frozen from an epoch on (a fraction, where it begins within one): numbers of `blocks`."""
+
+    epoch: float
+    blocks: frozenset[int]
+
+
+@dataclass(frozen=True)
 class BlockReport:
-    """One row of the table: a block's name, its number of parameters, and whether it trains."""
+    """One row of the table: a block's name, its number of parameters, and from which epoch on it trains, if ever."""
 
     name: str
     parameters: int
-    trained: bool
+    trained_from: float | None
+
+
+def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
+    """What a run freezes, from its beginning on: one phase, or those of `freeze.schedule`, each within the one before.
+
+    Unfreezing layer by layer from the top is that of Howard and Ruder 2018, "Universal language model fine-tuning for
+    text classification".
+
+    Args:
+        total: how many layers the encoder has.
+
+    Raises:
+        UserError: a setting is not understood, names a layer that does not exist, or freezes what trained before.
+    """
+    if not config.schedule:
+        if config.depth is None:
+            return [Phase(0.0, frozenset(frozen_blocks(config.embeddings, config.layers, total)))]
+        return [Phase(0.0, _blocks_of_depth(config.depth, total, "freeze.depth"))]
+    phases: list[Phase] = []
+    for entry in config.schedule:
+        told = re.fullmatch(r"(\d+(?:\.\d+)?):(\w+)", entry)
+        if told is None:
+            raise UserError(
+                f"freeze.schedule: {entry!r} is not understood; accepted are an epoch and a depth, as in "
+                "[0:all,0.5:half,1:none]"
+            )
+        depth = int(told[2]) if told[2].isdecimal() else told[2]
+        phase = Phase(float(told[1]), _blocks_of_depth(depth, total, f"freeze.schedule: {entry}"))
+        if not phases and phase.epoch > 0:
+            raise UserError(f"freeze.schedule: {entry} is the first, and must say what is frozen from epoch 0 on")
+        if phases and phase.epoch <= phases[-1].epoch:
+            raise UserError(f"freeze.schedule: {entry} stands after a later epoch")
+        if phases and not phase.blocks <= phases[-1].blocks:
+            raise UserError(f"freeze.schedule: {entry} freezes what trains before; a schedule may only unfreeze")
+        phases.append(phase)
+    return phases
+
+
+def _blocks_of_depth(depth: Any, total: int, key: str) -> frozenset[int]:
+    if depth == "none":
+        return frozenset()
+    if depth == "embeddings":
+        return frozenset({0})
+    if depth in ("half", "all") or (isinstance(depth, int) and not isinstance(depth, bool) and 0 < depth <= total):
+        return frozenset(frozen_blocks(True, depth, total))
+    raise UserError(
+        f"{key}: {depth!r} is not understood; accepted are none, embeddings, a number of layers from 1 to {total} "
+        "(the lowest, and the embeddings), half and all"
+    )
 
 
 def frozen_blocks(embeddings: bool, layers: Any, total: int) -> set[int]:
@@ -58,18 +116,11 @@ def _layer_numbers(layers: Any, total: int) -> list[int]:
     )
 
 
-def report_blocks(model: SentenceOrderer) -> list[BlockReport]:
-    """Every block of the model, lowest first, with what trains in it.
-
-    Raises:
-        UserError: nothing is left to train.
-    """
+def report_blocks(model: SentenceOrderer, phases: list[Phase]) -> list[BlockReport]:
+    """Every block of the model, lowest first, with when it trains."""
     rows = []
-    for name, modules in model.parts.items():
-        parameters = [parameter for module in modules for parameter in module.parameters()]
-        if parameters:
-            trained = any(parameter.requires_grad for parameter in parameters)
-            rows.append(BlockReport(name, sum(p.numel() for p in parameters), trained))
-    if not any(row.trained for row in rows):
-        raise UserError("freeze: everything is frozen and nothing is left to train")
+    for number, (name, modules) in enumerate(model.parts.items()):
+        if parameters := sum(p.numel() for module in modules for p in module.parameters()):
+            since = next((phase.epoch for phase in phases if number not in phase.blocks), None)
+            rows.append(BlockReport(name, parameters, since))
     return rows

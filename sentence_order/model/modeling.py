@@ -62,6 +62,7 @@ class SentenceOrderer(PreTrainedModel):
         relational = "relational_pointer" in has
         self.pointer_head = PointerHead(*sizes, relational) if relational or "pointer" in has else None
         self.frozen_blocks: frozenset[int] = frozenset()
+        self.kept_blocks: frozenset[int] = frozenset()
         use_onednn(self)
         self.post_init()
 
@@ -87,13 +88,19 @@ class SentenceOrderer(PreTrainedModel):
         heads = [module for name, module in self.named_children() if name.endswith("_head")]
         return {**dict(zip(names, self.blocks, strict=True)), "set_layers": [self.set_layers], "heads": heads}
 
-    def freeze(self, blocks: Iterable[int]) -> None:
+    def freeze(self, blocks: Iterable[int], to_the_end: Iterable[int] | None = None) -> None:
         """Freezes some of `blocks`, and only those: no gradient, no dropout even in training, no autograd below.
 
         The third part of freezing, absence from the optimizer, follows from `requires_grad`.
+
+        Args:
+            to_the_end: those of them that stay frozen as long as the model is trained, by default all. The lowest of
+                these make the frozen prefix, and a checkpoint names them.
         """
         self.frozen_blocks = frozenset(blocks)
-        self.config.frozen_blocks = sorted(self.frozen_blocks)
+        self.kept_blocks = self.frozen_blocks if to_the_end is None else frozenset(to_the_end)
+        assert self.kept_blocks <= self.frozen_blocks
+        self.config.frozen_blocks = sorted(self.kept_blocks)
         for number, modules in enumerate(self.blocks):
             for module in modules:
                 module.requires_grad_(number not in self.frozen_blocks)
@@ -101,9 +108,9 @@ class SentenceOrderer(PreTrainedModel):
 
     @property
     def prefix_stages(self) -> int:
-        """How many of the lowest stages are frozen: all, with the pooling, where every block is."""
+        """How many of the lowest stages stay frozen: all, with the pooling, where every block does."""
         blocks = len(self.blocks)
-        lowest = next((number for number in range(blocks) if number not in self.frozen_blocks), blocks)
+        lowest = next((number for number in range(blocks) if number not in self.kept_blocks), blocks)
         return lowest if lowest < blocks else blocks + 1
 
     def train(self, mode: bool = True) -> "SentenceOrderer":

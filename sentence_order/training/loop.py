@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from rich.progress import Progress
@@ -23,11 +23,21 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.files import atomic_folder
 from sentence_order.metrics import PRIMARY_METRIC
+from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime, choose_workers
+from sentence_order.statistics import with_intervals
+from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import evaluate_corpus
-from sentence_order.training.optimization import WeightAverage, gradient_norms, make_optimizer, make_schedule
+from sentence_order.training.optimization import (
+    Schedule,
+    WeightAverage,
+    add_unfrozen,
+    gradient_norms,
+    make_optimizer,
+)
 from sentence_order.training.recorder import Recorder
+from sentence_order.training.state import STATE_FILE, capture, restore
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +72,9 @@ class Trainer:
         step: optimizer steps taken.
         documents, seconds: seen, and spent, in training steps; validation and checkpoints are left out.
         best: the validation metrics of the best checkpoint so far, taken at `best_step`.
+        validated: the latest of them, with their intervals.
+        ended: no step is left to take.
+        unfreezing: the phases of `freeze.schedule` that are still to come.
     """
 
     def __init__(
@@ -72,7 +85,13 @@ class Trainer:
         config: TrainConfig,
         runtime: Runtime,
         folder: Path,
+        facts: CardFacts | None = None,
+        state: dict[str, Any] | None = None,
     ) -> None:
+        """Args:
+        facts: for the model card of every checkpoint.
+        state: where to go on (see `state.py`).
+        """
         self.model, self.train, self.validation = model, train, validation
         self.config, self.runtime, self.folder = config, runtime, folder
         self.loss = model.ordering_loss
@@ -80,17 +99,26 @@ class Trainer:
         self.total_steps = self._count_steps()
         self.eval_every = config.trainer.eval_every or self._choose_eval_every()
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.unfreezing = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]
         self.optimizer = make_optimizer(model, config.optim)
         self.average = WeightAverage(self.trained, config.optim.ema)
-        self.schedule = make_schedule(self.optimizer, config.optim, self.total_steps)
-        self.recorder = Recorder(folder)
+        self.schedule = Schedule(self.optimizer, config.optim, self.total_steps)
+        self.facts = facts
+        self.recorder = Recorder(folder, resumed_at=state["step"] if state else None)
         self.window = Window()
         self.step = 0
         self.documents = 0
         self.seconds = 0.0
         self.best: dict[str, float] = {}
         self.best_step = 0
+        self.validated: dict[str, Any] = {}
+        self.ended = False
         self.last_checkpoint: Path | None = None
+        if state is None:
+            self.recorder.layout()
+        else:
+            restore(self, state)
+            self.last_checkpoint = folder / "checkpoints" / "last"
 
     def fit(self) -> None:
         """Trains to the end.
@@ -111,31 +139,39 @@ class Trainer:
         settings = self.config.trainer
         self.model.train()
         with closing(self.recorder), progress_bar() as bar:
-            task = bar.add_task("training", total=self.total_steps, unit="steps", note="")
-            for epoch, batches in itertools.islice(self._batches(), self.total_steps):
+            task = bar.add_task("training", total=self.total_steps, completed=self.step, unit="steps", note="")
+            batches = self._batches()
+            while not self.ended:
+                before, epoch, step_batches = next(batches)
+                while self.unfreezing and before >= self.unfreezing[0].epoch:
+                    self.unfreeze()
                 self.step += 1
-                loss, norms = self._train_step(batches)
-                end = self.step == self.total_steps
-                if end or self.step == 1 or self.step % settings.log_every == 0:
+                loss, norms = self._train_step(step_batches)
+                self.ended = self.step == self.total_steps
+                if self.ended or self.step == 1 or self.step % settings.log_every == 0:
                     self._log(epoch, norms)
                 self.schedule.step()  # after the log, which tells the rates that the step was taken with
-                if end or self.step % self.eval_every == 0:
+                if self.ended or self.step % self.eval_every == 0:
                     with self.average.in_place():
-                        end = self._validate(epoch, bar) or end
-                        self._save("last")
+                        self.ended = self._validate(epoch, bar) or self.ended
+                    self._save_last()
                 elif settings.save_every and self.step % settings.save_every == 0:
-                    with self.average.in_place():
-                        self._save("last")
+                    self._save_last()
                 best = f", best tau {self.best[PRIMARY_METRIC]:.3f}" if self.best else ""
                 bar.update(task, advance=1, note=f"loss {loss:.3f}{best}")
                 yield self.step
-                if end:
-                    break
 
-    def _batches(self) -> Iterator[tuple[float, list[Batch]]]:
-        """The micro-batches of every step, with how many epochs are done when the step is."""
+    def _batches(self) -> Iterator[tuple[float, float, list[Batch]]]:
+        """The micro-batches of every step from the next one on, with how many epochs are done before and after it."""
         settings = self.config.trainer
+        skip = self.step  # steps that are to be passed over
         for epoch in itertools.count():
+            total = len(TokenBudgetBatches(self.train.tokens, settings.batch_tokens, self.config.seed, epoch))
+            steps = math.ceil(total / settings.accumulate)
+            if skip >= steps:
+                skip -= steps
+                continue
+            done, skip = skip * settings.accumulate, 0
             batches = load_batches(
                 self.train,
                 settings.batch_tokens,
@@ -143,11 +179,26 @@ class Trainer:
                 epoch,
                 self.workers,
                 self.runtime.device.type == "cuda",
+                skip=done,
             )
-            iterator, done = iter(batches), 0
+            iterator = iter(batches)
             while step_batches := list(itertools.islice(iterator, settings.accumulate)):
-                done += len(step_batches)
-                yield epoch + done / len(batches), step_batches
+                before, done = done, done + len(step_batches)
+                yield epoch + before / total, epoch + done / total, step_batches
+
+    def unfreeze(self) -> None:
+        """Enters the next phase of `freeze.schedule`: some blocks begin to train."""
+        phase = self.unfreezing.pop(0)
+        names = [name for number, name in enumerate(self.model.parts) if number in self.model.frozen_blocks]
+        self.model.freeze(phase.blocks, self.model.kept_blocks)
+        still = [name for number, name in enumerate(self.model.parts) if number in phase.blocks]
+        known = set(self.trained)
+        fresh = [weight for weight in self.model.parameters() if weight.requires_grad and weight not in known]
+        self.trained += fresh
+        self.average.add(fresh)
+        add_unfrozen(self.optimizer, self.model, self.config.optim)
+        self.schedule.apply()
+        log.info("epoch %g: %s train from here on", phase.epoch, ", ".join(n for n in names if n not in still))
 
     def _count_steps(self) -> int:
         """How many steps the run has: `trainer.max_steps`, or what the epochs come to."""
@@ -262,6 +313,7 @@ class Trainer:
         bar.remove_task(task)
         self.recorder.evaluation(self.step, epoch, "validation", evaluation, self.validation)
         summary = evaluation.summary()
+        self.validated = {"documents": len(self.validation), **with_intervals(evaluation.parts)}
         figures = ", ".join(f"{name} {summary[name]:.3f}" for name in ("accuracy", "pmr", "tau"))
         log.info("step %d: validation loss %.3f, %s", self.step, evaluation.loss, figures)
         if not self.best or summary[PRIMARY_METRIC] > self.best[PRIMARY_METRIC]:
@@ -269,11 +321,21 @@ class Trainer:
             self._save("best")
         return self.config.debug.overfit and summary["pmr"] == 1
 
-    def _save(self, name: str) -> None:
+    def _save_last(self) -> None:
+        """Saves the model as it is judged, and all that it takes to go on from here."""
+        state = capture(self)
+        with self.average.in_place():
+            self._save("last", state)
+
+    def _save(self, name: str, state: dict[str, Any] | None = None) -> None:
         path = self.folder / "checkpoints" / name
         broken = next((key for key, weights in self.model.named_parameters() if not weights.isfinite().all()), None)
         if broken:
             raise self._failure(f"the weights of {broken} are not finite, and are not saved")
         with atomic_folder(path) as fresh:
             self.model.save_pretrained(fresh)
+            if self.facts is not None:
+                write_card(fresh, self.facts, self.step, {"validation": self.validated} if self.validated else {})
+            if state is not None:
+                torch.save(state, fresh / STATE_FILE)
         self.last_checkpoint = path

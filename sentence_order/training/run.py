@@ -1,13 +1,11 @@
 """One training run: the corpus, the model, the loop, the test, and everything that a run's folder holds."""
 
-import os
 import shlex
-import sys
+import shutil
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
-from enum import Enum
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,23 +18,32 @@ from transformers import PreTrainedTokenizerBase
 
 from sentence_order.calibration import fit_calibration
 from sentence_order.checkpoints import load_checkpoint
-from sentence_order.config import BEAM_WIDTH, CacheConfig, DataConfig, Split, TrainConfig
+from sentence_order.commands import environment, evaluate_overrides, shell
+from sentence_order.config import Split, TrainConfig, leaves
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
-from sentence_order.errors import UserError
-from sentence_order.files import atomic_file, check_writable
+from sentence_order.files import atomic_file
 from sentence_order.model.build import TINY, build_model, check_fits, take_weights
 from sentence_order.model.encoder import load_tokenizer
-from sentence_order.model.freezing import BlockReport, frozen_blocks, report_blocks
+from sentence_order.model.freezing import BlockReport, freeze_phases, report_blocks
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix.fill import attach_states
 from sentence_order.results import provenance, split_results, write_json
-from sentence_order.runtime import Runtime, choose_runtime, make_deterministic
+from sentence_order.runtime import Runtime, choose_runtime, make_deterministic, peak_memory
+from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import Evaluation, evaluate_corpus
+from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim
 from sentence_order.training.loop import Trainer
-from sentence_order.training.recorder import Recorder
+from sentence_order.training.recorder import METRICS_FILE, Recorder
+from sentence_order.training.state import read_state
+
+# Columns of TensorBoard's table of hyper-parameters, beside all that is not as by default.
+HPARAMS = (
+    *("encoder.name", "loss", "decoder.name", "frozen", "optim.lr", "optim.head_lr", "optim.layer_decay"),
+    *("trainer.batch_tokens", "trainer.epochs", "seed"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Prepared:
 
 
 def prepare(config: TrainConfig) -> Prepared:
-    """Loads and tokenises the corpora, and makes the model with what is frozen in it.
+    """Loads and tokenises the corpora, and makes the model with what is frozen in it at first.
 
     Raises:
         UserError: naming the config key, or the file and line.
@@ -61,7 +68,6 @@ def prepare(config: TrainConfig) -> Prepared:
     splits = [split.value for split in Split]
     raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.seed)
     tokenizer = start.tokenizer if start and start.tokenizer else _make_tokenizer(config, raw["train"])
-    config.decoder.beam_width = config.decoder.beam_width or BEAM_WIDTH
     # The model first: what does not go with the encoder is told before minutes of tokenising.
     model = build_model(
         config.encoder,
@@ -74,8 +80,9 @@ def prepare(config: TrainConfig) -> Prepared:
     )
     if start is not None:
         take_weights(model, start, str(config.init_from))
-    model.freeze(frozen_blocks(config.freeze.embeddings, config.freeze.layers, len(model.blocks) - 1))
-    blocks = report_blocks(model)
+    phases = freeze_phases(config.freeze, len(model.blocks) - 1)
+    model.freeze(phases[0].blocks, to_the_end=phases[-1].blocks)
+    blocks = report_blocks(model, phases)
     model.to(runtime.device)
     corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
     for name, corpus in corpora.items():
@@ -85,8 +92,8 @@ def prepare(config: TrainConfig) -> Prepared:
     return Prepared(model, corpora, runtime, blocks)
 
 
-def use_cache(config: TrainConfig, prepared: Prepared) -> Prepared:
-    """Lets the corpora be read from the prefix cache, where that pays; fills it first."""
+def use_cache(config: TrainConfig, prepared: Prepared, readers: int = 1) -> Prepared:
+    """Lets the corpora be read from the prefix cache, where that pays for so many runs; fills it first."""
     tokens = {name: int(corpus.tokens.sum()) for name, corpus in prepared.corpora.items()}
     trainer = config.trainer
     if trainer.max_steps is None:
@@ -98,23 +105,30 @@ def use_cache(config: TrainConfig, prepared: Prepared) -> Prepared:
         prepared.corpora,
         config.cache,
         prepared.runtime,
-        tokens_read=training + 2 * tokens["validation"] + tokens["test"],  # once or more on the way, once at the end
+        # Validation once or more on the way, and once at the end.
+        tokens_read=readers * (training + 2 * tokens["validation"] + tokens["test"]),
         batch_tokens=trainer.eval_batch_tokens,
     )
     return replace(prepared, corpora=corpora)
 
 
-def run(config: TrainConfig) -> None:
-    """Trains, keeps the best model by validation, tests it, and writes `results.json`.
+def run(config: TrainConfig, readers: int = 1) -> None:
+    """Trains, keeps the best model by validation, tests it, and writes `results.json`; goes on with a run that stopped.
+
+    Args:
+        readers: how many runs of a sweep read the same frozen prefix of the same texts.
 
     Raises:
         UserError: naming the config key, or the file and line.
         TrainingError: the run could not go on.
     """
-    started = time.perf_counter()
+    started, date = time.perf_counter(), datetime.now(UTC)
     folder = Path(config.output_dir)
-    _check_output_dir(folder)
     set_up_logging()
+    stage = claim(config)
+    if stage is Stage.finished:
+        log.info("run: %s is finished already; its results are in %s", folder, folder / RESULTS_FILE)
+        return
     torch.autograd.set_detect_anomaly(config.debug.anomaly)
     if config.debug.anomaly:
         make_deterministic()
@@ -122,23 +136,32 @@ def run(config: TrainConfig) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     log_to(folder / "train.log")
-    with atomic_file(folder / "config.yaml") as stream:
+    state = _take_up(folder) if stage is Stage.begun else None
+    with atomic_file(folder / CONFIG_FILE) as stream:
         stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
     for name, corpus in prepared.corpora.items():
         log.info("%s: %s", name, corpus.describe())
     console.print(_block_table(prepared.blocks))
     log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
     filling = time.perf_counter()
-    prepared = use_cache(config, prepared)
+    prepared = use_cache(config, prepared, readers)
     seconds_filling = time.perf_counter() - filling
     model, corpora, runtime = prepared.model, prepared.corpora, prepared.runtime
-    trainer = Trainer(model, corpora["train"], corpora["validation"], config, runtime, folder)
+    facts = CardFacts(config, prepared.blocks, {name: corpus.describe() for name, corpus in corpora.items()})
+    trainer = Trainer(model, corpora["train"], corpora["validation"], config, runtime, folder, facts, state)
     trainer.fit()
+    memory = peak_memory(runtime.device)
 
     best_folder = folder / "checkpoints" / "best"
     best = SentenceOrderer.from_pretrained(best_folder).to(runtime.device)
     best.freeze(best.config.frozen_blocks)  # the corpora may hold the output of its frozen prefix
-    results: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {}
+    training = {
+        **_training_record(trainer, prepared.blocks),
+        "cached": corpora["train"].states is not None,
+        "seconds_in_cache": round(seconds_filling, 2),
+        "peak_memory_gb": round(memory / 1e9, 3),
+    }
     with closing(Recorder(folder)) as recorder:
         for name in ("validation", "test"):
             evaluation = _evaluate(config, best, corpora[name], runtime, name)
@@ -150,20 +173,47 @@ def run(config: TrainConfig) -> None:
                 epoch = trainer.documents / len(trainer.train)
                 recorder.evaluation(trainer.step, epoch, name, evaluation, corpora[name], best.config.calibration)
             ids = corpora[name].documents["id"]
-            results[name] = split_results(evaluation, ids, best.config.calibration, resamples=1000, seed=config.seed)
-    results |= {
+            found[name] = split_results(evaluation, ids, best.config.calibration, resamples=1000, seed=config.seed)
+        _fill_in_hparams(recorder, config, training, trainer.step)
+    write_card(best_folder, facts, trainer.best_step, found)
+    results = {
+        **found,
         "seed": config.seed,
         "device": str(runtime.device),
+        "started": date.isoformat(timespec="seconds"),
         "wall_time_s": round(time.perf_counter() - started, 2),
-        "train": {
-            **_training_record(trainer, prepared.blocks),
-            "cached": corpora["train"].states is not None,
-            "seconds_in_cache": round(seconds_filling, 2),
-        },
+        "train": training,
         **provenance(),
     }
-    write_json(folder / "results.json", results)
+    write_json(folder / RESULTS_FILE, results)
     _report(config, folder, results)
+
+
+def _take_up(folder: Path) -> dict[str, Any] | None:
+    """The state that a run goes on from; without one, what it left is removed and it begins anew."""
+    last = folder / "checkpoints" / "last"
+    state = read_state(last)
+    if state is not None:
+        log.info("resumed: from step %d, which %s holds", state["step"], last)
+        return state
+    log.info("resumed: %s holds a run that had not saved yet; it begins anew", folder)
+    (folder / METRICS_FILE).unlink(missing_ok=True)
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return None
+
+
+def _fill_in_hparams(recorder: Recorder, config: TrainConfig, training: dict[str, Any], step: int) -> None:
+    """The settings that a run is known by, with its final metrics."""
+    own, default = leaves(config), leaves(TrainConfig())
+    losses = {name: weight for name, weight in asdict(config.loss).items() if weight}
+    told = {"loss": "+".join(losses), "frozen": ", ".join(training["frozen"]) or "none", **own}
+    changed = [key for key in own if own[key] != default[key] and not key.startswith(("loss.", "freeze."))]
+    settings = {key: told[key] for key in (*HPARAMS, *changed) if key not in ("output_dir", "resume")}
+    figures = ("seconds_in_steps", "documents_per_second", "parameters_trained", "peak_memory_gb")
+    totals = {f"total/{name}": float(training[name]) for name in figures}
+    recorder.hparams(settings, ["test/tau", "test/pmr", "test/accuracy"], totals, step)
 
 
 def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runtime: Runtime, name: str) -> Evaluation:
@@ -178,15 +228,6 @@ def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runti
             batch_tokens=config.trainer.eval_batch_tokens,
             advance=partial(bar.advance, task),
         )
-
-
-def _check_output_dir(folder: Path) -> None:
-    """A run never writes over another one."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"output_dir: {folder} is a file; name a folder")
-    if (folder / "config.yaml").exists():
-        raise UserError(f"output_dir: {folder} holds another run; name another folder, or remove this one")
-    check_writable("output_dir", folder)
 
 
 def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerBase:
@@ -207,8 +248,10 @@ def _block_table(blocks: list[BlockReport]) -> Table:
     table.add_column("parameters", justify="right")
     table.add_column("state")
     for block in blocks:
-        table.add_row(block.name, f"{block.parameters:,}", "trained" if block.trained else "[cyan]frozen[/cyan]")
-    trained = sum(block.parameters for block in blocks if block.trained)
+        state = {None: "[cyan]frozen[/cyan]", 0.0: "trained"}.get(block.trained_from)
+        state = state or f"[cyan]trained from epoch {block.trained_from:g} on[/cyan]"
+        table.add_row(block.name, f"{block.parameters:,}", state)
+    trained = sum(block.parameters for block in blocks if block.trained_from is not None)
     total = sum(block.parameters for block in blocks)
     table.add_section()
     table.add_row("all", f"{total:,}", f"{trained:,} trained ({trained / total:.0%})")
@@ -224,7 +267,8 @@ def _training_record(trainer: Trainer, blocks: list[BlockReport]) -> dict[str, A
         "seconds_in_steps": round(trainer.seconds, 2),
         "documents_per_second": round(trainer.documents / trainer.seconds, 2),
         "parameters": sum(block.parameters for block in blocks),
-        "parameters_trained": sum(block.parameters for block in blocks if block.trained),
+        "parameters_trained": sum(block.parameters for block in blocks if block.trained_from is not None),
+        "frozen": [block.name for block in blocks if block.trained_from is None],
     }
 
 
@@ -238,39 +282,9 @@ def _report(config: TrainConfig, folder: Path, results: dict[str, Any]) -> None:
         *(training["best_step"], training["steps"], results["wall_time_s"]),
     )
     console.print("\nnext:", style="bold")
-    run = shlex.quote(str(folder))
     for command in (
-        f"tensorboard --logdir {run}",
-        f"python -m sentence_order.evaluate checkpoint={run} {_overrides(config)}",
-        f"python -m sentence_order.predict checkpoint={run} input=FILE",
+        f"tensorboard --logdir {shlex.quote(str(folder))}",
+        shell("evaluate", f"checkpoint={folder}", *evaluate_overrides(config)),
+        shell("predict", f"checkpoint={folder}", "input=FILE"),
     ):
-        console.print(f"  {_bin()}{command}", soft_wrap=True, markup=False)
-
-
-def _overrides(config: TrainConfig) -> str:
-    """What `evaluate` must be told to find the same numbers, and the cache: all that is not as by default."""
-    data = [item.name for item in fields(DataConfig) if item.name != "source"]
-    changed = [
-        f"data={config.data.source.value}",
-        *_changed("data.", config.data, DataConfig(config.data.source), data),
-        *_changed("cache.", config.cache, CacheConfig(), ["dir", "dtype"]),
-        *_changed("", config, TrainConfig(), ["precision", "seed"]),
-    ]
-    return " ".join(changed)
-
-
-def _changed(prefix: str, config: Any, default: Any, names: list[str]) -> Iterator[str]:
-    """The overrides for those of some keys that are not as by default, ready for a shell."""
-    for name in names:
-        value = getattr(config, name)
-        if value != getattr(default, name):
-            value = value.value if isinstance(value, Enum) else value
-            text = f"[{','.join(value)}]" if isinstance(value, list) else str(value)
-            yield shlex.quote(f"{prefix}{name}={text}")
-
-
-def _bin() -> str:
-    """What must stand before a command that is to run in this environment where that has not been activated."""
-    if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:
-        return ""
-    return f"{os.path.relpath(Path(sys.prefix) / 'bin')}/"
+        console.print(f"  {environment()}{command}", soft_wrap=True, markup=False)

@@ -1,9 +1,10 @@
-"""What a freeze setting names."""
+"""What a freeze setting names, and when."""
 
 import pytest
 
+from sentence_order.config import FreezeConfig
 from sentence_order.errors import UserError
-from sentence_order.model.freezing import frozen_blocks, report_blocks
+from sentence_order.model.freezing import Phase, freeze_phases, frozen_blocks, report_blocks
 
 
 @pytest.mark.parametrize(
@@ -32,13 +33,48 @@ def test_what_does_not_exist_is_the_users_mistake(layers: object) -> None:
 
 
 def test_report_counts_every_parameter_once(tiny_model) -> None:
-    tiny_model.freeze({0, 1})
-    rows = report_blocks(tiny_model)
+    rows = report_blocks(tiny_model, [Phase(0.0, frozenset({0, 1, 2})), Phase(1.5, frozenset({0, 1}))])
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in tiny_model.parameters())
-    assert [row.name for row in rows if not row.trained] == ["embeddings", "layer_0"]
+    assert [row.name for row in rows if row.trained_from is None] == ["embeddings", "layer_0"]
+    assert [row.name for row in rows if row.trained_from == 1.5] == ["layer_1"]
+    assert rows[-1].name == "heads"
+    assert rows[-1].trained_from == 0
 
 
-def test_nothing_left_to_train_is_the_users_mistake(tiny_model) -> None:
-    tiny_model.requires_grad_(False)
-    with pytest.raises(UserError, match="nothing is left to train"):
-        report_blocks(tiny_model)
+@pytest.mark.parametrize(
+    ("depth", "blocks"),
+    [("none", set()), ("embeddings", {0}), (2, {0, 1, 2}), ("half", {0, 1, 2, 3}), ("all", set(range(7)))],
+)
+def test_depths(depth: object, blocks: set[int]) -> None:
+    assert freeze_phases(FreezeConfig(depth=depth), 6) == [Phase(0.0, frozenset(blocks))]
+
+
+@pytest.mark.parametrize("depth", [0, 7, -1, "upper", "2-4", [0], True, 1.5])
+def test_a_depth_that_does_not_exist(depth: object) -> None:
+    with pytest.raises(UserError, match=r"freeze\.depth: .* accepted are none, embeddings, a number of layers from 1"):
+        freeze_phases(FreezeConfig(depth=depth), 6)
+
+
+def test_a_schedule_lets_go_from_the_top() -> None:
+    phases = freeze_phases(FreezeConfig(schedule=["0:all", "0.5:2", "1:embeddings", "1.25:none"]), 3)
+    assert phases == [
+        Phase(0.0, frozenset({0, 1, 2, 3})),
+        Phase(0.5, frozenset({0, 1, 2})),
+        Phase(1.0, frozenset({0})),
+        Phase(1.25, frozenset()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "complaint"),
+    [
+        (["0.5:all"], "0.5:all is the first"),
+        (["0:half", "1:all"], "1:all freezes what trains before"),
+        (["0:all", "1:half", "1:none"], "1:none stands after a later epoch"),
+        (["0:all", "half"], "'half' is not understood"),
+        (["0:all", "1:9"], "1:9: 9 is not understood"),
+    ],
+)
+def test_mistakes_in_a_schedule(schedule: list[str], complaint: str) -> None:
+    with pytest.raises(UserError, match=rf"freeze\.schedule: {complaint}"):
+        freeze_phases(FreezeConfig(schedule=schedule), 6)

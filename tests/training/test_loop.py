@@ -1,17 +1,19 @@
 """The loop's arithmetic: what is accumulated, what is frozen, what stops a run, what it leaves behind."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
-from sentence_order.config import OptimConfig
+from sentence_order.config import FreezeConfig, OptimConfig
 from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.errors import TrainingError
+from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.training.loop import Trainer
-from sentence_order.training.optimization import WeightAverage, make_optimizer, make_schedule
+from sentence_order.training.optimization import Schedule, WeightAverage, make_optimizer
 from tests.training.trainers import corpus_of, trainer_of
 
 
@@ -51,10 +53,11 @@ def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) 
     last = SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last")
     assert torch.equal(weights(last), weights(model))
     assert (tmp_path / "checkpoints" / "best" / "model.safetensors").is_file()
-    assert trainer.documents == sum(len(batch["mask"]) for _, batches in _first(trainer, 6) for batch in batches)
+    trainer.step = 0
+    assert trainer.documents == sum(len(batch["mask"]) for *_, batches in _first(trainer, 6) for batch in batches)
 
 
-def _first(trainer: Trainer, count: int) -> list[tuple[float, list[Batch]]]:
+def _first(trainer: Trainer, count: int) -> list[tuple[float, float, list[Batch]]]:
     batches = trainer._batches()
     return [next(batches) for _ in range(count)]
 
@@ -62,8 +65,9 @@ def _first(trainer: Trainer, count: int) -> list[tuple[float, list[Batch]]]:
 def test_epochs_end_where_they_should(make_model, stories, tmp_path: Path) -> None:
     trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path, epochs=2, accumulate=3)
     steps = _first(trainer, trainer.total_steps)
-    assert steps[-1][0] == 2.0
-    first_epoch = [batch for epoch, batches in steps if epoch <= 1 for batch in batches]
+    assert steps[-1][1] == 2.0
+    assert [before for before, *_ in steps[1:]] == [after for _, after, _ in steps[:-1]]
+    first_epoch = [batch for _, epoch, batches in steps if epoch <= 1 for batch in batches]
     rows = sorted(row for batch in first_epoch for row in batch["document"].tolist())
     assert rows == list(range(len(stories)))
 
@@ -122,16 +126,59 @@ def test_optimizer_groups(make_model) -> None:
     assert inside == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
 
 
+def test_layers_learn_at_rates_of_their_own(make_model) -> None:
+    model = make_model()
+    model.freeze({0})
+    groups = {group["name"]: group for group in make_optimizer(model, OptimConfig(layer_decay=0.5)).param_groups}
+    parts = ("layer_0", "layer_1", "layer_2", "layer_3", "head")
+    assert set(groups) == {name for part in parts for name in (part, f"{part}_no_decay")}
+    assert [groups[part]["lr"] for part in parts] == pytest.approx([1e-5, 2e-5, 4e-5, 8e-5, 5e-4])
+    model.freeze(set())
+    embeddings = make_optimizer(model, OptimConfig(layer_decay=0.5)).param_groups[0]
+    assert (embeddings["name"], embeddings["lr"]) == ("embeddings", pytest.approx(0.5e-5))
+
+
 def test_schedule_warms_up_and_decays(make_model) -> None:
     config = OptimConfig(lr=1.0, warmup=0.2)
     optimizer = make_optimizer(make_model(), config)
-    schedule = make_schedule(optimizer, config, 10)
+    schedule = Schedule(optimizer, config, 10)
     rates = []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.9])
+def test_unfreezing(make_model, stories, tmp_path: Path, layer_decay: float) -> None:
+    """Blocks do not move before their epoch, and from then on train in groups as if they always had."""
+    model = make_model()
+    config = OptimConfig(warmup=0.0, layer_decay=layer_decay, ema=0.5)
+    schedule = FreezeConfig(schedule=["0:all", "0.5:1", "1:embeddings"])
+    phases = freeze_phases(schedule, 4)
+    model.freeze(phases[0].blocks, to_the_end=phases[-1].blocks)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, optim=config, freeze=schedule, epochs=2)
+    per_epoch = trainer.total_steps // 2
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    moved: dict[str, int] = {}
+    for step in trainer.steps():
+        for name, weight in model.named_parameters():
+            if name not in moved and not torch.equal(weight, before[name]):
+                moved[name] = step
+    begins = {name: step for name, step in moved.items() if name.endswith("attention.self.query.weight")}
+    half = math.ceil(per_epoch / 2) + 1
+    assert [begins.get(f"encoder.encoder.layer.{k}.attention.self.query.weight") for k in range(4)] == [
+        *(per_epoch + 1, half, half, half)
+    ]
+    assert not any("embeddings" in name for name in moved)
+    assert model.config.frozen_blocks == [0]
+    expected = make_optimizer(model, config).param_groups
+    found = {group["name"]: group for group in trainer.optimizer.param_groups}
+    assert set(found) == {group["name"] for group in expected}
+    for group in expected:
+        assert {id(weight) for weight in group["params"]} == {id(w) for w in found[group["name"]]["params"]}
+        assert group["rate"] == found[group["name"]]["rate"]
+    assert len(trainer.average.average) == len(trainer.trained) == sum(len(group["params"]) for group in expected)
 
 
 def test_the_average_of_the_weights_by_hand() -> None:

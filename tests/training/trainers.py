@@ -1,6 +1,7 @@
 """Trainers of tiny models, on the CPU."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -9,6 +10,7 @@ from sentence_order.config import (
     DataConfig,
     DecoderConfig,
     DecoderName,
+    FreezeConfig,
     LossConfig,
     OptimConfig,
     Source,
@@ -28,14 +30,23 @@ def corpus_of(model: SentenceOrderer, stories: list[list[str]]) -> Corpus:
     return tokenize_corpus(documents, model.tokenizer, 100, 64, "train")
 
 
-def trainer_of(model: SentenceOrderer, corpus: Corpus, folder: Path, **settings: object) -> Trainer:
+def trainer_of(
+    model: SentenceOrderer,
+    corpus: Corpus,
+    folder: Path,
+    optim: OptimConfig | None = None,
+    freeze: FreezeConfig | None = None,
+    state: dict[str, Any] | None = None,
+    **settings: object,
+) -> Trainer:
     config = TrainConfig(
         data=DataConfig(Source.jsonl),
         loss=LossConfig(pairwise_logistic=1.0, neighbours=2.0),
         decoder=DecoderConfig(DecoderName.exact, 64),
-        optim=OptimConfig(warmup=0.0),
+        freeze=freeze or FreezeConfig(),
+        optim=optim or OptimConfig(warmup=0.0),
         trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
         output_dir=str(folder),
     )
     folder.mkdir(exist_ok=True)
-    return Trainer(model, corpus, corpus, config, CPU, folder)
+    return Trainer(model, corpus, corpus, config, CPU, folder, state=state)

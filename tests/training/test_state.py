@@ -1,0 +1,86 @@
+"""A run that stops and goes on is the run that never stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sentence_order.config import FreezeConfig, OptimConfig
+from sentence_order.model.freezing import freeze_phases
+from sentence_order.training.loop import Trainer
+from sentence_order.training.state import STATE_FILE, read_state
+from tests.training.trainers import corpus_of, trainer_of
+
+GRADUAL = ["0:all", "0.5:1", "1:none"]
+TIMED = ("train/documents_per_second", "train/tokens_per_second")
+
+
+def records(folder: Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl, but for how fast it was."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{tag: value for tag, value in line.items() if tag not in TIMED} for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "schedule", "phases_to_come", "accumulate"),
+    [(5, [], 0, 1), (5, GRADUAL, 2, 1), (14, GRADUAL, 1, 1), (31, GRADUAL, 0, 1), (5, [], 0, 3)],
+)
+def test_resumed_equals_straight_through(
+    make_model, stories, tmp_path: Path, stopped: int, schedule: list[str], phases_to_come: int, accumulate: int
+) -> None:
+    """To the last bit: with dropout, an average of the weights, blocks that are unfrozen, in the middle of an epoch."""
+
+    def trainer(folder: Path, **settings: object) -> Trainer:
+        model = make_model(dropout=0.2)
+        freeze = FreezeConfig(schedule=schedule)
+        phases = freeze_phases(freeze, 4)
+        model.freeze(phases[0].blocks, to_the_end=phases[-1].blocks)
+        return trainer_of(
+            model,
+            corpus_of(model, stories[:30]),
+            folder,
+            optim=OptimConfig(lr=1e-3, ema=0.9, layer_decay=0.9),
+            freeze=freeze,
+            **{"epochs": 2, "accumulate": accumulate, "eval_every": 6, "save_every": 5, "log_every": 4, **settings},
+        )
+
+    torch.manual_seed(0)
+    straight = trainer(tmp_path / "straight")
+    straight.fit()
+    assert straight.total_steps > stopped
+
+    torch.manual_seed(0)
+    broken = trainer(tmp_path / "broken")
+    for step in broken.steps():
+        if step == stopped + 1:  # past what was saved, and recorded too
+            break
+    torch.manual_seed(1)
+    state = read_state(tmp_path / "broken" / "checkpoints" / "last")
+    assert state is not None
+    assert state["step"] <= stopped + 1
+    assert state["phases_to_come"] == phases_to_come
+    resumed = trainer(tmp_path / "broken", state=state)
+    resumed.fit()
+
+    for (name, one), other in zip(straight.model.named_parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    for one, other in zip(straight.average.average, resumed.average.average, strict=True):
+        assert torch.equal(one, other)
+    assert records(tmp_path / "broken") == records(tmp_path / "straight")
+    assert (resumed.best, resumed.best_step, resumed.documents) == (
+        straight.best,
+        straight.best_step,
+        straight.documents,
+    )
+
+
+def test_a_run_saved_at_its_end_has_nothing_to_do(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3).fit()
+    state = read_state(tmp_path / "checkpoints" / "last")
+    again = trainer_of(make_model(), corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3, state=state)
+    assert list(again.steps()) == []
+    assert again.best
+    assert (tmp_path / "checkpoints" / "last" / STATE_FILE).is_file()
+    assert not (tmp_path / "checkpoints" / "best" / STATE_FILE).exists()
