@@ -137,6 +137,7 @@ def check_data(data: DataConfig) -> None:
         share = getattr(data, key)
         if not 0 < share < 1:
             raise UserError(f"data.{key}: a share between 0 and 1, not {share}")
+    check_positive("data.split_seed", data.split_seed, zero=True)
     if data.max_sentences < 2:
         raise UserError(f"data.max_sentences: at least 2, not {data.max_sentences}")
     if data.max_sentence_tokens < 3:

@@ -24,6 +24,7 @@ from sentence_order.config import (
     register_schemas,
 )
 from sentence_order.errors import TrainingError, UserError
+from sentence_order.sweep import Sweep
 
 
 def run(name: str, task: Callable[[Any], None]) -> None:
@@ -32,8 +33,13 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schemas()
     sys.argv[1:] = as_hydra_takes_them(sys.argv[1:])
+    sweep = None
+    if name == "train":
+        sweep, sys.argv[1:] = Sweep.of(sys.argv[1:])
 
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> float | None:
+        if sweep is not None:
+            return sweep.job(config)
         # Inside the job, because Hydra prints a line of its own for an exception that leaves it.
         try:
             task(parse_config(config, SCHEMAS[name]))
@@ -41,12 +47,15 @@ def run(name: str, task: Callable[[Any], None]) -> None:
             _stop(str(error), 2)
         except TrainingError as error:
             _stop(str(error), 1)
+        return None
 
     try:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(help_text(name), flush=True)
         else:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)()
+            if sweep is not None and not sweep.finish():
+                sys.exit(1)
     except (HydraException, OmegaConfBaseException) as error:
         _stop(one_line(error, SCHEMAS[name]), 2)
     except ValueError as error:
@@ -54,7 +63,7 @@ def run(name: str, task: Callable[[Any], None]) -> None:
             raise
         _stop(str(error), 2)
     except KeyboardInterrupt:
-        _stop("interrupted", 130)
+        _stop("interrupted; the same command goes on where this one stopped" if sweep else "interrupted", 130)
     except BrokenPipeError:  # the reader of our output went away: `predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

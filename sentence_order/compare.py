@@ -34,11 +34,11 @@ def main() -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from sentence_order.console import comparison_table, console
-    from sentence_order.results import paired, put_out, read_results
+    from sentence_order.results import put_out, read_results, shared_documents
     from sentence_order.statistics import compare
 
     first, second = (read_results(path, arguments.split) for path in (arguments.a, arguments.b))
-    ids, counts_a, counts_b = paired(first, second)
+    ids, (counts_a, counts_b) = shared_documents([first, second])
     found = compare(counts_a, counts_b, resamples=arguments.resamples, seed=arguments.seed)
     left_out = len(first["per_document"]["id"]) + len(second["per_document"]["id"]) - 2 * len(ids)
     console.print(comparison_table(f"{len(ids):,} documents: A {arguments.a}, B {arguments.b}", found))

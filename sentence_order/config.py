@@ -125,6 +125,7 @@ class DataConfig:
     # Share of the training documents that stand in for a validation or test split that has no file.
     validation_share: float = 0.1
     test_share: float = 0.1
+    # Which documents these are, and which synthetic stories are generated: the same ones whatever the run's own seed.
     split_seed: int = 0
     # Where a record keeps its document: a column with the list of sentences, a column a sentence, or running text.
     id_column: str = "id"

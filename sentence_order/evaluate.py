@@ -44,7 +44,7 @@ def evaluate(config: EvaluateConfig) -> None:
     runtime = choose_runtime(config.device, config.precision)
     model.to(runtime.device)
     name = config.split.value
-    raw = load_splits(config.data, [name], config.seed)[name]
+    raw = load_splits(config.data, [name])[name]
     assert model.tokenizer is not None
     corpus = tokenize_corpus(raw, model.tokenizer, config.data.max_sentences, model.config.max_sentence_tokens, name)
     log.info("%s: %s", name, corpus.describe())

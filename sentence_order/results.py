@@ -72,7 +72,7 @@ def _by_position(right: Sequence[Sequence[bool]], resamples: int, seed: int) -> 
     return rows
 
 
-def read_results(path: str, split: str) -> dict[str, Any]:
+def read_results(path: str | Path, split: str) -> dict[str, Any]:
     """The entry of a split in a results file, or in that of a run's folder. Raises UserError."""
     file = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
     try:
@@ -85,28 +85,28 @@ def read_results(path: str, split: str) -> dict[str, Any]:
     return dict(found)
 
 
-def paired(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[str], dict[str, IntArray], dict[str, IntArray]]:
-    """The documents that two results share, with the counts of both.
+def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, IntArray]]]:
+    """The documents that several results of a split share, with the counts of each.
 
     Raises:
-        UserError: there are none, an id is that of several, or one has another number of sentences in the other.
+        UserError: there are none, an id is that of several, or one has another number of sentences elsewhere.
     """
-    rows = [{identity: row for row, identity in enumerate(found["per_document"]["id"])} for found in (a, b)]
-    for found, row_of in zip((a, b), rows, strict=True):
+    rows = [{identity: row for row, identity in enumerate(found["per_document"]["id"])} for found in results]
+    for found, row_of in zip(results, rows, strict=True):
         if len(row_of) < (count := len(found["per_document"]["id"])):
             raise UserError(f"{count - len(row_of):,} documents of a result have an id that another one has: no pairs")
-    ids = [identity for identity in rows[0] if identity in rows[1]]
+    ids = [identity for identity in rows[0] if all(identity in row_of for row_of in rows)]
     if not ids:
-        raise UserError("the two results have no document in common, by its id")
+        raise UserError("the results have no document in common, by its id")
     counts = []
-    for found, row_of in zip((a, b), rows, strict=True):
+    for found, row_of in zip(results, rows, strict=True):
         chosen = np.array([row_of[identity] for identity in ids])
         own = found["per_document"]
         counts.append({name: np.array(own[name])[chosen] for name in own if name not in ("id", "confidence")})
-    differ = np.flatnonzero(counts[0]["sentences"] != counts[1]["sentences"])
-    if len(differ):
-        raise UserError(f"document {ids[differ[0]]} has another number of sentences in one of the two results")
-    return ids, counts[0], counts[1]
+    for other in counts[1:]:
+        if len(differ := np.flatnonzero(counts[0]["sentences"] != other["sentences"])):
+            raise UserError(f"document {ids[differ[0]]} has another number of sentences in one of the results")
+    return ids, counts
 
 
 def provenance() -> dict[str, Any]:

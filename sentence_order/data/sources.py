@@ -22,13 +22,12 @@ CACHE_VERSION = 1
 FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
 
 
-def load_splits(config: DataConfig, splits: list[str], seed: int) -> dict[str, Dataset]:
+def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
     """Loads the named splits; validation or test is split off the training documents where it has no file of its own.
 
     Args:
         config: the `data` config group.
         splits: names among "train", "validation" and "test".
-        seed: decides which synthetic stories are generated.
 
     Returns:
         A data set with columns `id` and `sentences` (gold order) for every split asked for.
@@ -38,9 +37,9 @@ def load_splits(config: DataConfig, splits: list[str], seed: int) -> dict[str, D
     """
     load = LOADERS[config.source]
     if config.source is Source.synthetic:
-        return {name: load(config, name, seed) for name in splits}
+        return {name: load(config, name) for name in splits}
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
-    given = {name: load(config, name, seed) for name in _splits_to_read(config, splits, missing)}
+    given = {name: load(config, name) for name in _splits_to_read(config, splits, missing)}
     # Also where only "train" was asked for: it must not hold what others are tested on.
     if missing and "train" in given:
         given.update(_split_off(given["train"], missing, config))
@@ -83,7 +82,7 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     }
 
 
-def _from_files(config: DataConfig, split: str, seed: int) -> Dataset:
+def _from_files(config: DataConfig, split: str) -> Dataset:
     pattern = getattr(config, split)
     is_glob = glob.has_magic(pattern) and not Path(pattern).is_file()
     paths = sorted(glob.glob(pattern, recursive=True)) if is_glob else [pattern]
@@ -110,12 +109,12 @@ def _file_records(
             yield {"id": document.id, "sentences": document.sentences}
 
 
-def _from_generator(config: DataConfig, split: str, seed: int) -> Dataset:
+def _from_generator(config: DataConfig, split: str) -> Dataset:
     count = getattr(config, f"limit_{split}")
     if count is None:
         raise UserError(f"data.limit_{split}: data=synthetic needs the number of stories to generate")
     # The plots are part of the cache's key: their stories change with them.
-    return _cached(_synthetic_records, split=split, seed=seed, count=count, plots=repr(PLOTS[split]))
+    return _cached(_synthetic_records, split=split, seed=config.split_seed, count=count, plots=repr(PLOTS[split]))
 
 
 def _synthetic_records(split: str, seed: int, count: int, plots: str, version: int) -> Iterator[dict[str, Any]]:
@@ -123,7 +122,7 @@ def _synthetic_records(split: str, seed: int, count: int, plots: str, version: i
         yield {"id": document_id, "sentences": sentences}
 
 
-def _from_hub(config: DataConfig, split: str, seed: int) -> Dataset:
+def _from_hub(config: DataConfig, split: str) -> Dataset:
     try:
         raw = load_dataset(config.hub_id, config.hub_config, split=getattr(config, split))
     # No such data set, configuration or split, one that needs a script, or no network.
@@ -146,7 +145,7 @@ def _from_hub(config: DataConfig, split: str, seed: int) -> Dataset:
         return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
 
 
-LOADERS: dict[Source, Callable[[DataConfig, str, int], Dataset]] = {
+LOADERS: dict[Source, Callable[[DataConfig, str], Dataset]] = {
     Source.synthetic: _from_generator,
     Source.jsonl: _from_files,
     Source.csv: _from_files,

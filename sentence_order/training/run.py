@@ -66,7 +66,7 @@ def prepare(config: TrainConfig) -> Prepared:
     runtime = choose_runtime(config.device, config.precision)
     start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
     splits = [split.value for split in Split]
-    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.seed)
+    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits)
     tokenizer = start.tokenizer if start and start.tokenizer else _make_tokenizer(config, raw["train"])
     # The model first: what does not go with the encoder is told before minutes of tokenising.
     model = build_model(

@@ -1,5 +1,6 @@
 """Splits come from where the config says, in the sizes it says, and are read again when a file changes."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_globs_and_limits(tmp_path: Path) -> None:
     config = DataConfig(
         Source.jsonl, train=f"{tmp_path}/part-*.jsonl", validation=held_out, test=held_out, limit_train=12, limit_test=2
     )
-    splits = load_splits(config, ALL, seed=0)
+    splits = load_splits(config, ALL)
     assert splits["train"]["id"] == [f"d{n}" for n in range(12)]
     assert [len(splits[name]) for name in ALL] == [12, 5, 2]
 
@@ -34,20 +35,20 @@ def test_globs_and_limits(tmp_path: Path) -> None:
 def test_held_out_documents_are_split_off_by_seed(tmp_path: Path) -> None:
     config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 50), validation_share=0.2)
     everything = [f"d{n}" for n in range(50)]
-    splits = load_splits(config, ALL, seed=0)
+    splits = load_splits(config, ALL)
     assert [len(splits[name]) for name in ALL] == [35, 10, 5]
     assert sorted(i for name in ALL for i in splits[name]["id"]) == sorted(f"d{n}" for n in range(50))
     assert splits["train"]["id"] == [i for i in everything if i in set(splits["train"]["id"])], "the corpus's order"
-    assert load_splits(config, ["test"], seed=1)["test"]["id"] == splits["test"]["id"], "as `evaluate` asks for it"
+    assert load_splits(config, ["test"])["test"]["id"] == splits["test"]["id"], "as `evaluate` asks for it"
     config.split_seed = 1
-    assert load_splits(config, ALL, seed=0)["validation"]["id"] != splits["validation"]["id"]
+    assert load_splits(config, ALL)["validation"]["id"] != splits["validation"]["id"]
 
 
 def test_no_evaluation_tests_on_what_was_trained_on(tmp_path: Path) -> None:
     """A run that had a validation file, evaluated without it: the test documents are the same ones."""
     whole, other = write(tmp_path / "all.jsonl", 0, 50), write(tmp_path / "validation.jsonl", 90, 5)
-    run = load_splits(DataConfig(Source.jsonl, train=whole, validation=other), ALL, seed=0)
-    evaluation = load_splits(DataConfig(Source.jsonl, train=whole), ["test"], seed=3)
+    run = load_splits(DataConfig(Source.jsonl, train=whole, validation=other), ALL)
+    evaluation = load_splits(DataConfig(Source.jsonl, train=whole), ["test"])
     assert evaluation["test"]["id"] == run["test"]["id"]
     assert not set(evaluation["test"]["id"]) & set(run["train"]["id"])
 
@@ -55,18 +56,19 @@ def test_no_evaluation_tests_on_what_was_trained_on(tmp_path: Path) -> None:
 def test_changed_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "file.jsonl"
     config = DataConfig(Source.jsonl, test=write(path, 0, 3))
-    assert load_splits(config, ["test"], 0)["test"]["id"] == ["d0", "d1", "d2"]
+    assert load_splits(config, ["test"])["test"]["id"] == ["d0", "d1", "d2"]
     write(path, 5, 3)
     os.utime(path, ns=(1, 1))
-    assert load_splits(config, ["test"], 0)["test"]["id"] == ["d5", "d6", "d7"]
+    assert load_splits(config, ["test"])["test"]["id"] == ["d5", "d6", "d7"]
 
 
 def test_synthetic_stories_are_generated_by_seed() -> None:
     config = DataConfig(Source.synthetic, limit_train=5, limit_validation=3, limit_test=2)
-    splits = load_splits(config, ALL, seed=1)
+    splits = load_splits(config, ALL)
     assert [len(splits[name]) for name in ALL] == [5, 3, 2]
-    assert load_splits(config, ["train"], seed=1)["train"][:] == splits["train"][:]
-    assert load_splits(config, ["train"], seed=2)["train"][0] != splits["train"][0]
+    assert load_splits(config, ["train"])["train"][:] == splits["train"][:]
+    others = dataclasses.replace(config, split_seed=1)
+    assert load_splits(others, ["train"])["train"][0] != splits["train"][0]
 
 
 def test_hub_data_set_from_a_folder(tmp_path: Path) -> None:
@@ -77,14 +79,14 @@ def test_hub_data_set_from_a_folder(tmp_path: Path) -> None:
         Source.hub, hub_id=str(tmp_path), validation="train", test="train", id_column="storyid", text_column="text"
     )
     config.train = "train"
-    split = load_splits(config, ["train"], 0)["train"]
+    split = load_splits(config, ["train"])["train"]
     assert split[3] == {"id": "x3", "sentences": ["Ann ran 3 miles.", "She was tired."]}
     config.train = "dev"
     with pytest.raises(UserError, match=r"data\.hub_id: .* could not be loaded"):
-        load_splits(config, ["train"], 0)
+        load_splits(config, ["train"])
     config.train, config.text_column = "train", "story"
     with pytest.raises(UserError, match="no field 'story'"):
-        load_splits(config, ["train"], 0)
+        load_splits(config, ["train"])
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,6 @@ def test_users_mistakes(tmp_path: Path, config: DataConfig, complaint: str) -> N
     config.train = config.train and config.train.format(tmp_path)
     config.hub_id = config.hub_id and config.hub_id.format(tmp_path)
     with pytest.raises(UserError) as caught:
-        load_splits(config, ALL, 0)
+        load_splits(config, ALL)
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)

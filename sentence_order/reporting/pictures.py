@@ -1,0 +1,232 @@
+"""The pictures of a report: tau against training time, quality by depth of freezing, learning curves.
+
+Arms have colours that colour-blind people tell apart: of Okabe and Ito 2008, "Color universal design", or, where they
+stand in an order, of a scale that also grows in lightness.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from sentence_order.reporting.estimates import Comparison, Row
+from sentence_order.statistics import Interval
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
+MARKERS = "osD^vP*X"
+GREY = "0.72"
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "axes.axisbelow": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sentence_order",  # the same picture is the same file
+}
+
+
+def draw(found: Comparison, folder: Path) -> dict[str, str]:
+    """Writes every picture that the comparison gives, as PNG and SVG.
+
+    Returns:
+        The names of the PNG files, with what each shows.
+    """
+    pictures: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
+        "tau_against_time": (_tau_against_time, "Kendall's tau on the test documents against training time, by arm"),
+    }
+    if len(depths(found)) > 2:
+        pictures["quality_by_depth"] = (_quality_by_depth, "quality and training time by what is frozen")
+    if any(len(run.curve) > 1 for row in found.rows for run in row.arm.runs):
+        pictures["learning_curves"] = (_learning_curves, "tau on the validation documents in the course of training")
+    shown = {}
+    with matplotlib.rc_context(STYLE):
+        for name, (make, text) in pictures.items():
+            figure = make(found)
+            figure.savefig(folder / f"{name}.png", dpi=160)
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            shown[f"{name}.png"] = text
+    return shown
+
+
+def depths(found: Comparison) -> list[Row]:
+    """The arms from nothing frozen to most, where they differ in that alone, each freezing all that the one before does
+    and more; none where they do not."""
+    rows = sorted(found.rows, key=lambda row: len(row.arm.frozen))
+    alone = all(row.arm.name == row.arm.depth_name for row in rows)
+    nested = all(set(a.arm.frozen) < set(b.arm.frozen) for a, b in itertools.pairwise(rows))
+    return rows if alone and nested else []
+
+
+def _looks(found: Comparison) -> dict[str, tuple[object, str]]:
+    """A colour and a marker for every arm."""
+    ordered = depths(found)
+    if ordered:
+        scale = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ordered)))
+        return {row.arm.name: (scale[k], MARKERS[k % len(MARKERS)]) for k, row in enumerate(ordered)}
+    return {
+        row.arm.name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[(k + k // len(OKABE_ITO)) % len(MARKERS)])
+        for k, row in enumerate(found.rows)
+    }
+
+
+def _tau_against_time(found: Comparison) -> Figure:
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    axes = figure.subplots()
+    looks = _looks(found)
+    times = [row.seconds for row in found.rows]
+    if max(times) > 5 * min(times):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(_time_label))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        _time_ticks(axes, times)
+    else:
+        axes.xaxis.set_major_formatter(FuncFormatter(_time_label))
+    front = _front(found.rows)
+    axes.plot([row.seconds for row in front], [row.tau["value"] for row in front], color=GREY, linewidth=1.2, zorder=1)
+    for row in found.rows:
+        colour, marker = looks[row.arm.name]
+        axes.errorbar(
+            row.seconds,
+            row.tau["value"],
+            yerr=_ends(row.tau),
+            xerr=_ends(row.costs["seconds_in_steps"]),
+            color=colour,
+            marker=marker,
+            markersize=7,
+            elinewidth=1.2,
+            linestyle="none",
+            label=row.arm.name,
+            zorder=2,
+        )
+    axes.set_xlabel("time in training steps, per run" + (" (logarithmic)" if axes.get_xscale() == "log" else ""))
+    axes.set_ylabel("Kendall's tau, test documents")
+    axes.set_title("What an arm reaches, and how long it trains", loc="left", fontsize=11)
+    title = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
+    figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=9, alignment="left")
+    note = "grey line: no arm is both faster and better.  bars: 95 % intervals"
+    axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", fontsize=8, color="0.4")
+    axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=11, pad=16)
+    return figure
+
+
+def _front(rows: list[Row]) -> list[Row]:
+    """The arms to which none is at once faster and better, from the fastest on."""
+    front: list[Row] = []
+    for row in sorted(rows, key=lambda row: row.seconds):
+        if not front or row.tau["value"] > front[-1].tau["value"]:
+            front.append(row)
+    return front
+
+
+def _quality_by_depth(found: Comparison) -> Figure:
+    rows = depths(found)
+    names = [_short(row) for row in rows]
+    panels: list[tuple[str, Callable[[Row], Interval]]] = [
+        ("Kendall's tau", lambda row: row.quality["tau"]),
+        ("perfect match ratio", lambda row: row.quality["pmr"]),
+        ("accuracy", lambda row: row.quality["accuracy"]),
+        ("time in training steps, s", lambda row: row.costs["seconds_in_steps"]),
+    ]
+    figure = Figure(figsize=(9.6, 6), layout="constrained")
+    for axes, (name, value_of) in zip(figure.subplots(2, 2, sharex=True).flat, panels, strict=True):
+        values = [value_of(row) for row in rows]
+        lower, upper = zip(*(_ends(value)[:, 0] for value in values), strict=True)
+        colour = OKABE_ITO[1] if "time" in name else OKABE_ITO[0]
+        axes.errorbar(
+            range(len(rows)),
+            [value["value"] for value in values],
+            yerr=[lower, upper],
+            color=colour,
+            marker="o",
+            markersize=5,
+            linewidth=1.2,
+            elinewidth=1.2,
+        )
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.set_xticks(range(len(rows)), labels=names)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        if "time" in name:
+            axes.set_ylim(bottom=0)
+    figure.supxlabel("frozen: nothing, the embeddings, or these and so many of the lowest layers", fontsize=10)
+    figure.suptitle(
+        "Quality on the test documents, and training time, by depth of freezing (95 % intervals)", fontsize=11
+    )
+    return figure
+
+
+def _learning_curves(found: Comparison) -> Figure:
+    """A panel an arm, so that none hides another; the baseline stands behind each."""
+    looks = _looks(found)
+    rows = found.rows
+    columns = min(4, len(rows))
+    lines = math.ceil(len(rows) / columns)
+    figure = Figure(figsize=(2.7 * columns + 0.6, 2.3 * lines + 0.7), layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    epochs_D, base_D, *_ = _curve(found.baseline)
+    for axes, row in zip(grid, rows, strict=False):
+        axes.plot(epochs_D, base_D, color=GREY, linewidth=1.5, zorder=1)
+        own_D, mean_D, low_D, high_D = _curve(row)
+        colour, marker = looks[row.arm.name]
+        axes.fill_between(own_D, low_D, high_D, color=colour, alpha=0.25, linewidth=0, zorder=2)
+        axes.plot(own_D, mean_D, color=colour, linewidth=1.8, marker=marker, markersize=4, zorder=3)
+        axes.set_title(row.arm.name, loc="left", fontsize=9)
+    for axes in grid[len(rows) :]:
+        axes.set_visible(False)
+    figure.supxlabel("epochs", fontsize=10)
+    figure.supylabel("Kendall's tau, validation", fontsize=10)
+    figure.suptitle(
+        f"In the course of training: mean and range over seeds; grey: {found.baseline.arm.name}", fontsize=10
+    )
+    return figure
+
+
+def _curve(row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Epochs, and the mean, least and greatest tau of the seeds at each; as far as all of them have come.
+
+    Seeds validate at the same steps, but their epochs may have a step more or less.
+    """
+    validations = min(len(run.curve) for run in row.arm.runs)
+    curves = np.array([run.curve[:validations] for run in row.arm.runs])
+    epochs, tau = curves[..., 0].mean(0), curves[..., 1]
+    return epochs, tau.mean(0), tau.min(0), tau.max(0)
+
+
+def _short(row: Row) -> str:
+    """A tick: what is frozen, in a syllable."""
+    layers = sum(block.startswith("layer_") for block in row.arm.frozen)
+    if not row.arm.frozen:
+        return "none"
+    if row.arm.depth_name == "whole encoder":
+        return f"all {layers}"
+    return str(layers) if layers else "emb."
+
+
+def _ends(found: Interval) -> np.ndarray:
+    """How far an interval reaches below and above its value (2, 1); nowhere where it is not known."""
+    low, high = found["low"], found["high"]
+    if low is None or high is None:
+        return np.zeros((2, 1))
+    return np.array([[found["value"] - low], [high - found["value"]]])
+
+
+def _time_ticks(axes: Axes, times: list[float]) -> None:
+    """Ticks at 1, 2 and 5 of every power of ten within reach."""
+    low, high = min(times) / 1.6, max(times) * 1.6
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    axes.set_xticks([tick for p in powers for m in (1, 2, 5) if low <= (tick := m * 10.0**p) <= high])
+    axes.set_xlim(low, high)
+
+
+def _time_label(seconds: float, _: object) -> str:
+    if seconds < 120:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

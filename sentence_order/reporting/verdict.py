@@ -1,0 +1,128 @@
+"""What a comparison says, in words: its price, its gain, the best trade-off, and whether the data support it."""
+
+from collections.abc import Sequence
+
+from sentence_order.metrics import PRIMARY_METRIC
+from sentence_order.reporting.estimates import Comparison, Difference, Row
+from sentence_order.statistics import Interval
+
+# So much of tau may be lost for the time that is saved, unless the user says otherwise.
+MARGIN = 0.02
+
+
+def verdict(found: Comparison, margin: float = MARGIN) -> list[str]:
+    """Sentences, the most important first.
+
+    Args:
+        margin: what an arm may lose of tau to the baseline and still be as good; an arm is shown to be so where the
+            whole interval of its difference lies above minus the margin.
+    """
+    base = found.baseline
+    if not found.others:
+        return [f"There is one arm, and nothing to compare: tau {_interval(base.tau)}."]
+    freezing = len({row.arm.frozen for row in found.rows}) > 1
+    lines = [_freezing(found)] if freezing else [_best(found)]
+    lines.append(_trade_off(found, margin))
+    lines.append(_beyond_chance(found))
+    lines.append(_how_far_it_goes(found))
+    return lines
+
+
+def _freezing(found: Comparison) -> str:
+    """What the arm that freezes most costs and saves."""
+    base = found.baseline
+    most = min(found.others, key=lambda row: (row.parameters_trained, row.seconds))
+    change = most.difference[PRIMARY_METRIC]
+    if change.is_one:
+        small, large = sorted((abs(change.low), abs(change.high)))
+        verb = "costs" if change.value < 0 else "gains"
+        price = f"{verb} {abs(change.value):.3f} of tau ({small:.3f} to {large:.3f})"
+    else:
+        price = f"is not shown to change tau ({_signed(change)})"
+    return (
+        f"**{_name(most)}** trains {most.parameters_trained / base.parameters_trained:.1%} of the parameters that "
+        f"{_name(base)} does. It {price}, and {_time(most, base)}."
+    )
+
+
+def _best(found: Comparison) -> str:
+    best = max(found.rows, key=lambda row: row.tau["value"])
+    if best is found.baseline:
+        return f"No arm has a greater tau than **{_name(best)}**: {_interval(best.tau)}."
+    change = best.difference[PRIMARY_METRIC]
+    support = "the data support that it is the better" if change.is_one else "the data do not tell the two apart"
+    return (
+        f"**{_name(best)}** has the greatest tau, {_interval(best.tau)}: {_signed(change)} to {_name(found.baseline)}; "
+        f"{support}."
+    )
+
+
+def _trade_off(found: Comparison, margin: float) -> str:
+    """The fastest arm that is shown to lose no more than the margin, or the nearest to that."""
+    base = found.baseline
+    faster = [row for row in found.others if row.seconds < base.seconds]
+    if not faster:
+        return f"No arm trains in less time than {_name(base)} ({base.seconds:,.0f} s)."
+    sound = [row for row in faster if row.difference[PRIMARY_METRIC].low > -margin]
+    if sound:
+        best = min(sound, key=lambda row: row.seconds)
+        return (
+            f"The best trade-off is **{_name(best)}**: tau {_interval(best.tau)}, "
+            f"{_signed(best.difference[PRIMARY_METRIC])}, and it {_time(best, base)}. The data support that it loses "
+            f"less than {margin:g} of tau; they do not for any faster arm."
+        )
+    near = max(faster, key=lambda row: row.difference[PRIMARY_METRIC].low)
+    return (
+        f"Of no faster arm do the data support that it loses less than {margin:g} of tau. The nearest is "
+        f"**{_name(near)}**: {_signed(near.difference[PRIMARY_METRIC])}, and it {_time(near, base)}."
+    )
+
+
+def _beyond_chance(found: Comparison) -> str:
+    different = [row for row in found.others if row.difference[PRIMARY_METRIC].is_one]
+    alike = [row for row in found.others if row not in different]
+    arms = f"of {len(found.others)} arms" if len(found.others) > 1 else "of the one arm"
+    told = f"Against {_name(found.baseline)}, tau differs beyond chance in {len(different)} {arms}"
+    if different:
+        told += f" ({_listed(different)})"
+    if alike:
+        told += f"; the data do not tell apart: {_listed(alike)}"
+    return f"{told}."
+
+
+def _how_far_it_goes(found: Comparison) -> str:
+    seeds = sorted({len(row.arm.runs) for row in found.rows})
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    told = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} an arm and {found.documents:,} test documents"
+    if found.repeated:
+        return f"{told}. It holds for this encoder, this corpus and this length of training."
+    return f"{told}: how much another seed would change is not known, and no interval here has it in."
+
+
+def _name(row: Row) -> str:
+    """An arm as part of a sentence."""
+    if row.arm.name != row.arm.depth_name:
+        return row.arm.name
+    if row.arm.name == "none":
+        return "the unfrozen encoder"
+    return f"{row.arm.name} frozen"
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    return ", ".join(row.arm.name for row in rows)
+
+
+def _interval(found: Interval) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _signed(change: Difference) -> str:
+    return f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
+
+
+def _time(row: Row, base: Row) -> str:
+    share = row.seconds / base.seconds
+    if share > 1:
+        return f"takes {share:.2f} times the training time ({row.seconds:,.0f} s against {base.seconds:,.0f} s)"
+    cache = f", and {row.cache_seconds:,.0f} s once to fill the prefix cache" if row.cache_seconds >= 1 else ""
+    return f"saves {1 - share:.0%} of the training time ({row.seconds:,.0f} s against {base.seconds:,.0f} s{cache})"

@@ -1,0 +1,258 @@
+"""A sweep: runs of `train` that differ in a few keys, each in a folder named by these, within one folder.
+
+Hydra makes the jobs, by its basic sweeper or another, and hands them over one by one, or side by side where another
+launcher does. Each is trained in a process of its own: so one that fails, or is killed, does not stop the others, and
+what is measured of it is its own. What a sweep has done is what lies in its folder, and no other record is kept; so a
+sweep that was stopped goes on when it is started again.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import re
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+from omegaconf import DictConfig
+
+from sentence_order.config import Resume, TrainConfig, parse_config
+from sentence_order.errors import TrainingError, UserError, first_line
+from sentence_order.files import atomic_file
+from sentence_order.training.folder import RESULTS_FILE, Stage, claim, stage_of
+
+FAILURE_FILE = "failure.txt"
+# What the states of a frozen prefix depend on: jobs that are alike in these read the same ones.
+PREFIX_KEYS = re.compile(r"(data|encoder|freeze|cache|experiment|init_from|precision|device|model\.pooling)(\.|$)")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the command line tells of a sweep.
+
+    Attributes:
+        folder: `output_dir`, which holds the folders of the jobs.
+        swept: the keys that the command line sweeps over, with how many values each has, where that is known.
+        fixed: the keys that it gives one value, though the sweep's own file may sweep over them.
+        started: seconds since the epoch.
+    """
+
+    folder: Path
+    swept: dict[str, int | None]
+    fixed: frozenset[str]
+    started: float
+
+    @classmethod
+    def of(cls, arguments: list[str]) -> tuple["Sweep | None", list[str]]:
+        """The sweep that a command line asks for, if it does, and the command line to give to Hydra.
+
+        Jobs that share a frozen prefix come one after the other: what the prefix depends on changes slowest.
+        """
+        overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
+        if {"--cfg", "-c", "--info", "-i"} & set(arguments):  # nothing is going to run
+            return None, arguments
+        flagged = {"-m", "--multirun"} & set(arguments)
+        name = next((str(one.value()) for one in overrides.values() if one.key_or_group == "sweep"), None)
+        if not flagged and (name is None or name == "null"):
+            return None, arguments
+        swept = {_key(one): _count(one) for one in overrides.values() if one.is_sweep_override()}
+        fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
+        ordered = sorted(overrides, key=lambda text: not PREFIX_KEYS.match(text.lstrip("+~")))
+        others = [text for text in arguments if text not in overrides]
+        if "output_dir" in fixed:
+            folder = str(overrides[fixed["output_dir"]].value())
+        else:
+            folder = _default_folder(name, swept, [text for key, text in fixed.items() if key != "sweep"])
+            ordered.append(f"output_dir={folder}")
+        return cls(Path(folder), swept, frozenset(fixed), time.time()), [*others, *ordered]
+
+    def job(self, composed: DictConfig) -> float:
+        """Trains one job, unless that is done; says how the sweep stands. Never raises, so that the next one comes.
+
+        Returns:
+            What a search over hyper-parameters makes large: tau on the validation documents; NaN if the job failed.
+        """
+        hydra = HydraConfig.get()
+        keys = self._keys(hydra)
+        folder = self.folder / job_name(list(hydra.overrides.task), list(keys))
+        head = f"job {hydra.job.num + 1}{self._of_how_many(hydra, keys)}, {folder.name}"
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
+        try:
+            config = parse_config(composed, TrainConfig)
+            config = replace(config, output_dir=str(folder), resume=Resume.auto)
+            stage = claim(config)
+            if stage is Stage.finished:
+                say(f"{head}: finished before, and skipped")
+            else:
+                again = ", which was begun before and is resumed" if stage is Stage.begun else ""
+                say(f"{head}{again}{self._time_left(hydra, keys)}")
+                readers = math.prod(count or 1 for key, count in keys.items() if not PREFIX_KEYS.match(key))
+                _train_apart(config, readers)
+        except (UserError, TrainingError) as error:
+            say(f"{head} failed: {error}")
+            with atomic_file(folder / FAILURE_FILE) as stream:
+                stream.write(f"{error}\n")
+            return math.nan
+        return float(_results(folder)["validation"]["tau"]["value"])
+
+    def finish(self) -> bool:
+        """Tells what came of the jobs and writes the report; returns whether all went well."""
+        failures = [
+            file for file in sorted(self.folder.glob(f"*/{FAILURE_FILE}")) if file.stat().st_mtime >= self.started - 1
+        ]
+        done = [folder for folder in self.folder.glob("*/") if stage_of(folder) is Stage.finished]
+        say(f"{len(done)} jobs are finished in {self.folder}" + (f", {len(failures)} failed:" if failures else ""))
+        for file in failures:
+            print(f"  {file.parent.name}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
+        if done:
+            from sentence_order.reporting import write_report
+
+            write_report([self.folder], self.folder / "report")
+            say(f"watch them side by side with: tensorboard --logdir {self.folder}")
+        return not failures
+
+    def _keys(self, hydra: Any) -> dict[str, int | None]:
+        """All keys that are swept over, those of the sweep's file first, with how many values each has."""
+        params = hydra.sweeper.get("params") or {}
+        own = {str(key): parsed for key, value in params.items() if (parsed := _parse(f"{key}={value}")) is not None}
+        keys = {key: _count(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
+        return keys | self.swept
+
+    def _of_how_many(self, hydra: Any, keys: dict[str, int | None]) -> str:
+        total = self._total(hydra, keys)
+        return f" of {total}" if total else ""
+
+    def _total(self, hydra: Any, keys: dict[str, int | None]) -> int | None:
+        if "n_trials" in hydra.sweeper:
+            return int(hydra.sweeper.n_trials)
+        counts = list(keys.values())
+        return None if None in counts else math.prod(count for count in counts if count)
+
+    def _time_left(self, hydra: Any, keys: dict[str, int | None]) -> str:
+        """By the mean of the jobs that are done, where jobs come one after the other."""
+        total = self._total(hydra, keys)
+        seconds = [_results(folder)["wall_time_s"] for folder in self.folder.glob("*/") if _is_done(folder)]
+        if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
+            return ""
+        left = (total - hydra.job.num) * sum(seconds) / len(seconds)
+        return f"; about {max(1, round(left / 60))} minutes are left"
+
+
+def job_name(overrides: list[str], keys: list[str]) -> str:
+    """The folder of a job: the swept keys, as short as they are told apart, each with its value.
+
+    Example:
+        >>> job_name(["freeze.depth=none", "data=jsonl", "seed=0"], ["freeze.depth", "seed"])
+        'depth-none_seed-0'
+    """
+    values = dict(text.lstrip("+").split("=", 1) for text in overrides if "=" in text)
+    lasts = [key.rsplit(".", 1)[-1] for key in keys]
+    parts = []
+    for key, last in zip(keys, lasts, strict=True):
+        value = re.sub(r"[^\w.+-]+", "-", values[key]).strip("-")
+        parts.append(f"{last if lasts.count(last) == 1 else key}-{value or 'empty'}")
+    return "_".join(parts) or "run"
+
+
+def say(message: str) -> None:
+    """A line of the sweep's own, between those of its jobs."""
+    print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
+
+
+def _parse(text: str) -> Override | None:
+    """An override as Hydra understands it; None for flags, and for what it will complain about itself."""
+    if text.startswith("-") or "=" not in text:
+        return None
+    try:
+        return OverridesParser.create().parse_override(text)
+    except OverrideParseException:
+        return None
+
+
+def _key(override: Override) -> str:
+    return override.get_key_element().lstrip("+~")
+
+
+def _count(override: Override) -> int | None:
+    return len(list(override.sweep_string_iterator())) if override.is_discrete_sweep() else None
+
+
+def _default_folder(name: str | None, swept: dict[str, int | None], fixed: list[str]) -> str:
+    """The same for the same question: so a sweep finds what it has done, and another one does not meet it."""
+    label = name or "_".join(key.rsplit(".", 1)[-1] for key in swept) or "sweep"
+    mark = hashlib.blake2b("\n".join(sorted(fixed)).encode(), digest_size=3).hexdigest() if fixed else ""
+    return f"outputs/{label}" + (f"-{mark}" if mark else "")
+
+
+def _is_done(folder: Path) -> bool:
+    return stage_of(folder) is Stage.finished
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    return found
+
+
+def _train_apart(config: TrainConfig, readers: int) -> None:
+    """Trains in a process of its own.
+
+    Raises:
+        TrainingError: it failed, or was killed.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_work, args=(theirs, config, readers))
+    process.start()
+    theirs.close()
+    try:
+        complaint = ours.recv()
+    except EOFError:
+        process.join()
+        code = process.exitcode or 0
+        complaint = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
+    except BaseException:  # an interrupt: the job has had it too, and the run can go on later
+        process.join(10)
+        process.kill()
+        raise
+    process.join()
+    if complaint is not None:
+        raise TrainingError(complaint)
+
+
+def _work(pipe: Connection, config: TrainConfig, readers: int) -> None:
+    """The process of a job, which sends what went wrong, or None."""
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    from sentence_order.train import train
+
+    try:
+        train(config, readers)
+    except (UserError, TrainingError) as error:
+        pipe.send(str(error))
+    except KeyboardInterrupt:
+        os._exit(130)
+    except BaseException as error:
+        traceback.print_exc()
+        pipe.send(f"{type(error).__name__}: {first_line(error)}")
+    else:
+        pipe.send(None)
+
+
+def _end_with_the_parent() -> None:
+    """A job must not go on beside the sweep that is started after its own was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    with contextlib.suppress(KeyboardInterrupt):
+        parent.join()
+    os._exit(1)
