@@ -35,7 +35,7 @@ from sentence_order.training.folder import RESULTS_FILE, Stage, claim, stage_of
 
 FAILURE_FILE = "failure.txt"
 # What the states of a frozen prefix depend on: jobs that are alike in these read the same ones.
-PREFIX_KEYS = re.compile(r"(data|encoder|freeze|cache|experiment|init_from|precision|device|model\.pooling)(\.|$)")
+PREFIX_KEYS = re.compile(r"(data|encoder|freeze|cache|experiment|init_from|precision|device|model\.pooling)(?=[.=]|$)")
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Sweep:
         if {"--cfg", "-c", "--info", "-i"} & set(arguments):  # nothing is going to run
             return None, arguments
         flagged = {"-m", "--multirun"} & set(arguments)
-        name = next((str(one.value()) for one in overrides.values() if one.key_or_group == "sweep"), None)
-        if not flagged and (name is None or name == "null"):
+        name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
+        if not flagged and name is None:
             return None, arguments
         swept = {_key(one): _count(one) for one in overrides.values() if one.is_sweep_override()}
         fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
@@ -146,7 +146,8 @@ class Sweep:
         seconds = [_results(folder)["wall_time_s"] for folder in self.folder.glob("*/") if _is_done(folder)]
         if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
             return ""
-        left = (total - hydra.job.num) * sum(seconds) / len(seconds)
+        jobs = max(1, total - max(hydra.job.num, len(seconds)))
+        left = jobs * sum(seconds) / len(seconds)
         return f"; about {max(1, round(left / 60))} minutes are left"
 
 
@@ -189,7 +190,7 @@ def _count(override: Override) -> int | None:
     return len(list(override.sweep_string_iterator())) if override.is_discrete_sweep() else None
 
 
-def _default_folder(name: str | None, swept: dict[str, int | None], fixed: list[str]) -> str:
+def _default_folder(name: object, swept: dict[str, int | None], fixed: list[str]) -> str:
     """The same for the same question: so a sweep finds what it has done, and another one does not meet it."""
     label = name or "_".join(key.rsplit(".", 1)[-1] for key in swept) or "sweep"
     mark = hashlib.blake2b("\n".join(sorted(fixed)).encode(), digest_size=3).hexdigest() if fixed else ""

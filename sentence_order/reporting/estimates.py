@@ -199,17 +199,17 @@ def _pooled(groups: list[list[float]]) -> tuple[float, int]:
 
 
 def _costs(arms: list[Arm], key: str) -> list[Interval]:
-    """A cost of every arm: the mean over its runs; what runs differ by is pooled as a share of the mean."""
+    """A cost of every arm: the mean over its runs. What runs differ by is a factor, and pooled over the arms as one."""
     from scipy.stats import t
 
     measured = [[float(run.training[key]) for run in arm.runs] for arm in arms]
-    means = [sum(values) / len(values) for values in measured]
-    share, freedom = _pooled([[value / mean for value in values] for values, mean in zip(measured, means, strict=True)])
+    spread, freedom = _pooled([[math.log(value) for value in values] for values in measured])
     found = []
-    for values, mean in zip(measured, means, strict=True):
-        if not freedom:
+    for values in measured:
+        mean = sum(values) / len(values)
+        if freedom:
+            factor = math.exp(float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * spread / math.sqrt(len(values)))
+            found.append(Interval(value=mean, low=mean / factor, high=mean * factor))
+        else:
             found.append(Interval(value=mean, low=None, high=None))
-            continue
-        half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * share * mean / math.sqrt(len(values))
-        found.append(Interval(value=mean, low=mean - half, high=mean + half))
     return found

@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from sentence_order.reporting.estimates import Comparison, Row
 from sentence_order.statistics import Interval
@@ -22,6 +22,7 @@ from sentence_order.statistics import Interval
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
 MARKERS = "osD^vP*X"
 GREY = "0.72"
+UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -83,22 +84,26 @@ def _tau_against_time(found: Comparison) -> Figure:
     axes = figure.subplots()
     looks = _looks(found)
     times = [row.seconds for row in found.rows]
-    if max(times) > 5 * min(times):
+    unit, seconds_of_one = next((u for u in UNITS if max(times) >= 5 * u[1]), UNITS[-1])
+    logarithmic = max(times) > 5 * min(times)
+    if logarithmic:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(_time_label))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        _time_ticks(axes, times)
-    else:
-        axes.xaxis.set_major_formatter(FuncFormatter(_time_label))
+        _ticks(axes, [seconds / seconds_of_one for seconds in times])
     front = _front(found.rows)
-    axes.plot([row.seconds for row in front], [row.tau["value"] for row in front], color=GREY, linewidth=1.2, zorder=1)
+    axes.plot(
+        [row.seconds / seconds_of_one for row in front],
+        [row.tau["value"] for row in front],
+        color=GREY,
+        linewidth=1.2,
+        zorder=1,
+    )
     for row in found.rows:
         colour, marker = looks[row.arm.name]
         axes.errorbar(
-            row.seconds,
+            row.seconds / seconds_of_one,
             row.tau["value"],
             yerr=_ends(row.tau),
-            xerr=_ends(row.costs["seconds_in_steps"]),
+            xerr=_ends(row.costs["seconds_in_steps"]) / seconds_of_one,
             color=colour,
             marker=marker,
             markersize=7,
@@ -107,14 +112,13 @@ def _tau_against_time(found: Comparison) -> Figure:
             label=row.arm.name,
             zorder=2,
         )
-    axes.set_xlabel("time in training steps, per run" + (" (logarithmic)" if axes.get_xscale() == "log" else ""))
+    axes.set_xlabel(f"time in training steps, {unit} a run" + (" (logarithmic)" if logarithmic else ""))
     axes.set_ylabel("Kendall's tau, test documents")
-    axes.set_title("What an arm reaches, and how long it trains", loc="left", fontsize=11)
+    axes.set_title("What an arm reaches, and how long it trains", loc="left", fontsize=11, pad=16)
     title = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
     figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=9, alignment="left")
     note = "grey line: no arm is both faster and better.  bars: 95 % intervals"
     axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", fontsize=8, color="0.4")
-    axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=11, pad=16)
     return figure
 
 
@@ -184,7 +188,8 @@ def _learning_curves(found: Comparison) -> Figure:
     figure.supxlabel("epochs", fontsize=10)
     figure.supylabel("Kendall's tau, validation", fontsize=10)
     figure.suptitle(
-        f"In the course of training: mean and range over seeds; grey: {found.baseline.arm.name}", fontsize=10
+        f"In the course of training: mean and range over seeds; grey: the baseline, {found.baseline.arm.name}",
+        fontsize=10,
     )
     return figure
 
@@ -218,15 +223,11 @@ def _ends(found: Interval) -> np.ndarray:
     return np.array([[found["value"] - low], [high - found["value"]]])
 
 
-def _time_ticks(axes: Axes, times: list[float]) -> None:
-    """Ticks at 1, 2 and 5 of every power of ten within reach."""
-    low, high = min(times) / 1.6, max(times) * 1.6
+def _ticks(axes: Axes, values: list[float]) -> None:
+    """Plain numbers at 1, 2 and 5 of every power of ten within reach, on a logarithmic axis."""
+    low, high = min(values) / 1.6, max(values) * 1.6
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    axes.set_xticks([tick for p in powers for m in (1, 2, 5) if low <= (tick := m * 10.0**p) <= high])
+    ticks = [tick for power in powers for digit in (1, 2, 5) if low <= (tick := digit * 10.0**power) <= high]
+    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(low, high)
-
-
-def _time_label(seconds: float, _: object) -> str:
-    if seconds < 120:
-        return f"{seconds:g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

@@ -93,7 +93,7 @@ def _value_rows(found: Comparison) -> list[list[str]]:
             row.arm.name,
             str(len(row.arm.runs)),
             *(_cell({**row.quality, **row.costs}[key], DIGITS.get(key, 3)) for key in _columns()),
-            f"{row.parameters_trained / 1e6:.1f} M ({row.parameters_trained / row.parameters:.0%})",
+            f"{row.parameters_trained / 1e6:.1f} M ({100 * row.parameters_trained / row.parameters:.0f} %)",
         ]
         for row in found.rows
     ]

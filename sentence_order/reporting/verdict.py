@@ -38,10 +38,11 @@ def _freezing(found: Comparison) -> str:
         verb = "costs" if change.value < 0 else "gains"
         price = f"{verb} {abs(change.value):.3f} of tau ({small:.3f} to {large:.3f})"
     else:
-        price = f"is not shown to change tau ({_signed(change)})"
+        price = f"is not shown to change tau, {_signed(change)}"
+    share = most.parameters_trained / base.parameters_trained
     return (
-        f"**{_name(most)}** trains {most.parameters_trained / base.parameters_trained:.1%} of the parameters that "
-        f"{_name(base)} does. It {price}, and {_time(most, base)}."
+        f"With **{_name(most)}**, {100 * share:.3g} % of the parameters train that do with {_name(base)}. It {price}, "
+        f"and {_time(most, base)}."
     )
 
 
@@ -103,9 +104,8 @@ def _name(row: Row) -> str:
     """An arm as part of a sentence."""
     if row.arm.name != row.arm.depth_name:
         return row.arm.name
-    if row.arm.name == "none":
-        return "the unfrozen encoder"
-    return f"{row.arm.name} frozen"
+    known = {"none": "nothing frozen", "whole encoder": "the whole encoder frozen"}
+    return known.get(row.arm.name, f"{row.arm.name} frozen")
 
 
 def _listed(rows: Sequence[Row]) -> str:
@@ -125,4 +125,5 @@ def _time(row: Row, base: Row) -> str:
     if share > 1:
         return f"takes {share:.2f} times the training time ({row.seconds:,.0f} s against {base.seconds:,.0f} s)"
     cache = f", and {row.cache_seconds:,.0f} s once to fill the prefix cache" if row.cache_seconds >= 1 else ""
-    return f"saves {1 - share:.0%} of the training time ({row.seconds:,.0f} s against {base.seconds:,.0f} s{cache})"
+    times = f"{row.seconds:,.0f} s against {base.seconds:,.0f} s{cache}"
+    return f"saves {100 * (1 - share):.0f} % of the training time ({times})"
