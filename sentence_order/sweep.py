@@ -6,19 +6,18 @@ what is measured of it is its own. What a sweep has done is what lies in its fol
 sweep that was stopped goes on when it is started again.
 """
 
-import contextlib
 import hashlib
 import json
 import math
-import multiprocessing
 import os
+import pickle
 import re
+import subprocess
 import sys
 import threading
 import time
 import traceback
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +66,11 @@ class Sweep:
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
         if not flagged and name is None:
             return None, arguments
-        swept = {_key(one): _count(one) for one in overrides.values() if one.is_sweep_override()}
-        fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
         ordered = sorted(overrides, key=lambda text: not PREFIX_KEYS.match(text.lstrip("+~")))
+        swept = {
+            _key(overrides[text]): _count(overrides[text]) for text in ordered if overrides[text].is_sweep_override()
+        }
+        fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
         others = [text for text in arguments if text not in overrides]
         if "output_dir" in fixed:
             folder = str(overrides[fixed["output_dir"]].value())
@@ -82,7 +83,8 @@ class Sweep:
         """Trains one job, unless that is done; says how the sweep stands. Never raises, so that the next one comes.
 
         Returns:
-            What a search over hyper-parameters makes large: tau on the validation documents; NaN if the job failed.
+            What a search over hyper-parameters makes large: tau on the validation documents; if the job failed, less
+            than any.
         """
         hydra = HydraConfig.get()
         keys = self._keys(hydra)
@@ -104,7 +106,7 @@ class Sweep:
             say(f"{head} failed: {error}")
             with atomic_file(folder / FAILURE_FILE) as stream:
                 stream.write(f"{error}\n")
-            return math.nan
+            return -math.inf
         return float(_results(folder)["validation"]["tau"]["value"])
 
     def finish(self) -> bool:
@@ -119,7 +121,13 @@ class Sweep:
         if done:
             from sentence_order.reporting import write_report
 
-            write_report([self.folder], self.folder / "report")
+            try:
+                sentences = write_report([self.folder], self.folder / "report")
+            except UserError as error:  # such as runs that were tested on different documents
+                say(f"no report: {error}")
+            else:
+                print("\n".join(["", *sentences, ""]).replace("**", ""), file=sys.stderr)
+                say(f"report: {self.folder / 'report' / 'report.md'}")
             say(f"watch them side by side with: tensorboard --logdir {self.folder}")
         return not failures
 
@@ -148,7 +156,7 @@ class Sweep:
             return ""
         jobs = max(1, total - max(hydra.job.num, len(seconds)))
         left = jobs * sum(seconds) / len(seconds)
-        return f"; about {max(1, round(left / 60))} minutes are left"
+        return f"; about {max(1, math.ceil(left / 60))} min are left"
 
 
 def job_name(overrides: list[str], keys: list[str]) -> str:
@@ -207,53 +215,59 @@ def _results(folder: Path) -> dict[str, Any]:
 
 
 def _train_apart(config: TrainConfig, readers: int) -> None:
-    """Trains in a process of its own.
+    """Trains in a process of its own: this module's `_work`, told what to do on its standard input.
+
+    (`multiprocessing` would not do: its processes take on the ways of a launcher's own workers.)
 
     Raises:
         TrainingError: it failed, or was killed.
     """
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_work, args=(theirs, config, readers))
-    process.start()
-    theirs.close()
-    try:
-        complaint = ours.recv()
-    except EOFError:
-        process.join()
-        code = process.exitcode or 0
-        complaint = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
-    except BaseException:  # an interrupt: the job has had it too, and the run can go on later
-        process.join(10)
-        process.kill()
-        raise
-    process.join()
-    if complaint is not None:
+    line = [sys.executable, "-m", "sentence_order.sweep"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            pickle.dump((config, readers), process.stdin)
+            process.stdin.flush()
+            reply = process.stdout.read()
+            code = process.wait()
+        except BaseException:  # an interrupt: the job has had it too, and the run can go on later
+            process.kill()
+            raise
+    if not reply:
+        raise TrainingError(f"its process was killed by signal {-code}" if code < 0 else f"it ended with code {code}")
+    if complaint := json.loads(reply)["complaint"]:
         raise TrainingError(complaint)
 
 
-def _work(pipe: Connection, config: TrainConfig, readers: int) -> None:
-    """The process of a job, which sends what went wrong, or None."""
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+def _work() -> None:
+    """The process of a job: answers on its standard output with what went wrong, or null."""
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed
+    config, readers = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     from sentence_order.train import train
 
+    complaint = None
     try:
         train(config, readers)
     except (UserError, TrainingError) as error:
-        pipe.send(str(error))
+        complaint = str(error)
     except KeyboardInterrupt:
         os._exit(130)
     except BaseException as error:
         traceback.print_exc()
-        pipe.send(f"{type(error).__name__}: {first_line(error)}")
-    else:
-        pipe.send(None)
+        complaint = f"{type(error).__name__}: {first_line(error)}"
+    json.dump({"complaint": complaint}, answer)
+    answer.flush()
+    os._exit(0)  # at once: nothing is left to do, and the thread below still reads
 
 
-def _end_with_the_parent() -> None:
-    """A job must not go on beside the sweep that is started after its own was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    with contextlib.suppress(KeyboardInterrupt):
-        parent.join()
+def _end_with_the_sweep() -> None:
+    """A job must not go on beside the sweep that is started after its own was killed, which closes the input."""
+    sys.stdin.buffer.read()
     os._exit(1)
+
+
+if __name__ == "__main__":
+    _work()

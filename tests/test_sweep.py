@@ -66,7 +66,7 @@ def test_jobs_are_named_by_what_differs(overrides: list[str], keys: list[str], n
 
 ARGUMENTS = (
     *("sweep=frozen_vs_unfrozen", "debug=smoke", "freeze.depth=none,2", "seed=0,1"),
-    *("trainer.max_steps=60", "trainer.eval_every=30", "trainer.save_every=10", "output_dir=sweep"),
+    *("trainer.max_steps=40", "trainer.eval_every=20", "trainer.save_every=10", "output_dir=sweep"),
 )
 
 
@@ -93,7 +93,7 @@ def _report(sweep: Path) -> list[dict[str, str]]:
 def test_a_sweep_ends_in_a_report(unbroken: Path) -> None:
     said = (unbroken.parent / "stderr.txt").read_text()
     assert "sweep: job 1 of 4, depth-none_seed-0\n" in said
-    assert "sweep: job 3 of 4, depth-2_seed-0; about 1 minutes are left\n" in said
+    assert "sweep: job 3 of 4, depth-2_seed-0; about 1 min are left" in said
     assert "sweep: 4 jobs are finished in sweep" in said
     assert {folder.name for folder in unbroken.glob("depth-*")} == {
         f"depth-{d}_seed-{s}" for d in ("none", 2) for s in (0, 1)
@@ -102,7 +102,8 @@ def test_a_sweep_ends_in_a_report(unbroken: Path) -> None:
     assert [row["arm"] for row in _report(unbroken)] == ["none", "embeddings + 2 layers"]
     states = [json.loads((unbroken / f"depth-2_seed-{seed}" / "results.json").read_text()) for seed in (0, 1)]
     assert all(found["train"]["cached"] for found in states)
-    assert "report.md" in said
+    assert "With embeddings + 2 layers frozen, " in said
+    assert "sweep: report: sweep/report/report.md" in said
 
 
 def test_what_is_done_is_skipped(command: Command, unbroken: Path) -> None:

@@ -43,7 +43,7 @@ def markdown(
         unfinished: folders of runs without results.
         left_out: runs that repeat the config and seed of another.
     """
-    lines = [*sentences, ""]
+    lines = [line for sentence in sentences for line in (sentence, "")]
     lines += _table(["arm", "seeds", *(HEADS[key] for key in _columns()), "trained parameters"], _value_rows(found))
     if found.others:
         heads = ["arm", *(f"{HEADS[metric]} (95 %), p" for metric in MAIN_METRICS), "training time"]

@@ -39,11 +39,12 @@ from sentence_order.training.loop import Trainer
 from sentence_order.training.recorder import METRICS_FILE, Recorder
 from sentence_order.training.state import read_state
 
-# Columns of TensorBoard's table of hyper-parameters, beside all that is not as by default.
+# Columns of TensorBoard's table of hyper-parameters; and groups of keys that are one where they are not as by default.
 HPARAMS = (
     *("encoder.name", "loss", "decoder.name", "frozen", "optim.lr", "optim.head_lr", "optim.layer_decay"),
     *("trainer.batch_tokens", "trainer.epochs", "seed"),
 )
+HPARAMS_WHERE_CHANGED = ("data.limit_train", "encoder.joint", "model.", "optim.", "trainer.max_steps", "init_from")
 
 
 @dataclass(frozen=True)
@@ -207,10 +208,10 @@ def _take_up(folder: Path) -> dict[str, Any] | None:
 def _fill_in_hparams(recorder: Recorder, config: TrainConfig, training: dict[str, Any], step: int) -> None:
     """The settings that a run is known by, with its final metrics."""
     own, default = leaves(config), leaves(TrainConfig())
-    losses = {name: weight for name, weight in asdict(config.loss).items() if weight}
+    losses = [name for name, weight in asdict(config.loss).items() if weight and name != "margin_width"]
     told = {"loss": "+".join(losses), "frozen": ", ".join(training["frozen"]) or "none", **own}
-    changed = [key for key in own if own[key] != default[key] and not key.startswith(("loss.", "freeze."))]
-    settings = {key: told[key] for key in (*HPARAMS, *changed) if key not in ("output_dir", "resume")}
+    changed = [key for key in own if own[key] != default[key] and key.startswith(HPARAMS_WHERE_CHANGED)]
+    settings = {key: told[key] for key in (*HPARAMS, *changed)}
     figures = ("seconds_in_steps", "documents_per_second", "parameters_trained", "peak_memory_gb")
     totals = {f"total/{name}": float(training[name]) for name in figures}
     recorder.hparams(settings, ["test/tau", "test/pmr", "test/accuracy"], totals, step)
