@@ -73,6 +73,32 @@ def test_run_folder(trained: Path) -> None:
     assert "encoder:\n  name: tiny" in (trained / "config.yaml").read_text()
 
 
+def test_checkpoints_explain_themselves(trained: Path) -> None:
+    results = json.loads((trained / "results.json").read_text())
+    tau = {split: results[split]["tau"] for split in ("validation", "test")}
+    card = (trained / "checkpoints" / "best" / "README.md").read_text()
+    for split, found in tau.items():
+        assert f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})" in card, split
+    assert "- train: 200 documents, " in card
+    assert "python -m sentence_order.train data.limit_train=200 data.limit_validation=40 " in card
+    assert "Trained: embeddings, layer_0, layer_1, layer_2, layer_3, set_layers, heads. Frozen: nothing." in card
+    assert (trained / "config.yaml").read_text().strip() in card
+    last = (trained / "checkpoints" / "last" / "README.md").read_text()
+    assert "| validation | 40 | " in last
+    assert "After 20 steps" in last
+
+
+def test_a_finished_run_is_left_as_it_is(command: Command, trained: Path) -> None:
+    before = (trained / "results.json").read_bytes()
+    done = command("train", "debug=smoke", f"output_dir={trained}", "resume=auto")
+    assert done.returncode == 0, done.stderr
+    assert "is finished already; its results are in" in done.stderr
+    assert (trained / "results.json").read_bytes() == before
+    done = command("train", "debug=smoke", f"output_dir={trained}", "resume=auto", "optim.lr=1e-3")
+    assert done.returncode == 2
+    assert "holds a run with another config (optim.lr: 8e-05 there, 0.001 here); name another folder" in done.stderr
+
+
 def test_curves_can_be_read_back(trained: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

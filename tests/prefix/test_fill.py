@@ -60,7 +60,7 @@ def losses(model: SentenceOrderer, corpus: Corpus, folder: Path, workers: int = 
     torch.manual_seed(0)
     model.train()
     steps = islice(trainer._batches(), 8)
-    return [trainer._train_step(batches)[0] for _, batches in steps]
+    return [trainer._train_step(batches)[0] for *_, batches in steps]
 
 
 @pytest.mark.parametrize(
