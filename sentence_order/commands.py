@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from sentence_order.cli import compose
 from sentence_order.config import TrainConfig, leaves
+from sentence_order.training.folder import INDIFFERENT
 
 # Keys of `train` that `evaluate` takes as well, and that bear on what it finds.
 SHARED_KEYS = ("data.", "cache.dir", "cache.dtype", "precision", "seed")
@@ -20,11 +21,7 @@ PLAIN = re.compile(r"[A-Za-z_./~*][\w./~*+:@ -]*")
 def train_overrides(config: TrainConfig) -> list[str]:
     """What `train` must be told to make this run again: all that is not as by default, but for where it goes."""
     default, own = leaves(compose("train", [f"data={config.data.source.value}"])), leaves(config)
-    changed = {
-        key: value for key, value in own.items() if value != default[key] and key not in ("output_dir", "resume")
-    }
-    source = changed.pop("data.source", None)
-    assert source is None
+    changed = {key: value for key, value in own.items() if value != default[key] and key not in INDIFFERENT}
     group = [] if config.data.source.value == "synthetic" else [f"data={config.data.source.value}"]
     return [*group, *(as_override(key, value) for key, value in changed.items())]
 
@@ -45,8 +42,6 @@ def as_override(key: str, value: Any) -> str:
 def _as_hydra_reads(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_as_hydra_reads, value))}]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_as_hydra_reads(one)}" for key, one in value.items()) + "}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if not isinstance(value, str):

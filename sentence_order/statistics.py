@@ -26,6 +26,14 @@ class Interval(TypedDict):
     high: float | None
 
 
+def told(found: Interval, digits: int = 3) -> str:
+    """A value with the ends of its interval, where there is one: `0.716 (0.707 to 0.726)`."""
+    value, low, high = found["value"], found["low"], found["high"]
+    if low is None or high is None:
+        return f"{value:,.{digits}f}"
+    return f"{value:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
 def with_intervals(
     parts: Mapping[str, RatioArray], confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:

@@ -114,7 +114,7 @@ class Sweep:
         failures = [
             file for file in sorted(self.folder.glob(f"*/{FAILURE_FILE}")) if file.stat().st_mtime >= self.started - 1
         ]
-        done = [folder for folder in self.folder.glob("*/") if stage_of(folder) is Stage.finished]
+        done = self._finished()
         say(f"{len(done)} jobs are finished in {self.folder}" + (f", {len(failures)} failed:" if failures else ""))
         for file in failures:
             print(f"  {file.parent.name}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
@@ -130,6 +130,9 @@ class Sweep:
                 say(f"report: {self.folder / 'report' / 'report.md'}")
             say(f"watch them side by side with: tensorboard --logdir {self.folder}")
         return not failures
+
+    def _finished(self) -> list[Path]:
+        return [folder for folder in self.folder.glob("*/") if stage_of(folder) is Stage.finished]
 
     def _keys(self, hydra: Any) -> dict[str, int | None]:
         """All keys that are swept over, those of the sweep's file first, with how many values each has."""
@@ -151,7 +154,7 @@ class Sweep:
     def _time_left(self, hydra: Any, keys: dict[str, int | None]) -> str:
         """By the mean of the jobs that are done, where jobs come one after the other."""
         total = self._total(hydra, keys)
-        seconds = [_results(folder)["wall_time_s"] for folder in self.folder.glob("*/") if _is_done(folder)]
+        seconds = [_results(folder)["wall_time_s"] for folder in self._finished()]
         if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
             return ""
         jobs = max(1, total - max(hydra.job.num, len(seconds)))
@@ -203,10 +206,6 @@ def _default_folder(name: object, swept: dict[str, int | None], fixed: list[str]
     label = name or "_".join(key.rsplit(".", 1)[-1] for key in swept) or "sweep"
     mark = hashlib.blake2b("\n".join(sorted(fixed)).encode(), digest_size=3).hexdigest() if fixed else ""
     return f"outputs/{label}" + (f"-{mark}" if mark else "")
-
-
-def _is_done(folder: Path) -> bool:
-    return stage_of(folder) is Stage.finished
 
 
 def _results(folder: Path) -> dict[str, Any]:

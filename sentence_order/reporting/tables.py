@@ -9,7 +9,7 @@ import pandas as pd
 from sentence_order.metrics import MAIN_METRICS
 from sentence_order.reporting.estimates import COSTS, Comparison, Difference, Row
 from sentence_order.reporting.runs import Run
-from sentence_order.statistics import Interval
+from sentence_order.statistics import told
 
 # Of the metrics and costs, as a reader knows them, with the digits that they are told with.
 HEADS = {
@@ -68,7 +68,7 @@ def markdown(
 
 def csv(found: Comparison) -> str:
     """A line an arm, all figures as they are."""
-    return _frame(found).to_csv(index=False)
+    return pd.DataFrame([_record(row) for row in found.rows]).to_csv(index=False)
 
 
 def latex(found: Comparison) -> str:
@@ -92,7 +92,7 @@ def _value_rows(found: Comparison) -> list[list[str]]:
         [
             row.arm.name,
             str(len(row.arm.runs)),
-            *(_cell({**row.quality, **row.costs}[key], DIGITS.get(key, 3)) for key in _columns()),
+            *(told({**row.quality, **row.costs}[key], DIGITS.get(key, 3)) for key in _columns()),
             f"{row.parameters_trained / 1e6:.1f} M ({100 * row.parameters_trained / row.parameters:.0f} %)",
         ]
         for row in found.rows
@@ -117,20 +117,9 @@ def _difference_cell(change: Difference) -> str:
     return f"**{told}**" if change.is_one else told
 
 
-def _cell(found: Interval, digits: int) -> str:
-    value = f"{found['value']:,.{digits}f}"
-    if found["low"] is None or found["high"] is None:
-        return value
-    return f"{value} ({found['low']:,.{digits}f} to {found['high']:,.{digits}f})"
-
-
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
     return [*(f"| {' | '.join(line)} |" for line in lines), ""]
-
-
-def _frame(found: Comparison) -> pd.DataFrame:
-    return pd.DataFrame([_record(row) for row in found.rows])
 
 
 def _record(row: Row) -> dict[str, object]:

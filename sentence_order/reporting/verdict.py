@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sentence_order.metrics import PRIMARY_METRIC
 from sentence_order.reporting.estimates import Comparison, Difference, Row
-from sentence_order.statistics import Interval
+from sentence_order.statistics import told
 
 # So much of tau may be lost for the time that is saved, unless the user says otherwise.
 MARGIN = 0.02
@@ -19,7 +19,7 @@ def verdict(found: Comparison, margin: float = MARGIN) -> list[str]:
     """
     base = found.baseline
     if not found.others:
-        return [f"There is one arm, and nothing to compare: tau {_interval(base.tau)}."]
+        return [f"There is one arm, and nothing to compare: tau {told(base.tau)}."]
     freezing = len({row.arm.frozen for row in found.rows}) > 1
     lines = [_freezing(found)] if freezing else [_best(found)]
     lines.append(_trade_off(found, margin))
@@ -49,11 +49,11 @@ def _freezing(found: Comparison) -> str:
 def _best(found: Comparison) -> str:
     best = max(found.rows, key=lambda row: row.tau["value"])
     if best is found.baseline:
-        return f"No arm has a greater tau than **{_name(best)}**: {_interval(best.tau)}."
+        return f"No arm has a greater tau than **{_name(best)}**: {told(best.tau)}."
     change = best.difference[PRIMARY_METRIC]
     support = "the data support that it is the better" if change.is_one else "the data do not tell the two apart"
     return (
-        f"**{_name(best)}** has the greatest tau, {_interval(best.tau)}: {_signed(change)} to {_name(found.baseline)}; "
+        f"**{_name(best)}** has the greatest tau, {told(best.tau)}: {_signed(change)} to {_name(found.baseline)}; "
         f"{support}."
     )
 
@@ -68,7 +68,7 @@ def _trade_off(found: Comparison, margin: float) -> str:
     if sound:
         best = min(sound, key=lambda row: row.seconds)
         return (
-            f"The best trade-off is **{_name(best)}**: tau {_interval(best.tau)}, "
+            f"The best trade-off is **{_name(best)}**: tau {told(best.tau)}, "
             f"{_signed(best.difference[PRIMARY_METRIC])}, and it {_time(best, base)}. The data support that it loses "
             f"less than {margin:g} of tau; they do not for any faster arm."
         )
@@ -83,21 +83,21 @@ def _beyond_chance(found: Comparison) -> str:
     different = [row for row in found.others if row.difference[PRIMARY_METRIC].is_one]
     alike = [row for row in found.others if row not in different]
     arms = f"of {len(found.others)} arms" if len(found.others) > 1 else "of the one arm"
-    told = f"Against {_name(found.baseline)}, tau differs beyond chance in {len(different)} {arms}"
+    text = f"Against {_name(found.baseline)}, tau differs beyond chance in {len(different)} {arms}"
     if different:
-        told += f" ({_listed(different)})"
+        text += f" ({_listed(different)})"
     if alike:
-        told += f"; the data do not tell apart: {_listed(alike)}"
-    return f"{told}."
+        text += f"; the data do not tell apart: {_listed(alike)}"
+    return f"{text}."
 
 
 def _how_far_it_goes(found: Comparison) -> str:
     seeds = sorted({len(row.arm.runs) for row in found.rows})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    told = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} an arm and {found.documents:,} test documents"
+    text = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} an arm and {found.documents:,} test documents"
     if found.repeated:
-        return f"{told}. It holds for this encoder, this corpus and this length of training."
-    return f"{told}: how much another seed would change is not known, and no interval here has it in."
+        return f"{text}. It holds for this encoder, this corpus and this length of training."
+    return f"{text}: how much another seed would change is not known, and no interval here has it in."
 
 
 def _name(row: Row) -> str:
@@ -110,10 +110,6 @@ def _name(row: Row) -> str:
 
 def _listed(rows: Sequence[Row]) -> str:
     return ", ".join(row.arm.name for row in rows)
-
-
-def _interval(found: Interval) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def _signed(change: Difference) -> str:

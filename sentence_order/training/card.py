@@ -8,13 +8,12 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from omegaconf import OmegaConf
 
-from sentence_order.commands import shell, train_overrides
+from sentence_order.commands import shell
 from sentence_order.config import TrainConfig
 from sentence_order.files import atomic_file
 from sentence_order.metrics import MAIN_METRICS
 from sentence_order.model.freezing import BlockReport
-from sentence_order.results import git_revision
-from sentence_order.statistics import Interval
+from sentence_order.statistics import told
 
 CARD_FILE = "README.md"
 
@@ -25,11 +24,15 @@ class CardFacts:
 
     Attributes:
         corpora: what each split holds, by its name.
+        command: what makes the run again.
+        revision: of the source tree, where it runs from one.
     """
 
     config: TrainConfig
     blocks: list[BlockReport]
     corpora: dict[str, str]
+    command: str
+    revision: str | None
 
 
 def write_card(folder: Path, facts: CardFacts, step: int, results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -96,9 +99,9 @@ def _card(facts: CardFacts, step: int, results: Mapping[str, Mapping[str, Any]])
         "",
         "## How",
         "",
-        f"After {step:,} steps of this command" + (f", at revision {revision}" if (revision := git_revision()) else ""),
+        f"After {step:,} steps of this command" + (f", at revision {facts.revision}" if facts.revision else ""),
         "",
-        f"    {shell('train', *train_overrides(config))}",
+        f"    {facts.command}",
         "",
         f"Trained: {', '.join(trained)}. Frozen: {', '.join(frozen) or 'nothing'}. The whole configuration:",
         "",
@@ -114,11 +117,6 @@ def _metric_table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return ["It has not been evaluated yet."]
     lines = ["| split | documents | " + " | ".join(MAIN_METRICS) + " |", "|---|---|" + "---|" * len(MAIN_METRICS)]
     for split, found in results.items():
-        cells = [_cell(found[metric]) for metric in MAIN_METRICS]
+        cells = [told(found[metric]) for metric in MAIN_METRICS]
         lines.append(f"| {split} | {found['documents']:,} | {' | '.join(cells)} |")
     return lines
-
-
-def _cell(found: Interval) -> str:
-    ends = "" if found["low"] is None else f" ({found['low']:.3f} to {found['high']:.3f})"
-    return f"{found['value']:.3f}{ends}"

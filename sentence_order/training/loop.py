@@ -189,16 +189,16 @@ class Trainer:
     def unfreeze(self) -> None:
         """Enters the next phase of `freeze.schedule`: some blocks begin to train."""
         phase = self.unfreezing.pop(0)
-        names = [name for number, name in enumerate(self.model.parts) if number in self.model.frozen_blocks]
+        freed = self.model.frozen_blocks - phase.blocks
         self.model.freeze(phase.blocks, self.model.kept_blocks)
-        still = [name for number, name in enumerate(self.model.parts) if number in phase.blocks]
         known = set(self.trained)
         fresh = [weight for weight in self.model.parameters() if weight.requires_grad and weight not in known]
         self.trained += fresh
         self.average.add(fresh)
         add_unfrozen(self.optimizer, self.model, self.config.optim)
         self.schedule.apply()
-        log.info("epoch %g: %s train from here on", phase.epoch, ", ".join(n for n in names if n not in still))
+        names = [name for number, name in enumerate(self.model.parts) if number in freed]
+        log.info("epoch %g: %s train from here on", phase.epoch, ", ".join(names))
 
     def _count_steps(self) -> int:
         """How many steps the run has: `trainer.max_steps`, or what the epochs come to."""

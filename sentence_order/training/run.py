@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from sentence_order.calibration import fit_calibration
 from sentence_order.checkpoints import load_checkpoint
-from sentence_order.commands import environment, evaluate_overrides, shell
+from sentence_order.commands import environment, evaluate_overrides, shell, train_overrides
 from sentence_order.config import Split, TrainConfig, leaves
 from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
@@ -30,7 +30,7 @@ from sentence_order.model.freezing import BlockReport, freeze_phases, report_blo
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix.fill import attach_states
-from sentence_order.results import provenance, split_results, write_json
+from sentence_order.results import git_revision, provenance, split_results, write_json
 from sentence_order.runtime import Runtime, choose_runtime, make_deterministic, peak_memory
 from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import Evaluation, evaluate_corpus
@@ -148,7 +148,13 @@ def run(config: TrainConfig, readers: int = 1) -> None:
     prepared = use_cache(config, prepared, readers)
     seconds_filling = time.perf_counter() - filling
     model, corpora, runtime = prepared.model, prepared.corpora, prepared.runtime
-    facts = CardFacts(config, prepared.blocks, {name: corpus.describe() for name, corpus in corpora.items()})
+    facts = CardFacts(
+        config,
+        prepared.blocks,
+        corpora={name: corpus.describe() for name, corpus in corpora.items()},
+        command=shell("train", *train_overrides(config)),
+        revision=git_revision(),
+    )
     trainer = Trainer(model, corpora["train"], corpora["validation"], config, runtime, folder, facts, state)
     trainer.fit()
     memory = peak_memory(runtime.device)
