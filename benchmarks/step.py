@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.compose import NEVER, compose, stop
 from sentence_order.config import TrainConfig
 from sentence_order.console import set_up_logging
-from sentence_order.data.batching import load_batches
+from sentence_order.data.batching import TokenBudgetBatches, load_batches
 from sentence_order.data.examples import Batch
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import encoder_layers
@@ -92,7 +92,7 @@ def products_step(model: SentenceOrderer, runtime: Runtime, multiply: Multiply) 
     `multiply(x, weight)` is `x @ weight.T`.
     """
     linear = [m for layer in encoder_layers(model.encoder) for m in layer.modules() if isinstance(m, torch.nn.Linear)]
-    kind = {"device": runtime.device, "dtype": torch.bfloat16 if runtime.bf16 else torch.float32}
+    kind = {"device": runtime.device, "dtype": runtime.precision}
     weights = [torch.randn(layer.out_features, layer.in_features, **kind) for layer in linear]
     inputs = {width: torch.randn(16384, width, **kind) for weight in weights for width in weight.shape}
 
@@ -125,10 +125,13 @@ def measure(name: str, overrides: list[str], products: bool) -> Iterator[list[st
             plain = without_onednn(prepare(config).model.train())
             steps["bare step by PyTorch"] = bare_step(plain, config, runtime)
         clocks = {"train": Clock(), **{what: Clock() for what in steps}}
-        budget = config.trainer.batch_tokens
+        budget, corpus = config.trainer.batch_tokens, corpora["train"]
         # The batches that the real loop comes to as well.
         source = itertools.chain.from_iterable(
-            load_batches(corpora["train"], budget, config.seed, epoch) for epoch in itertools.count()
+            load_batches(
+                corpus, TokenBudgetBatches(corpus.tokens, budget, config.seed, epoch).batches, config.seed, epoch
+            )
+            for epoch in itertools.count()
         )
         for turn in range(TURNS + 1):
             batches = list(itertools.islice(source, STEPS_A_TURN))

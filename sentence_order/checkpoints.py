@@ -6,6 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from sentence_order.errors import UserError, first_line
+from sentence_order.files import MANIFEST, damage
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.modeling import SentenceOrderer
 
@@ -30,6 +31,8 @@ def load_checkpoint(checkpoint: str, key: str = "checkpoint") -> SentenceOrderer
     if missing:
         raise UserError(f"{key}: {folder} is not a whole checkpoint: no {', '.join(missing)}")
     _check_config(folder / "config.json", key)
+    if problem := damage(folder):
+        raise UserError(f"{key}: {folder} is damaged: {problem}; if you have changed it yourself, remove {MANIFEST}")
     weights = folder / "model.safetensors"
     try:
         with safe_open(weights, framework="pt"):

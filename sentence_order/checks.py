@@ -41,7 +41,7 @@ def check_train(config: TrainConfig) -> None:
     trainer, optim, data = config.trainer, config.optim, config.data
     for key in ("epochs", "max_steps", "batch_tokens", "eval_batch_tokens", "accumulate", "log_every"):
         check_positive(f"trainer.{key}", getattr(trainer, key))
-    for key in ("eval_every", "save_every"):
+    for key in ("eval_every", "save_every", "patience"):
         check_positive(f"trainer.{key}", getattr(trainer, key))
     for key in ("lr", "head_lr", "weight_decay", "warmup"):
         check_positive(f"optim.{key}", getattr(optim, key), zero=True)
@@ -74,6 +74,9 @@ def check_train(config: TrainConfig) -> None:
     check_positive("cache.max_gb", config.cache.max_gb)
     check_positive("trainer.workers", trainer.workers, zero=True)
     check_positive("seed", config.seed, zero=True)
+    check_positive("max_nonfinite", config.max_nonfinite, zero=True)
+    if config.debug.replay != (config.batch is not None):
+        raise UserError("debug=replay and batch=FILE: one looks into the other; give both, or neither")
     check_data(data)
     if data.validation_share + data.test_share >= 1:
         raise UserError("data.validation_share and data.test_share: together they must leave documents to train on")

@@ -23,7 +23,7 @@ from sentence_order.config import (
     parse_config,
     register_schemas,
 )
-from sentence_order.errors import TrainingError, UserError
+from sentence_order.errors import Interrupted, TrainingError, UserError
 from sentence_order.sweep import Sweep
 
 
@@ -62,6 +62,9 @@ def run(name: str, task: Callable[[Any], None]) -> None:
         if "Config group override" not in str(error):  # what Hydra raises for a group that is given a number
             raise
         _stop(str(error), 2)
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(128 + error.signal)
     except KeyboardInterrupt:
         _stop("interrupted; the same command goes on where this one stopped" if sweep else "interrupted", 130)
     except BrokenPipeError:  # the reader of our output went away: `predict ... | head`

@@ -46,6 +46,7 @@ class Precision(Enum):
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
+    fp16 = "fp16"
 
 
 class Joint(Enum):
@@ -83,9 +84,9 @@ class Schedule(Enum):
     constant_with_warmup = "constant_with_warmup"
 
 
-class Resume(Enum):
-    off = "off"
-    auto = "auto"
+class OnNonfinite(Enum):
+    stop = "stop"
+    skip = "skip"
 
 
 class CacheMode(Enum):
@@ -237,6 +238,8 @@ class TrainerConfig:
     eval_every: int | None = None
     save_every: int | None = None
     log_every: int = 10
+    # Ends the run after so many validations in a row without a better tau.
+    patience: int | None = None
     workers: int | None = None
 
 
@@ -258,6 +261,8 @@ class DebugConfig:
     anomaly: bool = False
     # Validate and test on the training documents, stop once every one is in order, and fail if that is never reached.
     overfit: bool = False
+    # Look into a batch that a run has kept (see `batch`), and train nothing.
+    replay: bool = False
 
 
 @dataclass
@@ -274,8 +279,13 @@ class TrainConfig:
     debug: DebugConfig = field(default_factory=DebugConfig)
     # A run's folder, a checkpoint's folder or a hub id, whose weights the run starts from.
     init_from: str | None = None
-    # Whether to go on with the run that `output_dir` holds, from its last checkpoint.
-    resume: Resume = Resume.off
+    # auto: go on with the run that `output_dir` holds, if it does, from its last checkpoint; or the folder of a run.
+    resume: str = "off"
+    # A loss or gradient that is NaN or infinite stops the run, or the step is skipped, up to so many of them.
+    on_nonfinite: OnNonfinite = OnNonfinite.stop
+    max_nonfinite: int = 10
+    # Of debug=replay: the file of a batch whose loss or gradient was not finite.
+    batch: str | None = None
     device: str = "auto"
     precision: Precision = Precision.auto
     seed: int = 0

@@ -1,6 +1,7 @@
 """Where the program speaks: one console on standard error, for log lines, tables and progress bars alike."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Mapping
 from logging.handlers import MemoryHandler
@@ -27,6 +28,20 @@ class ConsoleHandler(logging.Handler):
         console.print(self.format(record), soft_wrap=True, markup=False)
 
 
+class _LogFile(logging.FileHandler):
+    """A full disk stops the run, as everywhere, in place of a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        error = sys.exc_info()[1]
+        assert error is not None
+        raise error
+
+
+def be_silent() -> None:
+    """Leaves it to another process to speak for this one too."""
+    console.quiet = True
+
+
 def set_up_logging() -> None:
     """Sends the package's log lines to the console, and keeps them for the file that `log_to` may name."""
     log.setLevel(logging.INFO)
@@ -41,7 +56,7 @@ def set_up_logging() -> None:
 
 def log_to(file: Path) -> None:
     """Writes the log lines, those since the start included, to a file as well."""
-    target = logging.FileHandler(file, encoding="utf-8")
+    target = _LogFile(file, encoding="utf-8")
     target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _keeper.setTarget(target)
     _keeper.flush()

@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake."""
+"""The exceptions that are told in one line: a user's mistake, a run that cannot go on, one that was told to stop."""
 
 
 class UserError(ValueError):
@@ -16,3 +16,11 @@ def first_line(error: BaseException) -> str:
 
 class TrainingError(RuntimeError):
     """A run that cannot go on, such as one whose loss is not finite; printed without traceback, exit code 1."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was told to stop by a signal; printed without traceback, exit code 128 and the signal's number."""
+
+    def __init__(self, signal: int, message: str) -> None:
+        super().__init__(message)
+        self.signal = signal

@@ -74,6 +74,7 @@ def evaluate(config: EvaluateConfig) -> None:
             keeper=keeper,
             advance=partial(bar.advance, task),
         )
+    assert evaluation is not None
     ids = list(corpus.documents["id"])
     found = split_results(evaluation, ids, model.config.calibration, config.bootstrap_resamples, config.seed)
     console.print(metric_table(name, found))

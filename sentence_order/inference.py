@@ -4,8 +4,9 @@ Shape suffixes: B documents, S sentences (padded).
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,15 @@ from torch import Tensor
 
 from sentence_order.calibration import calibrated, order_log_odds
 from sentence_order.data.batching import TokenBudgetBatches
-from sentence_order.data.examples import Batch, collate, draw_permutation, make_example
+from sentence_order.data.examples import Batch, cells, collate, draw_permutation, halves, make_example
 from sentence_order.data.states import IntArray
 from sentence_order.data.tokenization import document_key, tokenize_documents
 from sentence_order.decoding import decode
+from sentence_order.errors import TrainingError
 from sentence_order.losses.pairs import gold_order
 from sentence_order.model.build import check_fits
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime
+from sentence_order.runtime import Runtime, out_of_memory
 from sentence_order.scores import Scores, mean_scores
 
 log = logging.getLogger(__name__)
@@ -68,11 +70,12 @@ def predict(
 
     Raises:
         UserError: a document is longer than a model reads whose position ids run on through it.
+        TrainingError: a single document does not fit in memory.
     """
     assert model.tokenizer is not None, (
         "load the model with SentenceOrderer.from_pretrained, which brings its tokenizer"
     )
-    runtime = runtime or Runtime(model.device, bf16=False)
+    runtime = runtime or Runtime(model.device)
     model.eval()
     columns = tokenize_documents(documents, model.tokenizer, None, model.config.max_sentence_tokens)
     if cut := sum(columns["cut"]):
@@ -84,22 +87,22 @@ def predict(
     rows = np.array([i for i in range(len(documents)) if len(kept[i]) > 1], dtype=np.int64)
     lengths = np.array([len(columns["input_ids"][i]) for i in rows], dtype=np.int64)
     check_fits(model, lengths, "input")
+    name, width = decoder or model.config.decoder, beam_width or model.config.beam_width
     for batch_rows in TokenBudgetBatches(lengths, batch_tokens):
         chosen = [int(rows[k]) for k in batch_rows]
         batches = [
             collate([make_example(_row(columns, i), i, _shuffle(documents[i], kept[i], number)) for i in chosen])
             for number in range(shuffles)
         ]
-        readings = [score(model, batch, runtime) for batch in batches]
-        scores = ensemble(readings, [(batch["positions"], batch["mask"]) for batch in batches])
-        batch = batches[0]
-        name, width = decoder or model.config.decoder, beam_width or model.config.beam_width
-        order_BS, _ = decode(name, scores, batch["mask"], batch["text_rank"], beam_width=width)
-        log_odds_B = order_log_odds(scores, order_BS, batch["mask"], batch["text_rank"])
-        confidence_B = calibrated(log_odds_B, model.config.calibration)
-        for i, order, confidence in zip(chosen, order_BS.tolist(), confidence_B.tolist(), strict=True):
-            order_kept = [kept[i][k] for k in order[: len(kept[i])]]
-            predictions[i] = _as_given(documents[i], order_kept, confidence)
+        for several, readings in read(model, batches, runtime):
+            scores = ensemble(readings, [(batch["positions"], batch["mask"]) for batch in several])
+            batch = several[0]
+            order_BS, _ = decode(name, scores, batch["mask"], batch["text_rank"], beam_width=width)
+            log_odds_B = order_log_odds(scores, order_BS, batch["mask"], batch["text_rank"])
+            confidence_B = calibrated(log_odds_B, model.config.calibration).tolist()
+            for i, order, confidence in zip(batch["document"].tolist(), order_BS.tolist(), confidence_B, strict=True):
+                order_kept = [kept[i][k] for k in order[: len(kept[i])]]
+                predictions[i] = _as_given(documents[i], order_kept, confidence)
         advance(len(chosen))
     return predictions
 
@@ -113,6 +116,38 @@ def _shuffle(sentences: list[str], kept: list[int], number: int) -> Sequence[int
     if number == 0:
         return range(len(kept))
     return draw_permutation(0, number, document_key("\n".join(sentences[i] for i in kept)), len(kept))
+
+
+def read(
+    model: SentenceOrderer, batches: Sequence[Batch], runtime: Runtime
+) -> Iterator[tuple[Sequence[Batch], list[Scores]]]:
+    """What the model says of the same documents under several shuffles; in smaller pieces where that takes more memory
+    than there is.
+
+    Raises:
+        TrainingError: a single document does not fit.
+    """
+    readings = None
+    try:
+        readings = [score(model, batch, runtime) for batch in batches]
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    if readings is not None:
+        yield batches, readings
+        return
+    if len(batches[0]["mask"]) == 1:
+        raise TrainingError(
+            f"out of memory with a single document, of {cells(batches[0]):,} tokens; leave it out, or split it"
+        )
+    _tell_once("out of memory: a batch does not fit; it is split, and so are others that do not (lower batch_tokens)")
+    for pieces in zip(*map(halves, batches), strict=True):
+        yield from read(model, pieces, runtime)
+
+
+@cache
+def _tell_once(what: str) -> None:
+    log.info(what)
 
 
 @torch.no_grad()

@@ -13,37 +13,45 @@ import torch
 from sentence_order.config import Precision
 from sentence_order.errors import UserError
 from sentence_order.model.linear import onednn_is_there
+from sentence_order.processes import ALONE, Processes
 
 log = logging.getLogger(__name__)
+
+PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16 autocast", torch.float16: "fp16 autocast, scaled losses"}
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and in which precision to compute."""
+    """Where and in which precision to compute, and beside which other processes."""
 
     device: torch.device
-    bf16: bool
+    precision: torch.dtype = torch.float32
+    processes: Processes = ALONE
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of every forward pass."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        if self.precision is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.precision)
 
 
-def choose_runtime(device: str, precision: Precision) -> Runtime:
+def choose_runtime(device: str, precision: Precision, processes: Processes = ALONE) -> Runtime:
     """Resolves the config keys `device` and `precision`, and sets the allocator up for computing.
 
     Raises:
         UserError: a device that is not there.
     """
     _keep_freed_memory()
-    chosen, reason = _choose_device(device)
+    chosen, reason = _choose_device(device, processes)
     log.info("device: %s (%s)", chosen, reason)
     if chosen.type == "cpu":
         onednn = "oneDNN (auto: it uses this processor's vector units as well as MKL, or better)"
         log.info("linear layers: %s", onednn if onednn_is_there() else "PyTorch's own (auto: no oneDNN here)")
-    bf16, reason = _choose_bf16(precision, chosen)
-    log.info("precision: %s (%s)", "bf16 autocast" if bf16 else "fp32", reason)
-    return Runtime(chosen, bf16)
+    dtype, reason = _choose_precision(precision, chosen)
+    log.info("precision: %s (%s)", PRECISIONS[dtype], reason)
+    if processes.count > 1:
+        log.info("processes: %d, each with its share of every batch (WORLD_SIZE, as torchrun sets it)", processes.count)
+    return Runtime(chosen, dtype, processes)
 
 
 def _keep_freed_memory() -> None:
@@ -57,7 +65,15 @@ def _keep_freed_memory() -> None:
         mallopt(mmap_max, 0)
 
 
-def _choose_device(setting: str) -> tuple[torch.device, str]:
+def _choose_device(setting: str, processes: Processes) -> tuple[torch.device, str]:
+    if processes.count > 1 and (setting == "cuda" or (setting == "auto" and torch.cuda.is_available())):
+        if processes.local_rank >= torch.cuda.device_count():
+            raise UserError(
+                f"device: {torch.cuda.device_count()} CUDA devices were found, too few for the processes that torchrun "
+                "starts; lower --nproc_per_node, or add device=cpu"
+            )
+        torch.cuda.set_device(processes.local_rank)
+        return torch.device("cuda", processes.local_rank), "one for each process of this machine"
     if setting == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda"), f"auto: {torch.cuda.get_device_name()}"
@@ -73,14 +89,24 @@ def _choose_device(setting: str) -> tuple[torch.device, str]:
     return device, "as set"
 
 
-def _choose_bf16(setting: Precision, device: torch.device) -> tuple[bool, str]:
+def _choose_precision(setting: Precision, device: torch.device) -> tuple[torch.dtype, str]:
     if setting is not Precision.auto:
-        return setting is Precision.bf16, "as set"
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[setting.value], "as set"
     if device.type == "cpu":
-        return False, "auto: on a CPU bf16 is no faster, and many times slower where the CPU has no units for it"
+        return (
+            torch.float32,
+            "auto: on a CPU bf16 is no faster, and many times slower where the CPU has no units for it",
+        )
     if torch.cuda.is_bf16_supported(including_emulation=False):
-        return True, "auto: this CUDA device computes in bf16"
-    return False, "auto: this CUDA device has no bf16"
+        return torch.bfloat16, "auto: this CUDA device computes in bf16"
+    return torch.float32, "auto: this CUDA device has no bf16; precision=fp16 is there"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is how a device, or the system, says that it has no more memory to give."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # PyTorch's allocator on a CPU
 
 
 def peak_memory(device: torch.device) -> int:

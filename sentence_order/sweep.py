@@ -12,11 +12,14 @@ import math
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +30,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from sentence_order.config import Resume, TrainConfig, parse_config
-from sentence_order.errors import TrainingError, UserError, first_line
+from sentence_order.config import TrainConfig, parse_config
+from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.files import atomic_file
 from sentence_order.training.folder import RESULTS_FILE, Stage, claim, stage_of
 
@@ -93,7 +96,7 @@ class Sweep:
         (folder / FAILURE_FILE).unlink(missing_ok=True)
         try:
             config = parse_config(composed, TrainConfig)
-            config = replace(config, output_dir=str(folder), resume=Resume.auto)
+            config = replace(config, output_dir=str(folder), resume="auto")
             stage = claim(config)
             if stage is Stage.finished:
                 say(f"{head}: finished before, and skipped")
@@ -222,21 +225,40 @@ def _train_apart(config: TrainConfig, readers: int) -> None:
         TrainingError: it failed, or was killed.
     """
     line = [sys.executable, "-m", "sentence_order.sweep"]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    # In a session of its own, so that a terminal's Ctrl-C comes to the sweep alone, which passes it on.
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            pickle.dump((config, readers), process.stdin)
-            process.stdin.flush()
-            reply = process.stdout.read()
-            code = process.wait()
-        except BaseException:  # an interrupt: the job has had it too, and the run can go on later
+            with _passed_on(process):
+                pickle.dump((config, readers), process.stdin)
+                process.stdin.flush()
+                reply = process.stdout.read()
+                code = process.wait()
+        except BaseException:
             process.kill()
             raise
+    if not reply and code > 128:
+        raise Interrupted(code - 128, "the sweep was stopped; the same command goes on where this one stopped")
     if not reply:
         raise TrainingError(f"its process was killed by signal {-code}" if code < 0 else f"it ended with code {code}")
     if complaint := json.loads(reply)["complaint"]:
         raise TrainingError(complaint)
+
+
+@contextmanager
+def _passed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Within, a signal that comes to the sweep is the job's to deal with (see `training/signals.py`)."""
+    if threading.current_thread() is not threading.main_thread():  # of a launcher, which has signals to itself
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _work() -> None:
@@ -252,8 +274,9 @@ def _work() -> None:
         train(config, readers)
     except (UserError, TrainingError) as error:
         complaint = str(error)
-    except KeyboardInterrupt:
-        os._exit(130)
+    except Interrupted as error:
+        print(error, file=sys.stderr, flush=True)
+        os._exit(128 + error.signal)
     except BaseException as error:
         traceback.print_exc()
         complaint = f"{type(error).__name__}: {first_line(error)}"
@@ -265,7 +288,7 @@ def _work() -> None:
 def _end_with_the_sweep() -> None:
     """A job must not go on beside the sweep that is started after its own was killed, which closes the input."""
     sys.stdin.buffer.read()
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGTERM)  # it finishes its step and saves
 
 
 if __name__ == "__main__":

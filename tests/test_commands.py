@@ -11,7 +11,7 @@ import pytest
 from sentence_order.data.synthetic import generate
 
 Command = Callable[..., CompletedProcess[str]]
-RUN_FILES = {"config.yaml", "metrics.jsonl", "checkpoints", "results.json", "train.log"}
+RUN_FILES = {"config.yaml", "metrics.jsonl", "checkpoints", "results.json", "train.log", ".lock"}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_a_finished_run_is_left_as_it_is(command: Command, trained: Path) -> Non
     assert (trained / "results.json").read_bytes() == before
     done = command("train", "debug=smoke", f"output_dir={trained}", "resume=auto", "optim.lr=1e-3")
     assert done.returncode == 2
-    assert "holds a run with another config (optim.lr: 8e-05 there, 0.001 here); name another folder" in done.stderr
+    assert "holds a run with another config (optim.lr: 8e-05 there, 0.001 here); leave that as it was" in done.stderr
 
 
 def test_curves_can_be_read_back(trained: Path) -> None:
@@ -210,11 +210,15 @@ def test_checkpoints_that_are_none(command: Command, trained: Path, tmp_path: Pa
 
     (tmp_path / "in.txt").write_text("One.\nTwo.\n")
     cases = {"nothing": "no such folder", "empty": "is not a whole checkpoint: no config.json", "cut": "cut short"}
+    cases["damaged"] = "model.safetensors is not as it was written, by SHA256SUMS"
     (tmp_path / "empty").mkdir()
-    shutil.copytree(trained / "checkpoints" / "best", tmp_path / "cut")
-    weights = tmp_path / "cut" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
-    shutil.copytree(trained / "checkpoints" / "best", tmp_path / "other")
+    for name in ("damaged", "cut", "other"):
+        shutil.copytree(trained / "checkpoints" / "best", tmp_path / name)
+        weights = tmp_path / name / "model.safetensors"
+        if name != "damaged":
+            (tmp_path / name / "SHA256SUMS").unlink()
+        if name != "other":
+            weights.write_bytes(weights.read_bytes()[:-1000])
     config = json.loads((tmp_path / "other" / "config.json").read_text())
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
     cases["other"] = "holds a model of type 'bert'"

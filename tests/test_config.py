@@ -80,7 +80,7 @@ def test_overlays_win_over_groups_and_the_command_line_wins_over_overlays() -> N
         ("train", ["+trainer.epoch=2"], "trainer.epoch: there is no such key; did you mean 'trainer.epochs'?"),
         ("train", ["epochs=2"], "did you mean 'trainer.epochs'?"),
         ("train", ["trainer.epochs=many"], "trainer.epochs: Value 'many'"),
-        ("train", ["precision=fp7"], "precision: Invalid value 'fp7', expected one of [auto, fp32, bf16]"),
+        ("train", ["precision=fp7"], "precision: Invalid value 'fp7', expected one of [auto, fp32, bf16, fp16]"),
         ("train", ["encoder=minlm"], "encoder=minlm: there is no such option; did you mean 'minilm'?"),
         ("train", ["encodr=minilm"], "did you mean 'encoder'?"),
         ("train", ["data.train=a=b"], "data.train=a=b: not understood"),

@@ -144,7 +144,7 @@ def test_a_job_that_fails_does_not_stop_the_others(command: Command, tmp_path: P
         "train", "-m", "debug=smoke", "freeze.depth=all,9", "seed=3", "output_dir=sweep", "trainer.max_steps=4"
     )
     assert other.returncode == 1
-    assert "another config (seed: 0 there, 3 here); name another folder, or remove this one" in other.stderr
+    assert "another config (seed: 0 there, 3 here); leave that as it was" in other.stderr
 
 
 def test_tensorboard_has_a_row_a_run(unbroken: Path) -> None:

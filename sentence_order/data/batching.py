@@ -1,12 +1,13 @@
 """Batches by token budget from length-sorted pools: little padding, a new order every epoch, no state."""
 
+import signal
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.data.examples import Batch, Example, Examples, collate
 from sentence_order.data.tokenization import Corpus
 
 # Documents that are sorted together. Large enough that a batch's lengths are nearly equal, small against a corpus.
@@ -52,34 +53,42 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[
 
 
 def load_batches(
-    corpus: Corpus,
-    batch_tokens: int,
-    seed: int,
-    epoch: int,
-    workers: int = 0,
-    pin_memory: bool = False,
-    skip: int = 0,
+    corpus: Corpus, batches: list[list[int]], seed: int, epoch: int, workers: int = 0, pin_memory: bool = False
 ) -> "DataLoader[Batch]":
-    """The batches of one epoch of training, but for the first `skip`."""
-    batches = TokenBudgetBatches(corpus.tokens, batch_tokens, seed, epoch)
+    """The batches of one epoch of training, whose documents are given by their rows; empty where they have none."""
     return DataLoader(
         Examples(corpus, seed, epoch),
-        batch_sampler=batches.batches[skip:],
-        collate_fn=collate,
+        batch_sampler=batches,
+        collate_fn=_collate_any,
         num_workers=workers,
+        worker_init_fn=_leave_signals_to_the_run,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # or it would draw from the one that dropout draws from
     )
 
 
-def load_shuffles(corpus: Corpus, batch_tokens: int, seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
+def _leave_signals_to_the_run(worker: int) -> None:
+    """A cluster tells all processes to stop; workers must live until the run has finished its step."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _collate_any(examples: list[Example]) -> Batch:
+    return collate(examples) if examples else {}
+
+
+def load_shuffles(corpus: Corpus, batches: list[list[int]], seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
     """The batches of an evaluation, each under several shuffles: first its fixed one.
 
     Documents stand in the same rows of all; the permutation of a further one is a function of (seed, its number, id).
     """
-    batches = TokenBudgetBatches(corpus.tokens, batch_tokens)
     loaders = [
-        DataLoader(Examples(corpus, seed, number or None), batch_sampler=batches, collate_fn=collate)
+        DataLoader(
+            Examples(corpus, seed, number or None),
+            batch_sampler=batches,
+            collate_fn=collate,
+            generator=torch.Generator(),  # see above
+        )
         for number in range(shuffles)
     ]
     yield from zip(*loaders, strict=True)

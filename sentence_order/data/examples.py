@@ -88,6 +88,32 @@ def collate(examples: Sequence[Example]) -> Batch:
     return batch
 
 
+def cells(batch: Batch) -> int:
+    """The size of a batch: its documents times the tokens of the longest one."""
+    tokens_B = batch["lengths"].sum(1)
+    return len(tokens_B) * int(tokens_B.max())
+
+
+def part_of(batch: Batch, first: int, last: int) -> Batch:
+    """The documents from `first` to before `last`, as `collate` would have stacked them alone."""
+    sentences = int(batch["mask"][first:last].sum(1).max())
+    tokens_B = batch["lengths"].sum(1)
+    part = {name: tensor[first:last] for name, tensor in batch.items() if name != "prefix"}
+    for name in part.keys() - {"document"}:
+        part[name] = part[name][:, : int(tokens_B[first:last].max()) if name == "input_ids" else sentences]
+    if "prefix" in batch:  # a row a token or, where the whole encoder is frozen, a sentence
+        by_token = len(batch["prefix"]) == int(tokens_B.sum())
+        ends = (tokens_B if by_token else batch["mask"].sum(1)).cumsum(0).tolist()
+        part["prefix"] = batch["prefix"][ends[first - 1] if first else 0 : ends[last - 1]]
+    return part
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """A batch of two documents or more as two batches."""
+    documents = len(batch["mask"])
+    return [part_of(batch, 0, documents // 2), part_of(batch, documents // 2, documents)]
+
+
 class Examples(Dataset[Example]):
     """The examples of one epoch: document k under the permutation of (seed, epoch, its id)."""
 

@@ -82,7 +82,7 @@ class _Filler:
         self.model, self.catalogue, self.config, self.runtime = model, catalogue, config, runtime
         self.store = Store(Path(config.dir) if config.dir else default_folder())
         self.dtype = getattr(torch, config.dtype.value)
-        self.key = prefix_key(model, self.dtype, runtime.bf16)
+        self.key = prefix_key(model, self.dtype, runtime.precision)
         encoder = model.encoder.config
         self.width = int(encoder.hidden_size)
         self.about = {

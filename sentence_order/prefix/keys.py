@@ -36,7 +36,7 @@ class PrefixKind:
         return cls(stages, min(stages - 1, layers) <= model.config.joint_from, stages > len(model.blocks))
 
 
-def prefix_key(model: SentenceOrderer, dtype: torch.dtype, bf16: bool) -> str:
+def prefix_key(model: SentenceOrderer, dtype: torch.dtype, precision: torch.dtype) -> str:
     """A fingerprint of all that determines what the frozen prefix makes of given token ids.
 
     These are the weights and the settings of its blocks, where joint layers begin, how sentences are pooled, and the
@@ -53,7 +53,7 @@ def prefix_key(model: SentenceOrderer, dtype: torch.dtype, bf16: bool) -> str:
         "joint_from": min(model.config.joint_from, len(blocks) - 1),
         "pooling": model.config.pooling if kind.pooled else None,
         "dtype": str(dtype),
-        "bf16": bf16,
+        "precision": str(precision),
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=DIGEST_BYTES)
     for number, modules in enumerate(blocks):

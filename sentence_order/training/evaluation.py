@@ -8,6 +8,8 @@ Shape suffixes: B documents, D those of the corpus, S sentences (padded), N sent
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +17,12 @@ from torch import Tensor
 
 from sentence_order.calibration import Reliability, calibrated, order_log_odds, reliability
 from sentence_order.config import DecoderConfig
-from sentence_order.data.batching import load_shuffles
+from sentence_order.data.batching import TokenBudgetBatches, load_shuffles
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding import decode
 from sentence_order.errors import TrainingError
-from sentence_order.inference import ensemble, score
+from sentence_order.inference import ensemble, read
 from sentence_order.kept_scores import ScoreKeeper
 from sentence_order.metrics import (
     FloatArray,
@@ -101,44 +103,114 @@ def evaluate_corpus(
     shuffles: int = 1,
     keeper: ScoreKeeper | None = None,
     advance: Callable[[int], None] = lambda count: None,
-) -> Evaluation:
+    stop: Callable[[], bool] = lambda: False,
+) -> Evaluation | None:
     """Orders every document of a corpus, each under the permutation of (seed, document id), and scores it.
+
+    Several processes take turns at the batches, which are those of a single one, and all get the whole evaluation.
 
     Args:
         shuffles: under how many permutations each document is read; it is ordered by the mean of the scores.
         keeper: is given the scores.
-        advance: is told how many documents were done since the last call.
+        advance: is told how many documents were done since the last call, those of the other processes included.
+        stop: asked before each batch; where it says so in one process, all stop, and return None.
 
     Raises:
-        TrainingError: the model's scores are not numbers.
+        TrainingError: the model's scores are not numbers; a single document does not fit in memory.
     """
-    assert decoder.name is not None, "entry points fill it in"
-    assert decoder.beam_width is not None, "entry points fill it in"
     was_training = model.training
     model.eval()
-    loss, collected = model.ordering_loss, _Collected(corpus)
-    for batches in load_shuffles(corpus, batch_tokens, seed, shuffles):
-        batch = batches[0]
-        readings = [score(model, each, runtime) for each in batches]
-        for scores in readings:
-            _check_finite(scores, batch, corpus)
-        scores = ensemble(readings, [(each["positions"], each["mask"]) for each in batches])
-        total, count = loss(scores, batch["positions"], batch["mask"])
-        collected.add(batch, scores, _order(scores, batch, decoder), total.item(), int(count))
-        if shuffles > 1:
-            alone = [_order(reading, each, decoder) for reading, each in zip(readings, batches, strict=True)]
-            texts = [each["text_rank"].gather(1, order) for each, order in zip(batches, alone, strict=True)]
-            collected.compare(batch, texts)
-        if keeper is not None:
-            keeper.add(batch, scores)
-        advance(len(batch["mask"]))
+    batches = TokenBudgetBatches(corpus.tokens, batch_tokens).batches
+    numbers = runtime.processes.share(range(len(batches)))
+    share = load_shuffles(corpus, [batches[number] for number in numbers], seed, shuffles)
+    parts: list[tuple[int, _Part]] = []
+    stopped = False
+    for number, shuffled in zip(numbers, share, strict=True):
+        if stopped := stop():
+            break
+        for several, readings in read(model, shuffled, runtime):
+            parts.append((number, _judged(model, several, readings, corpus, decoder, keeper)))
+        advance(sum(map(len, batches[number : number + runtime.processes.count])))
     model.train(was_training)
-    return collected.evaluation()
+    gathered = runtime.processes.gather((stopped, parts))
+    if any(stopped for stopped, _ in gathered):
+        return None
+    in_order = sorted((part for _, parts in gathered for part in parts), key=itemgetter(0))
+    return _merged([part for _, part in in_order], corpus)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was found of one batch; `given`, `order` and `right` as in `Evaluation`, by row of the corpus."""
+
+    rows: list[int]
+    counts: dict[str, IntArray]
+    log_odds: FloatArray
+    given: list[list[int]]
+    order: list[list[int]]
+    right: list[list[bool]]
+    loss: float
+    pairs: int
+    changed: Tensor | None
+    alike: int  # documents of the commonest number of sentences, of which the next two are sums
+    probability_NN: Tensor | None
+    confusion_NN: Tensor | None
+
+
+def _judged(
+    model: SentenceOrderer,
+    shuffled: Sequence[Batch],
+    readings: Sequence[Scores],
+    corpus: Corpus,
+    decoder: DecoderConfig,
+    keeper: ScoreKeeper | None,
+) -> _Part:
+    """What the scores of a batch, under one shuffle or several, come to."""
+    batch = shuffled[0]
+    for scores in readings:
+        _check_finite(scores, batch, corpus)
+    scores = ensemble(readings, [(each["positions"], each["mask"]) for each in shuffled])
+    positions_BS, mask_BS = batch["positions"], batch["mask"]
+    loss, pairs = model.ordering_loss(scores, positions_BS, mask_BS)
+    order_BS = _order(scores, batch, decoder)
+    changed = None
+    if len(shuffled) > 1:
+        alone = [_order(reading, each, decoder) for reading, each in zip(readings, shuffled, strict=True)]
+        # Each order is told by its texts' ranks, which are the same in all shuffles.
+        texts = [each["text_rank"].gather(1, order) for each, order in zip(shuffled, alone, strict=True)]
+        differs_BS = torch.stack([texts_BS != texts[0] for texts_BS in texts[1:]]).any(0)
+        changed = (differs_BS & mask_BS).any(1)
+    if keeper is not None:
+        keeper.add(batch, scores)
+
+    compared = (order_BS, positions_BS, mask_BS, batch["text_rank"])
+    sizes = mask_BS.sum(1).tolist()
+    common = _commonest(corpus)
+    alike = sizes.count(common)
+    confusion_NN = probability_NN = None
+    if alike:
+        confusion_NN = alike * torch.from_numpy(position_confusion(*compared, length=common))
+        if scores.logits is not None:
+            probability_NN = _in_gold_order(scores.logits, positions_BS, mask_BS, common).sigmoid().sum(0)
+    return _Part(
+        rows=batch["document"].tolist(),
+        counts=document_counts(*compared),
+        log_odds=order_log_odds(scores, order_BS, mask_BS, batch["text_rank"]),
+        given=_cut(positions_BS.tolist(), sizes),
+        order=_cut(order_BS.tolist(), sizes),
+        right=_cut(right_slots(*compared).tolist(), sizes),
+        loss=loss.item(),
+        pairs=int(pairs),
+        changed=changed,
+        alike=alike,
+        probability_NN=probability_NN,
+        confusion_NN=confusion_NN,
+    )
 
 
 def _order(scores: Scores, batch: Batch, decoder: DecoderConfig) -> Tensor:
-    assert decoder.name is not None
-    assert decoder.beam_width is not None
+    assert decoder.name is not None, "entry points fill it in"
+    assert decoder.beam_width is not None, "entry points fill it in"
     return decode(decoder.name.value, scores, batch["mask"], batch["text_rank"], beam_width=decoder.beam_width)[0]
 
 
@@ -152,61 +224,40 @@ def _check_finite(scores: Scores, batch: Batch, corpus: Corpus) -> None:
         raise TrainingError(f"the model's logits are not finite for the documents {', '.join(ids[:20])}")
 
 
-class _Collected:
-    """Gathers batches, whose documents come by length, into an `Evaluation`."""
+def _merged(parts: Sequence[_Part], corpus: Corpus) -> Evaluation:
+    """The parts, whose documents come by length, as one."""
+    rows = [row for part in parts for row in part.rows]
+    back = np.argsort(rows)
 
-    def __init__(self, corpus: Corpus) -> None:
-        self.given: list[list[int]] = [[]] * len(corpus)
-        self.order: list[list[int]] = [[]] * len(corpus)
-        self.right: list[list[bool]] = [[]] * len(corpus)
-        self.counts: list[dict[str, IntArray]] = []
-        self.log_odds: list[FloatArray] = []
-        self.changed: list[Tensor] = []
-        self.rows: list[int] = []
-        self.loss, self.pairs = 0.0, 0
-        self.common = int(np.bincount(corpus.sizes).argmax())
-        self.alike = 0
-        self.probability_NN: Tensor | None = None
-        self.confusion_NN = torch.zeros(self.common, self.common)
+    def in_order(name: str) -> list[Any]:
+        values = [value for part in parts for value in getattr(part, name)]
+        return [values[index] for index in back]
 
-    def add(self, batch: Batch, scores: Scores, order_BS: Tensor, loss: float, pairs: int) -> None:
-        positions_BS, mask_BS = batch["positions"], batch["mask"]
-        compared = (order_BS, positions_BS, mask_BS, batch["text_rank"])
-        self.loss, self.pairs = self.loss + loss, self.pairs + pairs
-        self.counts.append(document_counts(*compared))
-        self.log_odds.append(order_log_odds(scores, order_BS, mask_BS, batch["text_rank"]))
-        self.rows += batch["document"].tolist()
-        sizes = mask_BS.sum(1).tolist()
-        lists = (batch["document"], positions_BS, order_BS, right_slots(*compared))
-        for size, (row, given, order, right) in zip(sizes, zip(*(x.tolist() for x in lists), strict=True), strict=True):
-            self.given[row], self.order[row], self.right[row] = given[:size], order[:size], right[:size]
-        if found := sizes.count(self.common):
-            self.alike += found
-            share_NN = position_confusion(*compared, length=self.common)
-            self.confusion_NN += found * torch.from_numpy(share_NN)
-            if scores.logits is not None:
-                total_NN = _in_gold_order(scores.logits, positions_BS, mask_BS, self.common).sigmoid().sum(0)
-                self.probability_NN = total_NN if self.probability_NN is None else self.probability_NN + total_NN
+    alike = sum(part.alike for part in parts)
+    probabilities = [part.probability_NN for part in parts if part.probability_NN is not None]
+    confusions = [part.confusion_NN for part in parts if part.confusion_NN is not None]
+    changed = [part.changed for part in parts if part.changed is not None]
+    return Evaluation(
+        counts={name: np.concatenate([part.counts[name] for part in parts])[back] for name in parts[0].counts},
+        loss=sum(part.loss for part in parts) / max(sum(part.pairs for part in parts), 1),
+        log_odds_D=np.concatenate([part.log_odds for part in parts])[back],
+        given=in_order("given"),
+        order=in_order("order"),
+        right=in_order("right"),
+        changed_D=torch.cat(changed).double().numpy()[back] if changed else None,
+        common_documents=alike,
+        pair_probability_NN=torch.stack(probabilities).sum(0) / alike if probabilities else None,
+        confusion_NN=torch.stack(confusions).sum(0) / alike,
+    )
 
-    def compare(self, batch: Batch, text_orders: list[Tensor]) -> None:
-        """Notes which documents are not ordered alike under all shuffles; each order is told by its texts' ranks."""
-        differs_BS = torch.stack([texts_BS != text_orders[0] for texts_BS in text_orders[1:]]).any(0)
-        self.changed.append((differs_BS & batch["mask"]).any(1))
 
-    def evaluation(self) -> Evaluation:
-        back = np.argsort(self.rows)
-        return Evaluation(
-            counts={name: np.concatenate([batch[name] for batch in self.counts])[back] for name in self.counts[0]},
-            loss=self.loss / max(self.pairs, 1),
-            log_odds_D=np.concatenate(self.log_odds)[back],
-            given=self.given,
-            order=self.order,
-            right=self.right,
-            changed_D=torch.cat(self.changed).double().numpy()[back] if self.changed else None,
-            common_documents=self.alike,
-            pair_probability_NN=None if self.probability_NN is None else self.probability_NN / self.alike,
-            confusion_NN=self.confusion_NN / self.alike,
-        )
+def _commonest(corpus: Corpus) -> int:
+    """The commonest number of sentences of a document."""
+    return int(np.bincount(corpus.sizes).argmax())
+
+
+def _cut(padded: list[list[Any]], sizes: list[int]) -> list[list[Any]]:
+    return [values[:size] for values, size in zip(padded, sizes, strict=True)]
 
 
 def _in_gold_order(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, size: int) -> Tensor:

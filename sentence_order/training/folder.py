@@ -1,19 +1,33 @@
-"""What a run's folder holds already, and whether this run may go on with it."""
+"""What a run's folder holds already, whether this run may go on with it, and that no two do so at once."""
 
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sentence_order.config import Resume, TrainConfig, leaves
+from sentence_order.config import TrainConfig, leaves
 from sentence_order.errors import UserError, first_line
 from sentence_order.files import check_writable
 
-CONFIG_FILE, RESULTS_FILE = "config.yaml", "results.json"
+log = logging.getLogger(__name__)
+
+CONFIG_FILE, RESULTS_FILE, LOCK_FILE = "config.yaml", "results.json", ".lock"
 # Of no consequence for what a run does.
-INDIFFERENT = ("output_dir", "resume")
+INDIFFERENT = ("output_dir", "resume", "batch", "debug.replay")
+# What a run may change when it goes on: it does not end as it would have, but nothing about it is wrong.
+CHANGEABLE = (
+    *("device", "precision", "cache.", "on_nonfinite", "max_nonfinite", "trainer.workers", "trainer.patience"),
+    *("trainer.eval_batch_tokens", "trainer.eval_every", "trainer.log_every", "trainer.save_every"),
+)
+# A process that was told to stop may need so long to let go of its folder.
+SECONDS_TO_LET_GO = 20
 
 
 class Stage(Enum):
@@ -31,6 +45,37 @@ def stage_of(folder: Path) -> Stage:
     return Stage.finished if (folder / RESULTS_FILE).exists() else Stage.begun
 
 
+def taken_up(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
+    """The config with which `resume=DIR` goes on with the run in DIR: its own, with the keys that were typed.
+
+    Args:
+        typed: what the command line overrides. Where it chooses options of groups too, it describes the whole run.
+
+    Raises:
+        UserError: there is no run.
+    """
+    if config.resume in ("off", "auto"):
+        return config
+    folder = Path(config.resume)
+    if folder.name == "last" and folder.parent.name == "checkpoints":
+        folder = folder.parent.parent
+    if stage_of(folder) is Stage.new:
+        raise UserError(
+            f"resume: {config.resume} holds no run (no {CONFIG_FILE}); accepted are off, auto and the folder of a run"
+        )
+    keys = [override.split("=", 1)[0].lstrip("+") for override in typed]
+    if "output_dir" in keys and Path(config.output_dir).absolute() != folder.absolute():
+        raise UserError(f"resume: it goes on in {folder} itself; leave out output_dir={config.output_dir}")
+    if set(keys) <= set(leaves(config)):
+        own, given = OmegaConf.structured(read_config(folder)), OmegaConf.structured(config)
+        for key in keys:
+            OmegaConf.update(own, key, OmegaConf.select(given, key))
+        chosen = OmegaConf.to_object(own)
+        assert isinstance(chosen, TrainConfig)
+        config = chosen
+    return replace(config, output_dir=str(folder), resume="auto")
+
+
 def claim(config: TrainConfig) -> Stage:
     """How far this very run has come in its `output_dir`.
 
@@ -44,19 +89,40 @@ def claim(config: TrainConfig) -> Stage:
     stage = stage_of(folder)
     if stage is Stage.new:
         return stage
-    if config.resume is Resume.off:
+    if config.resume == "off":
         raise UserError(
             f"output_dir: {folder} holds another run; name another folder, remove this one, or go on with it: "
             "resume=auto"
         )
-    if changed := differences(read_config(folder), config):
-        key, (there, here) = next(iter(changed.items()))
-        more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+    changed = differences(read_config(folder), config)
+    if wrong := {key: values for key, values in changed.items() if not key.startswith(CHANGEABLE)}:
         raise UserError(
-            f"output_dir: {folder} holds a run with another config ({key}: {there} there, {here} here{more}); "
-            "name another folder, or remove this one"
+            f"output_dir: {folder} holds a run with another config ({_told(wrong)}); leave that as it was "
+            f"(resume={folder} alone does), or name another folder"
         )
+    if changed:
+        log.info("run: goes on with other settings: %s", _told(changed))
     return stage
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in the same folder meanwhile; a process that is killed lets go of it.
+
+    Raises:
+        UserError: another process has it.
+    """
+    lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)  # a soft lock would outlive a killed process
+    try:
+        lock.acquire(timeout=SECONDS_TO_LET_GO)
+    except Timeout as error:
+        raise UserError(f"output_dir: another process is training in {folder}; wait for it, or stop it") from error
+    except (OSError, NotImplementedError) as error:
+        log.info("run: %s cannot be locked (%s); see to it that nothing else trains in it", folder, error)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -78,3 +144,8 @@ def differences(there: TrainConfig, here: TrainConfig) -> dict[str, tuple[Any, A
     """The keys in which two configs would make a run differ, with both values."""
     theirs, ours = leaves(there), leaves(here)
     return {key: (theirs[key], ours[key]) for key in ours if theirs[key] != ours[key] and key not in INDIFFERENT}
+
+
+def _told(changed: dict[str, tuple[Any, Any]], most: int = 8) -> str:
+    told = [f"{key}: {there} there, {here} here" for key, (there, here) in changed.items()]
+    return "; ".join(told[:most]) + (f"; and {len(told) - most} more" if len(told) > most else "")

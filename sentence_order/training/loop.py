@@ -1,43 +1,41 @@
-"""The training loop: forward, loss over the step's pair count, backward, clip, step, log, validate, save."""
+"""The training loop: batches, steps, log, validation, checkpoints; what stops a run, and how it is to go on."""
 
 import itertools
 import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from signal import SIGINT, SIGTERM
+from signal import Signals as SignalNames
 from typing import Any, NoReturn
 
-import torch
+import numpy as np
 from rich.progress import Progress
-from torch import Tensor
 
-from sentence_order.config import TrainConfig
+from sentence_order.commands import environment, shell
+from sentence_order.config import OnNonfinite, TrainConfig
 from sentence_order.console import progress_bar
 from sentence_order.data.batching import TokenBudgetBatches, load_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
-from sentence_order.errors import TrainingError
+from sentence_order.errors import Interrupted, TrainingError, first_line
 from sentence_order.files import atomic_folder
 from sentence_order.metrics import PRIMARY_METRIC
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime, choose_workers
+from sentence_order.runtime import Runtime, choose_workers, out_of_memory
 from sentence_order.statistics import with_intervals
+from sentence_order.training import nonfinite
 from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import evaluate_corpus
-from sentence_order.training.optimization import (
-    Schedule,
-    WeightAverage,
-    add_unfrozen,
-    gradient_norms,
-    make_optimizer,
-)
 from sentence_order.training.recorder import Recorder
-from sentence_order.training.state import STATE_FILE, capture, restore
+from sentence_order.training.signals import Signals
+from sentence_order.training.state import capture, restore, write_state
+from sentence_order.training.step import Stepper, Taken
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +45,25 @@ VALIDATION_COST = 1 / 3
 MOST_VALIDATIONS = 10
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a step is to do.
+
+    Attributes:
+        before, after: how many epochs are done before and after it.
+        rows: the documents of each of its micro-batches, for all processes together.
+        batches: this process's share of them.
+    """
+
+    before: float
+    after: float
+    rows: list[list[int]]
+    batches: list[Batch]
+
+
 @dataclass
 class Window:
-    """What has happened since the last line of the log."""
+    """What has happened since the last line of the log, in all processes together."""
 
     loss: float = 0.0
     pairs: int = 0
@@ -58,23 +72,23 @@ class Window:
     cells: int = 0  # tokens and padding
     seconds: float = 0.0
 
-    def add(self, batch: Batch) -> None:
-        tokens_B = batch["lengths"].sum(1)
-        self.documents += len(tokens_B)
-        self.tokens += int(tokens_B.sum())
-        self.cells += len(tokens_B) * int(tokens_B.max())
-
 
 class Trainer:
     """One training run: `fit` leaves the best model (by validation tau) and the last one in `folder/checkpoints`.
 
     Attributes:
-        step: optimizer steps taken.
+        step: optimizer steps taken, those that were skipped included.
+        epoch: how many epochs they come to.
+        to_validate: the last step is to be followed by a validation, which has not been done yet.
         documents, seconds: seen, and spent, in training steps; validation and checkpoints are left out.
+        nonfinite: steps that were skipped because a loss or gradient was not finite.
         best: the validation metrics of the best checkpoint so far, taken at `best_step`.
+        worse: validations since.
         validated: the latest of them, with their intervals.
         ended: no step is left to take.
+        earlier: seconds that the run took before it stopped and went on.
         unfreezing: the phases of `freeze.schedule` that are still to come.
+        recorder: None in all processes but the first.
     """
 
     def __init__(
@@ -87,47 +101,58 @@ class Trainer:
         folder: Path,
         facts: CardFacts | None = None,
         state: dict[str, Any] | None = None,
+        signals: Signals | None = None,
     ) -> None:
         """Args:
         facts: for the model card of every checkpoint.
         state: where to go on (see `state.py`).
+        signals: what the process is told from outside.
         """
         self.model, self.train, self.validation = model, train, validation
         self.config, self.runtime, self.folder = config, runtime, folder
-        self.loss = model.ordering_loss
+        self.signals = signals or Signals()
         self.workers = choose_workers(config.trainer.workers, runtime.device)
         self.total_steps = self._count_steps()
         self.eval_every = config.trainer.eval_every or self._choose_eval_every()
-        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.unfreezing = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]
-        self.optimizer = make_optimizer(model, config.optim)
-        self.average = WeightAverage(self.trained, config.optim.ema)
-        self.schedule = Schedule(self.optimizer, config.optim, self.total_steps)
+        self.stepper = Stepper(model, config, runtime, self.total_steps)
         self.facts = facts
-        self.recorder = Recorder(folder, resumed_at=state["step"] if state else None)
         self.window = Window()
         self.step = 0
+        self.epoch = 0.0
+        self.to_validate = False
         self.documents = 0
         self.seconds = 0.0
+        self.nonfinite = 0
         self.best: dict[str, float] = {}
         self.best_step = 0
+        self.worse = 0
         self.validated: dict[str, Any] = {}
         self.ended = False
+        self.started, self.earlier = time.perf_counter(), 0.0
         self.last_checkpoint: Path | None = None
-        if state is None:
-            self.recorder.layout()
-        else:
+        self.recorder: Recorder | None = None
+        if state is not None:
             restore(self, state)
             self.last_checkpoint = folder / "checkpoints" / "last"
+        if runtime.processes.first:
+            self.recorder = Recorder(folder, state and state["recorded"], self.step)
+            if state is None:
+                self.recorder.layout()
 
     def fit(self) -> None:
         """Trains to the end.
 
         Raises:
-            TrainingError: a loss or gradient was not finite, or `debug.overfit` did not order its documents.
+            TrainingError: a loss or gradient was not finite, what must be written could not be, something did not fit
+                in memory, another process of the run ended, or `debug.overfit` did not order its documents.
+            Interrupted: a signal told it to stop; it has saved.
         """
-        for _ in self.steps():
-            pass
+        with self.signals.deferred():
+            for _ in self.steps():
+                pass
+        if self.signals.stop is not None:  # told during the last save
+            self._stop(self.signals.stop)
         if self.config.debug.overfit and self.best["pmr"] < 1:
             raise TrainingError(
                 f"debug=overfit: after {self.step} steps only {self.best['pmr']:.0%} of the documents that the model "
@@ -136,67 +161,80 @@ class Trainer:
 
     def steps(self) -> Iterator[int]:
         """The run step by step: yields the number of each step when all that belongs to it is done."""
-        settings = self.config.trainer
         self.model.train()
-        with closing(self.recorder), progress_bar() as bar:
+        with self.recorder or nullcontext(), progress_bar() as bar, self._told():
             task = bar.add_task("training", total=self.total_steps, completed=self.step, unit="steps", note="")
-            batches = self._batches()
-            while not self.ended:
-                before, epoch, step_batches = next(batches)
-                while self.unfreezing and before >= self.unfreezing[0].epoch:
-                    self.unfreeze()
-                self.step += 1
-                loss, norms = self._train_step(step_batches)
-                self.ended = self.step == self.total_steps
-                if self.ended or self.step == 1 or self.step % settings.log_every == 0:
-                    self._log(epoch, norms)
-                self.schedule.step()  # after the log, which tells the rates that the step was taken with
-                if self.ended or self.step % self.eval_every == 0:
-                    with self.average.in_place():
-                        self.ended = self._validate(epoch, bar) or self.ended
+            work = self._work()
+            while self.to_validate or not self.ended:
+                stop, save = 0, False
+                if not self.to_validate:
+                    stop, save, note = self._take(next(work))
+                    bar.update(task, advance=1, note=note)
+                validates = self.to_validate
+                if validates and not stop:
+                    stop = self._validate(bar)
+                if validates or stop or save or self._is_due(self.config.trainer.save_every):
                     self._save_last()
-                elif settings.save_every and self.step % settings.save_every == 0:
-                    self._save_last()
-                best = f", best tau {self.best[PRIMARY_METRIC]:.3f}" if self.best else ""
-                bar.update(task, advance=1, note=f"loss {loss:.3f}{best}")
+                if save:
+                    self.signals.save = False
+                    log.info("SIGUSR1: %s holds step %d", self.last_checkpoint, self.step)
+                if stop:
+                    self._stop(stop)
                 yield self.step
 
-    def _batches(self) -> Iterator[tuple[float, float, list[Batch]]]:
-        """The micro-batches of every step from the next one on, with how many epochs are done before and after it."""
-        settings = self.config.trainer
+    def _take(self, work: Work) -> tuple[int, bool, str]:
+        """One step and its line in the log.
+
+        Returns:
+            The signal to stop by, or 0; whether it was told to save; what the progress bar shows.
+        """
+        while self.unfreezing and work.before >= self.unfreezing[0].epoch:
+            self.unfreeze()
+        self.step += 1
+        started = time.perf_counter()
+        sizes = self.train.sizes[np.concatenate(work.rows)]
+        pairs = int((sizes * (sizes - 1) // 2).sum())
+        taken = self.stepper.take(work.batches, pairs, self._wishes())
+        self.epoch = work.after
+        self._add_to_window(work, pairs, taken, time.perf_counter() - started)
+        if taken.broken is not None:
+            self._deal_with(taken, work, pairs)
+        self.ended = self.step == self.total_steps
+        if self.ended or self.step == 1 or self._is_due(self.config.trainer.log_every):
+            self._log(taken.norms)
+        self.stepper.schedule.step()  # after the log, which tells the rates that the step was taken with
+        self.to_validate = self.ended or self._is_due(self.eval_every)
+        best = f", best tau {self.best[PRIMARY_METRIC]:.3f}" if self.best else ""
+        # Several processes must agree, and do so on the way; one alone also has what came during the step.
+        wishes = taken.wishes if self.runtime.processes.count > 1 else self._wishes()
+        stop = next((int(number) for number, wished in zip((SIGTERM, SIGINT), wishes, strict=False) if wished), 0)
+        return stop, bool(wishes[2]), f"loss {taken.loss:.3f}{best}"
+
+    def _work(self) -> Iterator[Work]:
+        """What every step from the next one on is to do."""
+        settings, seed = self.config.trainer, self.config.seed
         skip = self.step  # steps that are to be passed over
         for epoch in itertools.count():
-            total = len(TokenBudgetBatches(self.train.tokens, settings.batch_tokens, self.config.seed, epoch))
-            steps = math.ceil(total / settings.accumulate)
+            every = TokenBudgetBatches(self.train.tokens, settings.batch_tokens, seed, epoch).batches
+            total, steps = len(every), math.ceil(len(every) / settings.accumulate)
             if skip >= steps:
                 skip -= steps
                 continue
             done, skip = skip * settings.accumulate, 0
-            batches = load_batches(
-                self.train,
-                settings.batch_tokens,
-                self.config.seed,
-                epoch,
-                self.workers,
-                self.runtime.device.type == "cuda",
-                skip=done,
-            )
-            iterator = iter(batches)
-            while step_batches := list(itertools.islice(iterator, settings.accumulate)):
-                before, done = done, done + len(step_batches)
-                yield epoch + before / total, epoch + done / total, step_batches
+            shares = [self.runtime.processes.share(rows) for rows in every[done:]]
+            pinned = self.runtime.device.type == "cuda"
+            loaded = iter(load_batches(self.train, shares, seed, epoch, self.workers, pinned))
+            for first in range(done, total, settings.accumulate):
+                rows = every[first : first + settings.accumulate]
+                batches = [batch for batch in itertools.islice(loaded, len(rows)) if batch]
+                yield Work(epoch + first / total, epoch + (first + len(rows)) / total, rows, batches)
 
     def unfreeze(self) -> None:
         """Enters the next phase of `freeze.schedule`: some blocks begin to train."""
         phase = self.unfreezing.pop(0)
         freed = self.model.frozen_blocks - phase.blocks
         self.model.freeze(phase.blocks, self.model.kept_blocks)
-        known = set(self.trained)
-        fresh = [weight for weight in self.model.parameters() if weight.requires_grad and weight not in known]
-        self.trained += fresh
-        self.average.add(fresh)
-        add_unfrozen(self.optimizer, self.model, self.config.optim)
-        self.schedule.apply()
+        self.stepper.add_unfrozen()
         names = [name for number, name in enumerate(self.model.parts) if number in freed]
         log.info("epoch %g: %s train from here on", phase.epoch, ", ".join(names))
 
@@ -225,80 +263,54 @@ class Trainer:
         )
         return every
 
-    def _train_step(self, batches: list[Batch]) -> tuple[float, dict[str, float]]:
-        """One optimizer step over micro-batches: the same gradient as one batch of all their documents.
+    def _is_due(self, every: int | None) -> bool:
+        return every is not None and self.step % every == 0
 
-        Returns:
-            The loss per pair of the step, and gradient norms by tag.
-        """
-        started = time.perf_counter()
-        # The normaliser is known before the first backward: every loss is taken per pair of real sentences.
-        pairs = sum(int((n * (n - 1) // 2).sum()) for n in (batch["mask"].sum(1) for batch in batches))
-        total = 0.0
-        for batch in batches:
-            self.window.add(batch)
-            loss_sum = self._forward(batch)
-            value = loss_sum.item()
-            if not math.isfinite(value):
-                self._stop_nonfinite(f"the loss is {value}", [batch])
-            total += value
-            try:
-                (loss_sum / pairs).backward()
-            except RuntimeError as error:
-                if "nan values" not in str(error):  # what autograd's anomaly detection raises
-                    raise
-                self._stop_nonfinite(str(error), [batch])
-        blocks = gradient_norms(self.model) if self.config.debug.anomaly else {}
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.optim.max_grad_norm).item()
-        if not math.isfinite(norm):
-            self._stop_nonfinite(f"the gradient's norm is {norm}", batches)
-        norms = {
-            "train/gradient_norm": norm,
-            **{f"train/gradient_norm/{name}": value for name, value in blocks.items()},
-        }
-        self.optimizer.step()
-        self.average.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.window.loss += total
-        self.window.pairs += pairs
-        self.window.seconds += time.perf_counter() - started
-        return total / pairs, norms
+    def _wishes(self) -> list[float]:
+        """What this process was told from outside: to stop by SIGTERM, by SIGINT, to save."""
+        stop = self.signals.stop
+        return [float(stop == SIGTERM), float(stop == SIGINT), float(self.signals.save)]
 
-    def _forward(self, batch: Batch) -> Tensor:
-        inputs = {name: tensor.to(self.runtime.device, non_blocking=True) for name, tensor in batch.items()}
-        with self.runtime.autocast():
-            scores = self.model(inputs.get("input_ids"), inputs["lengths"], prefix=inputs.get("prefix"))
-        return self.loss(scores, inputs["positions"], inputs["mask"])[0]
+    def _add_to_window(self, work: Work, pairs: int, taken: Taken, seconds: float) -> None:
+        window = self.window
+        if taken.broken is None:
+            window.loss += taken.loss * pairs
+            window.pairs += pairs
+        for rows in work.rows:
+            tokens = self.train.tokens[rows]
+            window.documents += len(rows)
+            window.tokens += int(tokens.sum())
+            window.cells += len(rows) * int(tokens.max())
+        window.seconds += seconds
 
-    def _stop_nonfinite(self, what: str, batches: list[Batch]) -> NoReturn:
-        ids = self.train.documents["id"]
-        documents = [ids[row] for batch in batches for row in batch["document"].tolist()]
-        raise self._failure(f"{what}; documents of the batch: {', '.join(documents)}")
-
-    def _failure(self, what: str) -> TrainingError:
-        """What stops a run, with the step that it happened at and the checkpoint to go back to."""
-        last = self.last_checkpoint or "none yet"
-        return TrainingError(f"step {self.step}: {what}; last good checkpoint: {last}")
-
-    def _log(self, epoch: float, norms: dict[str, float]) -> None:
+    def _log(self, norms: dict[str, float]) -> None:
         window, self.window = self.window, Window()
         self.seconds += window.seconds
         self.documents += window.documents
-        rates = {f"train/lr/{group['name']}": group["lr"] for group in self.optimizer.param_groups}
-        values = {
-            "train/loss": window.loss / window.pairs,
-            **norms,
-            **rates,
+        if self.recorder is None:
+            return
+        values = {"train/loss": window.loss / window.pairs} if window.pairs else {}
+        values |= {name: norm for name, norm in norms.items() if math.isfinite(norm)}  # else the step was skipped
+        values |= {f"train/lr/{group['name']}": group["lr"] for group in self.stepper.optimizer.param_groups}
+        values |= {
             "train/documents_per_second": window.documents / window.seconds,
             "train/tokens_per_second": window.tokens / window.seconds,
             "train/padding_share": 1 - window.tokens / window.cells,
         }
-        self.recorder.scalars(self.step, epoch, values)
+        if self.stepper.scaler.is_enabled():
+            values["train/loss_scale"] = self.stepper.scaler.get_scale()
+        if self.nonfinite:
+            values["train/skipped_steps"] = self.nonfinite
+        self.recorder.scalars(self.step, self.epoch, values)
 
-    def _validate(self, epoch: float, bar: Progress) -> bool:
-        """Evaluates, keeps the model if it is the best so far, and tells whether `debug.overfit` has what it wants."""
+    def _validate(self, bar: Progress) -> int:
+        """Evaluates, and keeps the model if it is the best so far.
+
+        Returns:
+            The signal that has broken it off, to be done again; else 0.
+        """
         task = bar.add_task("validating", total=len(self.validation), unit="documents", note="")
-        try:
+        with self.stepper.average.in_place():
             evaluation = evaluate_corpus(
                 self.model,
                 self.validation,
@@ -307,35 +319,99 @@ class Trainer:
                 seed=self.config.seed,
                 batch_tokens=self.config.trainer.eval_batch_tokens,
                 advance=partial(bar.advance, task),
+                stop=lambda: self.signals.stop is not None,
             )
-        except TrainingError as error:
-            raise self._failure(str(error)) from error
-        bar.remove_task(task)
-        self.recorder.evaluation(self.step, epoch, "validation", evaluation, self.validation)
-        summary = evaluation.summary()
-        self.validated = {"documents": len(self.validation), **with_intervals(evaluation.parts)}
-        figures = ", ".join(f"{name} {summary[name]:.3f}" for name in ("accuracy", "pmr", "tau"))
-        log.info("step %d: validation loss %.3f, %s", self.step, evaluation.loss, figures)
-        if not self.best or summary[PRIMARY_METRIC] > self.best[PRIMARY_METRIC]:
-            self.best, self.best_step = summary, self.step
-            self._save("best")
-        return self.config.debug.overfit and summary["pmr"] == 1
+            bar.remove_task(task)
+            if evaluation is None:
+                return max(stop or 0 for stop in self.runtime.processes.gather(self.signals.stop))
+            if self.recorder is not None:
+                self.recorder.evaluation(self.step, self.epoch, "validation", evaluation, self.validation)
+            summary = evaluation.summary()
+            self.validated = {"documents": len(self.validation), **with_intervals(evaluation.parts)}
+            figures = ", ".join(f"{name} {summary[name]:.3f}" for name in ("accuracy", "pmr", "tau"))
+            log.info("step %d: validation loss %.3f, %s", self.step, evaluation.loss, figures)
+            self.worse += 1
+            if not self.best or summary[PRIMARY_METRIC] > self.best[PRIMARY_METRIC]:
+                self.best, self.best_step, self.worse = summary, self.step, 0
+                self._save("best")
+        self.to_validate = False
+        if self.config.debug.overfit and summary["pmr"] == 1:
+            self.ended = True
+        if self.worse == self.config.trainer.patience and not self.ended:
+            log.info("step %d: no better tau in %d validations; the run ends here", self.step, self.worse)
+            self.ended = True
+        return 0
 
     def _save_last(self) -> None:
         """Saves the model as it is judged, and all that it takes to go on from here."""
         state = capture(self)
-        with self.average.in_place():
+        with self.stepper.average.in_place():
             self._save("last", state)
 
     def _save(self, name: str, state: dict[str, Any] | None = None) -> None:
-        path = self.folder / "checkpoints" / name
         broken = next((key for key, weights in self.model.named_parameters() if not weights.isfinite().all()), None)
         if broken:
-            raise self._failure(f"the weights of {broken} are not finite, and are not saved")
-        with atomic_folder(path) as fresh:
-            self.model.save_pretrained(fresh)
-            if self.facts is not None:
-                write_card(fresh, self.facts, self.step, {"validation": self.validated} if self.validated else {})
-            if state is not None:
-                torch.save(state, fresh / STATE_FILE)
+            raise TrainingError(f"the weights of {broken} are not finite, and are not saved")
+        path = self.folder / "checkpoints" / name
+        if self.runtime.processes.first:
+            with atomic_folder(path) as fresh:
+                self.model.save_pretrained(fresh)
+                if self.facts is not None:
+                    write_card(fresh, self.facts, self.step, {"validation": self.validated} if self.validated else {})
+                if state is not None:
+                    write_state(state, fresh)
         self.last_checkpoint = path
+
+    def _deal_with(self, taken: Taken, work: Work, pairs: int) -> None:
+        """Says what was not finite in a step, keeps its batch, and skips it or stops."""
+        processes, ids = self.runtime.processes, self.train.documents["id"]
+        finding = nonfinite.examine(self.stepper, work.batches, pairs, taken.random)
+        own = nonfinite.told(finding, [ids[row] for row in finding.rows]) if finding else None
+        findings = processes.gather(own)
+        guilty = next((rank for rank, told in enumerate(findings) if told is not None), None)
+        file = None
+        if processes.rank == guilty:
+            rows = [row for batch in work.batches for row in batch["document"].tolist()]
+            names = [ids[row] for row in rows]
+            file = nonfinite.keep(self.folder, self.stepper, work.batches, pairs, taken.random, self.step, names)
+        file = next((one for one in processes.gather(file) if one is not None), None)
+        if guilty is None:
+            message = f"{taken.broken}; when the step was taken again, all was finite"
+        else:
+            message = str(findings[guilty])
+        if file is not None:
+            message += f"; to look into it: {nonfinite.command_to_replay(file)}"
+        self.nonfinite += 1
+        if self.config.on_nonfinite is OnNonfinite.stop:
+            raise TrainingError(message)
+        if self.nonfinite > (most := self.config.max_nonfinite):
+            raise TrainingError(f"{message}; this would be step {self.nonfinite} to skip, and max_nonfinite is {most}")
+        log.info("step %d is skipped (%d of at most %d): %s", self.step, self.nonfinite, most, message)
+
+    def _stop(self, number: int) -> NoReturn:
+        raise Interrupted(
+            number,
+            f"stopped by {SignalNames(number).name} after step {self.step}, which {self.last_checkpoint} holds; "
+            f"to go on: {self._command_to_go_on()}",
+        )
+
+    def _command_to_go_on(self) -> str:
+        return environment() + shell("train", f"resume={self.folder}")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever stops the run within is told with the step that it happened at and the checkpoint to go back to."""
+        try:
+            yield
+        except BrokenPipeError:  # who reads our output went away, and there is nobody to tell
+            raise
+        except (TrainingError, OSError, RuntimeError, MemoryError) as error:
+            if isinstance(error, OSError):
+                what = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
+            elif isinstance(error, TrainingError) or out_of_memory(error):
+                what = first_line(error)
+            else:
+                raise
+            saved = self.last_checkpoint and self.last_checkpoint.with_name("last")
+            then = f"{saved}, and to go on from it: {self._command_to_go_on()}" if saved else "none yet"
+            raise TrainingError(f"step {self.step}: {what}; last good checkpoint: {then}") from error

@@ -1,7 +1,12 @@
 """What a run records while it runs: metrics.jsonl and TensorBoard, under the same names."""
 
+import errno
 import json
-from collections.abc import Sequence
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +14,14 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from sentence_order.data.tokenization import Corpus
-from sentence_order.files import atomic_file
+from sentence_order.files import naming
 from sentence_order.training.evaluation import Evaluation
 from sentence_order.training.figures import pair_probability_figure, position_confusion_figure, reliability_figure
 
+log = logging.getLogger(__name__)
+
 SAMPLE_DOCUMENTS = 3
-
-
-METRICS_FILE = "metrics.jsonl"
+METRICS_FILE, EVENT_FILES = "metrics.jsonl", "events.out.tfevents.*"
 # TensorBoard's page of custom scalars: what to look at first. Each chart's tags, which are regular expressions.
 LAYOUT = {
     "quality": {
@@ -32,21 +37,58 @@ LAYOUT = {
 }
 
 
+def _but_for_full_disks(args: threading.ExceptHookArgs, others: Any = threading.excepthook) -> None:
+    """TensorBoard's writing thread prints a traceback of what it raises again in ours, where it is told in one line."""
+    if not (isinstance(args.exc_value, OSError) and type(args.thread).__name__ == "_AsyncWriterThread"):
+        others(args)
+
+
+threading.excepthook = _but_for_full_disks
+
+
 class Recorder:
     """Writes scalars to `metrics.jsonl` (an object a line, with its step) and everything to TensorBoard's event file.
 
     Event files lie in the run's folder itself, so that TensorBoard names the run as its folder is named.
     """
 
-    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+    def __init__(self, folder: Path, recorded: Mapping[str, int] | None = None, step: int = 0) -> None:
         """Args:
-        resumed_at: the step that a run goes on from; what was recorded after it is taken back.
+        recorded: how many bytes of each file belong to the run that goes on (see `sync`), at which `step`; what was
+            recorded after it is taken back. None for a run that begins or is finished.
         """
-        file = folder / METRICS_FILE
-        if resumed_at is not None and file.exists():
-            _take_back(file, resumed_at)
-        self._lines = file.open("a", encoding="utf-8")
-        self.board = SummaryWriter(str(folder), purge_step=None if resumed_at is None else resumed_at + 1)
+        self.folder = folder
+        if recorded is not None:
+            _take_back(folder, recorded)
+        self._lines = (folder / METRICS_FILE).open("a", encoding="utf-8")
+        self.board = SummaryWriter(str(folder), purge_step=None if recorded is None else step + 1)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Writes what is still held back; where something else has failed already, as far as that goes."""
+        with suppress(OSError) if kind else nullcontext():
+            self.board.close()
+        with suppress(OSError) if kind else naming(self.folder / METRICS_FILE):
+            self._lines.close()
+
+    def sync(self) -> dict[str, int]:
+        """Waits until all that was recorded is on the disk itself.
+
+        Returns:
+            The size of each of the files.
+
+        Raises:
+            OSError: it cannot be written, or a file was removed.
+        """
+        self.board.flush()
+        sizes = {}
+        for file in (self.folder / METRICS_FILE, *self.folder.glob(EVENT_FILES)):
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+                sizes[file.name] = os.fstat(stream.fileno()).st_size
+        return sizes
 
     def layout(self) -> None:
         """Tells TensorBoard which curves to show first; once a run."""
@@ -71,8 +113,11 @@ class Recorder:
 
     def scalars(self, step: int, epoch: float, values: dict[str, float]) -> None:
         """Records values by tag (`train/loss`, `validation/tau`) at an optimizer step."""
-        self._lines.write(json.dumps({"step": step, "epoch": round(epoch, 4), **values}) + "\n")
-        self._lines.flush()
+        with naming(self.folder / METRICS_FILE):
+            if os.fstat(self._lines.fileno()).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "removed while the run was writing to it")
+            self._lines.write(json.dumps({"step": step, "epoch": round(epoch, 4), **values}) + "\n")
+            self._lines.flush()
         for tag, value in values.items():
             self.board.add_scalar(tag, value, step)
 
@@ -100,19 +145,22 @@ class Recorder:
             self.board.add_figure(f"{split}/pair_probability", picture, step)
         self.board.flush()
 
-    def close(self) -> None:
-        """Writes what is still held back."""
-        self.board.close()
-        self._lines.close()
+
+def forget(folder: Path) -> None:
+    """Removes what a run has recorded that begins anew."""
+    _take_back(folder, {})
 
 
-def _take_back(file: Path, step: int) -> None:
-    """Leaves the lines up to a step in which the run was still training."""
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]  # one may be cut
-    records = [json.loads(line) for line in lines]
-    kept = [record for record in records if record["step"] <= step and "test/loss" not in record]
-    with atomic_file(file) as stream:
-        stream.writelines(json.dumps(record) + "\n" for record in kept)
+def _take_back(folder: Path, recorded: Mapping[str, int]) -> None:
+    """Cuts every file to its size in `recorded`, and removes those that are not in it."""
+    for name in {METRICS_FILE, *recorded, *(file.name for file in folder.glob(EVENT_FILES))}:
+        file = folder / name
+        if name not in recorded:
+            file.unlink(missing_ok=True)
+        elif not file.is_file() or file.stat().st_size < recorded[name]:
+            log.info("resumed: %s has been cut or removed since; what it held is lost", file)
+        else:
+            os.truncate(file, recorded[name])
 
 
 def _sample_table(document: dict[str, Any], evaluation: Evaluation, row: int) -> str:

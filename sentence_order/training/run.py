@@ -3,7 +3,7 @@
 import shlex
 import shutil
 import time
-from contextlib import closing
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,23 +20,26 @@ from sentence_order.calibration import fit_calibration
 from sentence_order.checkpoints import load_checkpoint
 from sentence_order.commands import environment, evaluate_overrides, shell, train_overrides
 from sentence_order.config import Split, TrainConfig, leaves
-from sentence_order.console import console, log, log_to, metric_table, progress_bar, set_up_logging
+from sentence_order.console import be_silent, console, log, log_to, metric_table, progress_bar, set_up_logging
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
-from sentence_order.files import atomic_file
+from sentence_order.errors import TrainingError
+from sentence_order.files import atomic_file, atomic_folder, settle
 from sentence_order.model.build import TINY, build_model, check_fits, take_weights
 from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, freeze_phases, report_blocks
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix.fill import attach_states
+from sentence_order.processes import ALONE, Processes, join, leave
 from sentence_order.results import git_revision, provenance, split_results, write_json
 from sentence_order.runtime import Runtime, choose_runtime, make_deterministic, peak_memory
 from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import Evaluation, evaluate_corpus
-from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim
+from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim, held
 from sentence_order.training.loop import Trainer
-from sentence_order.training.recorder import METRICS_FILE, Recorder
+from sentence_order.training.recorder import Recorder, forget
+from sentence_order.training.signals import Signals
 from sentence_order.training.state import read_state
 
 # Columns of TensorBoard's table of hyper-parameters; and groups of keys that are one where they are not as by default.
@@ -57,14 +60,18 @@ class Prepared:
     blocks: list[BlockReport]
 
 
-def prepare(config: TrainConfig) -> Prepared:
+def prepare(config: TrainConfig, processes: Processes = ALONE) -> Prepared:
     """Loads and tokenises the corpora, and makes the model with what is frozen in it at first.
 
     Raises:
         UserError: naming the config key, or the file and line.
     """
-    assert config.decoder.name is not None
-    runtime = choose_runtime(config.device, config.precision)
+    runtime = choose_runtime(config.device, config.precision, processes)
+    with processes.one_first():
+        return _prepare(config, runtime)
+
+
+def _prepare(config: TrainConfig, runtime: Runtime) -> Prepared:
     start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
     splits = [split.value for split in Split]
     raw = load_splits(config.data, ["train"] if config.debug.overfit else splits)
@@ -122,92 +129,150 @@ def run(config: TrainConfig, readers: int = 1) -> None:
     Raises:
         UserError: naming the config key, or the file and line.
         TrainingError: the run could not go on.
+        Interrupted: a signal told it to stop.
     """
+    signals = Signals()
+    set_up_logging()
+    try:
+        with signals.caught():
+            processes = join(config.device)
+            if not processes.first:
+                be_silent()
+            config = replace(config, output_dir=processes.from_first(config.output_dir))
+            _run(config, readers, processes, signals)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise TrainingError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
+    finally:
+        leave()
+
+
+def _run(config: TrainConfig, readers: int, processes: Processes, signals: Signals) -> None:
     started, date = time.perf_counter(), datetime.now(UTC)
     folder = Path(config.output_dir)
-    set_up_logging()
-    stage = claim(config)
-    if stage is Stage.finished:
+    if processes.from_first(processes.first and claim(config)) is Stage.finished:
         log.info("run: %s is finished already; its results are in %s", folder, folder / RESULTS_FILE)
         return
     torch.autograd.set_detect_anomaly(config.debug.anomaly)
     if config.debug.anomaly:
         make_deterministic()
-    prepared = prepare(config)
+    prepared = prepare(config, processes)
 
     folder.mkdir(parents=True, exist_ok=True)
-    log_to(folder / "train.log")
-    state = _take_up(folder) if stage is Stage.begun else None
-    with atomic_file(folder / CONFIG_FILE) as stream:
-        stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
-    for name, corpus in prepared.corpora.items():
-        log.info("%s: %s", name, corpus.describe())
-    console.print(_block_table(prepared.blocks))
-    log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
-    filling = time.perf_counter()
-    prepared = use_cache(config, prepared, readers)
-    seconds_filling = time.perf_counter() - filling
-    model, corpora, runtime = prepared.model, prepared.corpora, prepared.runtime
-    facts = CardFacts(
-        config,
-        prepared.blocks,
-        corpora={name: corpus.describe() for name, corpus in corpora.items()},
-        command=shell("train", *train_overrides(config)),
-        revision=git_revision(),
-    )
-    trainer = Trainer(model, corpora["train"], corpora["validation"], config, runtime, folder, facts, state)
-    trainer.fit()
-    memory = peak_memory(runtime.device)
+    with held(folder) if processes.first else nullcontext():
+        if processes.first:
+            log_to(folder / "train.log")
+        with processes.one_first():
+            stage = claim(config)  # once more, now that no other process can begin there
+            state = _take_up(folder) if stage is Stage.begun else None
+        processes.wait()
+        if stage is Stage.finished:
+            return
+        if processes.first:
+            with atomic_file(folder / CONFIG_FILE) as stream:
+                stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
+        for name, corpus in prepared.corpora.items():
+            log.info("%s: %s", name, corpus.describe())
+        console.print(_block_table(prepared.blocks))
+        log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
+        filling = time.perf_counter()
+        with processes.one_first():
+            prepared = use_cache(config, prepared, readers)
+        seconds_filling = time.perf_counter() - filling
+        facts = CardFacts(
+            config,
+            prepared.blocks,
+            corpora={name: corpus.describe() for name, corpus in prepared.corpora.items()},
+            command=shell("train", *train_overrides(config)),
+            revision=git_revision(),
+        )
+        trainer = _trainer(config, prepared, folder, facts, state, signals)
+        trainer.fit()
+        training = {
+            **_training_record(trainer, prepared.blocks),
+            "cached": prepared.corpora["train"].states is not None,
+            "seconds_in_cache": round(seconds_filling, 2),
+            "peak_memory_gb": round(peak_memory(prepared.runtime.device) / 1e9, 3),
+        }
+        processes.wait()  # for the first one to have written the best checkpoint
+        found = _test(trainer, prepared, facts, training)
+        if not processes.first:
+            return
+        results = {
+            **found,
+            "seed": config.seed,
+            "device": str(prepared.runtime.device),
+            "processes": processes.count,
+            "started": date.isoformat(timespec="seconds"),
+            "wall_time_s": round(trainer.earlier + time.perf_counter() - started, 2),
+            "train": training,
+            **provenance(),
+        }
+        write_json(folder / RESULTS_FILE, results)
+        _report(config, folder, results)
 
-    best_folder = folder / "checkpoints" / "best"
+
+def _trainer(
+    config: TrainConfig,
+    prepared: Prepared,
+    folder: Path,
+    facts: CardFacts,
+    state: dict[str, Any] | None,
+    signals: Signals,
+) -> Trainer:
+    corpora = prepared.corpora
+    return Trainer(
+        prepared.model,
+        corpora["train"],
+        corpora["validation"],
+        config,
+        prepared.runtime,
+        folder,
+        facts,
+        state,
+        signals,
+    )
+
+
+def _test(trainer: Trainer, prepared: Prepared, facts: CardFacts, training: dict[str, Any]) -> dict[str, Any]:
+    """What the best checkpoint comes to on validation and test; it keeps the calibration, and a card with all of it."""
+    config, runtime, corpora = trainer.config, prepared.runtime, prepared.corpora
+    best_folder = trainer.folder / "checkpoints" / "best"
     best = SentenceOrderer.from_pretrained(best_folder).to(runtime.device)
     best.freeze(best.config.frozen_blocks)  # the corpora may hold the output of its frozen prefix
-    found: dict[str, dict[str, Any]] = {}
-    training = {
-        **_training_record(trainer, prepared.blocks),
-        "cached": corpora["train"].states is not None,
-        "seconds_in_cache": round(seconds_filling, 2),
-        "peak_memory_gb": round(memory / 1e9, 3),
-    }
-    with closing(Recorder(folder)) as recorder:
+    found: dict[str, Any] = {}
+    with Recorder(trainer.folder) if runtime.processes.first else nullcontext() as recorder:
         for name in ("validation", "test"):
             evaluation = _evaluate(config, best, corpora[name], runtime, name)
             if name == "validation":
                 best.config.calibration = fit_calibration(evaluation.log_odds_D, evaluation.whole)
-                with atomic_file(best_folder / "config.json") as stream:
-                    stream.write(best.config.to_json_string())
-            else:
+            elif recorder is not None:
                 epoch = trainer.documents / len(trainer.train)
                 recorder.evaluation(trainer.step, epoch, name, evaluation, corpora[name], best.config.calibration)
             ids = corpora[name].documents["id"]
             found[name] = split_results(evaluation, ids, best.config.calibration, resamples=1000, seed=config.seed)
-        _fill_in_hparams(recorder, config, training, trainer.step)
-    write_card(best_folder, facts, trainer.best_step, found)
-    results = {
-        **found,
-        "seed": config.seed,
-        "device": str(runtime.device),
-        "started": date.isoformat(timespec="seconds"),
-        "wall_time_s": round(time.perf_counter() - started, 2),
-        "train": training,
-        **provenance(),
-    }
-    write_json(folder / RESULTS_FILE, results)
-    _report(config, folder, results)
+        if recorder is not None:
+            _fill_in_hparams(recorder, config, training, trainer.step)
+            with atomic_folder(best_folder, revise=True) as fresh:
+                with atomic_file(fresh / "config.json") as stream:
+                    stream.write(best.config.to_json_string())
+                write_card(fresh, facts, trainer.best_step, found)
+    return found
 
 
 def _take_up(folder: Path) -> dict[str, Any] | None:
     """The state that a run goes on from; without one, what it left is removed and it begins anew."""
-    last = folder / "checkpoints" / "last"
-    state = read_state(last)
+    checkpoints = folder / "checkpoints"
+    for path in (checkpoints / "best", checkpoints / "last", folder / CONFIG_FILE, folder / RESULTS_FILE):
+        settle(path)
+    state = read_state(checkpoints / "last")
     if state is not None:
-        log.info("resumed: from step %d, which %s holds", state["step"], last)
+        log.info("resumed: from step %d, which %s holds", state["step"], checkpoints / "last")
         return state
     log.info("resumed: %s holds a run that had not saved yet; it begins anew", folder)
-    (folder / METRICS_FILE).unlink(missing_ok=True)
-    for events in folder.glob("events.out.tfevents.*"):
-        events.unlink()
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    forget(folder)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return None
 
 
@@ -226,7 +291,7 @@ def _fill_in_hparams(recorder: Recorder, config: TrainConfig, training: dict[str
 def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runtime: Runtime, name: str) -> Evaluation:
     with progress_bar() as bar:
         task = bar.add_task(f"evaluating {name}", total=len(corpus), unit="documents", note="")
-        return evaluate_corpus(
+        evaluation = evaluate_corpus(
             model,
             corpus,
             config.decoder,
@@ -235,6 +300,8 @@ def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runti
             batch_tokens=config.trainer.eval_batch_tokens,
             advance=partial(bar.advance, task),
         )
+    assert evaluation is not None
+    return evaluation
 
 
 def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerBase:

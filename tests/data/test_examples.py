@@ -88,8 +88,9 @@ def test_padding_share_is_small_and_epochs_differ(mean: int, deviation: int, mos
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
-    reference = list(load_batches(corpus, 300, seed=5, epoch=2))
-    batches = list(load_batches(corpus, 300, seed=5, epoch=2, workers=workers))
+    rows = TokenBudgetBatches(corpus.tokens, 300, seed=5, epoch=2).batches
+    reference = list(load_batches(corpus, rows, seed=5, epoch=2))
+    batches = list(load_batches(corpus, rows, seed=5, epoch=2, workers=workers))
     assert len(batches) == len(reference) > 5
     for batch, expected in zip(batches, reference, strict=True):
         assert all(torch.equal(batch[name], expected[name]) for name in expected)
@@ -97,7 +98,7 @@ def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
 
 def test_batches_hold_the_documents_under_their_permutations(corpus: Corpus) -> None:
     seen = 0
-    for batches in load_shuffles(corpus, 400, seed=2, shuffles=3):
+    for batches in load_shuffles(corpus, TokenBudgetBatches(corpus.tokens, 400).batches, seed=2, shuffles=3):
         for number, batch in enumerate(batches):
             assert torch.equal(batch["document"], batches[0]["document"])
             for row, positions, mask in zip(batch["document"].tolist(), batch["positions"], batch["mask"], strict=True):

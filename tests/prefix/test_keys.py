@@ -16,9 +16,14 @@ from tests.training.trainers import corpus_of
 SIZES = {"vocab_size": 99, "hidden_size": 24, "num_attention_heads": 2}
 
 
-def key(model: SentenceOrderer, blocks: set[int], dtype: torch.dtype = torch.float32, bf16: bool = False) -> str:
+def key(
+    model: SentenceOrderer,
+    blocks: set[int],
+    dtype: torch.dtype = torch.float32,
+    precision: torch.dtype = torch.float32,
+) -> str:
     model.freeze(blocks)
-    return prefix_key(model, dtype, bf16)
+    return prefix_key(model, dtype, precision)
 
 
 def test_what_a_prefix_depends_on_is_in_its_key(make_model: Callable[..., SentenceOrderer]) -> None:
@@ -35,7 +40,7 @@ def test_what_a_prefix_depends_on_is_in_its_key(make_model: Callable[..., Senten
         key(make_model(joint_from=4), encoder),
         key(make_model(pooling=Pooling.first), encoder),
         key(make_model(), {0, 1, 2}, torch.float16),
-        key(make_model(), {0, 1, 2}, bf16=True),
+        key(make_model(), {0, 1, 2}, precision=torch.bfloat16),
         key(make_model(seed=1), {0, 1, 2}),
         key(changed, {0, 1, 2}),
         key(rounder, {0, 1, 2}),

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.errors import TrainingError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.training.loop import Trainer
+from sentence_order.training.loop import Trainer, Work
 from sentence_order.training.optimization import Schedule, WeightAverage, make_optimizer
 from tests.training.trainers import corpus_of, trainer_of
 
@@ -20,6 +21,10 @@ from tests.training.trainers import corpus_of, trainer_of
 def batches_of(trainer: Trainer, *sizes: int) -> list[Batch]:
     examples = iter(Examples(trainer.train, 0, 0)[k] for k in range(len(trainer.train)))
     return [collate([next(examples) for _ in range(size)]) for size in sizes]
+
+
+def pairs_of(batches: list[Batch]) -> int:
+    return sum(int((n * (n - 1) // 2).sum()) for n in (batch["mask"].sum(1) for batch in batches))
 
 
 def weights(model: SentenceOrderer) -> torch.Tensor:
@@ -32,8 +37,9 @@ def test_accumulated_step_is_the_step_of_one_large_batch(make_model, stories, tm
     for sizes in ([8], [2, 6]):
         trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path / str(len(sizes)))
         trainer.model.eval()  # no dropout
-        trainer.optimizer.zero_grad = lambda set_to_none: None  # type: ignore[method-assign]
-        trainer._train_step(batches_of(trainer, *sizes))
+        trainer.stepper.optimizer.zero_grad = lambda set_to_none: None  # type: ignore[method-assign]
+        batches = batches_of(trainer, *sizes)
+        trainer.stepper.take(batches, pairs_of(batches))
         gradients.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
     assert gradients[0].norm() > 0.01
@@ -54,20 +60,20 @@ def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) 
     assert torch.equal(weights(last), weights(model))
     assert (tmp_path / "checkpoints" / "best" / "model.safetensors").is_file()
     trainer.step = 0
-    assert trainer.documents == sum(len(batch["mask"]) for *_, batches in _first(trainer, 6) for batch in batches)
+    assert trainer.documents == sum(len(batch["mask"]) for work in _first(trainer, 6) for batch in work.batches)
 
 
-def _first(trainer: Trainer, count: int) -> list[tuple[float, float, list[Batch]]]:
-    batches = trainer._batches()
-    return [next(batches) for _ in range(count)]
+def _first(trainer: Trainer, count: int) -> list[Work]:
+    work = trainer._work()
+    return [next(work) for _ in range(count)]
 
 
 def test_epochs_end_where_they_should(make_model, stories, tmp_path: Path) -> None:
     trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path, epochs=2, accumulate=3)
     steps = _first(trainer, trainer.total_steps)
-    assert steps[-1][1] == 2.0
-    assert [before for before, *_ in steps[1:]] == [after for _, after, _ in steps[:-1]]
-    first_epoch = [batch for _, epoch, batches in steps if epoch <= 1 for batch in batches]
+    assert steps[-1].after == 2.0
+    assert [work.before for work in steps[1:]] == [work.after for work in steps[:-1]]
+    first_epoch = [batch for work in steps if work.after <= 1 for batch in work.batches]
     rows = sorted(row for batch in first_epoch for row in batch["document"].tolist())
     assert rows == list(range(len(stories)))
 
@@ -85,13 +91,18 @@ def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None
 def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path: Path, value: float) -> None:
     model = make_model()
     trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=1)
-    plain = trainer._forward
-    trainer._forward = lambda batch: plain(batch) * (value if trainer.step == 2 else 1)  # type: ignore[method-assign]
+    plain = trainer.stepper.loss
+
+    def broken(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        total, count = plain(*arguments)
+        return total * (value if trainer.step == 2 else 1), count
+
+    trainer.stepper.loss = broken
     with pytest.raises(TrainingError) as caught:
         trainer.fit()
     message = str(caught.value)
-    assert message.startswith(f"step 2: the loss is {value}; documents of the batch: d")
-    assert message.endswith(f"last good checkpoint: {tmp_path / 'checkpoints' / 'last'}")
+    assert message.startswith(f"step 2: the loss is {value}; documents: d")
+    assert f"last good checkpoint: {tmp_path / 'checkpoints' / 'last'}, and to go on from it: " in message
     assert torch.isfinite(weights(SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last"))).all()
 
 
@@ -100,7 +111,7 @@ def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> 
     trainer._save("last")
     with torch.no_grad():
         next(trainer.model.pair_head.parameters())[0, 0] = float("inf")
-    with pytest.raises(TrainingError, match=r"weights of pair_head.* not saved; last good checkpoint: .*last"):
+    with pytest.raises(TrainingError, match=r"weights of pair_head.* not finite, and are not saved"):
         trainer._save("last")
     assert torch.isfinite(weights(SentenceOrderer.from_pretrained(tmp_path / "checkpoints" / "last"))).all()
 
@@ -109,7 +120,7 @@ def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_p
     model = make_model()
     trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3)
     next(model.pair_head.parameters()).register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(TrainingError, match="step 1: the gradient's norm is nan"):
+    with pytest.raises(TrainingError, match="step 1: a gradient is not finite, first in heads; documents: d"):
         trainer.fit()
     assert torch.isfinite(weights(model)).all()
 
@@ -173,12 +184,16 @@ def test_unfreezing(make_model, stories, tmp_path: Path, layer_decay: float) -> 
     assert not any("embeddings" in name for name in moved)
     assert model.config.frozen_blocks == [0]
     expected = make_optimizer(model, config).param_groups
-    found = {group["name"]: group for group in trainer.optimizer.param_groups}
+    found = {group["name"]: group for group in trainer.stepper.optimizer.param_groups}
     assert set(found) == {group["name"] for group in expected}
     for group in expected:
         assert {id(weight) for weight in group["params"]} == {id(w) for w in found[group["name"]]["params"]}
         assert group["rate"] == found[group["name"]]["rate"]
-    assert len(trainer.average.average) == len(trainer.trained) == sum(len(group["params"]) for group in expected)
+    assert (
+        len(trainer.stepper.average.average)
+        == len(trainer.stepper.trained)
+        == sum(len(group["params"]) for group in expected)
+    )
 
 
 def test_the_average_of_the_weights_by_hand() -> None:

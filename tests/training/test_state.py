@@ -65,7 +65,7 @@ def test_resumed_equals_straight_through(
 
     for (name, one), other in zip(straight.model.named_parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(one, other), name
-    for one, other in zip(straight.average.average, resumed.average.average, strict=True):
+    for one, other in zip(straight.stepper.average.average, resumed.stepper.average.average, strict=True):
         assert torch.equal(one, other)
     assert records(tmp_path / "broken") == records(tmp_path / "straight")
     assert (resumed.best, resumed.best_step, resumed.documents) == (

@@ -22,7 +22,7 @@ from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
 from sentence_order.training.loop import Trainer
 
-CPU = Runtime(torch.device("cpu"), bf16=False)
+CPU = Runtime(torch.device("cpu"))
 
 
 def corpus_of(model: SentenceOrderer, stories: list[list[str]]) -> Corpus:
