@@ -169,6 +169,7 @@ def replay(config: TrainConfig) -> None:
     model.to(runtime.device)
     model.freeze(about["frozen_blocks"], to_the_end=model.config.frozen_blocks)
     model.train()
+    torch.autograd.set_detect_anomaly(config.debug.anomaly)
     stepper = Stepper(model, TrainConfig(), runtime, total_steps=1)
     if stepper.scaler.is_enabled():
         stepper.scaler = torch.amp.GradScaler(runtime.device.type, init_scale=about["scale"])
