@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 
 # The csv module refuses longer fields than 128 KiB by default; a document in one cell may be longer.
 csv.field_size_limit(2**31 - 1)
@@ -47,8 +48,8 @@ def read_documents(path: str, file_format: str, layout: Layout) -> Iterator[Docu
     Raises:
         UserError: the file is missing, empty, not UTF-8, or a record does not hold a document.
     """
-    if path != "-" and not Path(path).is_file():
-        raise UserError(f"{path}: {'a folder, not a file' if Path(path).is_dir() else 'no such file'}")
+    if path != "-" and (problem := no_file(path)):
+        raise UserError(f"{path}: {problem}" + ("; for standard input give -" if "pipe" in problem else ""))
     empty = True
     try:
         for document in READERS[file_format](path, layout):
@@ -59,9 +60,18 @@ def read_documents(path: str, file_format: str, layout: Layout) -> Iterator[Docu
                 raise UserError(f"{path}: document {document.id!r} holds half a surrogate pair") from error
             yield document
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
     if empty:
         raise UserError(f"{path}: the file holds no documents")
+
+
+def no_file(path: str) -> str | None:
+    """Why a path cannot be read as a file; None where it can be. A pipe that nobody writes to would be waited for."""
+    if os.path.isfile(path):
+        return None
+    if os.path.isdir(path):
+        return "a folder, not a file"
+    return "a pipe or a device, not a file" if os.path.exists(path) else "no such file"
 
 
 def document_from_record(record: dict[str, Any], layout: Layout, where: str) -> Document:
@@ -71,13 +81,13 @@ def document_from_record(record: dict[str, Any], layout: Layout, where: str) -> 
         UserError: a column is missing, or does not hold what it should.
     """
     identity = record.get(layout.id_column)
-    if identity is not None and not isinstance(identity, str | int):
+    if identity is not None and (isinstance(identity, bool) or not isinstance(identity, str | int)):
         raise UserError(f"{where}: field '{layout.id_column}' must be a string, not {_kind(identity)}")
     document_id = where if identity is None or identity == "" else str(identity)
 
     def cell(column: str) -> Any:
         if column not in record:
-            raise UserError(f"{where}: no field '{column}' (there are: {', '.join(map(str, record)) or 'none'})")
+            raise UserError(f"{where}: no field '{column}' (there are: {_names(list(record))})")
         return record[column]
 
     if layout.text_column is not None:
@@ -111,7 +121,7 @@ def _read_jsonl(path: str, layout: Layout) -> Iterator[Document]:
             continue
         where = f"{path}:{number}"
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:  # also a number of thousands of digits
             raise UserError(f"{where}: not JSON: {error}") from error
         if not isinstance(record, dict):
@@ -123,6 +133,7 @@ def _read_csv(path: str, layout: Layout) -> Iterator[Document]:
     rows = csv.DictReader((line for _, line in _lines(path)), strict=True)
     listed = not layout.sentence_columns and layout.text_column is None
     try:
+        _check_distinct(list(rows.fieldnames or []), f"{path}:{rows.line_num}")
         for row in rows:
             where = f"{path}:{rows.line_num}"
             if None in row:
@@ -132,7 +143,7 @@ def _read_csv(path: str, layout: Layout) -> Iterator[Document]:
                 record[layout.sentences_column] = _json_list(record[layout.sentences_column], where, layout)
             yield document_from_record(record, layout, where)
     except csv.Error as error:
-        raise UserError(f"{path}:{rows.line_num}: not CSV: {error}") from error
+        raise UserError(f"{path}:{rows.reader.line_num}: not CSV: {error}") from error
 
 
 def _json_list(text: str, where: str, layout: Layout) -> Any:
@@ -153,15 +164,16 @@ def _read_parquet(path: str, layout: Layout) -> Iterator[Document]:
     wanted = {layout.id_column, layout.sentences_column, layout.text_column, *layout.sentence_columns}
     row = 0
     try:
-        with pq.ParquetFile(path) as table:
+        with pq.ParquetFile(path, page_checksum_verification=True) as table:
             names = table.schema_arrow.names
+            _check_distinct(names, path)
             columns = [name for name in names if name in wanted] or names
             for batch in table.iter_batches(columns=columns):
                 for record in batch.to_pylist():
                     row += 1
                     yield document_from_record(record, layout, f"{path}:{row}")
-    except pa.ArrowException as error:
-        raise UserError(f"{path}: not a parquet file: {error}") from error
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # damage may show in the text alone
+        raise UserError(f"{path}: not a parquet file, or damaged: {first_line(error)}") from error
 
 
 def _read_text(path: str, layout: Layout) -> Iterator[Document]:
@@ -202,6 +214,29 @@ def _open(path: str) -> AbstractContextManager[IO[bytes]]:
     if path == "-":
         return nullcontext(sys.stdin.buffer)
     return cast(IO[bytes], gzip.open(path)) if path.endswith(".gz") else Path(path).open("rb")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of whose fields none may be there twice: it is not for us to choose."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"field '{_twice([name for name, _ in pairs])}' is there twice")
+    return found
+
+
+def _check_distinct(columns: list[str], where: str) -> None:
+    if len(set(columns)) < len(columns):
+        raise UserError(f"{where}: column '{_twice(columns)}' is there twice")
+
+
+def _twice(names: list[str]) -> str:
+    return _names([next(name for number, name in enumerate(names) if name in names[:number])])
+
+
+def _names(names: list[str], most: int = 20) -> str:
+    """Names of fields on one line: files may hold any, and any number of them."""
+    shown = [repr(str(name))[1:-1] for name in names[:most]]
+    return ", ".join([*shown, *([f"and {len(names) - most:,} more"] if len(names) > most else [])]) or "none"
 
 
 def _kind(value: Any) -> str:

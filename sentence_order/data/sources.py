@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from datasets import Dataset, Features, List, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
 from sentence_order.config import DataConfig, Source
-from sentence_order.data.readers import Layout, document_from_record, read_documents
+from sentence_order.data.readers import Layout, document_from_record, no_file, read_documents
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
 
@@ -84,21 +85,37 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
 
 def _from_files(config: DataConfig, split: str) -> Dataset:
     pattern = getattr(config, split)
-    is_glob = glob.has_magic(pattern) and not Path(pattern).is_file()
-    paths = sorted(glob.glob(pattern, recursive=True)) if is_glob else [pattern]
+    is_glob = glob.has_magic(pattern) and not os.path.isfile(pattern)
+    paths = _matching(pattern, split) if is_glob else [pattern]
     if not paths:
         raise UserError(f"data.{split}: no file matches {pattern}")
     for path in paths:
-        if not Path(path).is_file():
-            raise UserError(
-                f"data.{split}: {path}: {'a folder' if Path(path).is_dir() else 'no such file'}; give a file or a glob"
-            )
+        if problem := no_file(path):
+            raise UserError(f"data.{split}: {path}: {problem}; give a file or a glob")
     stats = [(str(Path(path).resolve()), Path(path).stat()) for path in paths]
     # The arguments are the key of the Arrow cache: a file that changed in size or time is read anew.
     versions = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
     return _cached(
         _file_records, paths=paths, versions=versions, file_format=config.source.value, layout=_layout(config)
     )
+
+
+def _matching(pattern: str, split: str) -> list[str]:
+    """The files that a glob matches, each once, however many links lead to it."""
+    try:
+        if "**" in pattern:
+            # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
+            anchor, named = Path(pattern).anchor, set(Path(pattern).parts)
+            found = [path for path in Path(anchor).glob(pattern.removeprefix(anchor)) if not path.is_dir()]
+            paths = [str(path) for path in found if not any(p[0] == "." for p in {*path.parts} - named)]
+        else:
+            paths = glob.glob(pattern)
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise UserError(f"data.{split}: {pattern} is not understood: {error}") from error
+    once = {os.path.realpath(path): path for path in sorted(paths, reverse=True)}
+    if len(once) < len(paths):
+        log.info("data: %d links to files that data.%s has already are left out", len(paths) - len(once), split)
+    return sorted(once.values())
 
 
 def _file_records(
@@ -124,7 +141,7 @@ def _synthetic_records(split: str, seed: int, count: int, plots: str, version: i
 
 def _from_hub(config: DataConfig, split: str) -> Dataset:
     try:
-        raw = load_dataset(config.hub_id, config.hub_config, split=getattr(config, split))
+        raw = load_dataset(config.hub_id, config.hub_config, split=getattr(config, split), trust_remote_code=False)
     # No such data set, configuration or split, one that needs a script, or no network.
     except (ValueError, OSError, RuntimeError, DatasetsError) as error:
         raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error

@@ -94,7 +94,7 @@ def test_hub_data_set_from_a_folder(tmp_path: Path) -> None:
     [
         (DataConfig(Source.jsonl), "data.train: no value"),
         (DataConfig(Source.jsonl, train="{}/nothing-*.jsonl"), "data.train: no file matches"),
-        (DataConfig(Source.jsonl, train="{}"), "a folder; give a file or a glob"),
+        (DataConfig(Source.jsonl, train="{}"), "a folder, not a file; give a file or a glob"),
         (DataConfig(Source.jsonl, train="{}/two.jsonl"), "2 documents are too few to split off validation and test"),
         (DataConfig(Source.jsonl, train="{}/bad.jsonl"), "bad.jsonl:1: not JSON"),
         (DataConfig(Source.hub, hub_id="{}/nowhere", train="train"), "data.hub_id"),
