@@ -19,7 +19,7 @@ from sentence_order.data.examples import Batch, cells, collate, draw_permutation
 from sentence_order.data.states import IntArray
 from sentence_order.data.tokenization import document_key, tokenize_documents
 from sentence_order.decoding import decode
-from sentence_order.errors import TrainingError
+from sentence_order.errors import TrainingError, UserError
 from sentence_order.losses.pairs import gold_order
 from sentence_order.model.build import check_fits
 from sentence_order.model.modeling import SentenceOrderer
@@ -69,7 +69,8 @@ def predict(
         advance: is told how many documents were done since the last call.
 
     Raises:
-        UserError: a document is longer than a model reads whose position ids run on through it.
+        UserError: a document is longer than a model reads whose position ids run on through it; or what the model says
+            are no numbers.
         TrainingError: a single document does not fit in memory.
     """
     assert model.tokenizer is not None, (
@@ -96,6 +97,7 @@ def predict(
         ]
         for several, readings in read(model, batches, runtime):
             scores = ensemble(readings, [(batch["positions"], batch["mask"]) for batch in several])
+            _check_numbers(scores)
             batch = several[0]
             order_BS, _ = decode(name, scores, batch["mask"], batch["text_rank"], beam_width=width)
             log_odds_B = order_log_odds(scores, order_BS, batch["mask"], batch["text_rank"])
@@ -105,6 +107,12 @@ def predict(
                 predictions[i] = _as_given(documents[i], order_kept, confidence)
         advance(len(chosen))
     return predictions
+
+
+def _check_numbers(scores: Scores) -> None:
+    for name in ("logits", "next_log_probs", "position_logits"):
+        if name in scores and scores[name].isnan().any():
+            raise UserError("checkpoint: its scores are not numbers; it is damaged, or its training went wrong")
 
 
 def _row(columns: dict[str, list[Any]], document: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sentence_order.config import (
 from sentence_order.data.states import IntArray
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import ARCHITECTURES, load_encoder, longest_sentence
+from sentence_order.model.encoder import ARCHITECTURES, check_vocabulary, load_encoder, longest_sentence
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_config
 
@@ -49,6 +49,10 @@ def build_model(
     else:
         pretrained = load_encoder(encoder.name)
         own = pretrained.config
+        try:
+            check_vocabulary(tokenizer, own)
+        except ValueError as error:
+            raise UserError(f"encoder.name: {encoder.name}: {error}") from error
     assert own.model_type in ARCHITECTURES
     assert decoder.name is not None
     assert decoder.beam_width is not None

@@ -1,11 +1,18 @@
 """What a checkpoint's config.json says of the model."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import field
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
-from sentence_order.config import BEAM_WIDTH
+from sentence_order.config import BEAM_WIDTH, DecoderName, HeadName, Joint, Pooling, PositionIds
+from sentence_order.errors import UserError
+from sentence_order.losses import LOSSES
+from sentence_order.model.encoder import ARCHITECTURES, longest_sentence
+
+CHOICES = {"joint": Joint, "position_ids": PositionIds, "pooling": Pooling, "decoder": DecoderName}
 
 
 class SentenceOrdererConfig(PreTrainedConfig):
@@ -48,3 +55,56 @@ class SentenceOrdererConfig(PreTrainedConfig):
     beam_width: int = BEAM_WIDTH
     loss: dict[str, float] = field(default_factory=lambda: {"order": 3.0})
     calibration: list[float] | None = None
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Takes from a file what is listed above, and nothing else.
+
+        What transformers would read beside it names code, kernels of attention, quantisers and other files to load.
+
+        Raises:
+            UserError: a value is not what it can be.
+        """
+        own = {name: config_dict[name] for name in cls.__annotations__ if name in config_dict}
+        loaded = super().from_dict(own, **kwargs)
+        config = loaded[0] if isinstance(loaded, tuple) else loaded  # return_unused_kwargs=True
+        config._check()
+        return loaded
+
+    def _check(self) -> None:
+        """What would fail later, or give another order than that of the model that was trained, without a word."""
+        for name, choices in CHOICES.items():
+            self._accept(name, [choice.value for choice in choices])
+        if not isinstance(self.encoder, dict) or self.encoder.get("model_type") not in ARCHITECTURES:
+            raise UserError(f"its encoder must be one of {', '.join(ARCHITECTURES)}")
+        encoder = AutoConfig.for_model(**self.encoder)
+        layers = encoder.num_hidden_layers
+        ranges = {"set_layers": (0, 1000), "head_width": (1, 2**20), "beam_width": (1, 2**31)}
+        ranges |= {"joint_from": (0, layers), "max_sentence_tokens": (3, longest_sentence(encoder))}
+        if not 0 <= layers <= 1000:
+            raise UserError(f"encoder.num_hidden_layers: from 0 to 1000, not {layers}")
+        for name, (least, most) in ranges.items():
+            if type(value := getattr(self, name)) is not int or not least <= value <= most:
+                raise UserError(f"{name}: a number from {least} to {most}, not {value!r}")
+        if not isinstance(self.heads, list) or not self.heads or not set(self.heads) <= {h.value for h in HeadName}:
+            raise UserError(f"heads: some of {', '.join(head.value for head in HeadName)}, not {self.heads!r}")
+        if not isinstance(self.frozen_blocks, list) or not set(self.frozen_blocks) <= set(range(layers + 1)):
+            raise UserError(f"frozen_blocks: some of 0 to {layers}, not {self.frozen_blocks!r}")
+        if (
+            not isinstance(self.loss, dict)
+            or not set(self.loss) <= {*LOSSES, "margin_width"}
+            or not _numbers(self.loss.values())
+        ):
+            raise UserError(f"loss: weights of {', '.join(LOSSES)}, not {self.loss!r}")
+        if self.calibration is not None and (
+            not isinstance(self.calibration, list) or len(self.calibration) != 2 or not _numbers(self.calibration)
+        ):
+            raise UserError(f"calibration: a slope and an offset, or null, not {self.calibration!r}")
+
+    def _accept(self, name: str, accepted: list[str]) -> None:
+        if getattr(self, name) not in accepted:
+            raise UserError(f"{name}: one of {', '.join(accepted)}, not {getattr(self, name)!r}")
+
+
+def _numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)

@@ -6,11 +6,11 @@ import hashlib
 import importlib.util
 import logging
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -25,6 +25,11 @@ from sentence_order.errors import UserError, first_line
 from sentence_order.model.attention import ATTENTION
 
 log = logging.getLogger(__name__)
+
+# What is loaded never runs code, whatever it asks for: neither its own, nor that of a pickle.
+NO_CODE = {"trust_remote_code": False, "weights_only": True}
+# What an encoder's config may name beside the encoder: code, a quantiser, another file of weights.
+ASIDE = ("auto_map", "quantization_config", "transformers_weights")
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -65,17 +70,21 @@ def check_architecture(config: PreTrainedConfig, name: str) -> None:
 def empty_encoder(config: dict[str, Any]) -> PreTrainedModel:
     """The encoder's module tree with fresh weights, its attention by segments and without its pooler."""
     own = AutoConfig.for_model(**config)
-    encoder = AutoModel.from_config(own, dtype=torch.float32, attn_implementation=ATTENTION)
+    encoder = AutoModel.from_config(own, dtype=torch.float32, attn_implementation=ATTENTION, trust_remote_code=False)
     return _without_pooler(encoder)
 
 
 def load_encoder(name: str) -> PreTrainedModel:
     """Loads a pretrained encoder in float32 from a hub id or folder (see `encoder_location`)."""
     location = encoder_location(name)
-    config = _or_user_error(name, lambda: AutoConfig.from_pretrained(location))
+    config = _or_user_error(name, lambda: AutoConfig.from_pretrained(location, trust_remote_code=False))
     check_architecture(config, name)
+    for aside in ASIDE:
+        config.__dict__.pop(aside, None)
     settings = {"dtype": torch.float32, "attn_implementation": ATTENTION, "output_loading_info": True}
-    encoder, report = _or_user_error(name, lambda: AutoModel.from_pretrained(location, **settings))
+    encoder, report = _or_user_error(
+        name, lambda: AutoModel.from_pretrained(location, config=config, **settings, **NO_CODE)
+    )
     lost = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if lost:
         raise UserError(f"encoder.name: {name} could not be loaded: its weights have no {lost[0]}")
@@ -85,7 +94,25 @@ def load_encoder(name: str) -> PreTrainedModel:
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Loads the tokenizer that belongs to a pretrained encoder."""
     location = encoder_location(name)
-    return _or_user_error(name, lambda: AutoTokenizer.from_pretrained(location))
+    return _or_user_error(name, lambda: bare_tokenizer(location))
+
+
+def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTokenizerBase:
+    """A tokenizer without what only others use and would be saved with it: templates of chats (in files of any name
+    that they bear) and code."""
+    tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False, **where)
+    tokenizer.chat_template = None
+    for name in ("chat_template", "auto_map"):
+        tokenizer.init_kwargs.pop(name, None)
+    if not tokenizer("")["input_ids"]:
+        raise ValueError("its tokenizer adds no special tokens")
+    return tokenizer
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
+    """Raises ValueError where a tokenizer has tokens that the encoder has no embeddings for."""
+    if (last := max(tokenizer.get_vocab().values())) >= config.vocab_size:
+        raise ValueError(f"its tokenizer does not fit its weights: token {last}, of {config.vocab_size} embeddings")
 
 
 @functools.cache  # the tokenizer's loader asks for it, then the encoder's
@@ -163,5 +190,5 @@ def _or_user_error(name: str, load: Any) -> Any:
     """What the hub's loaders raise for a wrong name, a broken folder or a missing network, as one line."""
     try:
         return load()
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # what a library makes of a damaged file may be anything
         raise UserError(f"encoder.name: {name} could not be loaded: {first_line(error)}") from error

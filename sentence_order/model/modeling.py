@@ -16,12 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from sentence_order.losses import OrderingLoss, mean_loss, weighted_loss
 from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import embed, embedding_modules, empty_encoder, encoder_layers, set_layer
+from sentence_order.model.encoder import (
+    NO_CODE,
+    bare_tokenizer,
+    check_vocabulary,
+    embed,
+    embedding_modules,
+    empty_encoder,
+    encoder_layers,
+    set_layer,
+)
 from sentence_order.model.head import NeighbourHead, PairHead, PositionHead, ScoreHead, mean_view, pairs_of_positions
 from sentence_order.model.linear import use_onednn
 from sentence_order.model.pointer import PointerHead
@@ -237,9 +246,10 @@ class SentenceOrderer(PreTrainedModel):
         """Loads a checkpoint (folder or hub id) with its tokenizer, in float32 unless `dtype` is given."""
         kwargs.setdefault("dtype", torch.float32)
         where = ("revision", "token", "cache_dir", "subfolder", "local_files_only")
-        tokenizer = AutoTokenizer.from_pretrained(path, **{name: kwargs[name] for name in where if name in kwargs})
-        loaded = super().from_pretrained(path, *args, **kwargs)
+        tokenizer = bare_tokenizer(path, **{name: kwargs[name] for name in where if name in kwargs})
+        loaded = super().from_pretrained(path, *args, **{**kwargs, **NO_CODE, "use_safetensors": True})
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True
+        check_vocabulary(tokenizer, model.encoder.config)
         model.tokenizer = tokenizer
         return loaded
 
