@@ -18,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from sentence_order.data.readers import no_file
 from sentence_order.decoding import decode, decoders_for
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 from sentence_order.files import atomic_file
 from sentence_order.metrics import document_counts, metrics_of
 from sentence_order.scores import Scores
@@ -67,16 +68,50 @@ class KeptScores:
 
     def __init__(self, path: str) -> None:
         """Raises UserError where it is none."""
+        if problem := no_file(path):
+            raise UserError(f"scores: {path} could not be read: {problem}")
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 self._tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
-            raise UserError(f"scores: {path} could not be read: {error}") from error
+            raise UserError(f"scores: {path} could not be read: {first_line(error)}") from error
         if metadata.get("format") != FORMAT:
             raise UserError(f"scores: {path} holds no scores; evaluate with scores=FILE writes such a file")
-        self.ids: list[str] = json.loads(metadata["ids"])
-        self.about: dict[str, Any] = json.loads(metadata["about"])
+        try:
+            self.ids: list[str] = json.loads(metadata["ids"])
+            self.about: dict[str, Any] = json.loads(metadata["about"])
+            self._check()
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(f"scores: {path} is damaged: {first_line(error)}") from error
+
+    def _check(self) -> None:
+        """Raises ValueError where the tensors do not fit each other, or cannot be what an evaluation has kept."""
+        if not isinstance(self.ids, list) or not isinstance(self.about, dict):
+            raise ValueError("its ids or what is told about them are not as they are written")
+        missing = [name for name in ("size", "document", "positions", "text_rank") if name not in self._tensors]
+        if missing or not set(self._tensors) & set(MATRICES):
+            raise ValueError(f"there is no {(missing or ['score'])[0]}")
+        for name, values in self._tensors.items():
+            if values.ndim != 1 or (name not in MATRICES and values.dtype != torch.int64):
+                raise ValueError(f"'{name}' is not as it is written")
+        size_D = self._tensors["size"]
+        if not len(size_D) or size_D.min() < 2 or size_D.max() > 2**20:
+            raise ValueError("a document has fewer than two sentences")
+        if not torch.equal(self._tensors["document"].sort().values, torch.arange(len(self.ids))):
+            raise ValueError("its documents are not those of its ids")
+        lengths = {"size": len(size_D), "document": len(size_D), "positions": int(size_D.sum())}
+        lengths |= {"text_rank": lengths["positions"], **dict.fromkeys(MATRICES, int((size_D**2).sum()))}
+        lengths["next_log_probs"] = int(((size_D + 1) ** 2).sum())
+        for name, values in self._tensors.items():
+            if len(values) != lengths.get(name):
+                raise ValueError(f"'{name}' does not fit the number of sentences of its documents")
+            if name in MATRICES and values.isnan().any():
+                raise ValueError(f"'{name}' is not all numbers")
+        for batch, _ in self.batches():
+            size = batch["positions"].shape[1]
+            if not torch.equal(batch["positions"].sort(1).values, torch.arange(size).expand_as(batch["positions"])):
+                raise ValueError("the positions of a document are none")
 
     def batches(self) -> Iterator[tuple[dict[str, Tensor], Scores]]:
         """All documents of one length at a time: `positions`, `text_rank`, `mask` and `document`, and their scores."""

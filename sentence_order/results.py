@@ -1,6 +1,7 @@
 """The record of an evaluation: metrics with intervals, and what it takes to trust and repeat them."""
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -11,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from sentence_order.errors import UserError
+from sentence_order.data.readers import no_file
+from sentence_order.errors import UserError, first_line
 from sentence_order.files import atomic_file
 from sentence_order.metrics import MAIN_METRICS, IntArray, RatioArray
 from sentence_order.statistics import with_intervals
 from sentence_order.training.evaluation import Evaluation
 
+# What the metrics of a document follow from: see `metrics.document_counts`.
+COUNTS = ("sentences", "correct", "first", "last", "inversions", "squared_displacement", "common")
 PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 
 
@@ -73,16 +77,42 @@ def _by_position(right: Sequence[Sequence[bool]], resamples: int, seed: int) -> 
 
 
 def read_results(path: str | Path, split: str) -> dict[str, Any]:
-    """The entry of a split in a results file, or in that of a run's folder. Raises UserError."""
-    file = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
+    """The entry of a split in a results file, or in that of a run's folder.
+
+    Raises:
+        UserError: it cannot be read, or what it tells of its documents cannot be.
+    """
+    file = Path(path) / "results.json" if os.path.isdir(path) else Path(path)
+    if problem := no_file(str(file)):
+        raise UserError(f"{file}: cannot be read: {problem}")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))[split]
-        found["per_document"]["id"]
+        own = found["per_document"]
+        ids, columns = own["id"], {name: own[name] for name in COUNTS}
+        if not isinstance(ids, list) or not all(isinstance(identity, str) for identity in ids):
+            raise ValueError("the ids are no list of texts")
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: no results of documents under {split!r}: {error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{file}: no results of documents under {split!r}: {first_line(error)}") from error
+    _check_counts(ids, columns, file)
     return dict(found)
+
+
+def _check_counts(ids: list[str], columns: dict[str, Any], file: Path) -> None:
+    """Raises UserError where the counts of a document cannot be those of any order of its sentences."""
+    for name, column in columns.items():
+        if not isinstance(column, list) or len(column) != len(ids) or not all(type(count) is int for count in column):
+            raise UserError(f"{file}: '{name}' must be a list of {len(ids):,} whole numbers, one a document")
+    for row, n in enumerate(columns["sentences"]):
+        most = {"sentences": 2**31, "correct": n, "first": 1, "last": 1, "common": n}
+        most |= {"inversions": n * (n - 1) // 2, "squared_displacement": n * (n * n - 1) // 3}
+        for name, limit in most.items():
+            least = 2 if name == "sentences" else 0
+            if not least <= (count := columns[name][row]) <= limit:
+                raise UserError(
+                    f"{file}: document {ids[row]}: '{name}' is {count}, and must be from {least} to {limit}"
+                )
 
 
 def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, IntArray]]]:
@@ -102,7 +132,7 @@ def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list
     for found, row_of in zip(results, rows, strict=True):
         chosen = np.array([row_of[identity] for identity in ids])
         own = found["per_document"]
-        counts.append({name: np.array(own[name])[chosen] for name in own if name not in ("id", "confidence")})
+        counts.append({name: np.array(own[name])[chosen] for name in COUNTS})
     for other in counts[1:]:
         if len(differ := np.flatnonzero(counts[0]["sentences"] != other["sentences"])):
             raise UserError(f"document {ids[differ[0]]} has another number of sentences in one of the results")

@@ -1,18 +1,25 @@
 """Finds the runs of a report, reads what they left, and groups those that differ in their seed only."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sentence_order.config import leaves
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 from sentence_order.results import read_results
 from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, read_config, stage_of
 from sentence_order.training.recorder import METRICS_FILE
 
 # Runs that differ in these only are repetitions of each other.
 REPEATED = ("seed", "output_dir", "resume", "cache.dir", "cache.max_gb")
+
+# What a report reads of a run's training.
+FIGURES = (
+    *("seconds_in_steps", "documents_per_second", "seconds_in_cache", "peak_memory_gb"),
+    *("parameters", "parameters_trained"),
+)
 
 
 @dataclass(frozen=True)
@@ -114,19 +121,30 @@ def depth_name(run: Run) -> str:
 def _read(folder: Path) -> Run:
     test = read_results(folder, "test")
     whole = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-    try:
-        training, started = whole["train"], whole["started"]
-        assert {"frozen", "peak_memory_gb"} <= training.keys()
-    except (KeyError, AssertionError) as error:
-        raise UserError(
-            f"{folder / RESULTS_FILE}: written by an earlier version, which a report cannot read"
-        ) from error
+    training, started = whole.get("train"), whole.get("started")
+    if not isinstance(started, str) or not isinstance(training, dict) or not _is_whole(training):
+        raise UserError(f"{folder / RESULTS_FILE}: of another version or damaged, which a report cannot read")
     return Run(folder, leaves(read_config(folder)), training, test, started, _curve(folder / METRICS_FILE))
 
 
+def _is_whole(training: dict[str, Any]) -> bool:
+    figures: list[Any] = [training.get(name) for name in FIGURES]
+    frozen = training.get("frozen")
+    return (
+        all(type(figure) in (int, float) and 0 <= figure < math.inf for figure in figures)
+        and isinstance(training.get("cached"), bool)
+        and isinstance(frozen, list)
+        and all(isinstance(block, str) for block in frozen)
+    )
+
+
 def _curve(file: Path) -> list[tuple[float, float]]:
-    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return [(record["epoch"], record["validation/tau"]) for record in records if "validation/tau" in record]
+    try:
+        records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        judged = [record for record in records if "validation/tau" in record]
+        return [(float(record["epoch"]), float(record["validation/tau"])) for record in judged]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{file}: is damaged: {first_line(error)}") from error
 
 
 def _facts(run: Run) -> dict[str, Any]:
