@@ -1,6 +1,8 @@
 """What a key's type cannot check of a config: ranges, and what does not go together. Each mistake is a UserError that
 names the key and what is accepted."""
 
+import math
+
 from sentence_order.config import (
     TINY_HEAD_WIDTH,
     DataConfig,
@@ -30,10 +32,12 @@ DECODER_HEADS = {
 }
 
 
-def check_positive(key: str, value: float | None, *, zero: bool = False) -> None:
+def check_positive(key: str, value: float | None, *, zero: bool = False, most: float = 2**62) -> None:
     """Raises UserError unless the value is above zero (or at zero, where `zero` allows it), or not set."""
     if value is not None and not (value >= 0 if zero else value > 0):  # a NaN is neither
         raise UserError(f"{key}: must be {'zero or more' if zero else 'above zero'}, not {value}")
+    if value is not None and value > most:
+        raise UserError(f"{key}: at most {most}, not {value}")
 
 
 def check_train(config: TrainConfig) -> None:
@@ -45,7 +49,7 @@ def check_train(config: TrainConfig) -> None:
         check_positive(f"trainer.{key}", getattr(trainer, key))
     for key in ("lr", "head_lr", "weight_decay", "warmup"):
         check_positive(f"optim.{key}", getattr(optim, key), zero=True)
-    check_positive("optim.max_grad_norm", optim.max_grad_norm)
+    check_positive("optim.max_grad_norm", optim.max_grad_norm, most=math.inf)
     if not 0 < optim.layer_decay <= 1:
         raise UserError(f"optim.layer_decay: above 0, and up to 1 (none), such as 0.9, not {optim.layer_decay}")
     check_freeze(config.freeze)
@@ -62,16 +66,16 @@ def check_train(config: TrainConfig) -> None:
         raise UserError(f"optim.warmup: the share of steps, between 0 and 1, not {optim.warmup}")
     if len(optim.betas) != 2 or not all(0 <= beta < 1 for beta in optim.betas):
         raise UserError(f"optim.betas: two numbers below 1 such as [0.9,0.98], not {optim.betas}")
-    check_positive("model.head_width", config.model.head_width)
-    check_positive("model.set_layers", config.model.set_layers, zero=True)
+    check_positive("model.head_width", config.model.head_width, most=2**20)
+    check_positive("model.set_layers", config.model.set_layers, zero=True, most=1000)
     for key in ("dropout", "attention_dropout"):
         if not 0 <= getattr(config.model, key) < 1:
             raise UserError(f"model.{key}: a rate from 0 to below 1, not {getattr(config.model, key)}")
-    for key in ("tiny_layers", "tiny_width", "tiny_vocabulary"):
-        check_positive(f"encoder.{key}", getattr(config.encoder, key))
+    for key, most in (("tiny_layers", 1000), ("tiny_width", 2**14), ("tiny_vocabulary", 2**24)):
+        check_positive(f"encoder.{key}", getattr(config.encoder, key), most=most)
     if config.encoder.tiny_width % TINY_HEAD_WIDTH:
         raise UserError(f"encoder.tiny_width: a multiple of {TINY_HEAD_WIDTH}, not {config.encoder.tiny_width}")
-    check_positive("cache.max_gb", config.cache.max_gb)
+    check_positive("cache.max_gb", config.cache.max_gb, most=math.inf)
     check_positive("trainer.workers", trainer.workers, zero=True)
     check_positive("seed", config.seed, zero=True)
     check_positive("max_nonfinite", config.max_nonfinite, zero=True)

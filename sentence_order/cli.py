@@ -140,5 +140,5 @@ def one_line(error: Exception, schema: type) -> str:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
     sys.exit(code)

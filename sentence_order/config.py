@@ -400,8 +400,8 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
     Raises:
         UserError: for a key that the schema does not have, a value of a wrong type, or a mandatory key left out.
     """
-    plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     try:
+        plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
         merged = OmegaConf.merge(OmegaConf.structured(schema), plain)
         missing = sorted(str(key) for key in OmegaConf.missing_keys(merged))
         if missing:
@@ -410,7 +410,16 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
     except OmegaConfBaseException as error:
         raise UserError(explain(error, schema)) from error
     assert isinstance(parsed, schema)
+    check_texts(parsed)
     return parsed
+
+
+def check_texts(config: Any) -> None:
+    """Raises UserError for a text that neither a file's name nor a record of the run can hold."""
+    for key, value in leaves(config).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and re.search("[\0\ud800-\udfff]", text):
+                raise UserError(f"{key}: {text!r} holds a character that is none in UTF-8, or ends texts")
 
 
 def explain(error: OmegaConfBaseException, schema: type) -> str:

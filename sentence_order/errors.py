@@ -11,7 +11,7 @@ class UserError(ValueError):
 
 def first_line(error: BaseException) -> str:
     """A library's complaint in one line."""
-    if isinstance(error, KeyError):  # which says no more than the key
+    if type(error) is KeyError:  # which says no more than the key
         return f"no {error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

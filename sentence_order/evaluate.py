@@ -16,7 +16,7 @@ def evaluate(config: EvaluateConfig) -> None:
     for key in ("batch_tokens", "bootstrap_resamples", "shuffles"):
         check_positive(key, getattr(config, key))
     check_positive("seed", config.seed, zero=True)
-    check_positive("cache.max_gb", config.cache.max_gb)
+    check_positive("cache.max_gb", config.cache.max_gb, most=float("inf"))
     check_positive("decoder.beam_width", config.decoder.beam_width)
     check_output("output", config.output)
     check_output("scores", config.scores)

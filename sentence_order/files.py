@@ -23,14 +23,14 @@ def check_output(key: str, output: str | Path | None) -> None:
     if output is None:
         return
     path = Path(output)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{key}: {output} is a folder; name a file")
     check_writable(key, path.parent)
 
 
 def check_writable(key: str, folder: Path) -> None:
     """Raises UserError where `folder`, or the nearest one above it that exists, cannot be written to."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.exists(parent))
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UserError(f"{key}: {folder} cannot be written to")
 

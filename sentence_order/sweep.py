@@ -36,6 +36,8 @@ from sentence_order.files import atomic_file
 from sentence_order.training.folder import RESULTS_FILE, Stage, claim, stage_of
 
 FAILURE_FILE = "failure.txt"
+# Of a folder's name; file systems take no longer ones than 255 bytes.
+MOST_CHARACTERS = 160
 # What the states of a frozen prefix depend on: jobs that are alike in these read the same ones.
 PREFIX_KEYS = re.compile(r"(data|encoder|freeze|cache|experiment|init_from|precision|device|model\.pooling)(?=[.=]|$)")
 
@@ -178,7 +180,10 @@ def job_name(overrides: list[str], keys: list[str]) -> str:
     for key, last in zip(keys, lasts, strict=True):
         value = re.sub(r"[^\w.+-]+", "-", values[key]).strip("-")
         parts.append(f"{last if lasts.count(last) == 1 else key}-{value or 'empty'}")
-    return "_".join(parts) or "run"
+    name = "_".join(parts) or "run"
+    if len(name) <= MOST_CHARACTERS:
+        return name
+    return f"{name[:MOST_CHARACTERS]}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
 
 
 def say(message: str) -> None:

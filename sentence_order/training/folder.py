@@ -8,11 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sentence_order.config import TrainConfig, leaves
+from sentence_order.config import TrainConfig, check_texts, leaves
 from sentence_order.errors import UserError, first_line
 from sentence_order.files import check_writable
 
@@ -133,10 +134,24 @@ def read_config(folder: Path) -> TrainConfig:
     """
     file = folder / CONFIG_FILE
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(file)))
-    except (OSError, ValueError, TypeError, OmegaConfBaseException) as error:
+        text = file.read_text(encoding="utf-8")
+        if "${" in text:  # which would read the environment, for one; a run writes values only
+            raise ValueError("it holds an interpolation")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # a few lines of these fill a memory
+            raise ValueError("it holds an alias")
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.create(text)))
+        assert isinstance(config, TrainConfig)
+        check_texts(config)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AssertionError,
+        RecursionError,
+        yaml.YAMLError,
+        OmegaConfBaseException,
+    ) as error:
         raise UserError(f"{file}: is not the config of a run of this version ({first_line(error)})") from error
-    assert isinstance(config, TrainConfig)
     return config
 
 
