@@ -29,7 +29,7 @@ class Corpus:
             and a function of the content alone, so that it can break ties without knowing any order.
         first_sentence: the number of each document's first sentence and, last, that of all sentences.
         first_token: where each sentence begins in `input_ids` and, last, where the last one ends.
-        changes: what was dropped or cut, and how often.
+        changes: what was dropped, cut or is odd, and how often.
         states: what the model's frozen prefix makes of each sentence, where that is read and not computed.
     """
 
@@ -111,10 +111,12 @@ def tokenize_corpus(
         )
     if len(keep) < len(counts):
         documents = documents.select(keep)
+    ids = documents["id"][:]
+    changes["documents with the id of another one"] = len(ids) - len(set(ids))
     lengths = _flat(documents, "lengths")
     return Corpus(
         documents=documents.select_columns(["id", "sentences"]),
-        keys=np.array([document_key(document_id) for document_id in documents["id"]], dtype=np.uint64),
+        keys=np.array([document_key(document_id) for document_id in ids], dtype=np.uint64),
         input_ids=_flat(documents, "input_ids"),
         lengths=lengths,
         text_rank=_flat(documents, "text_rank"),

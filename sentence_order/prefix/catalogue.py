@@ -40,10 +40,15 @@ class Catalogue:
         text = np.searchsorted(self.digests, shard.digests).clip(max=len(self.digests) - 1)
         return np.flatnonzero((self.digests[text] == shard.digests) & (self._shard[text] < 0))
 
+    def fits(self, shard: Shard, entries: IntArray) -> bool:
+        """Whether a shard has as many rows of texts that `find` has found as the prefix makes of them."""
+        text = np.searchsorted(self.digests, shard.digests[entries])
+        return bool((shard.count[entries] == self.rows[text]).all())
+
     def take(self, shard: Shard, entries: IntArray) -> None:
         """Notes where the states of the texts lie that `find` has found."""
+        assert self.fits(shard, entries), f"{shard.path} holds another number of rows"
         text = np.searchsorted(self.digests, shard.digests[entries])
-        assert (shard.count[entries] == self.rows[text]).all(), f"{shard.path} holds another number of rows"
         self._shard[text] = len(self._shards)
         self._start[text] = shard.start[entries]
         self._shards.append(shard.states)

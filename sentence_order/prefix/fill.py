@@ -132,12 +132,17 @@ class _Filler:
             task = bar.add_task("checking the cache", total=len(shards), unit="shards", note="")
             for shard in shards:
                 entries = self.catalogue.find(shard)
-                if len(entries) and shard.intact(entries):
+                if len(entries) and not (self._fits(shard) and self.catalogue.fits(shard, entries)):
+                    self.store.discard(shard.path, "damaged (its states are of another shape)")
+                elif len(entries) and shard.intact(entries):
                     self._take(shard, entries)
                 elif len(entries):
                     self.store.discard(shard.path, "damaged (its checksum is wrong)")
                 bar.advance(task)
         return self.catalogue.missing()
+
+    def _fits(self, shard: Shard) -> bool:
+        return shard.states.shape[1] == self.width and torch.from_numpy(shard.states[:0]).dtype == self.dtype
 
     def _take(self, shard: Shard, entries: IntArray) -> None:
         self.catalogue.take(shard, entries)

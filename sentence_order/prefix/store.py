@@ -214,6 +214,15 @@ def _open(path: Path) -> Shard:
     with safe_open(path, framework="pt") as file:
         # Views of the mapped file: rows are read when they are used.
         tensors = {name: file.get_tensor(name).numpy() for name in ("digests", "count", "checksums", "states")}
+    for name, dtype, dimensions in (("digests", np.uint8, 2), ("count", np.int64, 1), ("checksums", np.int64, 1)):
+        if (
+            tensors[name].dtype != dtype
+            or tensors[name].ndim != dimensions
+            or len(tensors[name]) != len(tensors["count"])
+        ):
+            raise ValueError(f"its {name} are not as they are written")
+    if tensors["states"].ndim != 2:
+        raise ValueError("its states are not as they are written")
     digests, count = tensors["digests"].view(f"S{DIGEST_BYTES}")[:, 0], tensors["count"]
     return Shard(path, digests, count.cumsum() - count, count, tensors["checksums"], tensors["states"])
 

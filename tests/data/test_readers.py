@@ -1,6 +1,8 @@
 """Files of every format are read as meant, and every fault is named with its line."""
 
 import gzip
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,14 @@ def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"id": ["a"], "sentences": [["x", "y"]], "other": [1]}), path)
     assert read(path, "parquet") == [Document("a", ["x", "y"])]
+    for columns in (["id", "sentences", "sentences"], ["id", "id", "sentences"]):
+        arrays = [pa.array([["x", "y"]] if name == "sentences" else ["a"]) for name in columns]
+        pq.write_table(pa.Table.from_arrays(arrays, names=columns), path)
+        with pytest.raises(UserError, match=f"column '{columns[1]}' is there twice"):
+            read(path, "parquet")
+    pq.write_table(pa.table({"id": [True], "sentences": [["x", "y"]]}), path)
+    with pytest.raises(UserError, match="field 'id' must be a string, not true or false"):
+        read(path, "parquet")
     path.write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="not a parquet file"):
         read(path, "parquet")
@@ -90,6 +100,15 @@ def test_running_text(tmp_path: Path) -> None:
         ),
         ("jsonl", b'{"sentences": null}\n', "not null"),
         ("jsonl", b'{"id": [], "sentences": ["a"]}\n', ":1: field 'id' must be a string"),
+        ("jsonl", b'{"id": true, "sentences": ["a"]}\n', ":1: field 'id' must be a string, not true or false"),
+        ("jsonl", b'{"id": 1.0, "sentences": ["a"]}\n', ":1: field 'id' must be a string, not a number"),
+        ("jsonl", b'{"id": NaN, "sentences": ["a"]}\n', ":1: field 'id' must be a string, not a number"),
+        ("jsonl", b'{"sentences": ["a"], "sentences": ["b"]}\n', ":1: not JSON: field 'sentences' is there twice"),
+        ("jsonl", b'{"a\\nb": 1, "\\ud800": 2}\n', "(there are: a\\nb, \\ud800)"),
+        ("jsonl", json.dumps({f"k{n}": n for n in range(999)}).encode(), "k19, and 979 more)"),
+        ("csv", b"id,s,s\n1,a,b\n", ":1: column 's' is there twice"),
+        ("csv", b'id,s\n1,"a"b\n', ":2: not CSV"),
+        ("csv", b"id,s\r1,a\r", ":1: not CSV"),
         ("jsonl", b'\n{"sentences": ["\xff"]}\n', ":2: not UTF-8"),
         ("jsonl", b"[" * 100_000 + b"\n", ":1: not JSON"),
         ("jsonl", b'{"sentences": ["a \\ud800", "b"]}\n', "half a surrogate pair"),
@@ -119,3 +138,15 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         read(tmp_path / "nothing", "text")
     with pytest.raises(UserError, match="a folder, not a file"):
         read(tmp_path, "text")
+    with pytest.raises(UserError, match="no such file"):
+        read(Path("x" * 5000), "text")
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(UserError, match="no such file"):
+        read(tmp_path / "circle", "text")
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/zero")):
+        with pytest.raises(UserError, match="a pipe or a device, not a file; for standard input give -"):
+            read(path, "text")

@@ -32,6 +32,19 @@ def test_globs_and_limits(tmp_path: Path) -> None:
     assert [len(splits[name]) for name in ALL] == [12, 5, 2]
 
 
+def test_a_file_is_read_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
+    """Also where links lead round in circles, in ever more ways."""
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "sub" / "a.jsonl", 0, 10)
+    write(tmp_path / ".hidden.jsonl", 50, 10)
+    (tmp_path / "b.jsonl").symlink_to("sub/a.jsonl")
+    for name in ("here", "here_too", "sub/up"):
+        (tmp_path / name).symlink_to(tmp_path)
+    for pattern in ("**/*.jsonl", "*.jsonl", "*/*.jsonl", "sub/../**/*.jsonl"):
+        config = DataConfig(Source.jsonl, train=f"{tmp_path}/{pattern}", validation=f"{tmp_path}/sub/*", test="x")
+        assert load_splits(config, ["train"])["train"]["id"] == [f"d{n}" for n in range(10)], pattern
+
+
 def test_held_out_documents_are_split_off_by_seed(tmp_path: Path) -> None:
     config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 50), validation_share=0.2)
     everything = [f"d{n}" for n in range(50)]
@@ -95,6 +108,8 @@ def test_hub_data_set_from_a_folder(tmp_path: Path) -> None:
         (DataConfig(Source.jsonl), "data.train: no value"),
         (DataConfig(Source.jsonl, train="{}/nothing-*.jsonl"), "data.train: no file matches"),
         (DataConfig(Source.jsonl, train="{}"), "a folder, not a file; give a file or a glob"),
+        (DataConfig(Source.jsonl, train="{}/pi*"), "pipe: a pipe or a device, not a file; give a file or a glob"),
+        (DataConfig(Source.jsonl, train="{}/**x"), "is not understood"),
         (DataConfig(Source.jsonl, train="{}/two.jsonl"), "2 documents are too few to split off validation and test"),
         (DataConfig(Source.jsonl, train="{}/bad.jsonl"), "bad.jsonl:1: not JSON"),
         (DataConfig(Source.hub, hub_id="{}/nowhere", train="train"), "data.hub_id"),
@@ -104,6 +119,7 @@ def test_hub_data_set_from_a_folder(tmp_path: Path) -> None:
 def test_users_mistakes(tmp_path: Path, config: DataConfig, complaint: str) -> None:
     write(tmp_path / "two.jsonl", 0, 2)
     (tmp_path / "bad.jsonl").write_text("no json\n")
+    os.mkfifo(tmp_path / "pipe")
     config.train = config.train and config.train.format(tmp_path)
     config.hub_id = config.hub_id and config.hub_id.format(tmp_path)
     with pytest.raises(UserError) as caught:

@@ -24,12 +24,19 @@ def test_counts_of_what_is_dropped_or_cut() -> None:
         "sentences cut to 6 tokens": 1,
         "sentences beyond the first 3 of a document dropped": 1,
         "documents with fewer than two sentences dropped": 2,
+        "documents with the id of another one": 0,
     }
     assert corpus.lengths.tolist() == [4, 3, 3, 3, 3, 6, 3]
     assert corpus.sizes.tolist() == [2, 3, 2]
     assert corpus.tokens.tolist() == [7, 9, 9]
     assert corpus.row(1)["input_ids"].tolist() == [i for text in "abc" for i in TOKENIZER(text)["input_ids"]]
     assert "1 sentences cut to 6 tokens" in corpus.describe()
+
+
+def test_ids_that_are_there_twice_are_told() -> None:
+    documents = Dataset.from_dict({"id": ["x", "y", "x"], "sentences": [["a", "b"]] * 3})
+    corpus = tokenize_corpus(documents, TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
+    assert corpus.describe().endswith("; 1 documents with the id of another one")
 
 
 def test_tokens_are_the_tokenizers_own_and_a_cut_keeps_the_last_special_token() -> None:
