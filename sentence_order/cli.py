@@ -1,5 +1,6 @@
 """Runs an entry point under Hydra and turns a user's mistakes into one clear line and exit code 2."""
 
+import errno
 import itertools
 import os
 import re
@@ -70,6 +71,10 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     except BrokenPipeError:  # the reader of our output went away: `predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # an option of a group, of which Hydra looks for the file
+            raise
+        _stop("the name of an option is too long to be that of a file", 2)
 
 
 def compose(name: str, overrides: list[str]) -> Any:
@@ -136,7 +141,7 @@ def one_line(error: Exception, schema: type) -> str:
     cause = error.__cause__ or error
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         return explain(cause, schema)
-    return " ".join(lines[:3])
+    return " ".join(lines[:3]) or type(error).__name__
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -415,8 +415,10 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
 
 
 def check_texts(config: Any) -> None:
-    """Raises UserError for a text that neither a file's name nor a record of the run can hold."""
+    """Raises UserError for a text that neither a file's name nor a record of the run can hold, or a list of lists."""
     for key, value in leaves(config).items():
+        if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+            raise UserError(f"{key}: a list of single values, not {value}")  # which OmegaConf lets pass
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and re.search("[\0\ud800-\udfff]", text):
                 raise UserError(f"{key}: {text!r} holds a character that is none in UTF-8, or ends texts")
