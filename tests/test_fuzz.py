@@ -63,7 +63,7 @@ def told_in_one_line():
         yield
     except UserError as error:
         told = str(error)
-    assert told is None or (told.splitlines() == [told] and len(told) < 12_000)
+    assert told is None or told.splitlines() == [told]
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
@@ -363,7 +363,6 @@ def test_commands_on_odd_files(command: Command, tiny_model, tmp_path: Path) -> 
             ["data=jsonl", "data.train=**/zero.jsonl", "encoder=tiny"],
             "zero.jsonl: the file holds no documents",
         ),
-        ("train", ["data=jsonl", "data.train=${oc.env:NOT_SET}"], "data.train: "),
         ("decode", ["scores=pipe.jsonl"], "scores: pipe.jsonl could not be read: a pipe or a device"),
         ("compare", ["deep.json", "pipe.jsonl"], "deep.json: no results of documents under 'test'"),
     ):
