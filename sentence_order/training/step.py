@@ -130,12 +130,13 @@ class Stepper:
         Returns:
             The sum of the losses; what autograd's anomaly detection complains about.
         """
+        known = self.most_cells
         while True:
             total, piece = torch.zeros((), device=self.runtime.device), None
             try:
                 for piece in self.pieces(batches):
                     total += self.backward(piece, pairs)
-                return total, None
+                break
             except RuntimeError as error:
                 if "nan values" in str(error):  # what autograd's anomaly detection raises
                     return total * math.nan, first_line(error)
@@ -148,6 +149,13 @@ class Stepper:
             self._make_smaller(piece)
             self.optimizer.zero_grad(set_to_none=True)
             set_random_state(random, self.runtime.device)
+        if self.most_cells != known:
+            log.info(
+                "out of memory: a batch of %d documents did not fit; from here on those of more than %d tokens are "
+                "split, to the same gradient",
+                *(max(len(batch["mask"]) for batch in batches), self.most_cells),
+            )
+        return total, None
 
     def backward(self, batch: Batch, pairs: int) -> Tensor:
         """Adds the gradient of one batch to what there is; returns the sum of its losses."""
@@ -166,11 +174,6 @@ class Stepper:
                 "lower data.max_sentences or data.max_sentence_tokens, or freeze more (freeze=encoder needs least)"
             )
         self.most_cells = size // 2
-        log.info(
-            "out of memory: a batch of %d documents and %d tokens did not fit; it is split, to the same gradient, and "
-            "so is each that has more than %d tokens",
-            *(documents, size, self.most_cells),
-        )
         gc.collect()
         if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -1,5 +1,6 @@
 """Trainers of tiny models, on the CPU."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sentence_order.config import (
     DecoderName,
     FreezeConfig,
     LossConfig,
+    OnNonfinite,
     OptimConfig,
     Source,
     TrainConfig,
@@ -21,6 +23,7 @@ from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
 from sentence_order.training.loop import Trainer
+from sentence_order.training.signals import Signals
 
 CPU = Runtime(torch.device("cpu"))
 
@@ -30,6 +33,20 @@ def corpus_of(model: SentenceOrderer, stories: list[list[str]]) -> Corpus:
     return tokenize_corpus(documents, model.tokenizer, 100, 64, "train")
 
 
+def train_config(
+    optim: OptimConfig | None = None, freeze: FreezeConfig | None = None, **settings: object
+) -> TrainConfig:
+    """The config of a tiny model's training; `settings` are those of the trainer."""
+    return TrainConfig(
+        data=DataConfig(Source.jsonl),
+        loss=LossConfig(pairwise_logistic=1.0, neighbours=2.0),
+        decoder=DecoderConfig(DecoderName.exact, 64),
+        freeze=freeze or FreezeConfig(),
+        optim=optim or OptimConfig(warmup=0.0),
+        trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
+    )
+
+
 def trainer_of(
     model: SentenceOrderer,
     corpus: Corpus,
@@ -37,16 +54,12 @@ def trainer_of(
     optim: OptimConfig | None = None,
     freeze: FreezeConfig | None = None,
     state: dict[str, Any] | None = None,
+    signals: Signals | None = None,
+    on_nonfinite: OnNonfinite = OnNonfinite.stop,
+    max_nonfinite: int = 10,
     **settings: object,
 ) -> Trainer:
-    config = TrainConfig(
-        data=DataConfig(Source.jsonl),
-        loss=LossConfig(pairwise_logistic=1.0, neighbours=2.0),
-        decoder=DecoderConfig(DecoderName.exact, 64),
-        freeze=freeze or FreezeConfig(),
-        optim=optim or OptimConfig(warmup=0.0),
-        trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
-        output_dir=str(folder),
-    )
+    config = train_config(optim, freeze, **settings)
+    config = replace(config, output_dir=str(folder), on_nonfinite=on_nonfinite, max_nonfinite=max_nonfinite)
     folder.mkdir(exist_ok=True)
-    return Trainer(model, corpus, corpus, config, CPU, folder, state=state)
+    return Trainer(model, corpus, corpus, config, CPU, folder, state=state, signals=signals)
