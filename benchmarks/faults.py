@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,15 +35,18 @@ POINTS = {
 seen: Counter[str] = Counter()
 
 
-def arm(action: str, point: str, number: int) -> None:
-    """From now on the point breaks at its `number`-th call; with the action "count" calls are counted."""
+def replacements(action: str, point: str, number: int) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+    """What is to be replaced so that the point breaks at its `number`-th call: owners, names, functions.
+
+    With the action "count" calls are only counted.
+    """
     for name, (module, attribute, file) in POINTS.items():
         owner: Any = importlib.import_module(module)
         *inner, last = attribute.split(".")
         for step in inner:
             owner = getattr(owner, step)
         breaks = (action, number) if name == point else None
-        setattr(owner, last, _replaced(name, getattr(owner, last), file, breaks))
+        yield owner, last, _replaced(name, getattr(owner, last), file, breaks)
 
 
 def _replaced(
@@ -89,7 +92,8 @@ def main() -> None:
     fault, sys.argv[1:] = sys.argv[1], sys.argv[2:]
     action, point, number = fault.split(":") if ":" in fault else (fault, "", "0")
     torch.set_num_threads(1)
-    arm(action, point, int(number))
+    for owner, name, function in list(replacements(action, point, int(number))):
+        setattr(owner, name, function)
     from sentence_order.train import main as train
 
     try:

@@ -170,9 +170,9 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def lines_of(folder: Path) -> list[dict[str, float]]:
+def lines_of(folder: Path, run: str = "run") -> list[dict[str, float]]:
     """The lines of metrics.jsonl, but for what is measured by the clock."""
-    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()]
     return [{tag: value for tag, value in line.items() if not TIMED.match(tag)} for line in lines]
 
 

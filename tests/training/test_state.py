@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from sentence_order.config import FreezeConfig, OptimConfig
+from sentence_order.errors import UserError
+from sentence_order.files import MANIFEST
 from sentence_order.model.freezing import freeze_phases
+from sentence_order.runtime import Runtime
 from sentence_order.training.loop import Trainer
 from sentence_order.training.state import STATE_FILE, read_state
-from tests.training.trainers import corpus_of, trainer_of
+from tests.training.trainers import CPU, HALF, corpus_of, trainer_of
 
 GRADUAL = ["0:all", "0.5:1", "1:none"]
 TIMED = ("train/documents_per_second", "train/tokens_per_second")
@@ -23,13 +26,27 @@ def records(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize(
-    ("stopped", "schedule", "phases_to_come", "accumulate"),
-    [(5, [], 0, 1), (5, GRADUAL, 2, 1), (14, GRADUAL, 1, 1), (31, GRADUAL, 0, 1), (5, [], 0, 3)],
+    ("stopped", "schedule", "phases_to_come", "accumulate", "runtime"),
+    [
+        (5, [], 0, 1, CPU),
+        (5, GRADUAL, 2, 1, CPU),
+        (14, GRADUAL, 1, 1, CPU),
+        (31, GRADUAL, 0, 1, CPU),
+        (5, [], 0, 3, HALF),
+    ],
 )
 def test_resumed_equals_straight_through(
-    make_model, stories, tmp_path: Path, stopped: int, schedule: list[str], phases_to_come: int, accumulate: int
+    make_model,
+    stories,
+    tmp_path: Path,
+    stopped: int,
+    schedule: list[str],
+    phases_to_come: int,
+    accumulate: int,
+    runtime: Runtime,
 ) -> None:
-    """To the last bit: with dropout, an average of the weights, blocks that are unfrozen, in the middle of an epoch."""
+    """To the last bit: with dropout, an average of the weights, blocks that are unfrozen, in the middle of an epoch,
+    and with the scale of half precision."""
 
     def trainer(folder: Path, **settings: object) -> Trainer:
         model = make_model(dropout=0.2)
@@ -42,6 +59,7 @@ def test_resumed_equals_straight_through(
             folder,
             optim=OptimConfig(lr=1e-3, ema=0.9, layer_decay=0.9),
             freeze=freeze,
+            runtime=runtime,
             **{"epochs": 2, "accumulate": accumulate, "eval_every": 6, "save_every": 5, "log_every": 4, **settings},
         )
 
@@ -67,6 +85,7 @@ def test_resumed_equals_straight_through(
         assert torch.equal(one, other), name
     for one, other in zip(straight.stepper.average.average, resumed.stepper.average.average, strict=True):
         assert torch.equal(one, other)
+    assert resumed.stepper.scaler.state_dict() == straight.stepper.scaler.state_dict()
     assert records(tmp_path / "broken") == records(tmp_path / "straight")
     assert (resumed.best, resumed.best_step, resumed.documents) == (
         straight.best,
@@ -84,3 +103,38 @@ def test_a_run_saved_at_its_end_has_nothing_to_do(make_model, stories, tmp_path:
     assert again.best
     assert (tmp_path / "checkpoints" / "last" / STATE_FILE).is_file()
     assert not (tmp_path / "checkpoints" / "best" / STATE_FILE).exists()
+
+
+def test_a_damaged_state_is_told(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1).fit()
+    last = tmp_path / "checkpoints" / "last"
+    content = (last / STATE_FILE).read_bytes()
+    assert read_state(last) is not None
+    (last / STATE_FILE).write_bytes(content[:-100])
+    with pytest.raises(
+        UserError, match=r"training_state.pt is not as it was written, by SHA256SUMS; remove it to begin"
+    ):
+        read_state(last)
+    (last / STATE_FILE).write_bytes(content)
+    (last / MANIFEST).unlink()
+    with pytest.raises(UserError, match="last is damaged: it has no SHA256SUMS"):
+        read_state(last)
+    assert read_state(tmp_path / "checkpoints" / "nothing") is None
+
+
+def test_no_better_validation_for_long_ends_a_run_and_is_counted_over_a_stop(
+    make_model, stories, tmp_path: Path
+) -> None:
+    """Rates of zero: the first validation is never surpassed."""
+    model, settings = make_model(), {"max_steps": 20, "eval_every": 2, "save_every": 1, "patience": 3}
+    rates = OptimConfig(lr=0.0, head_lr=0.0)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, rates, **settings)
+    for step in trainer.steps():
+        if step == 5:
+            break
+    assert (trainer.best_step, trainer.worse) == (2, 1)
+    state = read_state(tmp_path / "checkpoints" / "last")
+    trainer = trainer_of(make_model(), corpus_of(model, stories), tmp_path, rates, state=state, **settings)
+    assert list(trainer.steps()) == [6, 7, 8]
+    assert trainer.ended

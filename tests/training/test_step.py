@@ -8,16 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from sentence_order.config import DecoderConfig, DecoderName, OptimConfig
+from sentence_order.config import DecoderConfig, DecoderName
 from sentence_order.data.examples import Batch, Examples, cells, collate, halves, part_of
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
-from sentence_order.runtime import Runtime
 from sentence_order.training.evaluation import evaluate_corpus
 from sentence_order.training.step import Stepper
-from tests.training.trainers import CPU, corpus_of, train_config
-
-HALF = Runtime(torch.device("cpu"), precision=torch.float16)
+from tests.training.trainers import CPU, HALF, corpus_of, train_config
 
 
 def batch_of(corpus: Corpus, count: int) -> tuple[Batch, int]:

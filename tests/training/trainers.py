@@ -26,6 +26,7 @@ from sentence_order.training.loop import Trainer
 from sentence_order.training.signals import Signals
 
 CPU = Runtime(torch.device("cpu"))
+HALF = Runtime(torch.device("cpu"), precision=torch.float16)
 
 
 def corpus_of(model: SentenceOrderer, stories: list[list[str]]) -> Corpus:
@@ -57,9 +58,10 @@ def trainer_of(
     signals: Signals | None = None,
     on_nonfinite: OnNonfinite = OnNonfinite.stop,
     max_nonfinite: int = 10,
+    runtime: Runtime = CPU,
     **settings: object,
 ) -> Trainer:
     config = train_config(optim, freeze, **settings)
     config = replace(config, output_dir=str(folder), on_nonfinite=on_nonfinite, max_nonfinite=max_nonfinite)
     folder.mkdir(exist_ok=True)
-    return Trainer(model, corpus, corpus, config, CPU, folder, state=state, signals=signals)
+    return Trainer(model, corpus, corpus, config, runtime, folder, state=state, signals=signals)
