@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,15 @@ class _LogFile(logging.FileHandler):
         error = sys.exc_info()[1]
         assert error is not None
         raise error
+
+
+def to_log_file(message: str) -> None:
+    """Adds a line to the run's log file that is told on the console otherwise; as far as that can be written to."""
+    record = logging.LogRecord(log.name, logging.ERROR, __file__, 0, message, None, None)
+    for handler in log.handlers:
+        if isinstance(handler, _LogFile):
+            with suppress(OSError):
+                handler.emit(record)
 
 
 def be_silent() -> None:

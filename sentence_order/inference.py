@@ -23,7 +23,7 @@ from sentence_order.errors import TrainingError, UserError
 from sentence_order.losses.pairs import gold_order
 from sentence_order.model.build import check_fits
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime, out_of_memory
+from sentence_order.runtime import Runtime, give_back_memory, out_of_memory
 from sentence_order.scores import Scores, mean_scores
 
 log = logging.getLogger(__name__)
@@ -149,6 +149,7 @@ def read(
             f"out of memory with a single document, of {cells(batches[0]):,} tokens; leave it out, or split it"
         )
     _tell_once("out of memory: a batch does not fit; it is split, and so are others that do not (lower batch_tokens)")
+    give_back_memory(runtime.device)
     for pieces in zip(*map(halves, batches), strict=True):
         yield from read(model, pieces, runtime)
 

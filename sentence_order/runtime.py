@@ -1,6 +1,7 @@
 """The machine a program runs on: device, precision and worker processes, each choice logged once with its reason."""
 
 import ctypes
+import gc
 import logging
 import os
 import sys
@@ -107,6 +108,15 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # PyTorch's allocator on a CPU
+
+
+def give_back_memory(device: torch.device) -> None:
+    """Returns to the device, or the system, what has been freed and kept; after an allocation that failed."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        malloc_trim(0)
 
 
 def peak_memory(device: torch.device) -> int:

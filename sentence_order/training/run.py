@@ -2,7 +2,9 @@
 
 import shlex
 import shutil
+import sys
 import time
+import traceback
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -20,10 +22,19 @@ from sentence_order.calibration import fit_calibration
 from sentence_order.checkpoints import load_checkpoint
 from sentence_order.commands import environment, evaluate_overrides, shell, train_overrides
 from sentence_order.config import Split, TrainConfig, leaves
-from sentence_order.console import be_silent, console, log, log_to, metric_table, progress_bar, set_up_logging
+from sentence_order.console import (
+    be_silent,
+    console,
+    log,
+    log_to,
+    metric_table,
+    progress_bar,
+    set_up_logging,
+    to_log_file,
+)
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
-from sentence_order.errors import TrainingError
+from sentence_order.errors import Interrupted, TrainingError, UserError
 from sentence_order.files import atomic_file, atomic_folder, settle
 from sentence_order.model.build import TINY, build_model, check_fits, take_weights
 from sentence_order.model.encoder import load_tokenizer
@@ -131,7 +142,7 @@ def run(config: TrainConfig, readers: int = 1) -> None:
         TrainingError: the run could not go on.
         Interrupted: a signal told it to stop.
     """
-    signals = Signals()
+    signals, processes = Signals(), ALONE
     set_up_logging()
     try:
         with signals.caught():
@@ -140,10 +151,20 @@ def run(config: TrainConfig, readers: int = 1) -> None:
                 be_silent()
             config = replace(config, output_dir=processes.from_first(config.output_dir))
             _run(config, readers, processes, signals)
+    except (UserError, TrainingError, Interrupted) as error:
+        to_log_file(str(error))
+        if isinstance(error, Interrupted) and not processes.first:
+            sys.exit(128 + error.signal)  # the first one speaks for all
+        raise
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise TrainingError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
+        complaint = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        to_log_file(complaint)
+        raise TrainingError(complaint) from error
+    except Exception:
+        to_log_file(traceback.format_exc())
+        raise
     finally:
         leave()
 

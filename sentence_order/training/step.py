@@ -1,6 +1,5 @@
 """One optimizer step: forward, backward, the sum over all processes, clipping, AdamW; and what may go wrong in it."""
 
-import gc
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from sentence_order.config import TrainConfig
 from sentence_order.data.examples import Batch, cells, halves
 from sentence_order.errors import TrainingError, first_line
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime, out_of_memory
+from sentence_order.runtime import Runtime, give_back_memory, out_of_memory
 from sentence_order.training.optimization import (
     Schedule,
     WeightAverage,
@@ -137,16 +136,14 @@ class Stepper:
                 for piece in self.pieces(batches):
                     total += self.backward(piece, pairs)
                 break
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if "nan values" in str(error):  # what autograd's anomaly detection raises
                     return total * math.nan, first_line(error)
                 if piece is None or not out_of_memory(error):
                     raise
-            except MemoryError:
-                if piece is None:
-                    raise
-            # Out of the handlers, whose exceptions keep hold of what filled the memory.
-            self._make_smaller(piece)
+                complaint = first_line(error)
+            # Out of the handler, whose exception keeps hold of what filled the memory.
+            self._make_smaller(piece, complaint)
             self.optimizer.zero_grad(set_to_none=True)
             set_random_state(random, self.runtime.device)
         if self.most_cells != known:
@@ -166,17 +163,16 @@ class Stepper:
         self.scaler.scale(total / pairs).backward()
         return total.detach().float()
 
-    def _make_smaller(self, piece: Batch) -> None:
+    def _make_smaller(self, piece: Batch, complaint: str) -> None:
         documents, size = len(piece["mask"]), cells(piece)
         if documents == 1:
             raise TrainingError(
                 f"out of memory with a single document, of {int(piece['mask'].sum())} sentences and {size} tokens; "
-                "lower data.max_sentences or data.max_sentence_tokens, or freeze more (freeze=encoder needs least)"
+                "lower data.max_sentences or data.max_sentence_tokens, or freeze more (freeze=encoder needs least); "
+                f"what was said: {complaint}"
             )
         self.most_cells = size // 2
-        gc.collect()
-        if self.runtime.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_memory(self.runtime.device)
 
     def pieces(self, batches: Sequence[Batch]) -> Iterator[Batch]:
         """The batches, those that do not fit in memory in halves, or halves of these."""
