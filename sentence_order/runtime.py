@@ -107,15 +107,22 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether this is how a device, or the system, says that it has no more memory to give."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # PyTorch's allocator on a CPU
+    # What PyTorch's allocator and oneDNN say on a CPU.
+    told = ("can't allocate memory", "could not create a primitive")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
 
 
 def give_back_memory(device: torch.device) -> None:
-    """Returns to the device, or the system, what has been freed and kept; after an allocation that failed."""
+    """Returns to the device, or the system, what has been freed and kept; after an allocation that failed.
+
+    On a CPU it also does without oneDNN from then on, which needs memory of its own for every new shape.
+    """
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    elif sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        return
+    torch.backends.mkldnn.set_flags(False)
+    if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         malloc_trim(0)
 
 

@@ -3,6 +3,7 @@
 Shape suffixes: N sentences of documents of one length.
 """
 
+import matplotlib.backends.backend_agg  # noqa: F401 - now, and not at the first picture, when memory may be short
 from matplotlib.figure import Figure
 from torch import Tensor
 
