@@ -1,10 +1,12 @@
 """Cleans and tokenises a raw split once; `datasets` caches the result by the fingerprints of tokenizer and text."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -111,25 +113,42 @@ def tokenize_corpus(
         )
     if len(keep) < len(counts):
         documents = documents.select(keep)
-    ids = documents["id"][:]
-    changes["documents with the id of another one"] = len(ids) - len(set(ids))
-    lengths = _flat(documents, "lengths")
+    first_sentence = np.concatenate([[0], counts[keep].cumsum()])
+    lengths = _flat(documents, "lengths", first_sentence[-1])
+    first_token = np.concatenate([[0], lengths.cumsum()])
+    keys = np.fromiter(map(document_key, _ids(documents)), dtype=np.uint64, count=len(documents))
+    changes["documents with the id of another one"] = len(keys) - len(np.unique(keys))
     return Corpus(
         documents=documents.select_columns(["id", "sentences"]),
-        keys=np.array([document_key(document_id) for document_id in ids], dtype=np.uint64),
-        input_ids=_flat(documents, "input_ids"),
+        keys=keys,
+        input_ids=_flat(documents, "input_ids", first_token[-1]),
         lengths=lengths,
-        text_rank=_flat(documents, "text_rank"),
-        first_sentence=np.concatenate([[0], counts[keep].cumsum()]),
-        first_token=np.concatenate([[0], lengths.cumsum()]),
+        text_rank=_flat(documents, "text_rank", first_sentence[-1]),
+        first_sentence=first_sentence,
+        first_token=first_token,
         changes=changes,
     )
 
 
-def _flat(documents: Dataset, column: str) -> IntArray:
-    """The values of a column of lists, one list after the other."""
-    values = documents.with_format("arrow")[column][:].combine_chunks().flatten()
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int32)
+def _pieces(documents: Dataset, column: str) -> Iterator[pa.ChunkedArray]:
+    """A column in pieces: of millions of documents, a column of Arrow is large, and rows one by one are slow."""
+    for batch in documents.select_columns(column).with_format("arrow").iter(1000):
+        yield batch[column]
+
+
+def _ids(documents: Dataset) -> Iterator[str]:
+    for piece in _pieces(documents, "id"):
+        yield from piece.to_pylist()
+
+
+def _flat(documents: Dataset, column: str, total: int) -> IntArray:
+    """The values of a column of lists, `total` of them, one list after the other."""
+    values, start = np.empty(total, dtype=np.int32), 0
+    for piece in _pieces(documents, column):
+        found = piece.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        values[start : start + len(found)] = found
+        start += len(found)
+    return values
 
 
 def tokenize_documents(

@@ -1,6 +1,7 @@
 """Assignment of sentences to positions, one to each, by the Hungarian method.
 
-Shape suffixes: G documents of one length, N sentences of each of them, and as many positions.
+Shape suffixes: G documents of one length, N sentences of each of them, and as many positions, X sentences of all
+documents, C some of these, K positions.
 """
 
 import numpy as np
@@ -12,6 +13,8 @@ from sentence_order.decoding.resolution import RESOLUTION, quantise
 
 # No sentence is further from a position than this; far below what a float32 softmax can tell from zero.
 _LEAST_PROBABILITY = 1e-60
+# Of the distributions over positions that are worked out together: few enough for the processor's cache.
+_MEMORY_BYTES = 2**19
 
 
 def assignment_order(pairs_GNN: Tensor, position_GNN: Tensor | None) -> Tensor:
@@ -41,14 +44,16 @@ def assignment_order(pairs_GNN: Tensor, position_GNN: Tensor | None) -> Tensor:
 
 def positions_of_pairs(pairs_GNN: Tensor) -> Tensor:
     """The probability of every sentence at every position (G, N, N), were all pairs independent."""
-    sentences = pairs_GNN.shape[1]
-    before_GNN = (2 * pairs_GNN.transpose(1, 2)).sigmoid()  # [i, j]: that j comes before i
-    at_GNN = torch.zeros_like(pairs_GNN)
-    at_GNN[:, :, 0] = 1.0
-    for j in range(sentences):
-        # A sentence does not precede itself: where i is j, nothing moves.
-        moves_GN1 = before_GNN[:, :, j, None].clone()
-        moves_GN1[:, j] = 0.0
-        shifted_GNN = torch.nn.functional.pad(at_GNN[:, :, :-1], (1, 0))
-        at_GNN = at_GNN * (1 - moves_GN1) + shifted_GNN * moves_GN1
-    return at_GNN
+    documents, sentences, _ = pairs_GNN.shape
+    before_XN = (2 * pairs_GNN.transpose(1, 2)).sigmoid().flatten(0, 1)  # [i, j]: that j comes before i
+    before_XN[torch.arange(len(before_XN)), torch.arange(sentences).repeat(documents)] = 0.0  # not before itself
+    at_XN = torch.zeros_like(before_XN)
+    at_XN[:, 0] = 1.0
+    rows = max(1, _MEMORY_BYTES // (8 * sentences))
+    for before_CN, at_CN in zip(before_XN.split(rows), at_XN.split(rows), strict=True):
+        for j in range(sentences):  # after j others, no sentence stands behind position j
+            moves_C1 = before_CN[:, j, None]
+            moved_CK = at_CN[:, : j + 1] * moves_C1
+            at_CN[:, : j + 1] *= 1 - moves_C1
+            at_CN[:, 1 : j + 2] += moved_CK[:, : sentences - 1]
+    return at_XN.view_as(pairs_GNN)
