@@ -20,8 +20,8 @@ from sentence_order.files import atomic_file
 from sentence_order.inference import predict
 from sentence_order.runtime import choose_runtime
 
-# Documents that are read, ordered and written together; memory stays flat however long the input is.
-CHUNK_DOCUMENTS = 4096
+# How much is read, ordered and written together, at most; memory stays flat however long the input is.
+CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
 SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".txt": "text"}
 
 
@@ -56,7 +56,7 @@ def predict_file(config: PredictConfig) -> None:
     done = orderable = empty = abstained = 0
     with _output(config.output) as stream, progress_bar() as bar:
         task = bar.add_task("ordering", total=None, unit="documents", note="")
-        for chunk in _chunks(documents, CHUNK_DOCUMENTS):
+        for chunk in _chunks(documents):
             predictions = predict(
                 model,
                 [document.sentences for document in chunk],
@@ -117,6 +117,14 @@ def _output(path: str | None) -> AbstractContextManager[IO[str]]:
     return nullcontext(sys.stdout) if path is None else atomic_file(Path(path))
 
 
-def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
-    while chunk := list(itertools.islice(documents, size)):
+def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
+    chunk: list[Document] = []
+    sentences = 0
+    for document in documents:
+        chunk.append(document)
+        sentences += len(document.sentences)
+        if len(chunk) == CHUNK_DOCUMENTS or sentences >= CHUNK_SENTENCES:
+            yield chunk
+            chunk, sentences = [], 0
+    if chunk:
         yield chunk

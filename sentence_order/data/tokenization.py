@@ -16,6 +16,7 @@ from sentence_order.errors import UserError
 
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
 CACHE_VERSION = 2
+ENCODED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,10 @@ def tokenize_documents(
         [" ".join(sentences[i].split()) for i in indices[:max_sentences]]
         for sentences, indices in zip(documents, kept, strict=True)
     ]
-    # One call for the whole batch: the tokenizer works in parallel over a flat list.
+    # Many in one call: the tokenizer works in parallel over a flat list. Not all: what it makes of each text is large.
     flat = [text for sentences in clean for text in sentences]
-    encoded = iter(tokenizer(flat, return_attention_mask=False, verbose=False)["input_ids"] if flat else [])
+    parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
+    encoded = (i for part in parts for i in tokenizer(part, return_attention_mask=False, verbose=False)["input_ids"])
     columns: dict[str, list[Any]] = {"sentences": clean, "kept": [k[:max_sentences] for k in kept]}
     columns.update({name: [] for name in ("input_ids", "lengths", "text_rank", "empty", "cut", "beyond")})
     for sentences, indices, texts in zip(documents, kept, clean, strict=True):

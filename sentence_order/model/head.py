@@ -7,6 +7,10 @@ F features of a pair, K steps.
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+# Of all pairs of sentences that are worked out at once: a batch of short documents has fewer.
+_HIDDEN_UNITS = 2**25
 
 
 class PairNetwork(nn.Module):
@@ -25,8 +29,19 @@ class PairNetwork(nn.Module):
 
     def forward(self, views_BSXD: Tensor) -> Tensor:
         views_BSXD = self.dropout(views_BSXD)
-        hidden_BSSW = self.left(views_BSXD) + self.right(views_BSXD).transpose(1, 2)
-        return self.score(nn.functional.gelu(hidden_BSSW))
+        left_BSXW, right_BXSW = self.left(views_BSXD), self.right(views_BSXD).transpose(1, 2)
+        documents, sentences, _, hidden = left_BSXW.shape
+        rows = max(1, _HIDDEN_UNITS // max(1, documents * sentences * hidden))
+        if rows >= sentences:
+            return self._features(left_BSXW, right_BXSW)
+        # Of a long document, some sentences at a time; what stands between is computed again for the gradient.
+        parts = zip(left_BSXW.split(rows, 1), right_BXSW.expand(-1, sentences, -1, -1).split(rows, 1), strict=True)
+        return torch.cat(
+            [checkpoint(self._features, *part, use_reentrant=False, preserve_rng_state=False) for part in parts], dim=1
+        )
+
+    def _features(self, left_BSXW: Tensor, right_BXSW: Tensor) -> Tensor:
+        return self.score(nn.functional.gelu(left_BSXW + right_BXSW))
 
 
 class PairHead(nn.Module):
