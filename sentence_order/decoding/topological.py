@@ -3,13 +3,14 @@
 Shape suffixes: G documents of one length, N sentences of each of them, P = N * (N - 1) / 2 pairs.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 def topological_order(pairs_GNN: Tensor) -> Tensor:
@@ -37,21 +38,29 @@ def topological_order(pairs_GNN: Tensor) -> Tensor:
     to_GP = torch.where(forward_GP, second_P[rank_GP], first_P[rank_GP])
     edges = zip(from_GP.numpy(), to_GP.numpy(), strict=True)
     # Every pair is connected in the end, so each sentence reaches another number of them.
-    reached_GN = np.array([_reached(from_P, to_P, sentences).sum(1) for from_P, to_P in edges])
-    return torch.from_numpy(reached_GN.reshape(-1, sentences)).argsort(dim=1, descending=True, stable=True)
+    reached_GN = torch.tensor([_reached(from_P, to_P, sentences) for from_P, to_P in edges]).view(-1, sentences)
+    return reached_GN.argsort(dim=1, descending=True, stable=True)
 
 
-def _reached(from_P: IntArray, to_P: IntArray, sentences: int) -> BoolArray:
-    """Which sentences each one reaches by these edges, itself included (N, N); one that would close a cycle is dropped.
+def _reached(from_P: IntArray, to_P: IntArray, sentences: int) -> list[int]:
+    """How many sentences each one reaches by these edges, itself included; one that would close a cycle is dropped."""
+    # Sets of sentences as integers, a bit a sentence: whom each one reaches, and who reaches it.
+    after = [1 << i for i in range(sentences)]
+    before = list(after)
+    for i, j in zip(memoryview(from_P), memoryview(to_P), strict=True):
+        if (after[i] | before[i]) >> j & 1:  # it is implied already, or closes a cycle
+            continue
+        late, early = after[j], before[i]
+        newly_late, newly_early = late & ~after[i], early & ~before[j]
+        for k in _members(newly_early):
+            after[k] |= late
+        for k in _members(newly_late):
+            before[k] |= early
+    return [reached.bit_count() for reached in after]
 
-    An edge between sentences of which one reaches the other changes nothing. Most are of this kind, and are passed over
-    many at a time.
-    """
-    reaches_NN = np.eye(sentences, dtype=bool)
-    for start in range(0, len(from_P), 4 * sentences):
-        starts, ends = from_P[start : start + 4 * sentences], to_P[start : start + 4 * sentences]
-        undecided = ~(reaches_NN[starts, ends] | reaches_NN[ends, starts])
-        for i, j in zip(starts[undecided].tolist(), ends[undecided].tolist(), strict=True):
-            if not (reaches_NN[i, j] or reaches_NN[j, i]):
-                reaches_NN[reaches_NN[:, i]] |= reaches_NN[j]
-    return reaches_NN
+
+def _members(bits: int) -> Iterator[int]:
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
