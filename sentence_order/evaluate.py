@@ -48,7 +48,7 @@ def evaluate(config: EvaluateConfig) -> None:
     assert model.tokenizer is not None
     corpus = tokenize_corpus(raw, model.tokenizer, config.data.max_sentences, model.config.max_sentence_tokens, name)
     log.info("%s: %s", name, corpus.describe())
-    check_fits(model, corpus.tokens, f"data.{name}")
+    check_fits(model, corpus.tokens, corpus.sizes, f"data.{name}")
     if config.shuffles > 1 and not model.knows_the_shuffle:
         log.info("shuffles: this model does not depend on how its input is shuffled; their scores are the same")
     keeper = ScoreKeeper() if config.scores else None

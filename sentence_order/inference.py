@@ -87,7 +87,7 @@ def predict(
 
     rows = np.array([i for i in range(len(documents)) if len(kept[i]) > 1], dtype=np.int64)
     lengths = np.array([len(columns["input_ids"][i]) for i in rows], dtype=np.int64)
-    check_fits(model, lengths, "input")
+    check_fits(model, lengths, np.array([len(kept[i]) for i in rows]), "input")
     name, width = decoder or model.config.decoder, beam_width or model.config.beam_width
     for batch_rows in TokenBudgetBatches(lengths, batch_tokens):
         chosen = [int(rows[k]) for k in batch_rows]

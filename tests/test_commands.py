@@ -1,5 +1,6 @@
 """The commands as users run them, on real text, from training to prediction."""
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -181,6 +182,19 @@ def test_predict(command: Command, trained: Path, tmp_path: Path, file_format: s
         assert 0 <= record["confidence"] <= 1
     if file_format != "text":
         assert [record["id"] for record in records] == ["0", "1", "2"]
+
+
+def test_predict_long_documents_among_short_ones(command: Command, trained: Path, tmp_path: Path) -> None:
+    story = (sentence for _, sentences in generate("train", 5, 10_000) for sentence in sentences)
+    documents = [list(itertools.islice(story, size)) for size in (3, 500, 2, 40)]
+    lines = [json.dumps({"id": str(n), "sentences": document}) for n, document in enumerate(documents)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    done = command("predict", f"checkpoint={trained}", "input=in.jsonl")
+    assert done.returncode == 0, done.stderr
+    for line, document in zip(done.stdout.splitlines(), documents, strict=True):
+        record = json.loads(line)
+        assert sorted(record["order"]) == list(range(len(document)))
+        assert record["sentences"] == [document[i] for i in record["order"]]
 
 
 @pytest.mark.parametrize(

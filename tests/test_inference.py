@@ -50,6 +50,11 @@ def test_odd_documents(tiny_model: SentenceOrderer) -> None:
     assert tiny_model.order(["One.", "Two."]) in ([0, 1], [1, 0])
 
 
+def test_a_document_that_is_too_long_to_be_ordered(tiny_model: SentenceOrderer) -> None:
+    with pytest.raises(UserError, match=r"input: a document has 4,097 sentences, and up to 4,096 can be ordered"):
+        tiny_model.predict([["One.", "Two."], ["a"] * 4097])
+
+
 def test_a_document_that_is_too_long_to_be_read_in_one_piece(make_model) -> None:
     model = make_model(joint_from=0, position_ids=PositionIds.per_document, set_layers=0)
     document = [f"Sentence number {n} is one of many." for n in range(100)]

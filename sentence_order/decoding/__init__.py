@@ -32,12 +32,13 @@ from sentence_order.decoding.resolution import quantise
 from sentence_order.decoding.topological import topological_order
 from sentence_order.scores import Scores
 
-__all__ = ["DECODERS", "MAX_EXACT_SENTENCES", "POINTER", "Clean", "decode", "decoders_for"]
+__all__ = ["DECODERS", "MAX_EXACT_SENTENCES", "MAX_SENTENCES", "POINTER", "Clean", "decode", "decoders_for"]
 
 # Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
-# up to 4,096 sentences are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
+# up to `MAX_SENTENCES` are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
 # float32 resolves above 256 and than bfloat16 resolves above 0.004; no model is as sure as exp(2**14).
 _MAX_SCORE = 2.0**14
+MAX_SENTENCES = 4096
 
 
 class Clean(NamedTuple):

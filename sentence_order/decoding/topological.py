@@ -47,7 +47,7 @@ def _reached(from_P: IntArray, to_P: IntArray, sentences: int) -> list[int]:
     # Sets of sentences as integers, a bit a sentence: whom each one reaches, and who reaches it.
     after = [1 << i for i in range(sentences)]
     before = list(after)
-    for i, j in zip(memoryview(from_P), memoryview(to_P), strict=True):
+    for i, j in zip(from_P.data, to_P.data, strict=True):
         if (after[i] | before[i]) >> j & 1:  # it is implied already, or closes a cycle
             continue
         late, early = after[j], before[i]

@@ -16,6 +16,7 @@ from sentence_order.config import (
     PositionIds,
 )
 from sentence_order.data.states import IntArray
+from sentence_order.decoding import MAX_SENTENCES
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import ARCHITECTURES, check_vocabulary, load_encoder, longest_sentence
@@ -144,12 +145,21 @@ def _check_alike(
             raise UserError(f"init_from: {where} was trained with {group}.{key}={told}; add that")
 
 
-def check_fits(model: SentenceOrderer, tokens_D: IntArray, key: str) -> None:
-    """Raises UserError where position ids run on through documents, and one is longer than they reach."""
+def check_fits(model: SentenceOrderer, tokens_D: IntArray, sentences_D: IntArray, key: str) -> None:
+    """Raises UserError where a document has more sentences than decoders take, or more tokens than the encoder reads.
+
+    The latter where position ids run on through documents.
+    """
     longest = longest_sentence(model.encoder.config)
+    ours = key.startswith("data.")
+    if len(sentences_D) and sentences_D.max() > MAX_SENTENCES:
+        raise UserError(
+            f"{key}: a document has {sentences_D.max():,} sentences, and up to {MAX_SENTENCES:,} can be ordered; "
+            + ("lower data.max_sentences" if ours else "leave it out")
+        )
     if model.knows_the_shuffle and len(tokens_D) and tokens_D.max() > longest:
         raise UserError(
             f"{key}: a document has {tokens_D.max()} tokens, and with encoder.position_ids=per_document the encoder "
             f"reads up to {longest}; "
-            + ("lower data.max_sentences or data.max_sentence_tokens" if key.startswith("data.") else "leave it out")
+            + ("lower data.max_sentences or data.max_sentence_tokens" if ours else "leave it out")
         )

@@ -25,7 +25,7 @@ class Catalogue:
         self.digests, first = np.unique(np.concatenate([texts.digests for texts in every]), return_index=True)
         self.rows = np.concatenate([texts.rows for texts in every])[first]
         self.tokens = np.concatenate([_tokens(self.texts[name], corpus) for name, corpus in corpora.items()])[first]
-        self._names = np.repeat(np.array(list(corpora)), [len(texts.digests) for texts in every])[first]
+        self._corpus = np.repeat(np.arange(len(every), dtype=np.int8), [len(texts.digests) for texts in every])[first]
         self._numbers = np.concatenate([np.arange(len(texts.digests)) for texts in every])[first]
         self._shards: list[FloatArray] = []
         self._shard = np.full(len(self.digests), -1, dtype=np.int32)
@@ -55,7 +55,7 @@ class Catalogue:
 
     def example(self, text: int) -> Example:
         """A text as the model reads it."""
-        name, number = self._names[text], self._numbers[text]
+        name, number = list(self.corpora)[self._corpus[text]], self._numbers[text]
         corpus, texts = self.corpora[name], self.texts[name]
         members = texts.members[texts.first[number] : texts.first[number + 1]]
         pieces = [corpus.input_ids[corpus.first_token[m] : corpus.first_token[m + 1]] for m in members]

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -92,8 +94,8 @@ class Texts:
 
     @classmethod
     def of(cls, corpus: Corpus, kind: PrefixKind) -> "Texts":
-        bounds = zip(corpus.first_token[:-1].tolist(), corpus.first_token[1:].tolist(), strict=True)
-        sentences = _array([_digest(corpus.input_ids[start:end].tobytes()) for start, end in bounds])
+        tokens, first_token = corpus.input_ids, corpus.first_token.data
+        sentences = _array((_digest(tokens[a:b].tobytes()) for a, b in pairwise(first_token)), len(corpus.lengths))
         rows = np.ones_like(corpus.lengths) if kind.pooled else corpus.lengths
         if kind.local:
             numbers = np.arange(len(sentences))
@@ -106,10 +108,8 @@ class Texts:
         offset = np.empty_like(members)
         offset[members] = ends - rows[members] - start[document]
         ordered = sentences[members]
-        digests = [
-            _digest(ordered[a:b].tobytes()) for a, b in zip(first[:-1].tolist(), first[1:].tolist(), strict=True)
-        ]
-        return cls(_array(digests), members, first, rows, offset)
+        digests = _array((_digest(ordered[a:b].tobytes()) for a, b in pairwise(first.data)), len(corpus))
+        return cls(digests, members, first, rows, offset)
 
     def text_of_sentence(self) -> IntArray:
         """The number of the text that each sentence of the corpus belongs to."""
@@ -122,5 +122,5 @@ def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
-def _array(digests: list[bytes]) -> Digests:
-    return np.array(digests, dtype=f"S{DIGEST_BYTES}")
+def _array(digests: Iterable[bytes], count: int) -> Digests:
+    return np.fromiter(digests, dtype=f"S{DIGEST_BYTES}", count=count)

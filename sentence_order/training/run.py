@@ -105,7 +105,7 @@ def _prepare(config: TrainConfig, runtime: Runtime) -> Prepared:
     model.to(runtime.device)
     corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
     for name, corpus in corpora.items():
-        check_fits(model, corpus.tokens, f"data.{name}")
+        check_fits(model, corpus.tokens, corpus.sizes, f"data.{name}")
     if config.debug.overfit:
         corpora = dict.fromkeys(splits, corpora["train"])
     return Prepared(model, corpora, runtime, blocks)

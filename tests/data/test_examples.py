@@ -62,6 +62,18 @@ def test_permutations_are_uniform() -> None:
     assert np.bincount(first) == pytest.approx([1000] * 4, abs=120)  # four standard deviations
 
 
+@pytest.mark.parametrize(
+    ("epoch", "batches"),
+    [
+        (0, [[1, 0], [11, 10, 9], [5, 4, 3, 2], [8, 7, 6]]),
+        (1, [[5, 4, 3, 2], [8, 7, 6], [11, 10, 9], [1, 0]]),
+        (None, [[11, 10, 9], [8, 7, 6], [5, 4, 3, 2], [1, 0]]),
+    ],
+)
+def test_batches_are_stable_across_processes_and_versions(epoch: int | None, batches: list[list[int]]) -> None:
+    assert list(TokenBudgetBatches(np.arange(20, 32), 100, seed=3, epoch=epoch)) == batches
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     lengths=st.lists(st.integers(2, 300), min_size=1, max_size=200),

@@ -1,9 +1,11 @@
 """What is dropped or cut is counted, and what is left is tokenised sentence by sentence."""
 
+import numpy as np
 import pytest
 from datasets import Dataset
 
-from sentence_order.data.tokenization import tokenize_corpus, tokenize_documents
+from sentence_order.data import tokenization
+from sentence_order.data.tokenization import document_key, tokenize_corpus, tokenize_documents
 from sentence_order.errors import UserError
 from sentence_order.model.tiny import tiny_tokenizer
 
@@ -37,6 +39,26 @@ def test_ids_that_are_there_twice_are_told() -> None:
     documents = Dataset.from_dict({"id": ["x", "y", "x"], "sentences": [["a", "b"]] * 3})
     corpus = tokenize_corpus(documents, TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
     assert corpus.describe().endswith("; 1 documents with the id of another one")
+
+
+def test_many_documents_are_what_they_are_one_by_one() -> None:
+    texts = [["a b", "c" * (n % 3), "d e f g"[: 1 + n % 7]] if n % 1000 else ["a"] for n in range(2500)]
+    corpus = tokenize_corpus(raw(*texts), TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
+    kept = [n for n in range(2500) if n % 1000]
+    columns = tokenize_documents([texts[n] for n in kept], TOKENIZER, 3, 6)
+    assert corpus.keys.tolist() == [document_key(f"d{n}") for n in kept]
+    assert corpus.sizes.tolist() == list(map(len, columns["lengths"]))
+    for column in ("input_ids", "lengths", "text_rank"):
+        values = getattr(corpus, column)
+        assert values.dtype == np.int32
+        assert values.tolist() == [value for document in columns[column] for value in document]
+
+
+def test_texts_are_encoded_alike_in_any_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [["a b", "c"], [], ["d", "e f", "g"]]
+    whole = tokenize_documents(documents, TOKENIZER, None, 9)
+    monkeypatch.setattr(tokenization, "ENCODED_AT_ONCE", 2)
+    assert tokenize_documents(documents, TOKENIZER, None, 9) == whole
 
 
 def test_tokens_are_the_tokenizers_own_and_a_cut_keeps_the_last_special_token() -> None:

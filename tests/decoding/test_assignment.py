@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from sentence_order.decoding import decode
+from sentence_order.decoding import assignment, decode
 from sentence_order.decoding.assignment import assignment_order, positions_of_pairs
 from sentence_order.scores import Scores
 from tests.decoding.scores import antisymmetric
@@ -32,6 +32,14 @@ def test_positions_of_pairs_against_all_outcomes() -> None:
                 chance *= before_NN[j, i].item() if comes_before else before_NN[i, j].item()
             expected[sum(outcome)] += chance
         assert found_NN[i].tolist() == pytest.approx(expected)
+
+
+def test_positions_do_not_depend_on_how_many_are_worked_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs_GNN = antisymmetric(torch.randn(3, 50, 50, generator=torch.Generator().manual_seed(2)))
+    whole_GNN = positions_of_pairs(pairs_GNN)
+    monkeypatch.setattr(assignment, "_MEMORY_BYTES", 8 * 50 * 7)
+    assert torch.equal(positions_of_pairs(pairs_GNN), whole_GNN)
+    torch.testing.assert_close(whole_GNN.sum(2), torch.ones(3, 50).double())
 
 
 def test_a_model_of_positions_is_decoded_by_both_its_sides() -> None:

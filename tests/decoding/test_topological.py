@@ -1,5 +1,7 @@
 """The topological sort, by hand and on what it must do with a graph without cycles."""
 
+import itertools
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +27,31 @@ def test_a_strong_edge_stands_against_many_weak_ones() -> None:
 
 def test_no_preference_keeps_the_indices() -> None:
     assert topological_order(torch.zeros(1, 9, 9).double()).tolist() == [list(range(9))]
+
+
+def test_against_sets_kept_edge_by_edge() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for sentences in (1, 2, 5, 12, 40):
+        pairs_GNN = antisymmetric(torch.randint(-4, 5, (6, sentences, sentences), generator=generator))
+        assert topological_order(pairs_GNN).tolist() == [_slowly(pairs_NN) for pairs_NN in pairs_GNN.tolist()]
+
+
+def _slowly(pairs_NN: list[list[float]]) -> list[int]:
+    """Edge by edge, whom each sentence reaches kept as a set."""
+    reached = [{i} for i in range(len(pairs_NN))]
+    pairs = itertools.combinations(range(len(pairs_NN)), 2)
+    for i, j in sorted(pairs, key=lambda pair: -abs(pairs_NN[pair[0]][pair[1]])):
+        first, second = (i, j) if pairs_NN[i][j] >= 0 else (j, i)
+        if first not in reached[second]:
+            for known in reached:
+                known |= reached[second] if first in known else set()
+    return sorted(range(len(pairs_NN)), key=lambda i: -len(reached[i]))
+
+
+def test_two_thousand_sentences() -> None:
+    order_N = torch.randperm(2000, generator=torch.Generator().manual_seed(0))
+    position_N = order_N.argsort().double()
+    assert topological_order((position_N[None, :] - position_N[:, None])[None]).tolist() == [order_N.tolist()]
 
 
 @settings(deadline=None, max_examples=30)

@@ -6,7 +6,8 @@ import torch
 from sentence_order.config import HeadName, Joint, PositionIds
 from sentence_order.data.examples import collate, make_example
 from sentence_order.data.tokenization import tokenize_documents
-from sentence_order.model.head import pairs_of_positions
+from sentence_order.model import head
+from sentence_order.model.head import PairNetwork, pairs_of_positions
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.scores import Scores
 
@@ -50,6 +51,26 @@ def test_a_reshuffled_document_has_the_reshuffled_scores(make_model, stories, na
         steps = plain.pointer.log_probs(index.gather(1, order))
         expected = steps.gather(2, index[:, None].expand_as(steps))
         torch.testing.assert_close(shuffled.pointer.log_probs(order), expected, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("others", [1, 9], ids=["one vector", "one beside each other sentence"])
+def test_pairs_of_long_documents_are_worked_out_in_parts(others: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = PairNetwork(8, 16, dropout=0.0, features=2)
+    views_BSXD = torch.randn(3, 9, others, 8, generator=generator, requires_grad=True)
+    weight_BSSF = torch.randn(3, 9, 9, 2, generator=generator)
+
+    def scores_and_gradients() -> list[torch.Tensor]:
+        scores_BSSF = network(views_BSXD)
+        return [
+            scores_BSSF,
+            *torch.autograd.grad((scores_BSSF * weight_BSSF).sum(), [views_BSXD, *network.parameters()]),
+        ]
+
+    whole = scores_and_gradients()
+    monkeypatch.setattr(head, "_HIDDEN_UNITS", 3 * 9 * 16 * 2)  # two sentences at a time
+    for part, expected in zip(scores_and_gradients(), whole, strict=True):
+        torch.testing.assert_close(part, expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
