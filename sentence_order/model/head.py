@@ -5,12 +5,14 @@ sentence has one vector, or S where it has one beside each other sentence; D wid
 F features of a pair, K steps.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
-# Of all pairs of sentences that are worked out at once: a batch of short documents has fewer.
-_HIDDEN_UNITS = 2**25
+# Of the pairs of sentences that are worked out at once: few enough for the processor's cache. Most batches have fewer.
+_HIDDEN_UNITS = 2**22
 
 
 class PairNetwork(nn.Module):
@@ -33,15 +35,48 @@ class PairNetwork(nn.Module):
         documents, sentences, _, hidden = left_BSXW.shape
         rows = max(1, _HIDDEN_UNITS // max(1, documents * sentences * hidden))
         if rows >= sentences:
-            return self._features(left_BSXW, right_BXSW)
-        # Of a long document, some sentences at a time; what stands between is computed again for the gradient.
-        parts = zip(left_BSXW.split(rows, 1), right_BXSW.expand(-1, sentences, -1, -1).split(rows, 1), strict=True)
-        return torch.cat(
-            [checkpoint(self._features, *part, use_reentrant=False, preserve_rng_state=False) for part in parts], dim=1
-        )
+            return self.score(nn.functional.gelu(left_BSXW + right_BXSW))
+        return _InParts.apply(left_BSXW, right_BXSW, self.score.weight.to(left_BSXW.dtype), rows)
 
-    def _features(self, left_BSXW: Tensor, right_BXSW: Tensor) -> Tensor:
-        return self.score(nn.functional.gelu(left_BSXW + right_BXSW))
+
+class _InParts(torch.autograd.Function):
+    """The features of all pairs of a long document, those of some sentences at a time, worked out again for the gradient.
+
+    A function of its own and not `torch.utils.checkpoint`: what that keeps of each part comes to lie between the large
+    blocks that each part frees, and the allocator cannot use these again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, left_BSXW: Tensor, right_BXSW: Tensor, weight_FW: Tensor, rows: int) -> Tensor:
+        ctx.save_for_backward(left_BSXW, right_BXSW, weight_FW)
+        ctx.rows = rows
+        documents, sentences = left_BSXW.shape[:2]
+        features_BSSF = left_BSXW.new_empty(documents, sentences, sentences, len(weight_FW))
+        for start in range(0, sentences, rows):
+            left, right = (_rows(x, start, rows) for x in (left_BSXW, right_BXSW))
+            _rows(features_BSSF, start, rows).copy_(nn.functional.linear(nn.functional.gelu(left + right), weight_FW))
+        return features_BSSF
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_BSSF: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        totals = [torch.zeros_like(x) for x in inputs]
+        for start in range(0, len(gradient_BSSF[0]), ctx.rows):
+            left, right = (_rows(x, start, ctx.rows).detach().requires_grad_() for x in inputs[:2])
+            weight_FW = inputs[2].detach().requires_grad_()
+            with torch.enable_grad():
+                part = nn.functional.linear(nn.functional.gelu(left + right), weight_FW)
+            gradients = torch.autograd.grad(part, (left, right, weight_FW), _rows(gradient_BSSF, start, ctx.rows))
+            for total, gradient in zip(totals[:2], gradients[:2], strict=True):
+                _rows(total, start, ctx.rows).add_(gradient)
+            totals[2] += gradients[2]
+        return *totals, None
+
+
+def _rows(x_BSX: Tensor, start: int, count: int) -> Tensor:
+    """Some sentences' part of a tensor; all of it, where it is the same for every sentence."""
+    return x_BSX if x_BSX.shape[1] == 1 else x_BSX[:, start : start + count]
 
 
 class PairHead(nn.Module):
