@@ -40,7 +40,7 @@ class PairNetwork(nn.Module):
 
 
 class _InParts(torch.autograd.Function):
-    """The features of all pairs of a long document, those of some sentences at a time, worked out again for the gradient.
+    """Features of all pairs of a long document, some sentences at a time; for the gradient they are worked out again.
 
     A function of its own and not `torch.utils.checkpoint`: what that keeps of each part comes to lie between the large
     blocks that each part frees, and the allocator cannot use these again.
