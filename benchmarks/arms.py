@@ -43,7 +43,7 @@ def work(pipe: Connection, name: str, overrides: list[str]) -> None:
     from sentence_order.console import set_up_logging
     from sentence_order.runtime import peak_memory
     from sentence_order.training.loop import Trainer
-    from sentence_order.training.run import prepare, use_cache
+    from sentence_order.training.preparation import prepare, use_cache
 
     set_up_logging()
     config = compose([*overrides, f"trainer.eval_every={NEVER}", "trainer.epochs=1000"])

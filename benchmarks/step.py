@@ -31,7 +31,7 @@ from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
 from sentence_order.training.loop import Trainer
 from sentence_order.training.optimization import make_optimizer
-from sentence_order.training.run import prepare, use_cache
+from sentence_order.training.preparation import prepare, use_cache
 
 Multiply = Callable[[torch.Tensor, torch.Tensor], object]
 STEPS_A_TURN, TURNS = 10, 8

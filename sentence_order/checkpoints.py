@@ -18,8 +18,11 @@ FOREIGN = ("shard-*.safetensors", "adapter_*")
 FLOATS = ("F16", "BF16", "F32", "F64")
 
 
-def load_checkpoint(checkpoint: str, key: str = "checkpoint") -> SentenceOrderer:
+def load_checkpoint(checkpoint: str, key: str = "checkpoint", finite: bool = True) -> SentenceOrderer:
     """Loads `checkpoint`, a folder (or a run's folder, whose best checkpoint is meant) or a hub id.
+
+    Args:
+        finite: its weights must be finite numbers.
 
     Raises:
         UserError: naming the config `key`; it is not a checkpoint of this program, or a part of it is missing or cut
@@ -48,7 +51,10 @@ def load_checkpoint(checkpoint: str, key: str = "checkpoint") -> SentenceOrderer
         raise UserError(f"{key}: {weights} is damaged or cut short: {first_line(error)}") from error
     if odd:
         raise UserError(f"{key}: {weights} is damaged: {odd[0]} is of no type of fractions")
-    return _load(str(folder), f"{key}: {folder} could not be loaded")
+    model = _load(str(folder), f"{key}: {folder} could not be loaded")
+    if finite and (broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]):
+        raise UserError(f"{key}: {folder} could not be loaded: {broken[0]} is not all finite numbers")
+    return model
 
 
 def _from_hub(name: str, key: str) -> Path:
@@ -87,8 +93,5 @@ def _load(location: str, complaint: str) -> SentenceOrderer:
         raise UserError(
             f"{complaint}: config.json tells of no {sorted(report['unexpected_keys'])[0]}, which has weights"
         )
-    for name, weight in model.state_dict().items():
-        if not weight.isfinite().all():
-            raise UserError(f"{complaint}: {name} is not all finite numbers")
     model.eval()
     return model

@@ -37,6 +37,8 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     sweep = None
     if name == "train":
         sweep, sys.argv[1:] = Sweep.of(sys.argv[1:])
+        if sweep is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            _stop("a sweep's jobs are started by the sweep, each in a process of its own; leave out torchrun", 2)
 
     def job(config: DictConfig) -> float | None:
         if sweep is not None:

@@ -55,6 +55,11 @@ def shell(program: str, *overrides: str) -> str:
     return f"python -m sentence_order.{program} {shlex.join(overrides)}".rstrip()
 
 
+def command_to_go_on(folder: Path) -> str:
+    """What goes on with the run of a folder."""
+    return environment() + shell("train", f"resume={folder}")
+
+
 def environment() -> str:
     """What must stand before a command that is to run in this environment where that has not been activated."""
     if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:

@@ -98,6 +98,8 @@ class Sweep:
         (folder / FAILURE_FILE).unlink(missing_ok=True)
         try:
             config = parse_config(composed, TrainConfig)
+            if config.resume not in ("off", "auto"):
+                raise UserError("resume: a sweep goes on when its command is typed again; leave this out")
             config = replace(config, output_dir=str(folder), resume="auto")
             stage = claim(config)
             if stage is Stage.finished:

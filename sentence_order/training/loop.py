@@ -1,6 +1,5 @@
 """The training loop: batches, steps, log, validation, checkpoints; what stops a run, and how it is to go on."""
 
-import itertools
 import logging
 import math
 import time
@@ -16,11 +15,9 @@ from typing import Any, NoReturn
 import numpy as np
 from rich.progress import Progress
 
-from sentence_order.commands import environment, shell
+from sentence_order.commands import command_to_go_on
 from sentence_order.config import OnNonfinite, TrainConfig
 from sentence_order.console import progress_bar
-from sentence_order.data.batching import TokenBudgetBatches, load_batches
-from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import Interrupted, TrainingError, first_line
 from sentence_order.files import atomic_folder
@@ -32,33 +29,13 @@ from sentence_order.statistics import with_intervals
 from sentence_order.training import nonfinite
 from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import evaluate_corpus
+from sentence_order.training.plan import Work, choose_eval_every, count_steps, steps_from
 from sentence_order.training.recorder import Recorder
 from sentence_order.training.signals import Signals
 from sentence_order.training.state import capture, restore, write_state
 from sentence_order.training.step import Stepper, Taken
 
 log = logging.getLogger(__name__)
-
-# Validation may take this share of the time that training takes, and a document costs it about a third of a step's.
-VALIDATION_SHARE = 0.2
-VALIDATION_COST = 1 / 3
-MOST_VALIDATIONS = 10
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a step is to do.
-
-    Attributes:
-        before, after: how many epochs are done before and after it.
-        rows: the documents of each of its micro-batches, for all processes together.
-        batches: this process's share of them.
-    """
-
-    before: float
-    after: float
-    rows: list[list[int]]
-    batches: list[Batch]
 
 
 @dataclass
@@ -88,6 +65,7 @@ class Trainer:
         ended: no step is left to take.
         earlier: seconds that the run took before it stopped and went on.
         unfreezing: the phases of `freeze.schedule` that are still to come.
+        last_checkpoint: what the run can go on from, if there is anything yet.
         recorder: None in all processes but the first.
     """
 
@@ -112,8 +90,8 @@ class Trainer:
         self.config, self.runtime, self.folder = config, runtime, folder
         self.signals = signals or Signals()
         self.workers = choose_workers(config.trainer.workers, runtime.device)
-        self.total_steps = self._count_steps()
-        self.eval_every = config.trainer.eval_every or self._choose_eval_every()
+        self.total_steps = count_steps(config, train)
+        self.eval_every = config.trainer.eval_every or choose_eval_every(config, validation, self.total_steps)
         self.unfreezing = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]
         self.stepper = Stepper(model, config, runtime, self.total_steps)
         self.facts = facts
@@ -164,7 +142,7 @@ class Trainer:
         self.model.train()
         with self.recorder or nullcontext(), progress_bar() as bar, self._told():
             task = bar.add_task("training", total=self.total_steps, completed=self.step, unit="steps", note="")
-            work = self._work()
+            work = steps_from(self.step, self.config, self.train, self.runtime, self.workers)
             while self.to_validate or not self.ended:
                 stop, save = 0, False
                 if not self.to_validate:
@@ -210,25 +188,6 @@ class Trainer:
         stop = next((int(number) for number, wished in zip((SIGTERM, SIGINT), wishes, strict=False) if wished), 0)
         return stop, bool(wishes[2]), f"loss {taken.loss:.3f}{best}"
 
-    def _work(self) -> Iterator[Work]:
-        """What every step from the next one on is to do."""
-        settings, seed = self.config.trainer, self.config.seed
-        skip = self.step  # steps that are to be passed over
-        for epoch in itertools.count():
-            every = TokenBudgetBatches(self.train.tokens, settings.batch_tokens, seed, epoch).batches
-            total, steps = len(every), math.ceil(len(every) / settings.accumulate)
-            if skip >= steps:
-                skip -= steps
-                continue
-            done, skip = skip * settings.accumulate, 0
-            shares = [self.runtime.processes.share(rows) for rows in every[done:]]
-            pinned = self.runtime.device.type == "cuda"
-            loaded = iter(load_batches(self.train, shares, seed, epoch, self.workers, pinned))
-            for first in range(done, total, settings.accumulate):
-                rows = every[first : first + settings.accumulate]
-                batches = [batch for batch in itertools.islice(loaded, len(rows)) if batch]
-                yield Work(epoch + first / total, epoch + (first + len(rows)) / total, rows, batches)
-
     def unfreeze(self) -> None:
         """Enters the next phase of `freeze.schedule`: some blocks begin to train."""
         phase = self.unfreezing.pop(0)
@@ -237,31 +196,6 @@ class Trainer:
         self.stepper.add_unfrozen()
         names = [name for number, name in enumerate(self.model.parts) if number in freed]
         log.info("epoch %g: %s train from here on", phase.epoch, ", ".join(names))
-
-    def _count_steps(self) -> int:
-        """How many steps the run has: `trainer.max_steps`, or what the epochs come to."""
-        settings = self.config.trainer
-        if settings.max_steps is not None:
-            return settings.max_steps
-        return sum(
-            math.ceil(
-                len(TokenBudgetBatches(self.train.tokens, settings.batch_tokens, self.config.seed, epoch))
-                / settings.accumulate
-            )
-            for epoch in range(settings.epochs)
-        )
-
-    def _choose_eval_every(self) -> int:
-        total = self.total_steps
-        tokens = self.config.trainer.batch_tokens * self.config.trainer.accumulate * total
-        validation_tokens = int(self.validation.tokens.sum())
-        affordable = int(VALIDATION_SHARE * tokens / (VALIDATION_COST * validation_tokens))
-        every = math.ceil(total / max(1, min(MOST_VALIDATIONS, affordable)))
-        log.info(
-            "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time)",
-            *(every, total, MOST_VALIDATIONS, 100 * VALIDATION_SHARE),
-        )
-        return every
 
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.step % every == 0
@@ -360,7 +294,8 @@ class Trainer:
                     write_card(fresh, self.facts, self.step, {"validation": self.validated} if self.validated else {})
                 if state is not None:
                     write_state(state, fresh)
-        self.last_checkpoint = path
+        if state is not None:
+            self.last_checkpoint = path
 
     def _deal_with(self, taken: Taken, work: Work, pairs: int) -> None:
         """Says what was not finite in a step, keeps its batch, and skips it or stops."""
@@ -391,12 +326,8 @@ class Trainer:
     def _stop(self, number: int) -> NoReturn:
         raise Interrupted(
             number,
-            f"stopped by {SignalNames(number).name} after step {self.step}, which {self.last_checkpoint} holds; "
-            f"to go on: {self._command_to_go_on()}",
+            f"stopped by {SignalNames(number).name} after step {self.step}, which {self.last_checkpoint} holds",
         )
-
-    def _command_to_go_on(self) -> str:
-        return environment() + shell("train", f"resume={self.folder}")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -412,6 +343,6 @@ class Trainer:
                 what = first_line(error)
             else:
                 raise
-            saved = self.last_checkpoint and self.last_checkpoint.with_name("last")
-            then = f"{saved}, and to go on from it: {self._command_to_go_on()}" if saved else "none yet"
+            last = self.last_checkpoint
+            then = f"{last}, and to go on from it: {command_to_go_on(self.folder)}" if last else "none yet"
             raise TrainingError(f"step {self.step}: {what}; last good checkpoint: {then}") from error

@@ -163,7 +163,7 @@ def replay(config: TrainConfig) -> None:
     assert config.batch is not None
     file = Path(config.batch)
     about, batches, random = _read(file)
-    model = load_checkpoint(str(file.parent), "batch")
+    model = load_checkpoint(str(file.parent), "batch", finite=False)
     precision = config.precision if config.precision is not Precision.auto else Precision(about["precision"])
     runtime = choose_runtime(config.device, precision)
     model.to(runtime.device)

@@ -6,22 +6,19 @@ import sys
 import time
 import traceback
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from omegaconf import OmegaConf
 from rich.table import Table
-from transformers import PreTrainedTokenizerBase
 
 from sentence_order.calibration import fit_calibration
-from sentence_order.checkpoints import load_checkpoint
-from sentence_order.commands import environment, evaluate_overrides, shell, train_overrides
-from sentence_order.config import Split, TrainConfig, leaves
+from sentence_order.commands import command_to_go_on, environment, evaluate_overrides, shell, train_overrides
+from sentence_order.config import TrainConfig, leaves
 from sentence_order.console import (
     be_silent,
     console,
@@ -32,23 +29,19 @@ from sentence_order.console import (
     set_up_logging,
     to_log_file,
 )
-from sentence_order.data.sources import load_splits
-from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import Interrupted, TrainingError, UserError
 from sentence_order.files import atomic_file, atomic_folder, settle
-from sentence_order.model.build import TINY, build_model, check_fits, take_weights
-from sentence_order.model.encoder import load_tokenizer
-from sentence_order.model.freezing import BlockReport, freeze_phases, report_blocks
+from sentence_order.model.freezing import BlockReport
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.model.tiny import tiny_tokenizer
-from sentence_order.prefix.fill import attach_states
 from sentence_order.processes import ALONE, Processes, join, leave
 from sentence_order.results import git_revision, provenance, split_results, write_json
-from sentence_order.runtime import Runtime, choose_runtime, make_deterministic, peak_memory
+from sentence_order.runtime import Runtime, make_deterministic, peak_memory
 from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import Evaluation, evaluate_corpus
-from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim, held
+from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim, held, stage_of
 from sentence_order.training.loop import Trainer
+from sentence_order.training.preparation import Prepared, prepare, use_cache
 from sentence_order.training.recorder import Recorder, forget
 from sentence_order.training.signals import Signals
 from sentence_order.training.state import read_state
@@ -59,76 +52,6 @@ HPARAMS = (
     *("trainer.batch_tokens", "trainer.epochs", "seed"),
 )
 HPARAMS_WHERE_CHANGED = ("data.limit_train", "encoder.joint", "model.", "optim.", "trainer.max_steps", "init_from")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that a training run starts from."""
-
-    model: SentenceOrderer
-    corpora: dict[str, Corpus]
-    runtime: Runtime
-    blocks: list[BlockReport]
-
-
-def prepare(config: TrainConfig, processes: Processes = ALONE) -> Prepared:
-    """Loads and tokenises the corpora, and makes the model with what is frozen in it at first.
-
-    Raises:
-        UserError: naming the config key, or the file and line.
-    """
-    runtime = choose_runtime(config.device, config.precision, processes)
-    with processes.one_first():
-        return _prepare(config, runtime)
-
-
-def _prepare(config: TrainConfig, runtime: Runtime) -> Prepared:
-    start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
-    splits = [split.value for split in Split]
-    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits)
-    tokenizer = start.tokenizer if start and start.tokenizer else _make_tokenizer(config, raw["train"])
-    # The model first: what does not go with the encoder is told before minutes of tokenising.
-    model = build_model(
-        config.encoder,
-        config.model,
-        tokenizer,
-        config.data.max_sentence_tokens,
-        config.loss,
-        config.decoder,
-        config.seed,
-    )
-    if start is not None:
-        take_weights(model, start, str(config.init_from))
-    phases = freeze_phases(config.freeze, len(model.blocks) - 1)
-    model.freeze(phases[0].blocks, to_the_end=phases[-1].blocks)
-    blocks = report_blocks(model, phases)
-    model.to(runtime.device)
-    corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
-    for name, corpus in corpora.items():
-        check_fits(model, corpus.tokens, corpus.sizes, f"data.{name}")
-    if config.debug.overfit:
-        corpora = dict.fromkeys(splits, corpora["train"])
-    return Prepared(model, corpora, runtime, blocks)
-
-
-def use_cache(config: TrainConfig, prepared: Prepared, readers: int = 1) -> Prepared:
-    """Lets the corpora be read from the prefix cache, where that pays for so many runs; fills it first."""
-    tokens = {name: int(corpus.tokens.sum()) for name, corpus in prepared.corpora.items()}
-    trainer = config.trainer
-    if trainer.max_steps is None:
-        training = trainer.epochs * tokens["train"]
-    else:
-        training = trainer.max_steps * trainer.accumulate * trainer.batch_tokens
-    corpora = attach_states(
-        prepared.model,
-        prepared.corpora,
-        config.cache,
-        prepared.runtime,
-        # Validation once or more on the way, and once at the end.
-        tokens_read=readers * (training + 2 * tokens["validation"] + tokens["test"]),
-        batch_tokens=trainer.eval_batch_tokens,
-    )
-    return replace(prepared, corpora=corpora)
 
 
 def run(config: TrainConfig, readers: int = 1) -> None:
@@ -151,10 +74,15 @@ def run(config: TrainConfig, readers: int = 1) -> None:
                 be_silent()
             config = replace(config, output_dir=processes.from_first(config.output_dir))
             _run(config, readers, processes, signals)
-    except (UserError, TrainingError, Interrupted) as error:
-        to_log_file(str(error))
-        if isinstance(error, Interrupted) and not processes.first:
+    except Interrupted as error:
+        if not processes.first:
             sys.exit(128 + error.signal)  # the first one speaks for all
+        folder = Path(config.output_dir)
+        then = f"to go on: {command_to_go_on(folder)}" if stage_of(folder) is Stage.begun else "nothing was begun yet"
+        to_log_file(f"{error}; {then}")
+        raise Interrupted(error.signal, f"{error}; {then}") from None
+    except (UserError, TrainingError) as error:
+        to_log_file(str(error))
         raise
     except BrokenPipeError:
         raise
@@ -323,18 +251,6 @@ def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runti
         )
     assert evaluation is not None
     return evaluation
-
-
-def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerBase:
-    """The encoder's own tokenizer; for the tiny encoder, one that is trained on the training documents."""
-    if config.encoder.name != TINY:
-        return load_tokenizer(config.encoder.name)
-    texts = (sentence for document in train for sentence in document["sentences"])
-    return tiny_tokenizer(texts, config.encoder.tiny_vocabulary)
-
-
-def _tokenize(config: TrainConfig, split: Dataset, tokenizer: PreTrainedTokenizerBase, name: str) -> Corpus:
-    return tokenize_corpus(split, tokenizer, config.data.max_sentences, config.data.max_sentence_tokens, name)
 
 
 def _block_table(blocks: list[BlockReport]) -> Table:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ class Signals:
     @contextmanager
     def caught(self) -> Iterator[None]:
         """Within, signals are told here; outside of `deferred` one that stops raises `Interrupted` at once."""
+        if threading.current_thread() is not threading.main_thread():  # which alone can be told
+            yield
+            return
         handlers = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGUSR1: self._on_save}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:

@@ -13,8 +13,9 @@ from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.errors import TrainingError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.training.loop import Trainer, Work
+from sentence_order.training.loop import Trainer
 from sentence_order.training.optimization import Schedule, WeightAverage, make_optimizer
+from sentence_order.training.plan import Work, steps_from
 from tests.training.trainers import corpus_of, trainer_of
 
 
@@ -64,7 +65,7 @@ def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) 
 
 
 def _first(trainer: Trainer, count: int) -> list[Work]:
-    work = trainer._work()
+    work = steps_from(trainer.step, trainer.config, trainer.train, trainer.runtime, workers=0)
     return [next(work) for _ in range(count)]
 
 
