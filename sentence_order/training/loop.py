@@ -12,7 +12,6 @@ from signal import SIGINT, SIGTERM
 from signal import Signals as SignalNames
 from typing import Any, NoReturn
 
-import numpy as np
 from rich.progress import Progress
 
 from sentence_order.commands import command_to_go_on
@@ -170,13 +169,11 @@ class Trainer:
             self.unfreeze()
         self.step += 1
         started = time.perf_counter()
-        sizes = self.train.sizes[np.concatenate(work.rows)]
-        pairs = int((sizes * (sizes - 1) // 2).sum())
-        taken = self.stepper.take(work.batches, pairs, self._wishes())
+        taken = self.stepper.take(work.batches, work.pairs, self._wishes())
         self.epoch = work.after
-        self._add_to_window(work, pairs, taken, time.perf_counter() - started)
+        self._add_to_window(work, taken, time.perf_counter() - started)
         if taken.broken is not None:
-            self._deal_with(taken, work, pairs)
+            self._deal_with(taken, work)
         self.ended = self.step == self.total_steps
         if self.ended or self.step == 1 or self._is_due(self.config.trainer.log_every):
             self._log(taken.norms)
@@ -205,16 +202,14 @@ class Trainer:
         stop = self.signals.stop
         return [float(stop == SIGTERM), float(stop == SIGINT), float(self.signals.save)]
 
-    def _add_to_window(self, work: Work, pairs: int, taken: Taken, seconds: float) -> None:
+    def _add_to_window(self, work: Work, taken: Taken, seconds: float) -> None:
         window = self.window
         if taken.broken is None:
-            window.loss += taken.loss * pairs
-            window.pairs += pairs
-        for rows in work.rows:
-            tokens = self.train.tokens[rows]
-            window.documents += len(rows)
-            window.tokens += int(tokens.sum())
-            window.cells += len(rows) * int(tokens.max())
+            window.loss += taken.loss * work.pairs
+            window.pairs += work.pairs
+        window.documents += work.documents
+        window.tokens += work.tokens
+        window.cells += work.cells
         window.seconds += seconds
 
     def _log(self, norms: dict[str, float]) -> None:
@@ -297,10 +292,10 @@ class Trainer:
         if state is not None:
             self.last_checkpoint = path
 
-    def _deal_with(self, taken: Taken, work: Work, pairs: int) -> None:
+    def _deal_with(self, taken: Taken, work: Work) -> None:
         """Says what was not finite in a step, keeps its batch, and skips it or stops."""
         processes, ids = self.runtime.processes, self.train.documents["id"]
-        finding = nonfinite.examine(self.stepper, work.batches, pairs, taken.random)
+        finding = nonfinite.examine(self.stepper, work.batches, work.pairs, taken.random)
         own = nonfinite.told(finding, [ids[row] for row in finding.rows]) if finding else None
         findings = processes.gather(own)
         guilty = next((rank for rank, told in enumerate(findings) if told is not None), None)
@@ -308,7 +303,7 @@ class Trainer:
         if processes.rank == guilty:
             rows = [row for batch in work.batches for row in batch["document"].tolist()]
             names = [ids[row] for row in rows]
-            file = nonfinite.keep(self.folder, self.stepper, work.batches, pairs, taken.random, self.step, names)
+            file = nonfinite.keep(self.folder, self.stepper, work.batches, work.pairs, taken.random, self.step, names)
         file = next((one for one in processes.gather(file) if one is not None), None)
         if guilty is None:
             message = f"{taken.broken}; when the step was taken again, all was finite"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from sentence_order.config import TrainConfig
 from sentence_order.data.batching import TokenBudgetBatches, load_batches
 from sentence_order.data.examples import Batch
@@ -26,13 +28,17 @@ class Work:
 
     Attributes:
         before, after: how many epochs are done before and after it.
-        rows: the documents of each of its micro-batches, for all processes together.
-        batches: this process's share of them.
+        documents, pairs, tokens, cells: what it reads in all processes together: documents, pairs of their sentences,
+            tokens, and these with what pads them.
+        batches: this process's share of each micro-batch.
     """
 
     before: float
     after: float
-    rows: list[list[int]]
+    documents: int
+    pairs: int
+    tokens: int
+    cells: int
     batches: list[Batch]
 
 
@@ -64,8 +70,9 @@ def steps_from(step: int, config: TrainConfig, train: Corpus, runtime: Runtime, 
         workers: how many processes make examples.
     """
     settings, skip = config.trainer, step
+    sizes, tokens = train.sizes, train.tokens
     for epoch in itertools.count():
-        every = TokenBudgetBatches(train.tokens, settings.batch_tokens, config.seed, epoch).batches
+        every = TokenBudgetBatches(tokens, settings.batch_tokens, config.seed, epoch).batches
         total, steps = len(every), math.ceil(len(every) / settings.accumulate)
         if skip >= steps:
             skip -= steps
@@ -75,6 +82,14 @@ def steps_from(step: int, config: TrainConfig, train: Corpus, runtime: Runtime, 
         pinned = runtime.device.type == "cuda"
         loaded = iter(load_batches(train, shares, config.seed, epoch, workers, pinned))
         for first in range(done, total, settings.accumulate):
-            rows = every[first : first + settings.accumulate]
-            batches = [batch for batch in itertools.islice(loaded, len(rows)) if batch]
-            yield Work(epoch + first / total, epoch + (first + len(rows)) / total, rows, batches)
+            parts = every[first : first + settings.accumulate]
+            rows = np.concatenate(parts)
+            yield Work(
+                before=epoch + first / total,
+                after=epoch + (first + len(parts)) / total,
+                documents=len(rows),
+                pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
+                tokens=int(tokens[rows].sum()),
+                cells=sum(len(part) * int(tokens[part].max()) for part in parts),
+                batches=[batch for batch in itertools.islice(loaded, len(parts)) if batch],
+            )

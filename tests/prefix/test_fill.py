@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from sentence_order.config import CacheConfig, CacheDtype, CacheMode, HeadName, Pooling
 from sentence_order.data.batching import TokenBudgetBatches, load_batches
@@ -21,6 +22,7 @@ from sentence_order.prefix import fill, store
 from sentence_order.prefix.fill import attach_states
 from sentence_order.prefix.keys import prefix_key
 from sentence_order.prefix.store import Store
+from sentence_order.training.plan import steps_from
 from tests.training.trainers import CPU, corpus_of, trainer_of
 
 # Which blocks are frozen, and from which layer on the model reads documents: token states of sentences and of
@@ -59,8 +61,8 @@ def losses(model: SentenceOrderer, corpus: Corpus, folder: Path, workers: int = 
     trainer = trainer_of(model, corpus, folder, workers=workers)
     torch.manual_seed(0)
     model.train()
-    steps = islice(trainer._batches(), 8)
-    return [trainer._train_step(batches)[0] for *_, batches in steps]
+    steps = islice(steps_from(0, trainer.config, corpus, CPU, workers), 8)
+    return [trainer.stepper.take(work.batches, work.pairs).loss for work in steps]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +204,10 @@ def damaged(content: bytes, how: str) -> bytes:
         return content[: len(content) // 2]
     if how in ("nothing", "noise"):
         return b"\xff" * (2000 if how == "noise" else 0)
+    if how in ("narrower", "of another type"):
+        tensors = load(content)
+        states = tensors["states"]
+        return save({**tensors, "states": states[:, 1:].contiguous() if how == "narrower" else states.half()})
     header = int.from_bytes(content[:8], "little")
     start, end = json.loads(content[8 : 8 + header])[how]["data_offsets"]
     changed = bytearray(content)
@@ -209,7 +215,10 @@ def damaged(content: bytes, how: str) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("how", ["states", "count", "checksums", "digests", "cut short", "nothing", "noise"])
+@pytest.mark.parametrize(
+    "how",
+    ["states", "count", "checksums", "digests", "cut short", "nothing", "noise", "narrower", "of another type"],
+)
 def test_damaged_shards_are_found_and_rebuilt(
     make_frozen: MakeFrozen, stories, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
@@ -286,7 +295,7 @@ def test_old_states_make_room_and_read_ones_stay(make_frozen: MakeFrozen, storie
     attach(others[1], corpus, tmp_path, max_gb=2.1 * size / 1e9)
     assert (reading.states[0] == before).all()
     kept = {entry.key for entry in Store(tmp_path).entries()}
-    assert kept == {prefix_key(made, torch.float32, False) for made in (model, others[1])}
+    assert kept == {prefix_key(made, torch.float32, torch.float32) for made in (model, others[1])}
 
 
 def test_the_size_is_said_before_filling(
