@@ -3,8 +3,7 @@
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from sentence_order.data.synthetic import generate
 from sentence_order.model.build import build_model
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.model.tiny import tiny_tokenizer
+from tests.forks import Server
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -86,19 +86,18 @@ def story_files(tmp_path: Path) -> dict[str, Path]:
     return files
 
 
+@pytest.fixture(scope="session")
+def _server(_own_cache: None) -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python -m sentence_order.<name> arguments` in an empty folder."""
+def command(tmp_path: Path, _server: Server) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m sentence_order.<name> arguments` in an empty folder, in a process of its own."""
 
     def run(name: str, *arguments: str, stdin: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", f"sentence_order.{name}", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **variables},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
+        return _server.run(name, list(arguments), tmp_path, stdin, variables)
 
     return run
