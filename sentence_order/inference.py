@@ -6,8 +6,8 @@ Shape suffixes: B documents, S sentences (padded).
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from sentence_order.runtime import Runtime, give_back_memory, out_of_memory
 from sentence_order.scores import Scores, mean_scores
 
 log = logging.getLogger(__name__)
+
+# The most tokens, padding included, that a model may be given at once, as far as memory has told.
+_most_cells: WeakKeyDictionary[SentenceOrderer, int] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -135,28 +138,23 @@ def read(
     Raises:
         TrainingError: a single document does not fit.
     """
-    readings = None
-    try:
-        readings = [score(model, batch, runtime) for batch in batches]
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-    if readings is not None:
-        yield batches, readings
-        return
-    if len(batches[0]["mask"]) == 1:
-        raise TrainingError(
-            f"out of memory with a single document, of {cells(batches[0]):,} tokens; leave it out, or split it"
-        )
-    _tell_once("out of memory: a batch does not fit; it is split, and so are others that do not (lower batch_tokens)")
-    give_back_memory(runtime.device)
+    size, alone, readings = cells(batches[0]), len(batches[0]["mask"]) == 1, None
+    if alone or size <= _most_cells.get(model, size):
+        try:
+            readings = [score(model, batch, runtime) for batch in batches]
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+        if readings is not None:
+            yield batches, readings
+            return
+        if alone:
+            raise TrainingError(f"out of memory with a single document, of {size:,} tokens; leave it out, or split it")
+        log.info("out of memory: a batch of %d tokens does not fit; larger ones than half of it are split", size)
+        _most_cells[model] = size // 2
+        give_back_memory(runtime.device)
     for pieces in zip(*map(halves, batches), strict=True):
         yield from read(model, pieces, runtime)
-
-
-@cache
-def _tell_once(what: str) -> None:
-    log.info(what)
 
 
 @torch.no_grad()

@@ -60,7 +60,6 @@ class Server:
 
 
 def _serve() -> None:
-    import sentence_order.evaluate
     import sentence_order.prediction
     import sentence_order.reporting.pictures
     import sentence_order.training.run  # noqa: F401 - so that the forks have it

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,13 @@ from sentence_order.errors import TrainingError
 from sentence_order.training.evaluation import evaluate_corpus
 from sentence_order.training.step import Stepper
 from tests.training.trainers import CPU, HALF, corpus_of, train_config
+
+
+@pytest.fixture(autouse=True)
+def _onednn() -> Iterator[None]:
+    """What runs out of memory does without it from then on."""
+    yield
+    torch.backends.mkldnn.set_flags(True)
 
 
 def batch_of(corpus: Corpus, count: int) -> tuple[Batch, int]:
