@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sentence_order.files import damage
+from sentence_order.files import damage, put_aside
 from sentence_order.training.state import STATE_FILE, read_state
 
 SMALL = ("debug=smoke", "data.limit_train=100", "trainer.max_steps=24", "trainer.save_every=3", "encoder.tiny_width=48")
@@ -109,9 +109,8 @@ def torment(
 def saved_step(folder: Path) -> int | None:
     """The step that a run has saved; None where there is none, or the run was killed between two renames."""
     last = folder / "run" / "checkpoints" / "last"
-    if not last.exists():
-        last = last.with_name(".last.old")
-    state = read_state(last) if last.exists() else None
+    found = last if last.exists() else put_aside(last)
+    state = read_state(found) if found else None
     return int(state["step"]) if state else None
 
 

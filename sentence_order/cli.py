@@ -37,7 +37,7 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     sweep = None
     if name == "train":
         sweep, sys.argv[1:] = Sweep.of(sys.argv[1:])
-        if sweep is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if sweep is not None and "LOCAL_RANK" in os.environ:
             _stop("a sweep's jobs are started by the sweep, each in a process of its own; leave out torchrun", 2)
 
     def job(config: DictConfig) -> float | None:
@@ -147,5 +147,5 @@ def one_line(error: Exception, schema: type) -> str:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
+    sys.stderr.write(f"error: {' '.join(message.splitlines())}\n")  # at once: another process may write here too
     sys.exit(code)

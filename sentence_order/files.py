@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from sentence_order.errors import UserError, first_line
 
 MANIFEST = "SHA256SUMS"
+# In the name of a folder that is about to be replaced.
+OLD = ".old."
 
 
 def check_output(key: str, output: str | Path | None) -> None:
@@ -96,7 +98,8 @@ def atomic_folder(path: Path, revise: bool = False) -> Iterator[Path]:
             for inner in (*fresh.rglob("*"), fresh):
                 _sync(inner)
             fresh.chmod(0o755)
-            old = _older(path)
+            # A name of its own: an older one may still lie there, while some other process reads it.
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{OLD}"))
             if path.exists():
                 path.rename(old)
             fresh.rename(path)
@@ -109,8 +112,7 @@ def atomic_folder(path: Path, revise: bool = False) -> Iterator[Path]:
 
 def settle(path: Path) -> None:
     """Puts right what a killed writer of the file or folder `path` left: a whole one is there, if there ever was."""
-    old = _older(path)
-    if old.exists() and not path.exists():
+    if not path.exists() and (old := put_aside(path)) is not None:
         old.rename(path)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         if left.is_dir():
@@ -140,6 +142,7 @@ def damage(folder: Path) -> str | None:
 
 def _write_manifest(folder: Path) -> None:
     """Lists the digests of a folder's files, as `sha256sum --check` reads them; its README may be edited later."""
+    (folder / MANIFEST).unlink(missing_ok=True)  # which a folder that is revised shares with the older one
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
         for file in sorted(folder.iterdir()):
             if file.is_file() and file.name not in (MANIFEST, "README.md"):
@@ -147,8 +150,10 @@ def _write_manifest(folder: Path) -> None:
                     manifest.write(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {file.name}\n")
 
 
-def _older(path: Path) -> Path:
-    return path.with_name(f".{path.name}.old")
+def put_aside(path: Path) -> Path | None:
+    """The folder that was `path` until a writer was killed between its two renames."""
+    olds = [old for old in path.parent.glob(f".{glob.escape(path.name)}{OLD}*") if any(old.iterdir())]
+    return max(olds, key=lambda old: old.stat().st_mtime, default=None)
 
 
 def _link(source: str, target: str) -> None:

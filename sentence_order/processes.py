@@ -61,6 +61,8 @@ class Processes:
             for part in _messages(tensors):
                 flat = torch.cat([tensor.flatten() for tensor in part])
                 dist.all_reduce(flat)
+                if flat.is_cuda:
+                    torch.cuda.current_stream().synchronize()  # or nccl tells of a failure later, elsewhere
                 for tensor, total in zip(part, flat.split([tensor.numel() for tensor in part]), strict=True):
                     tensor.copy_(total.view_as(tensor))
 
@@ -103,7 +105,7 @@ ALONE = Processes()
 
 def started_by_torchrun() -> bool:
     """Whether this process is one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return {"RANK", "LOCAL_RANK"} <= os.environ.keys() and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def join(device: str) -> Processes:
@@ -132,6 +134,8 @@ def leave() -> None:
 def _together() -> Iterator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:  # how torch tells of a connection that is closed, or silent for too long
         raise TrainingError(
             f"another process of this run has ended, or does not answer ({first_line(error)})"

@@ -18,6 +18,7 @@ from sentence_order.processes import ALONE, Processes
 
 log = logging.getLogger(__name__)
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16 autocast", torch.float16: "fp16 autocast, scaled losses"}
 
 
@@ -85,14 +86,18 @@ def _choose_device(setting: str, processes: Processes) -> tuple[torch.device, st
         raise UserError(f"device: {setting!r} is not a device; accepted are auto, cpu, cuda and cuda:N") from error
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device: {setting!r} is not supported; accepted are auto, cpu, cuda and cuda:N")
+    if device.type == "cuda" and device.index is not None and processes.count > 1:
+        raise UserError(f"device: {setting!r} is one device for {processes.count} processes; give cuda or auto")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device: {setting!r} is not there; {torch.cuda.device_count()} CUDA devices were found")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # what asks for the current one means this
     return device, "as set"
 
 
 def _choose_precision(setting: Precision, device: torch.device) -> tuple[torch.dtype, str]:
     if setting is not Precision.auto:
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[setting.value], "as set"
+        return DTYPES[setting.value], "as set"
     if device.type == "cpu":
         return (
             torch.float32,

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -237,7 +238,7 @@ def _train_apart(config: TrainConfig, readers: int) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with _passed_on(process):
+            with _passed_on(process) as told:
                 pickle.dump((config, readers), process.stdin)
                 process.stdin.flush()
                 reply = process.stdout.read()
@@ -245,8 +246,9 @@ def _train_apart(config: TrainConfig, readers: int) -> None:
         except BaseException:
             process.kill()
             raise
-    if not reply and code > 128:
-        raise Interrupted(code - 128, "the sweep was stopped; the same command goes on where this one stopped")
+    if told or (not reply and code > 128):
+        number = told[0] if told else code - 128
+        raise Interrupted(number, "the sweep was stopped; the same command goes on where this one stopped")
     if not reply:
         raise TrainingError(f"its process was killed by signal {-code}" if code < 0 else f"it ended with code {code}")
     if complaint := json.loads(reply)["complaint"]:
@@ -254,15 +256,25 @@ def _train_apart(config: TrainConfig, readers: int) -> None:
 
 
 @contextmanager
-def _passed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Within, a signal that comes to the sweep is the job's to deal with (see `training/signals.py`)."""
+def _passed_on(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Within, a signal that comes to the sweep is the job's to deal with (see `training/signals.py`).
+
+    Gives those by which both are to stop.
+    """
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # of a launcher, which has signals to itself
-        yield
+        yield told
         return
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+        if number != signal.SIGUSR1:
+            told.append(number)
+
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in numbers}
+    before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
-        yield
+        yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -270,6 +282,7 @@ def _passed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 def _work() -> None:
     """The process of a job: answers on its standard output with what went wrong, or null."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed
     config, readers = pickle.load(sys.stdin.buffer)
@@ -281,9 +294,9 @@ def _work() -> None:
         train(config, readers)
     except (UserError, TrainingError) as error:
         complaint = str(error)
-    except Interrupted as error:
-        print(error, file=sys.stderr, flush=True)
-        os._exit(128 + error.signal)
+    except KeyboardInterrupt as error:
+        print(error or "interrupted", file=sys.stderr, flush=True)
+        os._exit(128 + (error.signal if isinstance(error, Interrupted) else signal.SIGINT))
     except BaseException as error:
         traceback.print_exc()
         complaint = f"{type(error).__name__}: {first_line(error)}"

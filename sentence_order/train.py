@@ -1,5 +1,7 @@
 """Trains a sentence orderer, or many: python -m sentence_order.train [overrides] [sweep=NAME | -m]."""
 
+import signal
+
 from hydra.core.hydra_config import HydraConfig
 
 from sentence_order import cli
@@ -26,6 +28,7 @@ def train(config: TrainConfig, readers: int = 1) -> None:
 
 def main() -> None:
     """The console script `sentence-order-train`."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     cli.run("train", train)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
+from sentence_order import files
 from sentence_order.errors import UserError
 from sentence_order.files import MANIFEST, atomic_file, atomic_folder, check_output, damage, settle
 
@@ -71,7 +72,7 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
             raise error
 
 
-def test_folder_is_revised_without_touching_the_old_files(tmp_path: Path) -> None:
+def test_folder_is_revised_without_touching_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "checkpoint"
     with atomic_folder(path) as fresh:
         (fresh / "weights").write_text("large")
@@ -82,6 +83,15 @@ def test_folder_is_revised_without_touching_the_old_files(tmp_path: Path) -> Non
             stream.write("half")
         raise OSError("disk full")
     assert (path / "config").read_text() == "old"
+    with monkeypatch.context() as patches:  # all is written, and cannot be synced
+        patches.setattr(files, "_sync", lambda inner: (_ for _ in ()).throw(OSError(errno.ENOSPC, "disk full")))
+        with (
+            pytest.raises(OSError, match="full"),
+            atomic_folder(path, revise=True) as fresh,
+            (fresh / "more").open("w") as stream,
+        ):
+            stream.write("more")
+    assert damage(path) is None
     with atomic_folder(path, revise=True) as fresh, atomic_file(fresh / "config") as stream:
         stream.write("new")
     assert (path / "config").read_text() == "new"
@@ -121,14 +131,15 @@ def test_manifest_tells_every_damage(tmp_path: Path) -> None:
 
 def test_what_killed_writers_left_is_put_right(tmp_path: Path) -> None:
     path = tmp_path / "last"
-    for place in (".last.old", ".last.x1y2"):  # killed between its two renames
+    for place in (".last.old.z1", ".last.x1y2"):  # killed between its two renames
         (tmp_path / place).mkdir()
         (tmp_path / place / "content").write_text(place)
     (tmp_path / "lasting").mkdir()
     settle(path)
-    assert (path / "content").read_text() == ".last.old"
-    (tmp_path / ".last.old").mkdir()  # killed after them
+    assert (path / "content").read_text() == ".last.old.z1"
+    (tmp_path / ".last.old.z2").mkdir()  # killed after them
+    (tmp_path / ".last.old.z2" / "content").touch()
     (tmp_path / ".last.file").touch()
     settle(path)
-    assert (path / "content").read_text() == ".last.old"
+    assert (path / "content").read_text() == ".last.old.z1"
     assert names(tmp_path) == ["last", "lasting"]

@@ -61,7 +61,7 @@ class _InParts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient_BSSF: Tensor) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
-        totals = [torch.zeros_like(x) for x in inputs]
+        totals = [torch.zeros_like(x, dtype=torch.float32) for x in inputs]  # many small parts, perhaps in bf16
         for start in range(0, len(gradient_BSSF[0]), ctx.rows):
             left, right = (_rows(x, start, ctx.rows).detach().requires_grad_() for x in inputs[:2])
             weight_FW = inputs[2].detach().requires_grad_()
@@ -71,7 +71,7 @@ class _InParts(torch.autograd.Function):
             for total, gradient in zip(totals[:2], gradients[:2], strict=True):
                 _rows(total, start, ctx.rows).add_(gradient)
             totals[2] += gradients[2]
-        return *totals, None
+        return *(total.to(x.dtype) for total, x in zip(totals, inputs, strict=True)), None
 
 
 def _rows(x_BSX: Tensor, start: int, count: int) -> Tensor:

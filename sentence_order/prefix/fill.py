@@ -21,7 +21,7 @@ from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.prefix.catalogue import Catalogue
 from sentence_order.prefix.keys import PrefixKind, prefix_key
 from sentence_order.prefix.store import Shard, Store, default_folder, gigabytes
-from sentence_order.runtime import Runtime
+from sentence_order.runtime import Runtime, give_back_memory, out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -185,9 +185,20 @@ class _Filler:
 
     def _encode(self, texts: IntArray, batch_tokens: int) -> Iterator[tuple[IntArray, Tensor]]:
         """The texts in batches, each with the rows that the prefix makes of it."""
-        device = self.runtime.device
         for batch in TokenBudgetBatches(self.catalogue.tokens[texts], batch_tokens):
-            inputs = collate([self.catalogue.example(text) for text in texts[batch]])
+            yield texts[batch], self._rows(texts[batch])
+
+    def _rows(self, texts: IntArray) -> Tensor:
+        """What the prefix makes of a batch; in halves, where that takes more memory than there is."""
+        device, rows = self.runtime.device, None
+        inputs = collate([self.catalogue.example(text) for text in texts])
+        try:
             with self.runtime.autocast():
                 rows = self.model.encode_prefix(inputs["input_ids"].to(device), inputs["lengths"].to(device))
-            yield texts[batch], rows
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or len(texts) == 1:
+                raise
+        if rows is None:
+            give_back_memory(device)
+            rows = torch.cat([self._rows(half) for half in np.array_split(texts, 2)])
+        return rows

@@ -101,9 +101,13 @@ def claim(config: TrainConfig) -> Stage:
             f"output_dir: {folder} holds a run with another config ({_told(wrong)}); leave that as it was "
             f"(resume={folder} alone does), or name another folder"
         )
-    if changed:
-        log.info("run: goes on with other settings: %s", _told(changed))
     return stage
+
+
+def tell_changes(config: TrainConfig) -> None:
+    """Logs with which other settings the run of `output_dir` goes on."""
+    if changed := differences(read_config(Path(config.output_dir)), config):
+        log.info("run: goes on with other settings: %s", _told(changed))
 
 
 @contextmanager

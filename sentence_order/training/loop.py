@@ -31,7 +31,7 @@ from sentence_order.training.evaluation import evaluate_corpus
 from sentence_order.training.plan import Work, choose_eval_every, count_steps, steps_from
 from sentence_order.training.recorder import Recorder
 from sentence_order.training.signals import Signals
-from sentence_order.training.state import capture, restore, write_state
+from sentence_order.training.state import capture, digests, restore, write_state
 from sentence_order.training.step import Stepper, Taken
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Trainer:
         earlier: seconds that the run took before it stopped and went on.
         unfreezing: the phases of `freeze.schedule` that are still to come.
         last_checkpoint: what the run can go on from, if there is anything yet.
+        digests: of what the run reads and does not change.
         recorder: None in all processes but the first.
     """
 
@@ -108,6 +109,7 @@ class Trainer:
         self.ended = False
         self.started, self.earlier = time.perf_counter(), 0.0
         self.last_checkpoint: Path | None = None
+        self.digests = digests(self)
         self.recorder: Recorder | None = None
         if state is not None:
             restore(self, state)
@@ -128,8 +130,8 @@ class Trainer:
         with self.signals.deferred():
             for _ in self.steps():
                 pass
-        if self.signals.stop is not None:  # told during the last save
-            self._stop(self.signals.stop)
+        if stop := max(stop or 0 for stop in self.runtime.processes.gather(self.signals.stop)):  # told at the very end
+            self._stop(stop)
         if self.config.debug.overfit and self.best["pmr"] < 1:
             raise TrainingError(
                 f"debug=overfit: after {self.step} steps only {self.best['pmr']:.0%} of the documents that the model "
@@ -174,7 +176,7 @@ class Trainer:
         self._add_to_window(work, taken, time.perf_counter() - started)
         if taken.broken is not None:
             self._deal_with(taken, work)
-        self.ended = self.step == self.total_steps
+        self.ended = self.step >= self.total_steps
         if self.ended or self.step == 1 or self._is_due(self.config.trainer.log_every):
             self._log(taken.norms)
         self.stepper.schedule.step()  # after the log, which tells the rates that the step was taken with
@@ -266,7 +268,8 @@ class Trainer:
         self.to_validate = False
         if self.config.debug.overfit and summary["pmr"] == 1:
             self.ended = True
-        if self.worse == self.config.trainer.patience and not self.ended:
+        patience = self.config.trainer.patience
+        if patience is not None and self.worse >= patience and not self.ended:
             log.info("step %d: no better tau in %d validations; the run ends here", self.step, self.worse)
             self.ended = True
         return 0
@@ -303,7 +306,12 @@ class Trainer:
         if processes.rank == guilty:
             rows = [row for batch in work.batches for row in batch["document"].tolist()]
             names = [ids[row] for row in rows]
-            file = nonfinite.keep(self.folder, self.stepper, work.batches, work.pairs, taken.random, self.step, names)
+            step = (self.stepper, work.batches, work.pairs, taken.random, self.step, names)
+            try:
+                file = nonfinite.keep(self.folder, *step)
+            except OSError as error:  # what has happened is the more important news
+                own = f"{own}; the batch could not be kept ({error})"
+        findings = processes.gather(own)
         file = next((one for one in processes.gather(file) if one is not None), None)
         if guilty is None:
             message = f"{taken.broken}; when the step was taken again, all was finite"
@@ -334,10 +342,10 @@ class Trainer:
         except (TrainingError, OSError, RuntimeError, MemoryError) as error:
             if isinstance(error, OSError):
                 what = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
-            elif isinstance(error, TrainingError) or out_of_memory(error):
+            elif isinstance(error, TrainingError) or out_of_memory(error) or "DataLoader worker" in str(error):
                 what = first_line(error)
             else:
                 raise
-            last = self.last_checkpoint
+            last = self.last_checkpoint if self.last_checkpoint and self.last_checkpoint.exists() else None
             then = f"{last}, and to go on from it: {command_to_go_on(self.folder)}" if last else "none yet"
             raise TrainingError(f"step {self.step}: {what}; last good checkpoint: {then}") from error

@@ -23,7 +23,7 @@ from sentence_order.data.examples import Batch, part_of
 from sentence_order.errors import TrainingError, UserError, first_line
 from sentence_order.files import atomic_folder
 from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import choose_runtime
+from sentence_order.runtime import DTYPES, choose_runtime
 from sentence_order.training.state import random_state, set_random_state
 from sentence_order.training.step import Stepper
 
@@ -115,26 +115,26 @@ def keep(
     random: dict[str, Tensor],
     step: int,
     ids: Sequence[str],
-) -> Path | None:
-    """Keeps the first such step of a run: one has the size of a checkpoint.
+) -> Path:
+    """Keeps the first such step of a run, and only that: one has the size of a checkpoint.
 
     Args:
         folder: the run's.
         ids: the documents', batch after batch.
 
     Returns:
-        The file that `debug=replay` takes; None where one was kept before.
+        The file that `debug=replay` takes.
 
     Raises:
         OSError: it could not be written.
     """
-    if (folder / FOLDER).exists() and any((folder / FOLDER).iterdir()):
-        return None
+    if kept := sorted((folder / FOLDER).glob(f"step_*/{BATCH_FILE}")):
+        return kept[0]
     about = {
         "step": step,
         "pairs": pairs,
         "ids": list(ids),
-        "precision": {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[stepper.runtime.precision],
+        "precision": next(name for name, dtype in DTYPES.items() if dtype is stepper.runtime.precision),
         "scale": stepper.scaler.get_scale(),
         "frozen_blocks": sorted(stepper.model.frozen_blocks),
     }

@@ -61,7 +61,10 @@ class Recorder:
         if recorded is not None:
             _take_back(folder, recorded)
         self._lines = (folder / METRICS_FILE).open("a", encoding="utf-8")
+        others = set(folder.glob(EVENT_FILES))
         self.board = SummaryWriter(str(folder), purge_step=None if recorded is None else step + 1)
+
+        self._events = set(folder.glob(EVENT_FILES)) - others
 
     def __enter__(self) -> "Recorder":
         return self
@@ -84,7 +87,7 @@ class Recorder:
         """
         self.board.flush()
         sizes = {}
-        for file in (self.folder / METRICS_FILE, *self.folder.glob(EVENT_FILES)):
+        for file in {self.folder / METRICS_FILE, *self._events, *self.folder.glob(EVENT_FILES)}:
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
                 sizes[file.name] = os.fstat(stream.fileno()).st_size

@@ -1,7 +1,6 @@
 """One training run: the corpus, the model, the loop, the test, and everything that a run's folder holds."""
 
 import shlex
-import shutil
 import sys
 import time
 import traceback
@@ -17,6 +16,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 
 from sentence_order.calibration import fit_calibration
+from sentence_order.checkpoints import load_checkpoint
 from sentence_order.commands import command_to_go_on, environment, evaluate_overrides, shell, train_overrides
 from sentence_order.config import TrainConfig, leaves
 from sentence_order.console import (
@@ -30,16 +30,16 @@ from sentence_order.console import (
     to_log_file,
 )
 from sentence_order.data.tokenization import Corpus
-from sentence_order.errors import Interrupted, TrainingError, UserError
-from sentence_order.files import atomic_file, atomic_folder, settle
+from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
+from sentence_order.files import atomic_file, atomic_folder, damage, settle
 from sentence_order.model.freezing import BlockReport
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.processes import ALONE, Processes, join, leave
 from sentence_order.results import git_revision, provenance, split_results, write_json
-from sentence_order.runtime import Runtime, make_deterministic, peak_memory
+from sentence_order.runtime import Runtime, make_deterministic, out_of_memory, peak_memory
 from sentence_order.training.card import CardFacts, write_card
 from sentence_order.training.evaluation import Evaluation, evaluate_corpus
-from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim, held, stage_of
+from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim, held, stage_of, tell_changes
 from sentence_order.training.loop import Trainer
 from sentence_order.training.preparation import Prepared, prepare, use_cache
 from sentence_order.training.recorder import Recorder, forget
@@ -78,7 +78,11 @@ def run(config: TrainConfig, readers: int = 1) -> None:
         if not processes.first:
             sys.exit(128 + error.signal)  # the first one speaks for all
         folder = Path(config.output_dir)
-        then = f"to go on: {command_to_go_on(folder)}" if stage_of(folder) is Stage.begun else "nothing was begun yet"
+        then = {
+            Stage.new: "nothing was begun yet",
+            Stage.begun: f"to go on: {command_to_go_on(folder)}",
+            Stage.finished: "the run is finished",
+        }[stage_of(folder)]
         to_log_file(f"{error}; {then}")
         raise Interrupted(error.signal, f"{error}; {then}") from None
     except (UserError, TrainingError) as error:
@@ -90,11 +94,12 @@ def run(config: TrainConfig, readers: int = 1) -> None:
         complaint = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         to_log_file(complaint)
         raise TrainingError(complaint) from error
-    except Exception:
+    except Exception as error:
         to_log_file(traceback.format_exc())
+        if out_of_memory(error):
+            raise TrainingError(f"out of memory: {first_line(error)}") from error
         raise
-    finally:
-        leave()
+    leave()  # not after a failure, when others may be waited for in vain
 
 
 def _run(config: TrainConfig, readers: int, processes: Processes, signals: Signals) -> None:
@@ -112,10 +117,10 @@ def _run(config: TrainConfig, readers: int, processes: Processes, signals: Signa
     with held(folder) if processes.first else nullcontext():
         if processes.first:
             log_to(folder / "train.log")
-        with processes.one_first():
-            stage = claim(config)  # once more, now that no other process can begin there
-            state = _take_up(folder) if stage is Stage.begun else None
-        processes.wait()
+        stage = claim(config)  # once more, now that no other process can begin there
+        state = _take_up(config, processes) if stage is Stage.begun else None
+        if len(set(processes.gather((stage.value, state and state["step"])))) > 1:
+            raise UserError(f"output_dir: {folder} must be one folder for all machines")
         if stage is Stage.finished:
             return
         if processes.first:
@@ -136,7 +141,9 @@ def _run(config: TrainConfig, readers: int, processes: Processes, signals: Signa
             command=shell("train", *train_overrides(config)),
             revision=git_revision(),
         )
-        trainer = _trainer(config, prepared, folder, facts, state, signals)
+        splits = (prepared.corpora["train"], prepared.corpora["validation"])
+        trainer = Trainer(prepared.model, *splits, config, prepared.runtime, folder, facts, state, signals)
+        del state  # of the size of the model, or three times that
         trainer.fit()
         training = {
             **_training_record(trainer, prepared.blocks),
@@ -162,33 +169,11 @@ def _run(config: TrainConfig, readers: int, processes: Processes, signals: Signa
         _report(config, folder, results)
 
 
-def _trainer(
-    config: TrainConfig,
-    prepared: Prepared,
-    folder: Path,
-    facts: CardFacts,
-    state: dict[str, Any] | None,
-    signals: Signals,
-) -> Trainer:
-    corpora = prepared.corpora
-    return Trainer(
-        prepared.model,
-        corpora["train"],
-        corpora["validation"],
-        config,
-        prepared.runtime,
-        folder,
-        facts,
-        state,
-        signals,
-    )
-
-
 def _test(trainer: Trainer, prepared: Prepared, facts: CardFacts, training: dict[str, Any]) -> dict[str, Any]:
     """What the best checkpoint comes to on validation and test; it keeps the calibration, and a card with all of it."""
     config, runtime, corpora = trainer.config, prepared.runtime, prepared.corpora
     best_folder = trainer.folder / "checkpoints" / "best"
-    best = SentenceOrderer.from_pretrained(best_folder).to(runtime.device)
+    best = load_checkpoint(str(best_folder), "output_dir").to(runtime.device)
     best.freeze(best.config.frozen_blocks)  # the corpora may hold the output of its frozen prefix
     found: dict[str, Any] = {}
     with Recorder(trainer.folder) if runtime.processes.first else nullcontext() as recorder:
@@ -210,19 +195,25 @@ def _test(trainer: Trainer, prepared: Prepared, facts: CardFacts, training: dict
     return found
 
 
-def _take_up(folder: Path) -> dict[str, Any] | None:
-    """The state that a run goes on from; without one, what it left is removed and it begins anew."""
-    checkpoints = folder / "checkpoints"
-    for path in (checkpoints / "best", checkpoints / "last", folder / CONFIG_FILE, folder / RESULTS_FILE):
-        settle(path)
-    state = read_state(checkpoints / "last")
-    if state is not None:
-        log.info("resumed: from step %d, which %s holds", state["step"], checkpoints / "last")
-        return state
-    log.info("resumed: %s holds a run that had not saved yet; it begins anew", folder)
-    forget(folder)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return None
+def _take_up(config: TrainConfig, processes: Processes) -> dict[str, Any] | None:
+    """The state that a run goes on from; without one it begins anew."""
+    folder = Path(config.output_dir)
+    best, last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
+    tell_changes(config)
+    if processes.first:
+        for path in (best, last, folder / CONFIG_FILE, folder / RESULTS_FILE):
+            settle(path)
+    processes.wait()
+    state = read_state(last)
+    if state is None:
+        log.info("resumed: %s holds a run that had not saved yet; it begins anew", folder)
+        if processes.first:
+            forget(folder)
+        return None
+    if state["best"] and (problem := damage(best) if best.exists() else "there is none"):
+        raise UserError(f"{best}: {problem}; without it the run cannot be judged: put it back, or begin anew elsewhere")
+    log.info("resumed: from step %d, which %s holds", state["step"], last)
+    return state
 
 
 def _fill_in_hparams(recorder: Recorder, config: TrainConfig, training: dict[str, Any], step: int) -> None:

@@ -12,7 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+import xxhash
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.files import MANIFEST, damage
@@ -26,6 +28,11 @@ COUNTED = (
     *("best", "best_step", "worse", "validated"),
 )
 
+REST = (
+    *("earlier", "phases_to_come", "window", "digests", "recorded", "weights", "average", "averaged"),
+    *("optimizer", "scaler", "random"),
+)
+
 
 def capture(trainer: "Trainer") -> dict[str, Any]:
     """The state of a run between two steps: tensors, numbers and texts only. All processes of a run take part."""
@@ -35,6 +42,7 @@ def capture(trainer: "Trainer") -> dict[str, Any]:
         "earlier": trainer.earlier + time.perf_counter() - trainer.started,
         "phases_to_come": len(trainer.unfreezing),
         "window": asdict(trainer.window),
+        "digests": trainer.digests,
         "recorded": trainer.recorder.sync() if trainer.recorder else {},
         "weights": [weight.detach() for weight in stepper.trained],
         "average": [average.detach() for average in stepper.average.average],
@@ -66,20 +74,44 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
     try:
         if problem is None:
             state = torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True)
-            if isinstance(state, dict) and {*COUNTED, "recorded", "weights", "optimizer", "random"} <= set(state):
+            if isinstance(state, dict) and {*COUNTED, *REST} <= set(state):
                 return state
             problem = f"{STATE_FILE} is that of another version"
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         problem = first_line(error)
+    best = checkpoint.with_name("best")
     raise UserError(
-        f"{checkpoint} is damaged: {problem}; remove it to begin the run anew, and to start that from the weights of "
-        f"the best checkpoint add init_from={checkpoint.with_name('best')}"
+        f"{checkpoint} is damaged: {problem}; a run in another folder may start from the weights of the best one, "
+        f"init_from={best}; to begin this one anew, remove {checkpoint.name}"
     )
+
+
+def digests(trainer: "Trainer") -> dict[str, str]:
+    """Of what a run reads and does not change: texts, and the weights that stay frozen."""
+    found = {}
+    for name, corpus in (("data.train", trainer.train), ("data.validation", trainer.validation)):
+        digest = xxhash.xxh3_128()
+        for array in (corpus.keys, corpus.lengths, corpus.input_ids):
+            digest.update(np.ascontiguousarray(array).data)
+        found[name] = digest.hexdigest()
+    digest = xxhash.xxh3_128()
+    for number in sorted(trainer.model.kept_blocks):
+        for module in trainer.model.blocks[number]:
+            for weight in module.state_dict().values():
+                digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return {**found, "encoder.name or init_from, the frozen weights": digest.hexdigest()}
 
 
 @torch.no_grad()
 def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Puts a trainer that is as its config makes it where the state was captured."""
+    """Puts a trainer that is as its config makes it where the state was captured.
+
+    Raises:
+        UserError: what it reads is not what it was.
+    """
+    for key, digest in trainer.digests.items():
+        if digest != state["digests"].get(key):
+            raise UserError(f"{key}: not what the run has read so far; put that back, or begin a run in another folder")
     while len(trainer.unfreezing) > state["phases_to_come"]:
         trainer.unfreeze()
     for name in COUNTED:

@@ -62,6 +62,7 @@ class Stepper:
         self.average = WeightAverage(self.trained, config.optim.ema)
         self.schedule = Schedule(self.optimizer, config.optim, total_steps)
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.precision is torch.float16)
+        self.scaler.scale(torch.zeros((), device=runtime.device))  # it takes its place there now, documents or not
         self.most_cells: int | None = None
 
     def add_unfrozen(self) -> None:
@@ -86,32 +87,36 @@ class Stepper:
         """
         random = random_state(self.runtime.device)
         total, complaint = self._backward_all(batches, pairs, random)
-        told = torch.stack([total, *(total.new_tensor(wish) for wish in wishes)])
+        told = torch.stack([total, *(total.new_tensor(number) for number in (float(complaint is not None), *wishes))])
         self._add_up(told)
-        loss, *wished = told.tolist()
-        overflowed = False
-        if self.scaler.is_enabled():
+        loss, complaints, *wished = told.tolist()
+        # Gradients that are scaled up may leave fp16's range: the scaler finds what fits.
+        scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        broken = None
+        if complaints:
+            broken = complaint or "what another process computes is not finite"
+        elif not math.isfinite(loss):
+            broken, scaled = f"the loss is {loss}", False
+        else:
             self.scaler.unscale_(self.optimizer)
         blocks = gradient_norms(self.model) if self.config.debug.anomaly else {}
         norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.optim.max_grad_norm).item()
-        broken = complaint
-        if broken is None and not math.isfinite(loss):
-            broken = f"the loss is {loss}"
-        elif broken is None and not math.isfinite(norm):
-            # Beyond the range of fp16 are gradients that are scaled up: the scaler finds what fits.
-            overflowed = self.scaler.is_enabled() and self.scaler.get_scale() > 1
-            broken = None if overflowed else f"the gradient's norm is {norm}"
-        if broken is None and not overflowed:
+        if broken is None and not math.isfinite(norm):
+            broken = f"the gradient's norm is {norm}"
+        if broken is None:
             self.optimizer.step()
             self.average.update()
         if self.scaler.is_enabled():
-            self.scaler.update()
+            if complaints and scaled:  # of which the scaler does not know
+                self.scaler.update(self.scaler.get_scale() * self.scaler.get_backoff_factor())
+            elif not complaints and math.isfinite(loss):
+                self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         norms = {
             "train/gradient_norm": norm,
             **{f"train/gradient_norm/{name}": value for name, value in blocks.items()},
         }
-        return Taken(loss / pairs, norms, wished, broken, random)
+        return Taken(loss / pairs, norms, wished, None if scaled else broken, random)
 
     def _add_up(self, told: Tensor) -> None:
         """The sums over all processes, of the gradients and of some numbers."""
@@ -138,7 +143,7 @@ class Stepper:
                 break
             except (RuntimeError, MemoryError) as error:
                 if "nan values" in str(error):  # what autograd's anomaly detection raises
-                    return total * math.nan, first_line(error)
+                    return total, first_line(error)
                 if piece is None or not out_of_memory(error):
                     raise
                 complaint = first_line(error)

@@ -83,15 +83,17 @@ def test_a_full_disk_is_told_and_costs_nothing(
     assert survival.lines_of(tmp_path, "run") == survival.lines_of(tmp_path, "straight")
 
 
-@pytest.mark.parametrize("gone", ["", "metrics.jsonl"])
+@pytest.mark.parametrize("gone", ["", "metrics.jsonl", "events.out.tfevents.*"])
 def test_files_that_are_removed_stop_the_run(make_trainer, tmp_path: Path, gone: str) -> None:
     trainer = make_trainer()
     steps = trainer.steps()
     next(steps)
-    path = tmp_path / "run" / gone
+    (path,) = (tmp_path / "run").glob(gone) if gone else [tmp_path / "run"]
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(TrainingError, match=r"step 2: .*(metrics.jsonl|events.out.*) cannot be written: "):
+    with pytest.raises(TrainingError, match=r"step 2: .* cannot be written: .*; last good checkpoint: ") as caught:
         next(steps)
+    last = tmp_path / "run" / "checkpoints" / "last"
+    assert str(caught.value).split("last good checkpoint: ")[1].startswith(str(last) if last.exists() else "none yet")
 
 
 SMALL_DISK = """

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from sentence_order.cli import compose
 from sentence_order.config import TrainConfig
 from sentence_order.errors import UserError
-from sentence_order.training.folder import CONFIG_FILE, Stage, claim, taken_up
+from sentence_order.training.folder import CONFIG_FILE, Stage, claim, taken_up, tell_changes
 
 BEGUN_WITH = ["data=text", "data.train=mine.txt", "optim.lr=1e-4", "seed=3"]
 
@@ -46,6 +46,7 @@ def test_some_keys_may_change(run: Path, caplog: pytest.LogCaptureFixture) -> No
     config = resumed(f"resume={run}", "trainer.log_every=3", "device=cpu", "on_nonfinite=skip")
     assert (config.trainer.log_every, config.optim.lr) == (3, 1e-4)
     assert claim(config) is Stage.begun
+    tell_changes(config)
     (told,) = [record.getMessage() for record in caplog.records]
     assert told == (
         "run: goes on with other settings: trainer.log_every: 10 there, 3 here; on_nonfinite: stop there, skip here; "

@@ -112,9 +112,7 @@ def test_a_damaged_state_is_told(make_model, stories, tmp_path: Path) -> None:
     content = (last / STATE_FILE).read_bytes()
     assert read_state(last) is not None
     (last / STATE_FILE).write_bytes(content[:-100])
-    with pytest.raises(
-        UserError, match=r"training_state.pt is not as it was written, by SHA256SUMS; remove it to begin"
-    ):
+    with pytest.raises(UserError, match=r"training_state.pt is not as it was written, by SHA256SUMS; a run in another"):
         read_state(last)
     (last / STATE_FILE).write_bytes(content)
     (last / MANIFEST).unlink()
@@ -138,3 +136,21 @@ def test_no_better_validation_for_long_ends_a_run_and_is_counted_over_a_stop(
     trainer = trainer_of(make_model(), corpus_of(model, stories), tmp_path, rates, state=state, **settings)
     assert list(trainer.steps()) == [6, 7, 8]
     assert trainer.ended
+    trainer = trainer_of(
+        make_model(), corpus_of(model, stories), tmp_path, rates, state=state, **{**settings, "patience": 1}
+    )
+    assert list(trainer.steps()) == [6]  # one that was lowered when the run went on, and is passed already
+
+
+@pytest.mark.parametrize("changed", ["documents", "order", "weights"])
+def test_what_a_run_reads_must_be_what_it_was(make_model, stories, tmp_path: Path, changed: str) -> None:
+    model = make_model()
+    model.freeze({0, 1})
+    trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1).fit()
+    state = read_state(tmp_path / "checkpoints" / "last")
+    other = make_model(seed=1) if changed == "weights" else make_model()
+    other.freeze({0, 1})
+    texts = {"documents": stories[:-1], "order": stories[::-1], "weights": stories}[changed]
+    named = "frozen weights" if changed == "weights" else "data.train"
+    with pytest.raises(UserError, match=f"{named}: not what the run has read so far"):
+        trainer_of(other, corpus_of(other, texts), tmp_path, state=state, max_steps=2)

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sentence_order.config import DecoderConfig, DecoderName
 from sentence_order.data.examples import Batch, Examples, cells, collate, halves, part_of
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
+from sentence_order.processes import Processes
 from sentence_order.training.evaluation import evaluate_corpus
 from sentence_order.training.step import Stepper
 from tests.training.trainers import CPU, HALF, corpus_of, train_config
@@ -174,3 +176,40 @@ def test_what_is_not_finite_at_any_scale_is_no_overflow(make_model, stories) -> 
     stepper.loss = lambda *arguments: (plain(*arguments)[0] * math.nan, plain(*arguments)[1])
     stepper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
     assert stepper.take([batch], pairs).broken == "the loss is nan"
+
+
+def test_half_precision_with_anomaly_detection(make_model, stories) -> None:
+    """It complains of overflow in the middle of the backward pass, of which the scaler cannot know."""
+    model = make_model()
+    batch, pairs = batch_of(corpus_of(model, stories), 6)
+    stepper = Stepper(model, train_config(), HALF, total_steps=10)
+    plain = stepper.backward
+
+    def complains(piece: Batch, count: int) -> torch.Tensor:
+        return _complain() if stepper.scaler.get_scale() > 2.0**15 else plain(piece, count)
+
+    stepper.backward = complains  # type: ignore[method-assign]
+    assert stepper.take([batch], pairs).broken is None
+    assert stepper.scaler.get_scale() == 2.0**15
+    assert math.isfinite(stepper.take([batch], pairs).norms["train/gradient_norm"])
+    stepper.scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    stepper.backward = lambda piece, count: _complain()  # type: ignore[method-assign]
+    assert stepper.take([batch], pairs).broken == "Function 'MulBackward0' returned nan values in its 0th output."
+
+
+def _complain() -> torch.Tensor:
+    raise RuntimeError("Function 'MulBackward0' returned nan values in its 0th output.")
+
+
+def test_a_share_without_documents_takes_its_part(make_model, stories) -> None:
+    """In half precision too, and in the first step."""
+    for runtime in (CPU, HALF):
+        model = make_model()
+        stepper = Stepper(model, train_config(), replace(runtime, processes=TwoOfWhichOneIsIdle(0, 2)), total_steps=10)
+        assert stepper.take([], 10).broken is None
+        assert all(weight.grad is None for weight in stepper.trained)
+
+
+class TwoOfWhichOneIsIdle(Processes):
+    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
+        """The other one has none either."""
