@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from benchmarks import faults, survival
 from sentence_order.errors import TrainingError, UserError
 from sentence_order.files import damage
+from sentence_order.processes import ALONE
 from sentence_order.training import folder
-from sentence_order.training.folder import held
+from sentence_order.training.folder import CONFIG_FILE, held
 from sentence_order.training.loop import Trainer
+from sentence_order.training.run import _take_up
 from sentence_order.training.state import read_state
 from tests.training.trainers import corpus_of, trainer_of
 
@@ -94,6 +97,27 @@ def test_files_that_are_removed_stop_the_run(make_trainer, tmp_path: Path, gone:
         next(steps)
     last = tmp_path / "run" / "checkpoints" / "last"
     assert str(caught.value).split("last good checkpoint: ")[1].startswith(str(last) if last.exists() else "none yet")
+
+
+def test_the_best_checkpoint_is_needed_and_never_removed(make_trainer, tmp_path: Path) -> None:
+    trainer = make_trainer()
+    trainer.fit()
+    (tmp_path / "run" / CONFIG_FILE).write_text(OmegaConf.to_yaml(OmegaConf.structured(trainer.config)))
+    best = tmp_path / "run" / "checkpoints" / "best"
+    assert _take_up(trainer.config, ALONE) is not None
+    aside = best.rename(tmp_path / "aside")
+    with pytest.raises(UserError, match="best: there is none; without it the run cannot be judged"):
+        _take_up(trainer.config, ALONE)
+    aside.rename(best)
+    content = (best / "config.json").read_text()
+    (best / "config.json").write_text(content + " ")
+    with pytest.raises(UserError, match="best: config.json is not as it was written"):
+        _take_up(trainer.config, ALONE)
+    (best / "config.json").write_text(content)
+    shutil.rmtree(best.with_name("last"))
+    assert _take_up(trainer.config, ALONE) is None  # it begins anew
+    assert damage(best) is None
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 SMALL_DISK = """
