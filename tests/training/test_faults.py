@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmarks import faults, survival
+from sentence_order.cli import compose
 from sentence_order.errors import TrainingError, UserError
 from sentence_order.files import damage
 from sentence_order.processes import ALONE
@@ -100,22 +101,22 @@ def test_files_that_are_removed_stop_the_run(make_trainer, tmp_path: Path, gone:
 
 
 def test_the_best_checkpoint_is_needed_and_never_removed(make_trainer, tmp_path: Path) -> None:
-    trainer = make_trainer()
-    trainer.fit()
-    (tmp_path / "run" / CONFIG_FILE).write_text(OmegaConf.to_yaml(OmegaConf.structured(trainer.config)))
+    make_trainer().fit()
+    config = compose("train", [f"output_dir={tmp_path / 'run'}"])
+    (tmp_path / "run" / CONFIG_FILE).write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
     best = tmp_path / "run" / "checkpoints" / "best"
-    assert _take_up(trainer.config, ALONE) is not None
+    assert _take_up(config, ALONE) is not None
     aside = best.rename(tmp_path / "aside")
     with pytest.raises(UserError, match="best: there is none; without it the run cannot be judged"):
-        _take_up(trainer.config, ALONE)
+        _take_up(config, ALONE)
     aside.rename(best)
     content = (best / "config.json").read_text()
     (best / "config.json").write_text(content + " ")
-    with pytest.raises(UserError, match="best: config.json is not as it was written"):
-        _take_up(trainer.config, ALONE)
+    with pytest.raises(UserError, match=r"best: config.json is not as it was written"):
+        _take_up(config, ALONE)
     (best / "config.json").write_text(content)
     shutil.rmtree(best.with_name("last"))
-    assert _take_up(trainer.config, ALONE) is None  # it begins anew
+    assert _take_up(config, ALONE) is None  # it begins anew
     assert damage(best) is None
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
