@@ -43,9 +43,8 @@ def check_positive(key: str, value: float | None, *, zero: bool = False, most: f
 def check_train(config: TrainConfig) -> None:
     """The checks that one key's type cannot make. Raises UserError."""
     trainer, optim, data = config.trainer, config.optim, config.data
-    for key in ("epochs", "max_steps", "batch_tokens", "eval_batch_tokens", "accumulate", "log_every"):
-        check_positive(f"trainer.{key}", getattr(trainer, key))
-    for key in ("eval_every", "save_every", "patience"):
+    steps = ("epochs", "max_steps", "accumulate", "eval_every", "save_every", "log_every", "patience")
+    for key in (*steps, "batch_tokens", "eval_batch_tokens"):
         check_positive(f"trainer.{key}", getattr(trainer, key))
     for key in ("lr", "head_lr", "weight_decay", "warmup"):
         check_positive(f"optim.{key}", getattr(optim, key), zero=True)

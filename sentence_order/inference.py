@@ -24,7 +24,7 @@ from sentence_order.losses.pairs import gold_order
 from sentence_order.model.build import check_fits
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime, give_back_memory, out_of_memory
-from sentence_order.scores import Scores, mean_scores
+from sentence_order.scores import MATRICES, Scores, mean_scores
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def predict(
 
 
 def _check_numbers(scores: Scores) -> None:
-    for name in ("logits", "next_log_probs", "position_logits"):
+    for name in MATRICES:
         if name in scores and scores[name].isnan().any():
             raise UserError("checkpoint: its scores are not numbers; it is damaged, or its training went wrong")
 

@@ -23,11 +23,10 @@ from sentence_order.decoding import decode, decoders_for
 from sentence_order.errors import UserError, first_line
 from sentence_order.files import atomic_file
 from sentence_order.metrics import document_counts, metrics_of
-from sentence_order.scores import Scores
+from sentence_order.scores import MATRICES, Scores
 from sentence_order.statistics import with_intervals
 
 FORMAT = "sentence_order scores 1"
-MATRICES = ("logits", "next_log_probs", "position_logits")
 
 
 class ScoreKeeper:

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from transformers.utils import ModelOutput
 
+# The fields of `Scores` that hold a matrix for each document.
+MATRICES = ("logits", "next_log_probs", "position_logits")
+
 
 class Pointer(Protocol):
     """A distribution over orders, given sentence by sentence: each one's depends on all that were placed before."""

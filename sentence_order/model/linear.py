@@ -66,10 +66,6 @@ class _Linear(torch.autograd.Function):
 
 def product(x_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """`x @ weight.T + bias` by oneDNN; either matrix may be a transposed one."""
-    try:
-        return torch.ops.mkldnn._linear_pointwise(x_NI, weight_OI, bias_O, "none", [], "")
-    except RuntimeError as error:
-        if not str(error).startswith("could not create"):
-            raise
-    # oneDNN finds no memory for its code or its buffers, which PyTorch may do without.
-    return nn.functional.linear(x_NI, weight_OI, bias_O)
+    if not torch.backends.mkldnn.enabled:  # it has found no memory for itself: see `runtime.give_back_memory`
+        return nn.functional.linear(x_NI, weight_OI, bias_O)
+    return torch.ops.mkldnn._linear_pointwise(x_NI, weight_OI, bias_O, "none", [], "")

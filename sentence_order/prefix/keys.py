@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sentence_order.data.states import IntArray
 from sentence_order.data.tokenization import Corpus
@@ -62,8 +63,13 @@ def prefix_key(model: SentenceOrderer, dtype: torch.dtype, precision: torch.dtyp
         for module in modules:
             for name, weights in module.state_dict().items():
                 digest.update(f"{number} {name} {weights.dtype} {tuple(weights.shape)}".encode())
-                digest.update(weights.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+                digest.update(weight_bytes(weights))
     return digest.hexdigest()
+
+
+def weight_bytes(weights: Tensor) -> memoryview:
+    """What weights are in memory, to be digested."""
+    return weights.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
 
 
 @dataclass(frozen=True)

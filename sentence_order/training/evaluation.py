@@ -36,7 +36,7 @@ from sentence_order.metrics import (
 )
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.runtime import Runtime
-from sentence_order.scores import Scores, gather_matrix
+from sentence_order.scores import MATRICES, Scores, gather_matrix
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,14 @@ def evaluate_corpus(
     batches = TokenBudgetBatches(corpus.tokens, batch_tokens).batches
     numbers = runtime.processes.share(range(len(batches)))
     share = load_shuffles(corpus, [batches[number] for number in numbers], seed, shuffles)
+    common = int(np.bincount(corpus.sizes).argmax())
     parts: list[tuple[int, _Part]] = []
     stopped = False
     for number, shuffled in zip(numbers, share, strict=True):
         if stopped := stop():
             break
         for several, readings in read(model, shuffled, runtime):
-            parts.append((number, _judged(model, several, readings, corpus, decoder, keeper)))
+            parts.append((number, _judged(model, several, readings, corpus, common, decoder, keeper)))
         advance(sum(map(len, batches[number : number + runtime.processes.count])))
     model.train(was_training)
     gathered = runtime.processes.gather((stopped, parts))
@@ -162,10 +163,15 @@ def _judged(
     shuffled: Sequence[Batch],
     readings: Sequence[Scores],
     corpus: Corpus,
+    common: int,
     decoder: DecoderConfig,
     keeper: ScoreKeeper | None,
 ) -> _Part:
-    """What the scores of a batch, under one shuffle or several, come to."""
+    """What the scores of a batch, under one shuffle or several, come to.
+
+    Args:
+        common: the commonest number of sentences in the corpus.
+    """
     batch = shuffled[0]
     for scores in readings:
         _check_finite(scores, batch, corpus)
@@ -185,7 +191,6 @@ def _judged(
 
     compared = (order_BS, positions_BS, mask_BS, batch["text_rank"])
     sizes = mask_BS.sum(1).tolist()
-    common = _commonest(corpus)
     alike = sizes.count(common)
     confusion_NN = probability_NN = None
     if alike:
@@ -216,7 +221,7 @@ def _order(scores: Scores, batch: Batch, decoder: DecoderConfig) -> Tensor:
 
 def _check_finite(scores: Scores, batch: Batch, corpus: Corpus) -> None:
     finite_B = torch.ones(len(batch["mask"]), dtype=torch.bool)
-    for name in ("logits", "next_log_probs", "position_logits"):
+    for name in MATRICES:
         if name in scores:
             finite_B &= scores[name].isfinite().all(2).all(1)
     if not finite_B.all():
@@ -249,11 +254,6 @@ def _merged(parts: Sequence[_Part], corpus: Corpus) -> Evaluation:
         pair_probability_NN=torch.stack(probabilities).sum(0) / alike if probabilities else None,
         confusion_NN=torch.stack(confusions).sum(0) / alike,
     )
-
-
-def _commonest(corpus: Corpus) -> int:
-    """The commonest number of sentences of a document."""
-    return int(np.bincount(corpus.sizes).argmax())
 
 
 def _cut(padded: list[list[Any]], sizes: list[int]) -> list[list[Any]]:

@@ -302,23 +302,18 @@ class Trainer:
         own = nonfinite.told(finding, [ids[row] for row in finding.rows]) if finding else None
         findings = processes.gather(own)
         guilty = next((rank for rank, told in enumerate(findings) if told is not None), None)
-        file = None
+        kept = ""
         if processes.rank == guilty:
-            rows = [row for batch in work.batches for row in batch["document"].tolist()]
-            names = [ids[row] for row in rows]
+            names = [ids[row] for batch in work.batches for row in batch["document"].tolist()]
             step = (self.stepper, work.batches, work.pairs, taken.random, self.step, names)
             try:
-                file = nonfinite.keep(self.folder, *step)
+                kept = f"; to look into it: {nonfinite.command_to_replay(nonfinite.keep(self.folder, *step))}"
             except OSError as error:  # what has happened is the more important news
-                own = f"{own}; the batch could not be kept ({error})"
-        findings = processes.gather(own)
-        file = next((one for one in processes.gather(file) if one is not None), None)
+                kept = f"; the batch could not be kept ({error})"
         if guilty is None:
             message = f"{taken.broken}; when the step was taken again, all was finite"
         else:
-            message = str(findings[guilty])
-        if file is not None:
-            message += f"; to look into it: {nonfinite.command_to_replay(file)}"
+            message = f"{findings[guilty]}{''.join(processes.gather(kept))}"
         self.nonfinite += 1
         if self.config.on_nonfinite is OnNonfinite.stop:
             raise TrainingError(message)

@@ -63,7 +63,6 @@ class Recorder:
         self._lines = (folder / METRICS_FILE).open("a", encoding="utf-8")
         others = set(folder.glob(EVENT_FILES))
         self.board = SummaryWriter(str(folder), purge_step=None if recorded is None else step + 1)
-
         self._events = set(folder.glob(EVENT_FILES)) - others
 
     def __enter__(self) -> "Recorder":

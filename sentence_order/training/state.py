@@ -18,16 +18,17 @@ import xxhash
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.files import MANIFEST, damage
+from sentence_order.prefix.keys import weight_bytes
 
 if TYPE_CHECKING:
     from sentence_order.training.loop import Trainer
 
 STATE_FILE = "training_state.pt"
+# What a state holds: what is as in the trainer, and the rest.
 COUNTED = (
     *("step", "epoch", "to_validate", "ended", "documents", "seconds", "nonfinite"),
     *("best", "best_step", "worse", "validated"),
 )
-
 REST = (
     *("earlier", "phases_to_come", "window", "digests", "recorded", "weights", "average", "averaged"),
     *("optimizer", "scaler", "random"),
@@ -98,7 +99,7 @@ def digests(trainer: "Trainer") -> dict[str, str]:
     for number in sorted(trainer.model.kept_blocks):
         for module in trainer.model.blocks[number]:
             for weight in module.state_dict().values():
-                digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+                digest.update(weight_bytes(weight))
     return {**found, "encoder.name or init_from, the frozen weights": digest.hexdigest()}
 
 

@@ -1,11 +1,11 @@
 """A run that stops and goes on is the run that never stopped."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.survival import lines_of
 from sentence_order.config import FreezeConfig, OptimConfig
 from sentence_order.errors import UserError
 from sentence_order.files import MANIFEST
@@ -16,13 +16,6 @@ from sentence_order.training.state import STATE_FILE, read_state
 from tests.training.trainers import CPU, HALF, corpus_of, trainer_of
 
 GRADUAL = ["0:all", "0.5:1", "1:none"]
-TIMED = ("train/documents_per_second", "train/tokens_per_second")
-
-
-def records(folder: Path) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl, but for how fast it was."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{tag: value for tag, value in line.items() if tag not in TIMED} for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +79,7 @@ def test_resumed_equals_straight_through(
     for one, other in zip(straight.stepper.average.average, resumed.stepper.average.average, strict=True):
         assert torch.equal(one, other)
     assert resumed.stepper.scaler.state_dict() == straight.stepper.scaler.state_dict()
-    assert records(tmp_path / "broken") == records(tmp_path / "straight")
+    assert lines_of(tmp_path, "broken") == lines_of(tmp_path, "straight")
     assert (resumed.best, resumed.best_step, resumed.documents) == (
         straight.best,
         straight.best_step,
