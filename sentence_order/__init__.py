@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 try:
     __version__ = version("sentence-order")
 except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0+unknown"
+    __version__ = "unknown"
 
 __all__ = ["SentenceOrderer", "__version__"]
 

@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +142,17 @@ def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list
 def provenance() -> dict[str, Any]:
     """Versions of what computes, and the git revision of the source tree."""
     return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: package_version(name) for name in PACKAGES}},
         "git_revision": git_revision(),
     }
+
+
+def package_version(name: str) -> str:
+    """A package's version; "unknown" where it is not installed: this one need not be, to run from its source tree."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def as_json(content: dict[str, Any]) -> str:
