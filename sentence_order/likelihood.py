@@ -78,8 +78,8 @@ def _objective_of_identity(pairs_NNG: Tensor, next_MMG: Tensor) -> Tensor:
 
 def _step_by_step(pairs_NNG: Tensor, next_MMG: Tensor) -> Tensor:
     sentences = len(pairs_NNG)
-    # What sentence i gains by preceding those from the k-th on: sums from the end of each row.
-    ahead_NNG = pairs_NNG.flip(1).cumsum(1).flip(1)
+    # What sentence i gains by preceding those from the k-th on. A product, since CUDA has no deterministic cumsum.
+    ahead_NNG = torch.einsum("ijg,jk->ikg", pairs_NNG, torch.ones_like(pairs_NNG[:, :, 0]).tril())
     total_G = pairs_NNG.new_zeros(pairs_NNG.shape[2])
     for k in range(sentences - 1):
         value_NG = ahead_NNG[k:, k] + next_MMG[k, 1 + k :]  # item k was placed last

@@ -184,8 +184,10 @@ def pairs_of_positions(position_logits_BSS: Tensor, mask_BS: Tensor) -> Tensor:
     real_BSS = mask_BS[:, :, None] & mask_BS[:, None, :]
     least = torch.finfo(position_logits_BSS.dtype).min
     at_BSS = position_logits_BSS.masked_fill(~real_BSS, least).softmax(2)
-    later_BSS = at_BSS.flip(2).cumsum(2).flip(2) - at_BSS  # that a sentence stands behind position k
-    before_BSS = (at_BSS @ later_BSS.transpose(1, 2)).clamp(min=torch.finfo(at_BSS.dtype).eps).log()
+    # Products, since CUDA has no deterministic cumsum; in full precision, since logarithms are taken of small numbers.
+    with torch.autocast(at_BSS.device.type, enabled=False):
+        later_BSS = at_BSS @ torch.ones_like(at_BSS[0]).tril(-1)  # that a sentence stands behind position k
+        before_BSS = (at_BSS @ later_BSS.transpose(1, 2)).clamp(min=torch.finfo(at_BSS.dtype).eps).log()
     return before_BSS - before_BSS.transpose(1, 2)
 
 

@@ -23,6 +23,7 @@ from sentence_order.losses import (
     weighted_loss,
 )
 from sentence_order.scores import Scores
+from tests.deterministic import CudaDeterminism
 
 ONE = torch.ones(1, 3, dtype=torch.bool)
 # Sentence 0 stands last, 1 first, 2 in the middle; the model has 1 before 0 right, the two others wrong.
@@ -201,6 +202,15 @@ def test_padding_and_relabelling_change_nothing(name: str, seed: int, size: int,
     shuffle = torch.randperm(size, generator=generator)[None]
     relabelled, _ = LOSSES[name](scores.relabelled(shuffle), positions.gather(1, shuffle), mask)
     torch.testing.assert_close(relabelled, total)
+
+
+@pytest.mark.parametrize("size", [5, 12])
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"pointer"}))
+def test_debug_anomaly_can_train_by_every_loss_on_cuda(name: str, size: int) -> None:
+    scores = random_scores(size, torch.Generator().manual_seed(0))
+    leaves = Scores(**{key: value.requires_grad_() for key, value in scores.items()})
+    with CudaDeterminism():
+        LOSSES[name](leaves, torch.arange(size)[None], torch.ones(1, size, dtype=torch.bool))[0].backward()
 
 
 @pytest.mark.parametrize("name", ["pairwise_logistic", "margin", "ranknet", "list_mle", "regression", "order"])

@@ -10,6 +10,7 @@ from sentence_order.model import head
 from sentence_order.model.head import PairNetwork, pairs_of_positions
 from sentence_order.model.modeling import SentenceOrderer
 from sentence_order.scores import Scores
+from tests.deterministic import CudaDeterminism
 
 POINTER = {"loss": {"pointer": 1.0}, "decoder": "pointer"}
 POSITIONS = {"loss": {"position": 1.0}, "decoder": "assignment"}
@@ -51,6 +52,19 @@ def test_a_reshuffled_document_has_the_reshuffled_scores(make_model, stories, na
         steps = plain.pointer.log_probs(index.gather(1, order))
         expected = steps.gather(2, index[:, None].expand_as(steps))
         torch.testing.assert_close(shuffled.pointer.log_probs(order), expected, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_debug_anomaly_can_train_every_head_on_cuda(make_model, stories, name: str) -> None:
+    model = make_model(**MODELS[name]).train()
+    columns = tokenize_documents([stories[0], [*stories[1], *stories[2], *stories[3]]], model.tokenizer, None, 64)
+    examples = [
+        make_example({key: columns[key][row] for key in ("input_ids", "lengths", "text_rank")}, row, range(size))
+        for row, size in enumerate(map(len, columns["lengths"]))
+    ]
+    batch = collate(examples)
+    with CudaDeterminism():
+        model(batch["input_ids"], batch["lengths"], batch["positions"]).loss.backward()
 
 
 @pytest.mark.parametrize("others", [1, 9], ids=["one vector", "one beside each other sentence"])
