@@ -87,17 +87,18 @@ def story_files(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def _server(_own_cache: None) -> Iterator[Server]:
+def forks(_own_cache: None) -> Iterator[Server]:
+    """Runs Python modules without waiting for imports."""
     server = Server()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def command(tmp_path: Path, _server: Server) -> Callable[..., subprocess.CompletedProcess[str]]:
+def command(tmp_path: Path, forks: Server) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m sentence_order.<name> arguments` in an empty folder, in a process of its own."""
 
     def run(name: str, *arguments: str, stdin: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        return _server.run(name, list(arguments), tmp_path, stdin, variables)
+        return forks.run(f"sentence_order.{name}", list(arguments), tmp_path, stdin, variables)
 
     return run

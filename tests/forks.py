@@ -1,9 +1,10 @@
 """Runs the package's commands without waiting for Python's imports each time.
 
 A server imports what is heavy once, and forks for every command: that process has its own folder, environment and
-streams, and does what `python -m sentence_order.NAME` does from there on.
+streams, and does what `python -m MODULE` does from there on.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -30,16 +31,16 @@ class Server:
         )
 
     def run(
-        self, name: str, arguments: list[str], folder: Path, stdin: str | None, variables: dict[str, str]
+        self, module: str, arguments: list[str], folder: Path, stdin: str | None, variables: dict[str, str]
     ) -> "subprocess.CompletedProcess[str]":
-        """Runs `python -m sentence_order.<name> arguments` in a folder."""
+        """Runs `python -m <module> arguments` in a folder."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with tempfile.TemporaryDirectory() as place:
             streams = [Path(place) / stream for stream in ("in", "out", "err")]
             streams[0].write_text(stdin or "")
             request = {
-                "name": name,
+                "module": module,
                 "arguments": arguments,
                 "folder": str(folder),
                 "environment": {**os.environ, **variables},
@@ -48,10 +49,10 @@ class Server:
             self.process.stdin.flush()
             if not select.select([self.process.stdout], [], [], SECONDS)[0]:
                 os.killpg(self.process.pid, signal.SIGKILL)  # the command too
-                raise subprocess.TimeoutExpired([name, *arguments], SECONDS)
+                raise subprocess.TimeoutExpired([module, *arguments], SECONDS)
             code = int(self.process.stdout.readline())
             out, err = (stream.read_text() for stream in streams[1:])
-        return subprocess.CompletedProcess([name, *arguments], code, out, err)
+        return subprocess.CompletedProcess([module, *arguments], code, out, err)
 
     def stop(self) -> None:
         """Ends the server."""
@@ -64,6 +65,7 @@ def _serve() -> None:
     import sentence_order.reporting.pictures
     import sentence_order.training.run  # noqa: F401 - so that the forks have it
 
+    gc.freeze()  # forks need not walk through what was imported, which would copy it
     for line in sys.stdin:
         request = json.loads(line)
         if (process := os.fork()) == 0:
@@ -72,18 +74,18 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _run(name: str, arguments: list[str], folder: str, environment: dict[str, str], streams: list[str]) -> NoReturn:
+def _run(module: str, arguments: list[str], folder: str, environment: dict[str, str], streams: list[str]) -> NoReturn:
     for number, (stream, flags) in enumerate(zip(streams, (os.O_RDONLY, *[os.O_WRONLY | os.O_CREAT] * 2), strict=True)):
         os.dup2(os.open(stream, flags, 0o600), number)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a fresh one: the server's has read ahead
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    sys.argv = [f"{name}.py", *arguments]
+    sys.argv = [f"{module}.py", *arguments]
     sys.path[0] = folder  # as `python -m` has it
     code: object = 0
     try:
-        runpy.run_module(f"sentence_order.{name}", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as error:
         code = error.code
     except BaseException:

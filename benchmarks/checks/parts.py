@@ -1,0 +1,112 @@
+"""Every head, loss and decoder on a device's tensors, against the same on the CPU."""
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from benchmarks.checks.run import Report
+from benchmarks.checks.setup import Setup
+from sentence_order.checks import DECODER_HEADS, LOSS_HEADS
+from sentence_order.commands import as_override
+from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.decoding import decode
+from sentence_order.errors import first_line
+from sentence_order.losses import LOSSES
+from sentence_order.model import head
+from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.runtime import Runtime, make_deterministic
+from sentence_order.scores import MATRICES, Scores
+from sentence_order.training.preparation import prepare
+
+# Models with every head, with joint layers and without, with sentences read in pairs; each with a loss that trains it.
+MODELS = {
+    "pairs": ["model.heads=[pairs,neighbours]", "encoder.joint_from=half"],
+    "joint_pairs": ["model.heads=[pairs,neighbours]", "encoder.joint=pairs", "model.set_layers=0"],
+    "scores": ["model.heads=[scores]", "loss=pairwise_logistic", "loss.neighbours=0", "encoder.joint_from=0"],
+    "positions": ["model.heads=[positions]", "loss=assignment", "encoder.joint_from=all"],
+    "pointer": ["model.heads=[pointer]", "loss=pointer", "decoder=pointer", "encoder.joint_from=all"],
+    "relational_pointer": [
+        *("model.heads=[relational_pointer]", "loss=pointer", "decoder=pointer"),
+        *("encoder.joint=pairs", "encoder.joint_from=0"),
+    ],
+}
+
+
+def check_parts(name: str, setup: Setup, report: Report) -> None:
+    """The heads of a model, with all losses and decoders that read them, for short and for long documents.
+
+    In fp32, by the deterministic algorithms that `debug=anomaly` asks for, losses, gradients and the objectives of
+    decoded orders are those of the CPU; in bf16 they are finite. The pairs of `parts/pairs` are computed in parts, as
+    those of long documents are.
+    """
+    if name == "pairs":
+        head._HIDDEN_UNITS = 2**14
+    long = [as_override(f"data.{split}", str(setup.stories["long"])) for split in ("train", "validation", "test")]
+    prepared = prepare(setup.compose(*MODELS[name], *long, "precision=fp32"))
+    corpus, device = prepared.corpora["train"], prepared.runtime.device
+    batch = collate([Examples(corpus, 0, 0)[row] for row in range(len(corpus))])
+    on_cpu = copy.deepcopy(prepared.model).to("cpu").train()
+
+    make_deterministic()
+    expected, scores_on_cpu = _find(on_cpu, batch, Runtime(torch.device("cpu")), report)
+    found, scores = _find(prepared.model.train(), batch, prepared.runtime, report)
+    torch.use_deterministic_algorithms(False)
+    for what, values in found.items():
+        close = all(abs(a - b) <= 1e-3 * (1 + abs(b)) for a, b in zip(values, expected[what], strict=True))
+        report.expect(close, f"{what}: loss and gradient are {values}, on the CPU {expected[what]}")
+    for what, values in _find(prepared.model, batch, Runtime(device, torch.bfloat16), report)[0].items():
+        report.expect(all(map(math.isfinite, values)), f"{what}: loss and gradient in bf16 are {values}")
+
+    decoders = [decoder for decoder, heads in DECODER_HEADS.items() if heads & set(on_cpu.config.heads)]
+    for decoder in decoders:
+        objectives = [_decode(decoder, each, batch, report) for each in (scores, scores_on_cpu)]
+        difference = float((objectives[0] - objectives[1]).abs().max())
+        report.expect(difference <= 1e-3, f"decoder={decoder}: the objectives differ by {difference:.1e}, over 1e-3")
+    names = {"heads": on_cpu.config.heads, "losses": _losses_of(on_cpu), "decoders": decoders}
+    sizes = f"{corpus.sizes.min()} to {corpus.sizes.max()} sentences"
+    report.note("; ".join([*(f"{what} {', '.join(some)}" for what, some in names.items()), sizes]))
+
+
+def _find(
+    model: SentenceOrderer, batch: Batch, runtime: Runtime, report: Report
+) -> tuple[dict[str, tuple[float, float]], Scores]:
+    """Value and gradient norm of the model's own loss, by all weights, and of every loss that reads its scores, by
+    these; and the scores, without a graph, on their device."""
+    inputs = {name: tensor.to(runtime.device) for name, tensor in batch.items()}
+    gold = inputs["positions"], inputs["mask"]
+    with runtime.autocast():
+        scores = model(inputs["input_ids"], inputs["lengths"])
+    matrices = {name: scores[name].detach().requires_grad_() for name in MATRICES if name in scores}
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+
+    losses = {"loss": (model.ordering_loss, scores, weights)}
+    if scores.pointer is None:  # whose only loss is the model's own
+        bare = Scores(**matrices)
+        losses |= {f"loss.{name}": (LOSSES[name], bare, [*matrices.values()]) for name in _losses_of(model)}
+    found = {}
+    for name, (loss, own_scores, own_inputs) in losses.items():
+        try:
+            total, count = loss(own_scores, *gold)
+            gradients = torch.autograd.grad(total / count, own_inputs, retain_graph=True, allow_unused=True)
+            norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
+            found[name] = ((total / count).item(), norm.item())
+        except RuntimeError as error:
+            report.fault(f"{name} on {runtime.device}: {first_line(error)}")
+    return found, Scores(**{name: matrix.detach() for name, matrix in matrices.items()}, pointer=scores.pointer)
+
+
+def _losses_of(model: SentenceOrderer) -> list[str]:
+    """The losses that read the scores of a model's heads."""
+    return [name for name, heads in LOSS_HEADS.items() if heads & set(model.config.heads)]
+
+
+def _decode(decoder: str, scores: Scores, batch: Batch, report: Report) -> Tensor:
+    """The objectives of the orders of a batch, which must be permutations."""
+    device = next(iter(scores.values())).device if scores.pointer is None else scores.pointer.start().device
+    mask_BS, text_rank_BS = batch["mask"].to(device), batch["text_rank"].to(device)
+    order_BS, objective_B = decode(decoder, scores, mask_BS, text_rank_BS, beam_width=8)
+    whole = torch.equal(order_BS.cpu().sort(1).values, torch.arange(order_BS.shape[1]).expand_as(order_BS))
+    report.expect(whole, f"decoder={decoder}: not a permutation")
+    return objective_B.cpu()
