@@ -71,7 +71,8 @@ def last_line(log: Path) -> str:
 def _enter(work: Callable[[], object], log: Path, own_group: bool) -> None:
     if own_group:
         os.setpgid(0, 0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's handler is not meant for it
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the parent's handlers are not meant for it
+        signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(output, 1)

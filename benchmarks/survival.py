@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from benchmarks.records import CLOCK_TAGS, lines_without_clock
 from sentence_order.files import damage, put_aside
 from sentence_order.training.state import STATE_FILE, read_state
 
@@ -36,7 +37,6 @@ RUNS = {
     ),
     "frozen prefix from the cache": ("freeze=bottom_half", "cache.dir=cache"),
 }
-TIMED = re.compile(r"train/(documents|tokens)_per_second|total/")
 
 
 @dataclass
@@ -171,14 +171,13 @@ def equal(one: Any, other: Any) -> bool:
 
 def lines_of(folder: Path, run: str = "run") -> list[dict[str, float]]:
     """The lines of metrics.jsonl, but for what is measured by the clock."""
-    lines = [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()]
-    return [{tag: value for tag, value in line.items() if not TIMED.match(tag)} for line in lines]
+    return lines_without_clock(folder / run)
 
 
 def curves_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """The points that TensorBoard shows of each tag."""
     events = EventAccumulator(str(folder / "run"), size_guidance={"scalars": 0}).Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if not TIMED.match(tag)]
+    tags = [tag for tag in events.Tags()["scalars"] if not CLOCK_TAGS.match(tag)]
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 

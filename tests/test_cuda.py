@@ -34,6 +34,7 @@ def check(forks: Server, tmp_path: Path) -> Check:
 def test_parts_are_all_lines() -> None:
     chosen = [line for part in PARTS for line in cuda.choose_lines(part)]
     assert sorted(chosen) == sorted(cuda.choose_lines(None))
+    assert list(dict.fromkeys(line.partition("/")[0] for line in cuda.choose_lines(None))) == cuda.GROUPS.split(", ")
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import os
-import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -12,16 +11,15 @@ from typing import Any
 
 from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
-from benchmarks.checks.steps import STEPS, greatest_difference, lines_of, losses_of
+from benchmarks.checks.steps import STEPS, greatest_difference
 from benchmarks.forks import exit_code, fork_command, last_line, print_log
+from benchmarks.records import lines_of, lines_without_clock, losses_of
 from sentence_order.commands import as_override
 from sentence_order.training.step import Stepper, Taken
 
-# A run of this many steps that saves every third one is stopped in the middle of its eighth.
-RUN = ("trainer.max_steps=12", "trainer.save_every=3", "trainer.eval_every=12", "trainer.log_every=1")
-STOPPED_AT = 8
-# What metrics.jsonl measures by the clock.
-CLOCK_TAGS = re.compile(r"train/(documents|tokens)_per_second|total/")
+# A run that is stopped in its eighth step, two after it was saved.
+SAVE_EVERY, STOPPED_AT = 3, 8
+RUN = ("trainer.max_steps=12", f"trainer.save_every={SAVE_EVERY}", "trainer.eval_every=12", "trainer.log_every=1")
 
 
 def check_checkpoint(setup: Setup, report: Report) -> None:
@@ -94,7 +92,7 @@ def check_resume(anomaly: bool, setup: Setup, report: Report) -> None:
     for name, stop in stops.items():
         if stop:
             output = (setup.folder / f"{name}.log").read_text(encoding="utf-8")
-            step = STOPPED_AT if stop == signal.SIGTERM else STOPPED_AT - STOPPED_AT % 3
+            step = STOPPED_AT if stop == signal.SIGTERM else STOPPED_AT - STOPPED_AT % SAVE_EVERY
             report.expect(f"resumed: from step {step}," in output, f"{name}: it did not resume from step {step}")
         if name != "unbroken":
             _compare_runs(setup.folder / "unbroken", setup.folder / name, anomaly, report)
@@ -114,10 +112,10 @@ def _stop_at(step: int, number: int) -> None:
 
 
 def _compare_runs(unbroken: Path, other: Path, to_the_bit: bool, report: Report) -> None:
-    apart = greatest_difference(losses_of(unbroken), losses_of(other))
+    apart = greatest_difference(losses_of(lines_of(unbroken)), losses_of(lines_of(other)))
     checkpoints = [f"checkpoints/{name}/model.safetensors" for name in ("best", "last")]
     same = all((unbroken / file).read_bytes() == (other / file).read_bytes() for file in checkpoints)
-    same = same and _without_clock(unbroken) == _without_clock(other)
+    same = same and lines_without_clock(unbroken) == lines_without_clock(other)
     report.note(
         f"{other.name}: losses differ by {apart:.1e} at most; all is equal to the last bit: {same}",
         **{f"difference_{other.name}": apart, f"equal_to_the_bit_{other.name}": same},
@@ -127,16 +125,12 @@ def _compare_runs(unbroken: Path, other: Path, to_the_bit: bool, report: Report)
     report.expect(apart <= 1e-4, f"{other.name}: losses differ by {apart:.1e} from the unbroken run, over 1e-4")
 
 
-def _without_clock(folder: Path) -> list[dict[str, float]]:
-    return [{tag: value for tag, value in line.items() if not CLOCK_TAGS.match(tag)} for line in lines_of(folder)]
-
-
 def check_experiment(name: str, setup: Setup, report: Report) -> None:
     """A method of the literature trains for five steps and is tested."""
     run = setup.folder / "run"
     own = [f"experiment={name}", *(f"trainer.{key}" for key in ("max_steps=5", "eval_every=5", "log_every=1"))]
     _run(setup, report, {"train": setup.overrides(*own, as_override("output_dir", str(run)))})
-    losses, results = losses_of(run), json.loads((run / "results.json").read_text(encoding="utf-8"))
+    losses, results = losses_of(lines_of(run)), json.loads((run / "results.json").read_text(encoding="utf-8"))
     training, tau = results["train"], results["test"]["tau"]["value"]
     report.note(
         f"loss {losses[0]:.4f} to {losses[-1]:.4f}, test tau {tau:.3f}; {training['peak_memory_gb']:.2f} GB",

@@ -61,7 +61,8 @@ def check_parts(name: str, setup: Setup, report: Report) -> None:
 
     decoders = [decoder for decoder, heads in DECODER_HEADS.items() if heads & set(on_cpu.config.heads)]
     for decoder in decoders:
-        objectives = [_decode(decoder, each, batch, report) for each in (scores, scores_on_cpu)]
+        places = (scores, device), (scores_on_cpu, torch.device("cpu"))
+        objectives = [_decode(decoder, own_scores, batch, place, report) for own_scores, place in places]
         difference = float((objectives[0] - objectives[1]).abs().max())
         report.expect(difference <= 1e-3, f"decoder={decoder}: the objectives differ by {difference:.1e}, over 1e-3")
     names = {"heads": on_cpu.config.heads, "losses": _losses_of(on_cpu), "decoders": decoders}
@@ -102,9 +103,8 @@ def _losses_of(model: SentenceOrderer) -> list[str]:
     return [name for name, heads in LOSS_HEADS.items() if heads & set(model.config.heads)]
 
 
-def _decode(decoder: str, scores: Scores, batch: Batch, report: Report) -> Tensor:
+def _decode(decoder: str, scores: Scores, batch: Batch, device: torch.device, report: Report) -> Tensor:
     """The objectives of the orders of a batch, which must be permutations."""
-    device = next(iter(scores.values())).device if scores.pointer is None else scores.pointer.start().device
     mask_BS, text_rank_BS = batch["mask"].to(device), batch["text_rank"].to(device)
     order_BS, objective_B = decode(decoder, scores, mask_BS, text_rank_BS, beam_width=8)
     whole = torch.equal(order_BS.cpu().sort(1).values, torch.arange(order_BS.shape[1]).expand_as(order_BS))

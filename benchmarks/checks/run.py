@@ -119,18 +119,18 @@ class _Running:
     line: Line
     process: BaseProcess
     receiver: Connection
-    log: Path
+    folder: Path
     started: float
 
     @classmethod
     def start(cls, name: str, check: Check, setup: Setup) -> "_Running":
         folder = setup.folder / name.replace("/", "_")
         folder.mkdir()
-        log = folder.with_suffix(".log")
         receiver, sender = Pipe(duplex=False)
-        process = fork(partial(_run, check, replace(setup, folder=folder), Report(sender)), log, own_group=True)
+        work = partial(_run, check, replace(setup, folder=folder), Report(sender))
+        process = fork(work, folder.with_suffix(".log"), own_group=True)
         sender.close()  # the other end of it is the child's, and closes with the child
-        return cls(Line(name), process, receiver, log, time.monotonic())
+        return cls(Line(name), process, receiver, folder, time.monotonic())
 
     def finish(self, deadline: float, patience: float) -> Line:
         """Waits for its end."""
@@ -139,10 +139,10 @@ class _Running:
         self.kill()
         if line.status == "passed" and line.faults:
             line.status = "failed"
-        if line.status == "failed" and self.log.exists():
-            line.log = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        if line.status == "failed" and (log := self.folder.with_suffix(".log")).exists():
+            line.log = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
         line.seconds = round(time.monotonic() - self.started, 1)
-        shutil.rmtree(self.log.with_suffix(""), ignore_errors=True)  # checkpoints of all lines together would be many
+        shutil.rmtree(self.folder, ignore_errors=True)  # checkpoints of all lines together would be many
         return line
 
     def _receive(self, deadline: float, patience: float) -> str:

@@ -80,10 +80,9 @@ def make_setup(device: str, encoder: str | None, data: Path | None, folder: Path
         overrides = ["encoder=minilm", as_override("encoder.name", os.path.abspath(encoder))]
     else:
         raise UserError(f"--encoder: {encoder} is neither minilm, tiny nor a folder with a config.json")
-    stories = {
-        split: list(itertools.islice(_read_stories(data, split), count)) for split, count in STORIES[device].items()
-    }
-    stories["many"] = list(itertools.islice(_read_stories(data, "train"), MANY[device]))
+    counts = {**STORIES[device], "train": MANY[device]}
+    stories = {split: list(itertools.islice(_read_stories(data, split), count)) for split, count in counts.items()}
+    stories["many"], stories["train"] = stories["train"], stories["train"][: STORIES[device]["train"]]
     stories["long"] = [*stories["test"][:4], *_join(stories["test"])]
     files = {name: _write_stories(documents, folder / f"{name}.jsonl") for name, documents in stories.items()}
     return Setup(device, overrides, files, folder)

@@ -1,7 +1,6 @@
-"""Training steps that a check takes in its own process, and what a run has written of its steps."""
+"""Training steps that a check takes in its own process."""
 
 import itertools
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 
 from benchmarks.checks.setup import Setup
 from benchmarks.compose import NEVER
+from benchmarks.records import lines_of, losses_of
 from sentence_order.training.loop import Trainer
 from sentence_order.training.preparation import prepare, use_cache
 
@@ -33,7 +33,7 @@ class Steps:
     @property
     def losses(self) -> list[float]:
         """The loss of each step, per pair."""
-        return [line["train/loss"] for line in self.lines]
+        return losses_of(self.lines)
 
     @property
     def after(self) -> dict[str, torch.Tensor]:
@@ -72,16 +72,6 @@ def make_trainer(setup: Setup, *own: str) -> Trainer:
 def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
     """Copies of a model's weights, on the CPU."""
     return {name: weight.detach().cpu().clone() for name, weight in trainer.model.named_parameters()}
-
-
-def lines_of(folder: Path) -> list[dict[str, float]]:
-    """What a run has written to metrics.jsonl."""
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def losses_of(folder: Path) -> list[float]:
-    """A run's training loss, step by step."""
-    return [line["train/loss"] for line in lines_of(folder) if "train/loss" in line]
 
 
 def greatest_difference(one: list[float], other: list[float]) -> float:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sentence_order.config import HeadName, Joint, PositionIds
-from sentence_order.data.examples import collate, make_example
+from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.model import head
 from sentence_order.model.head import PairNetwork, pairs_of_positions
@@ -26,13 +26,17 @@ MODELS = {
 }
 
 
-def scores_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Scores:
+def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
     columns = tokenize_documents(documents, model.tokenizer, None, 64)
     examples = []
     for row, sentences in enumerate(documents):
         own = {name: columns[name][row] for name in ("input_ids", "lengths", "text_rank")}
         examples.append(make_example(own, row, range(len(sentences)) if given is None else given[row]))
-    batch = collate(examples)
+    return collate(examples)
+
+
+def scores_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Scores:
+    batch = batch_of(model, documents, given)
     with torch.no_grad():
         return model(batch["input_ids"], batch["lengths"])
 
@@ -57,12 +61,7 @@ def test_a_reshuffled_document_has_the_reshuffled_scores(make_model, stories, na
 @pytest.mark.parametrize("name", MODELS)
 def test_debug_anomaly_can_train_every_head_on_cuda(make_model, stories, name: str) -> None:
     model = make_model(**MODELS[name]).train()
-    columns = tokenize_documents([stories[0], [*stories[1], *stories[2], *stories[3]]], model.tokenizer, None, 64)
-    examples = [
-        make_example({key: columns[key][row] for key in ("input_ids", "lengths", "text_rank")}, row, range(size))
-        for row, size in enumerate(map(len, columns["lengths"]))
-    ]
-    batch = collate(examples)
+    batch = batch_of(model, [stories[0], [*stories[1], *stories[2], *stories[3]]])
     with CudaDeterminism():
         model(batch["input_ids"], batch["lengths"], batch["positions"]).loss.backward()
 
