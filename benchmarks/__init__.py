@@ -1,1 +1,1 @@
-"""What the program can do, measured: each module is run by a script of the same name in `scripts/`."""
+"""Measures what the program can do: `python -m benchmarks.MODULE` in the root of the repository."""

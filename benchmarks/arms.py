@@ -1,4 +1,4 @@
-"""Ways to train, side by side: timed by turns on the same machine, then each trained for as long as the others."""
+"""Compares ways to train: timed by turns on the same machine, then each trained for the same time."""
 
 import json
 import multiprocessing
@@ -13,88 +13,106 @@ from typing import Any
 
 from benchmarks.compose import NEVER, compose, stop
 from sentence_order.errors import UserError
+from sentence_order.runtime.console import set_up_logging
+from sentence_order.runtime.device import peak_memory
+from sentence_order.training.setup import attach_cache, set_up
+from sentence_order.training.tracker import Tracker
+from sentence_order.training.trainer import Trainer
 
-# Beyond so many epochs a small corpus, or all that the heads of a frozen encoder see, is only learnt by heart.
-MOST_EPOCHS = 5
+# In more epochs a small corpus, or all that the heads see of a frozen encoder, is only learnt by heart.
+MAX_EPOCHS = 5
 
 
 @dataclass
 class Arm:
-    """What was measured of an arm."""
+    """The measurements of an arm."""
 
     documents: int = 0
     seconds: float = 0.0
     steps: int = 0
     seconds_in_cache: float = 0.0
-    memory: int = 0  # bytes of the process, mapped files left out
+    memory: int = 0  # bytes of the process, without mapped files
     cached: bool = False
 
     @property
     def rate(self) -> float:
         return self.documents / self.seconds
 
-    def steps_in(self, seconds: float, documents: int) -> int:
-        """How many steps these seconds are, or the most epochs of so many documents, where these are done before."""
-        return max(1, int(min(seconds / self.seconds, MOST_EPOCHS * documents / self.documents) * self.steps))
+    def count_steps(self, seconds: float, documents: int) -> int:
+        """The number of steps in these seconds, or in `MAX_EPOCHS` epochs if they are fewer."""
+        return max(1, int(min(seconds / self.seconds, MAX_EPOCHS * documents / self.documents) * self.steps))
 
 
-def work(pipe: Connection, name: str, overrides: list[str]) -> None:
-    """The process of an arm: trains for so many seconds whenever it is told to."""
-    from sentence_order.console import set_up_logging
-    from sentence_order.runtime import peak_memory
-    from sentence_order.training.loop import Trainer
-    from sentence_order.training.preparation import prepare, use_cache
+class Turns:
+    """Lets a trainer run for as many seconds as the parent process asks for, and reports what it did in them.
 
+    Called by the trainer after each step.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe, self.documents, self.step = pipe, 0, 0
+        self.seconds: float = pipe.recv()
+        self.started = time.perf_counter()
+
+    def __call__(self, trainer: Trainer) -> None:
+        elapsed = time.perf_counter() - self.started
+        if elapsed < self.seconds:
+            return
+        documents, step = trainer.state.num_documents + trainer.meter.num_documents, trainer.state.step
+        self.pipe.send((documents - self.documents, elapsed, step - self.step, peak_memory(trainer.runtime.device)))
+        self.documents, self.step = documents, step
+        seconds = self.pipe.recv()
+        trainer.state.done = seconds is None
+        self.seconds, self.started = seconds or 0.0, time.perf_counter()
+
+
+def run_arm(pipe: Connection, name: str, overrides: list[str]) -> None:
+    """The process of an arm: the loop of `train`, for some seconds whenever the parent process asks for them."""
     set_up_logging()
     config = compose([*overrides, f"trainer.eval_every={NEVER}", "trainer.epochs=1000"])
     try:
-        prepared = prepare(config)
+        setup = set_up(config)
     except UserError as error:
         stop(UserError(f"{name}: {error}"))
-    pipe.send(len(prepared.corpora["train"]))
+    pipe.send(len(setup.corpora["train"]))
     pipe.recv()
     started = time.perf_counter()
-    prepared = use_cache(config, prepared)
-    pipe.send((time.perf_counter() - started, prepared.corpora["train"].states is not None))
-    with tempfile.TemporaryDirectory() as folder:
-        corpora = prepared.corpora
-        trainer = Trainer(
-            prepared.model, corpora["train"], corpora["validation"], config, prepared.runtime, Path(folder)
-        )
-        steps = trainer.steps()
-        while (seconds := pipe.recv()) is not None:
-            before, first, started = trainer.documents + trainer.window.documents, trainer.step, time.perf_counter()
-            while time.perf_counter() - started < seconds:
-                next(steps)
-            taken = time.perf_counter() - started
-            documents = trainer.documents + trainer.window.documents - before
-            pipe.send((documents, taken, trainer.step - first, peak_memory(prepared.runtime.device)))
-        steps.close()
+    setup = attach_cache(config, setup)
+    train, validation = setup.corpora["train"], setup.corpora["validation"]
+    pipe.send((time.perf_counter() - started, train.states is not None))
+    with tempfile.TemporaryDirectory() as place, Tracker(Path(place)) as tracker:
+        own = (setup.model, train, validation, config, setup.runtime, Path(place))
+        trainer = Trainer(*own, tracker=tracker, on_step=Turns(pipe))
+        trainer.train()
 
 
 def measure_speed(
     settings: dict[str, list[str]], overrides: list[str], turns: int, seconds: float
 ) -> tuple[dict[str, Arm], int]:
-    """The figures of every arm, given by its own overrides, and the number of training documents."""
+    """The measurements of every arm, and the number of training documents.
+
+    Args:
+        settings: the overrides of each arm.
+    """
     try:
-        return _by_turns(settings, overrides, turns, seconds)
-    except EOFError:  # an arm has stopped, and has said why
+        return _measure_by_turns(settings, overrides, turns, seconds)
+    except EOFError:  # an arm has stopped, and has printed why
         sys.exit(2)
 
 
-def _by_turns(
+def _measure_by_turns(
     settings: dict[str, list[str]], overrides: list[str], turns: int, seconds: float
 ) -> tuple[dict[str, Arm], int]:
     spawn = multiprocessing.get_context("spawn")
     arms, pipes, processes, documents = {name: Arm() for name in settings}, {}, [], 0
     with tempfile.TemporaryDirectory() as cache:
         for name, own in settings.items():
-            pipe, theirs = spawn.Pipe()
-            # Each has a cache of its own: what another arm has filled in is no merit of theirs.
+            pipe, other_end = spawn.Pipe()
+            # Each has a cache of its own, and so does not profit from what another arm has filled.
             arguments = [*overrides, f"cache.dir={cache}/{len(pipes)}", *own]
-            processes.append(spawn.Process(target=work, args=(theirs, name, arguments), daemon=True))
+            processes.append(spawn.Process(target=run_arm, args=(other_end, name, arguments), daemon=True))
             processes[-1].start()
-            theirs.close()
+            other_end.close()
             pipes[name] = pipe
             documents = pipe.recv()
         for name, pipe in pipes.items():
@@ -103,11 +121,13 @@ def _by_turns(
         for turn in range(turns + 1):
             for name, pipe in pipes.items():
                 pipe.send(seconds if turn else seconds / 3)  # the first turn warms up
-                done, taken, steps, memory = pipe.recv()
+                done, elapsed, steps, memory = pipe.recv()
                 arm = arms[name]
                 arm.memory = max(arm.memory, memory)
                 if turn:
-                    arm.documents, arm.seconds, arm.steps = arm.documents + done, arm.seconds + taken, arm.steps + steps
+                    arm.documents += done
+                    arm.seconds += elapsed
+                    arm.steps += steps
         for pipe, process in zip(pipes.values(), processes, strict=True):
             pipe.send(None)
             process.join()
@@ -115,21 +135,21 @@ def _by_turns(
 
 
 def train(overrides: list[str], steps: int, folder: Path) -> dict[str, Any]:
-    """The results of a run of so many steps of the `train` command, into `folder`."""
+    """The results of a run of the `train` command for this number of steps, into `folder`."""
     settings = [*overrides, f"trainer.max_steps={steps}", f"output_dir={folder}"]
     subprocess.run([sys.executable, "-m", "sentence_order.train", *settings], check=True)
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
     return results
 
 
-def documents_seen(training: dict[str, Any]) -> str:
-    """A cell of a Markdown table."""
+def format_documents_seen(training: dict[str, Any]) -> str:
+    """An entry of a Markdown table."""
     epochs = training["documents_seen"] / training["documents"]
     return f"{training['documents_seen']:,} ({epochs:.2f} epochs)"
 
 
-def with_intervals(test: dict[str, Any], metrics: tuple[str, ...]) -> str:
-    """Cells of a Markdown table."""
+def format_intervals(test: dict[str, Any], metrics: tuple[str, ...]) -> str:
+    """Entries of a Markdown table."""
     return " | ".join(
         f"{test[key]['value']:.3f} ({test[key]['low']:.3f} to {test[key]['high']:.3f})" for key in metrics
     )

@@ -3,9 +3,9 @@
 import sys
 from typing import NoReturn
 
-from sentence_order import cli
-from sentence_order.checks import check_train
-from sentence_order.config import TrainConfig
+from sentence_order.config import cli
+from sentence_order.config.schema import TrainConfig
+from sentence_order.config.validation import check_train
 from sentence_order.errors import UserError
 
 NEVER = 10**9  # for trainer.eval_every: what times steps does not evaluate

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 GROUPS = "device, fp32, bf16, fp16, anomaly, checkpoint, resume, freezing, experiment, memory, parts, speed, profile"
 MINUTES = {"cuda": 4.0, "cpu": 30.0}
-# A line that makes no progress for so many seconds hangs.
+# Seconds without progress after which a line counts as hanging.
 PATIENCE = {"cuda": 60.0, "cpu": 600.0}
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="what is found, written after every line")
     parser.add_argument("--minutes", metavar="M", type=float, help="the most it may take; by default 4, on a CPU 30")
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # what was started is ended first
+    for number in (signal.SIGTERM, signal.SIGHUP):  # child processes are ended first
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         with tempfile.TemporaryDirectory(prefix="check_cuda_") as folder:
@@ -77,11 +77,11 @@ def _run(options: argparse.Namespace, folder: Path, started: float) -> int:
     # The heavy imports, which all lines share. None of them may ask CUDA for anything in this process.
     lines = choose_lines(options.only)
     from benchmarks.checks.setup import check_setup, make_setup
-    from sentence_order.files import check_output
+    from sentence_order.runtime.files import check_output
 
     check_output("--json", options.json)
     if options.device == "cuda":
-        _check_cuda_is_there(folder)
+        _check_cuda_available(folder)
     setup = make_setup(options.device, options.encoder, options.data, folder)
     gc.freeze()  # forks need not walk through what was imported, which would copy it
     _show_progress("reading the encoder and the stories")
@@ -101,27 +101,27 @@ def _set_environment(device: str, folder: Path) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # all is small here
 
 
-def _check_cuda_is_there(folder: Path) -> None:
+def _check_cuda_available(folder: Path) -> None:
     """Asks in another process, since one that has asked cannot be forked. Raises UserError."""
     import torch
 
-    from benchmarks.forks import exit_code, fork
+    from benchmarks.forks import fork, wait_for_exit
 
     if torch.version.cuda is None:
         raise UserError(
             f"--device: torch {torch.__version__} is built without CUDA; --device cpu checks in a small form"
         )
-    if exit_code(fork(lambda: sys.exit(not torch.cuda.is_available()), folder / "cuda.log")):
+    if wait_for_exit(fork(lambda: sys.exit(not torch.cuda.is_available()), folder / "cuda.log")):
         raise UserError(
             "--device: no CUDA device was found (nvidia-smi lists those that a driver sees); --device cpu checks in a "
             "small form"
         )
 
 
-def all_lines() -> "dict[str, Check]":
+def make_lines() -> "dict[str, Check]":
     """The check of every line, the most valuable first."""
     from benchmarks.checks import commands, device, memory, parts, precision, speed, training
-    from sentence_order.cli import options_of
+    from sentence_order.config.cli import options_of
 
     return {
         "device": device.check_device,
@@ -143,9 +143,9 @@ def all_lines() -> "dict[str, Check]":
 
 def choose_lines(names: str | None) -> "dict[str, Check]":
     """The lines of these names, separated by commas, or of the groups that stand before a `/`. Raises UserError."""
-    from sentence_order.config import did_you_mean
+    from sentence_order.config.parsing import did_you_mean
 
-    lines = all_lines()
+    lines = make_lines()
     if names is None:
         return lines
     chosen = [name for text in names.split(",") if (name := text.strip().rstrip("/"))]
@@ -161,7 +161,7 @@ def run_lines(
 ) -> int:
     """Runs the lines, prints each, and writes the JSON file after it; returns the exit code."""
     from benchmarks.checks.run import run_checks
-    from sentence_order.results import provenance, write_json
+    from sentence_order.evaluation.results import provenance, write_json
 
     content: dict[str, Any] = {
         "command": shlex.join(["scripts/check_cuda", *sys.argv[1:]]),
@@ -181,11 +181,11 @@ def run_lines(
         except OSError as error:
             raise UserError(f"--json: {json_file} cannot be written: {error.strerror}") from error
     running = run_checks(lines, setup, deadline, PATIENCE[setup.device], _show_progress)
-    with closing(running):  # whatever happens, what it has started is ended
+    with closing(running):  # its processes are ended in any case
         for line in running:
             statuses[line.status] += 1
             content["lines"].append(dataclasses.asdict(line))
-            print(_as_text(line), flush=True)
+            print(_format(line), flush=True)
             if json_file:
                 try:
                     write_json(json_file, content)
@@ -201,8 +201,8 @@ def _show_progress(text: str) -> None:
         print(f"{text} ...".ljust(60), end="\r", file=sys.stderr, flush=True)
 
 
-def _as_text(line: "Line") -> str:
-    """A line, and below it what was found and, where it has failed, the end of what it printed."""
+def _format(line: "Line") -> str:
+    """A line, and below it its notes, faults and, if it has failed, the end of its output."""
     below = [*line.notes, *(f"FAULT: {fault}" for fault in line.faults), *(f"| {text}" for text in line.log)]
     return "\n".join(
         [f"{line.status:<8} {line.name:<30} {line.seconds:6.1f} s", *(f"         {text}" for text in below)]

@@ -1,12 +1,13 @@
-"""How many documents a second the decoders order, on random scores of pairs and neighbours: `scripts/bench_decode`."""
+"""Measures how many documents per second each decoder orders, on random scores: `python -m benchmarks.decode`."""
 
 import statistics
 import time
 
 import torch
 
+from sentence_order.config.components import DECODERS
 from sentence_order.decoding import decode
-from sentence_order.scores import Scores
+from sentence_order.decoding.scores import Scores
 
 TURNS = 7
 # (decoder, sentences of a document, documents of a batch)
@@ -18,10 +19,11 @@ CASES = [
 
 
 def main() -> None:
-    print(f"documents a second, in one thread: median, slowest and fastest of {TURNS} turns\n")
+    print(f"documents per second, in one thread: median, slowest and fastest of {TURNS} turns\n")
     print("| decoder | sentences | median | slowest | fastest |\n|---|---|---|---|---|")
     generator = torch.Generator().manual_seed(0)
-    for decoder, size, count in CASES:
+    for name, size, count in CASES:
+        decoder = DECODERS[name].load()
         half = torch.randn(count, size, size, generator=generator)
         logits = half - half.transpose(1, 2)
         following = torch.randn(count, size + 1, size + 1, generator=generator)
@@ -34,7 +36,7 @@ def main() -> None:
             rates.append(count / (time.perf_counter() - started))
         rates = rates[1:]  # the first one warms up
         median = statistics.median(rates)
-        print(f"| `{decoder}` | {size} | {median:,.0f} | {min(rates):,.0f} | {max(rates):,.0f} |", flush=True)
+        print(f"| `{name}` | {size} | {median:,.0f} | {min(rates):,.0f} | {max(rates):,.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import scipy.stats  # noqa: F401 - this and the next three, so that forks have them
 
-import sentence_order.evaluate
-import sentence_order.prediction
+import sentence_order.evaluation.evaluate_checkpoint
+import sentence_order.inference.predict_file
 import sentence_order.training.run  # noqa: F401
 
 _FORK = multiprocessing.get_context("fork")
@@ -39,7 +39,7 @@ def fork_command(
     """Starts `python -m sentence_order.<name> overrides`.
 
     Args:
-        before: is called in the new process first.
+        before: called in the new process first.
     """
 
     def work() -> None:
@@ -50,28 +50,28 @@ def fork_command(
     return fork(work, log)
 
 
-def exit_code(process: BaseProcess) -> int:
-    """Waits for the end of a process: its exit code, or the negative number of the signal that ended it."""
+def wait_for_exit(process: BaseProcess) -> int:
+    """Waits for the end of a process; returns its exit code, or the negative number of the signal that ended it."""
     process.join()
     assert process.exitcode is not None
     return process.exitcode
 
 
 def print_log(log: Path) -> None:
-    """Prints what a process said, for who reads this one's log."""
+    """Prints the output of a process, for readers of this one's log."""
     print(f"--- {log.name}\n{log.read_text(encoding='utf-8', errors='replace') if log.exists() else ''}", flush=True)
 
 
-def last_line(log: Path) -> str:
-    """What a process said last."""
+def read_last_line(log: Path) -> str:
+    """The last line of a process's output."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "it printed nothing"
 
 
 def _enter(work: Callable[[], object], log: Path, own_group: bool) -> None:
     if own_group:
         os.setpgid(0, 0)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # the parent's handlers are not meant for it
+    for number in (signal.SIGTERM, signal.SIGHUP):  # not the parent's handlers
         signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

@@ -1,20 +1,22 @@
 """What freezing saves: speed, memory and time per epoch of every arm, and what each learns in the same time.
 
-Run by `scripts/bench_freeze [--minutes M] [overrides]`. Every arm is a process of its own that trains in turns with the
-others, so that all see the same machine. With `--minutes`, arms are then trained by the `train` command for as long (or
-for a few epochs, where these are done before), the filling of an empty cache included, and tested. Prints Markdown.
+    python -m benchmarks.freeze [--minutes M] [overrides]
+
+Every arm is a process of its own that trains in turns with the others, so that all see the same machine. With
+`--minutes`, arms are then trained by the `train` command for that time (or for a few epochs, if these are over before),
+the filling of an empty cache included, and tested. Prints Markdown.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.arms import Arm, documents_seen, measure_speed, train, with_intervals
+from benchmarks.arms import Arm, format_documents_seen, format_intervals, measure_speed, train
 from benchmarks.compose import compose, stop
 from sentence_order.errors import UserError
 
 LARGER = ["trainer.batch_tokens=4096", "optim.head_lr=1.5e-3"]
-# What freezing gives for the same time is asked of these.
+# These are trained with `--minutes`.
 TRAINED = (
     "unfrozen",
     "embeddings frozen",
@@ -37,7 +39,7 @@ ARMS = {
 }
 
 
-def speed_table(arms: dict[str, Arm], documents: int) -> list[str]:
+def format_speed_table(arms: dict[str, Arm], documents: int) -> list[str]:
     """Markdown: rates, ratios to unfrozen, memory, time of the first epoch and of a later one."""
     lines = [
         f"| {documents:,} training documents | documents/s | to unfrozen | memory | first epoch | later epochs |",
@@ -54,24 +56,26 @@ def speed_table(arms: dict[str, Arm], documents: int) -> list[str]:
     return lines
 
 
-def quality_row(name: str, arm: Arm, documents: int, overrides: list[str], minutes: float, folder: Path) -> str:
-    """Trains one arm for so long, an empty cache included, and tests it."""
+def measure_quality(name: str, arm: Arm, documents: int, overrides: list[str], minutes: float, folder: Path) -> str:
+    """Trains one arm for these minutes, an empty cache included, and tests it; returns a row of Markdown."""
     own = [*overrides, *ARMS[name], f"cache.dir={folder}/cache"]
     config = compose(own)
     stories = config.data.limit_train or documents
     budget = 60 * minutes - (arm.seconds_in_cache * stories / documents if arm.cached else 0)
-    results = train(own, arm.steps_in(budget, stories), folder / "run")
+    results = train(own, arm.count_steps(budget, stories), folder / "run")
     training = results["train"]
-    assert training["cached"] == arm.cached, "the run took another way than what was measured"
+    assert training["cached"] == arm.cached, "the run and its measured arm differ in whether they use the cache"
     seconds = training["seconds_in_cache"] + training["seconds_in_steps"]
-    figures = with_intervals(results["test"], ("accuracy", "pmr", "tau"))
-    return f"| {name} | {seconds:.0f} s | {documents_seen(training)} | {figures} |"
+    figures = format_intervals(results["test"], ("accuracy", "pmr", "tau"))
+    return f"| {name} | {seconds:.0f} s | {format_documents_seen(training)} | {figures} |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="scripts/bench_freeze", description=__doc__)
-    parser.add_argument("--minutes", type=float, help="train every arm for so long after the table, and test it")
-    parser.add_argument("--stories", type=int, default=30_000, help="the first so many to train on with --minutes")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.freeze", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, help="then train every arm for this time, and test it")
+    parser.add_argument("--stories", type=int, default=30_000, help="documents to train on with --minutes")
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=10, help="of training in a turn")
     arguments, overrides = parser.parse_known_args()
@@ -82,13 +86,14 @@ def main() -> None:
         arms, documents = measure_speed(ARMS, [*small, *overrides], arguments.turns, arguments.seconds)
     except UserError as error:
         stop(error)
-    print("\n".join(speed_table(arms, documents)), flush=True)
+    print("\n".join(format_speed_table(arms, documents)), flush=True)
     if arguments.minutes:
         print("\n| trained | time | documents seen | accuracy | PMR | tau |\n|---|---|---|---|---|---|", flush=True)
         limits = [f"data.limit_train={arguments.stories}", "data.limit_validation=500", "data.limit_test=2000"]
         for name in TRAINED:
             with tempfile.TemporaryDirectory() as folder:
-                row = quality_row(name, arms[name], documents, [*limits, *overrides], arguments.minutes, Path(folder))
+                own, minutes = [*limits, *overrides], arguments.minutes
+                row = measure_quality(name, arms[name], documents, own, minutes, Path(folder))
             print(row, flush=True)
 
 

@@ -1,18 +1,20 @@
 """What a large corpus and a long run cost: seconds to the first step, and memory of the training process.
 
-Run by `scripts/bench_large start|flat [options] [overrides]`; both run the real `train` command on documents that are
-generated into a temporary folder, or into `--folder DIR`, where they stay. Linux only. Prints Markdown.
+    python -m benchmarks.large start|flat [options] [overrides]
+
+Both run the real `train` command on documents that are generated into a temporary folder, or into `--folder DIR`, where
+they stay. Linux only. Prints Markdown.
 
 `start`: training on `--documents` documents of five sentences, from the command to the first step and to the end of
-`--steps` steps, twice: the first start reads and tokenises the file, the second finds that done. "Own memory" is what
-the process holds itself (RssAnon), the other column is files that it has mapped (RssFile), which the system takes back
-when it needs the room; both are the most seen.
+`--steps` steps, twice: the first start reads and tokenises the file, the second finds that done. "Own memory" is that
+of the process itself (RssAnon), the other column is files that it has mapped (RssFile), which the system can reclaim;
+both are peaks.
 
-`flat`: `--steps` steps on few documents, over many epochs, with validation and checkpoints on the way: the memory that
-the process holds itself, every tenth of the steps, without and with the prefix cache.
+`flat`: `--steps` steps on few documents, over many epochs, with validation and checkpoints on the way: the process's
+own memory, at every twentieth of the steps, without and with the prefix cache.
 
-    scripts/bench_large start encoder=minilm
-    scripts/bench_large flat --steps 2000
+    python -m benchmarks.large start encoder=minilm
+    python -m benchmarks.large flat --steps 2000
 """
 
 import argparse
@@ -31,59 +33,56 @@ from sentence_order.data.synthetic import generate
 from sentence_order.errors import UserError
 
 SENTENCES = 5
-SECONDS_BETWEEN_LOOKS = 0.1
+POLL_SECONDS = 0.1
 
 
 @dataclass
-class Watched:
+class RunStats:
     """A run of `train` as seen from outside.
 
     Attributes:
         first_step, whole: seconds from the command to its first step, and to its end.
-        own, mapped: the most bytes of its own, and of mapped files, that it held; and before its first step.
-        at_step: bytes of its own when each step was logged.
+        own, mapped: peak bytes of its own memory, and of mapped files.
+        at_step: bytes of its own memory when each step was logged.
     """
 
     first_step: float = 0.0
     whole: float = 0.0
     own: int = 0
     mapped: int = 0
-    own_before: int = 0
-    mapped_before: int = 0
     at_step: dict[int, int] = field(default_factory=dict)
 
 
-def watch(overrides: list[str], folder: Path) -> Watched:
+def watch(overrides: list[str], folder: Path) -> RunStats:
     """Runs `train` into `folder/run`, with the caches of `datasets` under `folder`."""
     run = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
-    seen, lines, metrics = Watched(), 0, run / "metrics.jsonl"
+    seen, num_lines, metrics = RunStats(), 0, run / "metrics.jsonl"
     environment = {**os.environ, "HF_DATASETS_CACHE": str(folder / "datasets")}
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "sentence_order.train", *overrides, f"output_dir={run}"], env=environment
     )
     while process.poll() is None:
-        own, mapped = memory(process.pid)
+        own, mapped = read_memory(process.pid)
         seen.own, seen.mapped = max(seen.own, own), max(seen.mapped, mapped)
-        for line in (metrics.read_text().splitlines() if metrics.exists() else [])[lines:]:
+        for line in (metrics.read_text().splitlines() if metrics.exists() else [])[num_lines:]:
             if not line.endswith("}"):  # half written
                 break
-            lines += 1
+            num_lines += 1
             record = json.loads(line)
             if "train/loss" in record:
                 seen.at_step[record["step"]] = own
         if seen.at_step and not seen.first_step:
             seen.first_step = time.perf_counter() - started
-            seen.own_before, seen.mapped_before = seen.own, seen.mapped
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(POLL_SECONDS)
     seen.whole = time.perf_counter() - started
     if process.returncode:
         sys.exit(process.returncode)
     return seen
 
 
-def memory(process: int) -> tuple[int, int]:
-    """The bytes that a process holds itself, and of mapped files; zeros once it has ended."""
+def read_memory(process: int) -> tuple[int, int]:
+    """The bytes of a process's own memory, and of mapped files; zeros once it has ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -94,7 +93,7 @@ def memory(process: int) -> tuple[int, int]:
 
 
 def write_corpus(file: Path, documents: int) -> None:
-    """So many documents of the first sentences of synthetic stories, a JSON object a line; one that is there stays."""
+    """Writes documents of the first sentences of synthetic stories, a JSON object per line, unless the file exists."""
     if file.exists():
         return
     stories = ((i, sentences[:SENTENCES]) for i, sentences in generate("train", 0, 2 * documents))
@@ -104,7 +103,7 @@ def write_corpus(file: Path, documents: int) -> None:
             stream.write(json.dumps({"id": identity, "sentences": sentences}) + "\n")
 
 
-def start(folder: Path, documents: int, steps: int, overrides: list[str]) -> None:
+def measure_start(folder: Path, documents: int, steps: int, overrides: list[str]) -> None:
     corpus = folder / f"documents-{documents}.jsonl"
     write_corpus(corpus, documents)
     shares = ["data.validation_share=0.001", "data.test_share=0.001"]
@@ -118,7 +117,7 @@ def start(folder: Path, documents: int, steps: int, overrides: list[str]) -> Non
     print("\n".join(["", *rows]), flush=True)
 
 
-def flat(folder: Path, documents: int, steps: int, overrides: list[str]) -> None:
+def measure_flat(folder: Path, documents: int, steps: int, overrides: list[str]) -> None:
     corpus = folder / f"documents-{documents}.jsonl"
     write_corpus(corpus, documents)
     every = max(1, steps // 20)
@@ -138,14 +137,16 @@ def flat(folder: Path, documents: int, steps: int, overrides: list[str]) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="scripts/bench_large", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.large", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=["start", "flat"])
     parser.add_argument("--documents", type=int, help="1,000,000 by default, for flat 2,000")
     parser.add_argument("--steps", type=int, help="20 by default, for flat 2,000")
     parser.add_argument("--folder", type=Path, help="for the documents, caches and runs, which then stay there")
     arguments, overrides = parser.parse_known_args()
-    measure, documents, steps = {"start": (start, 1_000_000, 20), "flat": (flat, 2000, 2000)}[arguments.what]
+    measure, documents, steps = {"start": (measure_start, 1_000_000, 20), "flat": (measure_flat, 2000, 2000)}[
+        arguments.what
+    ]
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
-"""What the training loop adds to bare steps, and how near these come to the machine's matrix products.
+"""Measures what the training loop adds to bare steps, and how near these come to the machine's matrix products.
 
-Run by `scripts/bench_step [overrides]`. In one process and by turns, on the same documents: the real loop
-(`Trainer.steps`: examples, batches, losses, checks, log, schedule); a bare forward, backward, clip and AdamW step on
-batches made beforehand; and, for the unfrozen model, only the matrix products of its linear layers, by PyTorch's own
-functions and, on a CPU that has it, by oneDNN: the ceiling of any implementation on that library; there also the bare
-step with PyTorch's own linear layers.
+    python -m benchmarks.step [overrides]
+
+In one process and by turns, on the same documents: the real loop (`Trainer.train`: examples, batches, losses, checks,
+progress, log, learning rates); a bare forward, backward, clip and AdamW step on batches made beforehand; and, for the
+unfrozen model, only the matrix products of its linear layers, by PyTorch's own functions and, on a CPU that has it, by
+oneDNN: the ceiling of any implementation on that library; there also the bare step with PyTorch's own linear layers.
 """
 
 import itertools
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -20,21 +21,24 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.compose import NEVER, compose, stop
-from sentence_order.config import TrainConfig
-from sentence_order.console import set_up_logging
-from sentence_order.data.batching import TokenBudgetBatches, load_batches
+from sentence_order.config.schema import TrainConfig
 from sentence_order.data.examples import Batch
 from sentence_order.errors import UserError
+from sentence_order.losses import count_pairs
 from sentence_order.model.encoder import encoder_layers
-from sentence_order.model.linear import Linear, onednn_is_there, product
-from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime
-from sentence_order.training.loop import Trainer
+from sentence_order.model.linear import Linear, onednn_available, product
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.console import set_up_logging
+from sentence_order.runtime.device import Runtime
 from sentence_order.training.optimization import make_optimizer
-from sentence_order.training.preparation import prepare, use_cache
+from sentence_order.training.plan import TrainingPlan
+from sentence_order.training.setup import Setup, attach_cache, set_up
+from sentence_order.training.tracker import Tracker
+from sentence_order.training.trainer import Trainer
 
 Multiply = Callable[[torch.Tensor, torch.Tensor], object]
-STEPS_A_TURN, TURNS = 10, 8
+Step = Callable[[Batch], object]
+STEPS_PER_TURN, TURNS = 10, 8
 SETTINGS = ["data.limit_train=2000", "trainer.accumulate=1", f"trainer.eval_every={NEVER}", "trainer.epochs=100"]
 
 
@@ -47,13 +51,8 @@ class Clock:
     seconds: float = 0.0
     rates: list[float] = field(default_factory=list)
 
-    def turn(self, step: Callable[[Batch], object], batches: list[Batch]) -> None:
-        started = time.perf_counter()
-        for batch in batches:
-            step(batch)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - started
+    def add(self, batches: list[Batch], seconds: float) -> None:
+        """Adds a turn."""
         documents = sum(len(batch["lengths"]) for batch in batches)
         self.rates.append(documents / seconds)
         self.documents += documents
@@ -61,32 +60,75 @@ class Clock:
         self.seconds += seconds
 
 
-def bare_step(model: SentenceOrderer, config: TrainConfig, runtime: Runtime) -> Callable[[Batch], None]:
+class Turns:
+    """Runs other steps on the same documents after every turn of the real loop, and times both.
+
+    Called by the trainer after each step; ends the training after `TURNS`.
+    """
+
+    def __init__(self, steps: dict[str, Step], batches: Iterator[Batch], device: torch.device) -> None:
+        """Args:
+        steps: the other steps, by name.
+        batches: those that the trainer reads.
+        """
+        self.steps, self.batches, self.device = steps, batches, device
+        self.clocks = self._make_clocks()
+        self.started = time.perf_counter()
+
+    def _make_clocks(self) -> dict[str, Clock]:
+        return {name: Clock() for name in ("train", *self.steps)}
+
+    def __call__(self, trainer: Trainer) -> None:
+        if trainer.state.step % STEPS_PER_TURN:
+            return
+        seconds = self._stop()
+        batches = list(itertools.islice(self.batches, STEPS_PER_TURN))
+        self.clocks["train"].add(batches, seconds)
+        on_device = [{name: tensor.to(self.device) for name, tensor in batch.items()} for batch in batches]
+        for name, step in self.steps.items():
+            self.started = time.perf_counter()
+            for batch in on_device:
+                step(batch)
+            self.clocks[name].add(batches, self._stop())
+
+        if trainer.state.step == STEPS_PER_TURN:  # the first turn warms up
+            self.clocks = self._make_clocks()
+        trainer.state.done = trainer.state.step == (1 + TURNS) * STEPS_PER_TURN
+        self.started = time.perf_counter()
+
+    def _stop(self) -> float:
+        """The seconds since the start, once the device has finished."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - self.started
+
+
+def make_bare_step(model: SentenceOrdererModel, config: TrainConfig, runtime: Runtime) -> Step:
     """Forward, backward, clip, AdamW, and nothing else."""
     optimizer, loss = make_optimizer(model, config.optim), model.ordering_loss
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def step(batch: Batch) -> None:
         with runtime.autocast():
-            output = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
-        total, count = loss(output, batch["positions"], batch["mask"])
-        (total / count).backward()
-        torch.nn.utils.clip_grad_norm_(trained, config.optim.max_grad_norm)
+            scores = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
+        total = loss(scores, batch["positions"], batch["mask"])
+        (total / count_pairs(batch["mask"])).backward()
+        torch.nn.utils.clip_grad_norm_(trainable, config.optim.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
 
     return step
 
 
-def without_onednn(model: SentenceOrderer) -> SentenceOrderer:
-    """Gives a model PyTorch's own linear layers back."""
+def remove_onednn(model: SentenceOrdererModel) -> SentenceOrdererModel:
+    """Replaces a model's linear layers by PyTorch's own."""
     for module in model.modules():
         if type(module) is Linear:
             module.__class__ = torch.nn.Linear
     return model
 
 
-def products_step(model: SentenceOrderer, runtime: Runtime, multiply: Multiply) -> Callable[[Batch], None]:
+def make_products_step(model: SentenceOrdererModel, runtime: Runtime, multiply: Multiply) -> Step:
     """The three matrix products that each linear layer of the encoder needs for a training step, and nothing else.
 
     `multiply(x, weight)` is `x @ weight.T`.
@@ -107,42 +149,45 @@ def products_step(model: SentenceOrderer, runtime: Runtime, multiply: Multiply) 
     return step
 
 
+def make_steps(config: TrainConfig, runtime: Runtime, products: bool) -> dict[str, Step]:
+    """What the real loop is compared with.
+
+    Args:
+        products: the matrix products as well.
+    """
+    model = set_up(config).model.train()
+    steps = {"bare step": make_bare_step(model, config, runtime)}
+    if products:
+        steps["products by PyTorch"] = make_products_step(model, runtime, lambda x, weight: torch.mm(x, weight.T))
+    if products and runtime.device.type == "cpu" and onednn_available():
+        steps["products by oneDNN"] = make_products_step(model, runtime, product)
+        plain = remove_onednn(set_up(config).model.train())
+        steps["bare step by PyTorch"] = make_bare_step(plain, config, runtime)
+    return steps
+
+
+def read_batches(setup: Setup, config: TrainConfig) -> Iterator[Batch]:
+    """The batches that a trainer of this config reads, made in this process."""
+    train, validation = setup.corpora["train"], setup.corpora["validation"]
+    plan = TrainingPlan(train, validation, replace(config.trainer, workers=0), config.seed, setup.runtime)
+    return itertools.chain.from_iterable(step_input.batches for step_input in plan.batches(start=0))
+
+
 def measure(name: str, overrides: list[str], products: bool) -> Iterator[list[str]]:
-    """The rows of one case."""
+    """The rows of one case.
+
+    Args:
+        products: measure the matrix products as well.
+    """
     config = compose([*SETTINGS, *overrides])
-    prepared = use_cache(config, prepare(config))
-    runtime = prepared.runtime
-    with tempfile.TemporaryDirectory() as folder:
-        corpora = prepared.corpora
-        trainer = Trainer(prepared.model, corpora["train"], corpora["validation"], config, runtime, Path(folder))
-        other = prepare(config).model.train()
-        running = trainer.steps()
-        steps = {"bare step": bare_step(other, config, runtime)}
-        if products:
-            steps["products by PyTorch"] = products_step(other, runtime, lambda x, weight: torch.mm(x, weight.T))
-        if products and runtime.device.type == "cpu" and onednn_is_there():
-            steps["products by oneDNN"] = products_step(other, runtime, product)
-            plain = without_onednn(prepare(config).model.train())
-            steps["bare step by PyTorch"] = bare_step(plain, config, runtime)
-        clocks = {"train": Clock(), **{what: Clock() for what in steps}}
-        budget, corpus = config.trainer.batch_tokens, corpora["train"]
-        # The batches that the real loop comes to as well.
-        source = itertools.chain.from_iterable(
-            load_batches(
-                corpus, TokenBudgetBatches(corpus.tokens, budget, config.seed, epoch).batches, config.seed, epoch
-            )
-            for epoch in itertools.count()
-        )
-        for turn in range(TURNS + 1):
-            batches = list(itertools.islice(source, STEPS_A_TURN))
-            there = [{name: tensor.to(runtime.device) for name, tensor in batch.items()} for batch in batches]
-            measured = clocks if turn else {what: Clock() for what in clocks}  # the first turn warms up
-            measured["train"].turn(lambda batch: next(running), batches)
-            for what, step in steps.items():
-                measured[what].turn(step, there)
-        running.close()
-    bare = clocks["bare step"]
-    for what, clock in clocks.items():
+    setup = attach_cache(config, set_up(config))
+    runtime, train, validation = setup.runtime, setup.corpora["train"], setup.corpora["validation"]
+    turns = Turns(make_steps(config, runtime, products), read_batches(setup, config), runtime.device)
+    with tempfile.TemporaryDirectory() as place, Tracker(Path(place)) as tracker:
+        own = (setup.model, train, validation, config, runtime, Path(place))
+        Trainer(*own, tracker=tracker, on_step=turns).train()
+    bare = turns.clocks["bare step"]
+    for what, clock in turns.clocks.items():
         rate = clock.documents / clock.seconds
         ratio = rate / (bare.documents / bare.seconds)
         yield [

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sentence_order.model.modeling import SentenceOrderer
+    from sentence_order.inference.orderer import SentenceOrderer
 
 try:
     __version__ = version("sentence-order")
@@ -19,7 +19,7 @@ __all__ = ["SentenceOrderer", "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name == "SentenceOrderer":
-        from sentence_order.model.modeling import SentenceOrderer
+        from sentence_order.inference.orderer import SentenceOrderer
 
         return SentenceOrderer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,29 +1,40 @@
-"""The exceptions that are told in one line: a user's mistake, a run that cannot go on, one that was told to stop."""
+"""The exceptions that are reported in one line: a user's mistake, a failed run, a run stopped by a signal."""
 
 
 class UserError(ValueError):
-    """Something the user can mend: the message names the config key, or the file and line, and what is accepted.
+    """Something the user can fix: the message names the config key, or the file and line, and what is accepted.
 
     Entry points print the message as one line and exit with code 2; every other exception is our mistake and
     keeps its traceback.
     """
 
-
-def first_line(error: BaseException) -> str:
-    """A library's complaint in one line."""
-    if type(error) is KeyError:  # which says no more than the key
-        return f"no {error}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class TrainingError(RuntimeError):
     """A run that cannot go on, such as one whose loss is not finite; printed without traceback, exit code 1."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
 
 class Interrupted(KeyboardInterrupt):
-    """A run that was told to stop by a signal; printed without traceback, exit code 128 and the signal's number."""
+    """A run that was stopped by a signal; printed without traceback, exit code 128 plus the signal's number."""
 
     def __init__(self, signal: int, message: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.signal = signal
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's message."""
+    if type(error) is KeyError:  # which names the key and nothing else
+        return f"no {error}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+
+
+def printable(text: str) -> str:
+    """A text on one line: control characters and line ends, which files and arguments may contain, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

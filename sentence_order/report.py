@@ -1,11 +1,11 @@
-"""Says what came of some runs: python -m sentence_order.report RUNS... [--output DIR]."""
+"""Compares runs: python -m sentence_order.report RUNS... [--output DIR], or two results: ... report A B."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from sentence_order.errors import UserError
-from sentence_order.files import check_writable
+from sentence_order.runtime.files import check_output, check_writable
 
 
 def main() -> None:
@@ -13,28 +13,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="sentence-order-report",
         description="Groups runs that differ in their seed only, compares these arms, and writes report.md (a verdict, "
-        "tables, pictures), report.csv, report.tex and the pictures as PNG and SVG.",
+        "tables, pictures), report.csv, report.tex and the pictures as PNG and SVG. For exactly two results it also "
+        "prints each metric's difference, B less A, with its 95 %% interval (paired bootstrap) and p value (paired "
+        "permutation test).",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders of runs or of sweeps")
-    parser.add_argument("--output", type=Path, help="a folder; by default report/ in the first of RUNS")
-    parser.add_argument("--baseline", help="the arm to compare with; by default that of the most trained parameters")
-    parser.add_argument("--margin", type=float, help="the loss of tau that a faster arm may have; by default 0.02")
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="RUNS", help="folders of runs or sweeps, or two results files"
+    )
+    parser.add_argument("--output", type=Path, help="a folder; default: report/ in the first of RUNS")
+    parser.add_argument("--baseline", help="the arm to compare with; default: the one with the most trained parameters")
+    parser.add_argument("--margin", type=float, help="the loss of tau that a faster arm may have; default: 0.02")
+    parser.add_argument("--split", default="test", choices=["validation", "test"], help="of two results; default: test")
+    parser.add_argument("--resamples", type=int, default=10_000, help="of bootstrap and test; default: 10,000")
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples; default: 0")
+    parser.add_argument("--json", type=Path, help="a file for the comparison of two results")
     arguments = parser.parse_args()
     if arguments.margin is not None and not arguments.margin >= 0:
-        parser.error("--margin is zero or more")
-    output = arguments.output or arguments.runs[0] / "report"
+        parser.error("--margin must be at least 0")
+    if arguments.resamples < 1 or arguments.seed < 0:
+        parser.error("--resamples must be greater than 0, and --seed at least 0")
     try:
-        if output.is_file():
+        output = arguments.output
+        if output is not None and output.is_file():
             raise UserError(f"--output: {output} is a file; name a folder")
-        check_writable("--output", output)
-        from sentence_order.reporting import write_report
+        for folder in [path for path in arguments.paths if path.is_dir()][:1]:
+            check_writable("--output", output or folder / "report")
+        check_output("--json", arguments.json)
+        from sentence_order.experiments.report import report
 
-        sentences = write_report(arguments.runs, output, arguments.baseline, arguments.margin)
+        report(**vars(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    print("\n".join(sentences).replace("**", ""))
-    print(f"\n{output / 'report.md'}")
 
 
 if __name__ == "__main__":

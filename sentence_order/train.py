@@ -1,35 +1,35 @@
 """Trains a sentence orderer, or many: python -m sentence_order.train [overrides] [sweep=NAME | -m]."""
 
 import signal
+import sys
 
-from hydra.core.hydra_config import HydraConfig
+from sentence_order.config import cli
+from sentence_order.config.schema import TrainConfig
+from sentence_order.config.validation import check_train
+from sentence_order.experiments.sweep import Sweep, num_runs_sharing_cache, stop_with_parent
+from sentence_order.training.run_dir import resolve_resume
 
-from sentence_order import cli
-from sentence_order.checks import check_train
-from sentence_order.config import TrainConfig
-from sentence_order.training.folder import taken_up
 
-
-def train(config: TrainConfig, readers: int = 1) -> None:
+def train(config: TrainConfig) -> None:
     """One run, from the config to `results.json`; see `training/run.py`."""
-    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    config = taken_up(config, list(typed))
+    typed = cli.typed_overrides()
+    config = resolve_resume(config, typed)
     check_train(config)
     # The heavy imports wait until the configuration is known to be good.
-    if config.debug.replay:
-        from sentence_order.training.nonfinite import replay
+    from sentence_order.training.run import run
 
-        replay(config)
-    else:
-        from sentence_order.training.run import run
-
-        run(config, readers)
+    run(config, typed, num_runs_sharing_cache())
 
 
 def main() -> None:
     """The console script `sentence-order-train`."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
-    cli.run("train", train)
+    stop_with_parent()
+    sweep, sys.argv[1:] = Sweep.parse(sys.argv[1:])
+    if sweep is None:
+        cli.run("train", train)
+    else:
+        sweep.run()
 
 
 if __name__ == "__main__":

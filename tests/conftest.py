@@ -16,11 +16,20 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
-from sentence_order.config import DecoderConfig, DecoderName, EncoderConfig, Joint, LossConfig, ModelConfig, PositionIds
+from sentence_order.config.schema import (
+    DecoderConfig,
+    DecoderName,
+    EncoderConfig,
+    Joint,
+    LossConfig,
+    ModelConfig,
+    PositionIds,
+)
 from sentence_order.data.synthetic import generate
 from sentence_order.model.build import build_model
-from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
+from tests import properties  # noqa: F401 - the settings of hypothesis
 from tests.forks import Server
 
 
@@ -42,13 +51,13 @@ def stories() -> list[list[str]]:
 
 
 @pytest.fixture
-def tiny_model(stories: list[list[str]]) -> SentenceOrderer:
+def tiny_model(stories: list[list[str]]) -> SentenceOrdererModel:
     """A random model of four narrow layers, two of them sentence-local, in evaluation mode."""
     return make_tiny(stories)
 
 
 @pytest.fixture(scope="session")
-def make_model(stories: list[list[str]]) -> Callable[..., SentenceOrderer]:
+def make_model(stories: list[list[str]]) -> Callable[..., SentenceOrdererModel]:
     """Makes tiny models with other settings."""
     return lambda **settings: make_tiny(stories, **settings)
 
@@ -62,7 +71,7 @@ def make_tiny(
     loss: dict[str, float] | None = None,
     decoder: str = "exact",
     **model: object,
-) -> SentenceOrderer:
+) -> SentenceOrdererModel:
     tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
     encoder = EncoderConfig(name="tiny", joint_from=joint_from, joint=joint, position_ids=position_ids, tiny_width=48)
     weights = LossConfig(**(loss or {"pairwise_logistic": 1.0, "neighbours": 2.0}))

@@ -11,98 +11,102 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks import cuda
-from sentence_order import losses, prediction
-from sentence_order.decoding import DECODERS
-from sentence_order.inference import Prediction
-from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime
-from sentence_order.training import nonfinite, state, step
+from sentence_order.decoding import borda
+from sentence_order.decoding.scores import CleanScores
+from sentence_order.inference.orderer import Prediction, SentenceOrderer
+from sentence_order.losses import ranknet
+from sentence_order.model import limits
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime
+from sentence_order.training import trainer
+from sentence_order.training.diagnose import Diagnosis
+from sentence_order.training.step import StepOutput, Stepper
 
 
 def keep_frozen_dropout() -> None:
     """Frozen blocks are in training mode with the rest."""
-    plain = SentenceOrderer.train
+    plain = SentenceOrdererModel.train
 
-    def train(self: SentenceOrderer, mode: bool = True) -> SentenceOrderer:
+    def train(self: SentenceOrdererModel, mode: bool = True) -> SentenceOrdererModel:
         plain(self, mode)
         self.encoder.train(mode)
         return self
 
-    SentenceOrderer.train = train
+    SentenceOrdererModel.train = train
 
 
 def move_frozen_weights() -> None:
     """A step changes what is frozen."""
-    plain = step.Stepper.take
+    plain = Stepper.training_step
 
     @torch.no_grad()
-    def take(self: step.Stepper, *arguments: Any) -> step.Taken:
+    def training_step(self: Stepper, *arguments: Any) -> StepOutput:
         for weight in self.model.parameters():
             if not weight.requires_grad:
                 weight += 1e-3
         with torch.enable_grad():
             return plain(self, *arguments)
 
-    step.Stepper.take = take
+    Stepper.training_step = training_step
 
 
-def take_no_steps() -> None:
+def skip_steps() -> None:
     """The optimizer does nothing."""
     torch.optim.AdamW.step = lambda self: None
 
 
 def quarter_scale() -> None:
-    """The scale of fp16 losses goes down by another factor than it should."""
+    """The scale of fp16 losses is lowered by another factor than it should be."""
     torch.amp.GradScaler.__init__ = partialmethod(torch.amp.GradScaler.__init__, backoff_factor=0.25)
 
 
 def name_no_block() -> None:
-    """What is not finite is reported without the block where it began."""
-    plain = nonfinite.examine
+    """What is not finite is reported without the block where it started."""
+    plain = trainer.diagnose
 
-    def examine(*arguments: Any) -> nonfinite.Finding | None:
-        finding = plain(*arguments)
-        return finding and nonfinite.Finding(finding.what, None, finding.rows)
+    def diagnose(*arguments: Any) -> Diagnosis | None:
+        diagnosis = plain(*arguments)
+        return diagnosis and Diagnosis(diagnosis.what, None, diagnosis.rows)
 
-    nonfinite.examine = examine
+    trainer.diagnose = diagnose
 
 
 def forget_random_state() -> None:
     """A resumed run draws other dropout."""
-    state.set_random_state = lambda *_: None
+    trainer.set_random_state = lambda *_: None
 
 
 def spoil_cache() -> None:
-    """The prefix cache holds the states of other tokens."""
-    plain = SentenceOrderer.encode_prefix
-    SentenceOrderer.encode_prefix = lambda self, *inputs: plain(self, *inputs).flip(0)
+    """The prefix cache has the states of other tokens."""
+    plain = SentenceOrdererModel.encode_prefix
+    SentenceOrdererModel.encode_prefix = lambda self, *inputs: plain(self, *inputs).flip(0)
 
 
 def lose_half() -> None:
-    """One half of a batch that does not fit is taken twice."""
-    plain = step.halves
-    step.halves = lambda batch: [plain(batch)[0]] * 2
+    """One half of a batch that does not fit is read twice, the other never."""
+    plain = limits.split_batch
+    limits.split_batch = lambda batch: [plain(batch)[0]] * 2
 
 
 def make_nan() -> None:
     """A loss is NaN."""
-    plain = losses.LOSSES["ranknet"]
-    broken = plain._replace(function=lambda *inputs: (plain.function(*inputs)[0] * float("nan"), torch.tensor(1)))
-    losses.LOSSES["ranknet"] = broken
+    plain = ranknet.ranknet
+    ranknet.ranknet = lambda *inputs: plain(*inputs) * float("nan")
 
 
 def break_gradients() -> None:
     """A loss is right, and its gradient is NaN."""
-    plain = losses.LOSSES["ranknet"]
+    plain = ranknet.ranknet
 
-    def broken(*inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        total, count = plain.function(*inputs)
+    def broken(*inputs: Tensor) -> Tensor:
+        total = plain(*inputs)
         total.register_hook(lambda gradient: gradient * float("nan"))
-        return total, count
+        return total
 
-    losses.LOSSES["ranknet"] = plain._replace(function=broken)
+    ranknet.ranknet = broken
 
 
 def leave_out_autocast() -> None:
@@ -112,12 +116,12 @@ def leave_out_autocast() -> None:
 
 def repeat_sentences() -> None:
     """A decoder returns what is no permutation."""
-    DECODERS["borda"] = lambda clean, width: torch.zeros(clean.pairs_GNN.shape[:2], dtype=torch.long)
+    borda.borda_order = lambda scores, beam_width: torch.zeros(scores.pairs_GSS.shape[:2], dtype=torch.long)
 
 
-def order_otherwise() -> None:
+def reverse_orders() -> None:
     """Orders depend on the size of the batch."""
-    plain = prediction.predict
+    plain = SentenceOrderer.predict
 
     def predict(*arguments: Any, batch_tokens: int, **options: Any) -> list[Prediction]:
         found = plain(*arguments, batch_tokens=batch_tokens, **options)
@@ -125,12 +129,16 @@ def order_otherwise() -> None:
             found = [Prediction(one.order[::-1], one.sentences[::-1], one.confidence) for one in found]
         return found
 
-    prediction.predict = predict
+    SentenceOrderer.predict = predict
 
 
 def fail_to_decode() -> None:
     """A decoder fails."""
-    del DECODERS["borda"]
+
+    def fail(scores: CleanScores, beam_width: int) -> Tensor:
+        raise RuntimeError("no order")
+
+    borda.borda_order = fail
 
 
 def die() -> None:
@@ -146,7 +154,7 @@ def stall() -> None:
 
 
 def hang() -> None:
-    """A check does not end, and is not waited for."""
+    """A check does not end, and is killed early."""
     cuda.PATIENCE["cpu"] = 1
     _replace_device_check(lambda *_: time.sleep(1000))
 
@@ -163,8 +171,8 @@ def stop_all() -> None:
 
 
 def _replace_device_check(check: Callable[..., object]) -> None:
-    plain = cuda.all_lines
-    cuda.all_lines = lambda: {**plain(), "device": check}
+    plain = cuda.make_lines
+    cuda.make_lines = lambda: {**plain(), "device": check}
 
 
 if __name__ == "__main__":

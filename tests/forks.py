@@ -61,8 +61,8 @@ class Server:
 
 
 def _serve() -> None:
-    import sentence_order.prediction
-    import sentence_order.reporting.pictures
+    import sentence_order.experiments.pictures
+    import sentence_order.inference.predict_file
     import sentence_order.training.run  # noqa: F401 - so that the forks have it
 
     gc.freeze()  # forks need not walk through what was imported, which would copy it

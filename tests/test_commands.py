@@ -1,71 +1,63 @@
 """The commands as users run them, on real text, from training to prediction."""
 
+import csv
+import io
 import itertools
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
 from sentence_order.data.synthetic import generate
+from tests.forks import Server
 
 Command = Callable[..., CompletedProcess[str]]
-RUN_FILES = {"config.yaml", "metrics.jsonl", "checkpoints", "results.json", "train.log", ".lock"}
+RUN_FILES = {"config.yaml", "overrides.yaml", "metrics.jsonl", "checkpoints", "results.json", "train.log", ".lock"}
+METRICS = ("tau", "pmr", "accuracy", "accuracy_per_document", "spearman", "pairwise_accuracy", "first", "last", "lcs")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, forks: Server) -> Path:
     """The folder of a smoke run on synthetic stories."""
-    import os
-    import subprocess
-    import sys
-
     folder = tmp_path_factory.mktemp("trained") / "run"
-    done = subprocess.run(
-        [sys.executable, "-m", "sentence_order.train", "debug=smoke", f"output_dir={folder}"],
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    done = forks.run("sentence_order.train", ["debug=smoke", f"output_dir={folder}"], folder.parent, None, {})
     assert done.returncode == 0, done.stderr
     (folder.parent / "stderr.txt").write_text(done.stderr)
     return folder
 
 
-def test_run_says_what_it_does(trained: Path) -> None:
-    said = (trained.parent / "stderr.txt").read_text()
-    for line in (
-        "device: cpu (auto",
-        "precision: fp32 (auto",
-        "workers: 0 (auto",
-        "what is trained and what is frozen",
-    ):
-        assert line in said
-    assert "test: 40 documents" in said
-    assert f"sentence_order.predict checkpoint={trained} input=FILE" in said
+def results_of(folder: Path) -> dict[str, Any]:
+    """The results of a run."""
+    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return found
 
 
-def test_run_folder(trained: Path) -> None:
+def main_metrics(found: dict[str, Any]) -> list[dict[str, float]]:
+    """The metrics of a split, each with its interval."""
+    return [found[name] for name in METRICS]
+
+
+def test_a_run_logs_its_choices_and_the_next_commands(trained: Path) -> None:
+    output = (trained.parent / "stderr.txt").read_text()
+    for text in ("device: cpu", "precision: fp32", "workers: 0", "layer_3", "test: 40 documents"):
+        assert text in output
+    for program in ("evaluate", "predict"):
+        assert f"sentence_order.{program} checkpoint={trained}" in output
+
+
+def test_a_runs_folder_has_its_config_logs_checkpoints_and_results(trained: Path) -> None:
     events = {path.name for path in trained.glob("events.out.tfevents.*")}
     assert events
     assert {path.name for path in trained.iterdir()} - events == RUN_FILES
-    results = json.loads((trained / "results.json").read_text())
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"best", "last"}
+    results = results_of(trained)
     assert results["test"]["documents"] == 40
-    for name in (
-        "tau",
-        "pmr",
-        "accuracy",
-        "accuracy_per_document",
-        "spearman",
-        "pairwise_accuracy",
-        "first",
-        "last",
-        "lcs",
-    ):
-        found = results["test"][name]
+    for found in main_metrics(results["test"]):
         assert found["low"] <= found["value"] <= found["high"]
     assert results["seed"] == 0
     assert results["versions"]["torch"].startswith("2.")
@@ -74,14 +66,14 @@ def test_run_folder(trained: Path) -> None:
     assert "encoder:\n  name: tiny" in (trained / "config.yaml").read_text()
 
 
-def test_checkpoints_explain_themselves(trained: Path) -> None:
-    results = json.loads((trained / "results.json").read_text())
+def test_cards_of_checkpoints_have_results_data_command_and_config(trained: Path) -> None:
+    results = results_of(trained)
     tau = {split: results[split]["tau"] for split in ("validation", "test")}
     card = (trained / "checkpoints" / "best" / "README.md").read_text()
     for split, found in tau.items():
         assert f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})" in card, split
     assert "- train: 200 documents, " in card
-    assert "python -m sentence_order.train data.limit_train=200 data.limit_validation=40 " in card
+    assert "\n    python -m sentence_order.train debug=smoke\n" in card
     assert "Trained: embeddings, layer_0, layer_1, layer_2, layer_3, set_layers, heads. Frozen: nothing." in card
     assert (trained / "config.yaml").read_text().strip() in card
     last = (trained / "checkpoints" / "last" / "README.md").read_text()
@@ -89,18 +81,18 @@ def test_checkpoints_explain_themselves(trained: Path) -> None:
     assert "After 20 steps" in last
 
 
-def test_a_finished_run_is_left_as_it_is(command: Command, trained: Path) -> None:
+def test_a_finished_run_is_not_changed(command: Command, trained: Path) -> None:
     before = (trained / "results.json").read_bytes()
     done = command("train", "debug=smoke", f"output_dir={trained}", "resume=auto")
     assert done.returncode == 0, done.stderr
-    assert "is finished already; its results are in" in done.stderr
+    assert "finished" in done.stderr
     assert (trained / "results.json").read_bytes() == before
     done = command("train", "debug=smoke", f"output_dir={trained}", "resume=auto", "optim.lr=1e-3")
     assert done.returncode == 2
-    assert "holds a run with another config (optim.lr: 8e-05 there, 0.001 here); leave that as it was" in done.stderr
+    assert "optim.lr: 8e-05 there, 0.001 here" in done.stderr
 
 
-def test_curves_can_be_read_back(trained: Path) -> None:
+def test_metrics_are_in_tensorboard_and_in_metrics_jsonl(trained: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(trained))
@@ -122,46 +114,110 @@ def test_curves_can_be_read_back(trained: Path) -> None:
     assert from_file == pytest.approx([event.value for event in events.Scalars("train/loss")])
 
 
-def test_evaluate_repeats_the_runs_own_test(command: Command, trained: Path) -> None:
-    done = command("evaluate", f"checkpoint={trained}/checkpoints/best", "data=synthetic", "data.limit_test=40")
+def test_tensorboard_shows_the_hyper_parameters_and_the_layout(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    events = EventAccumulator(str(trained))
+    events.Reload()
+
+    def content(tag: str) -> HParamsPluginData:
+        return HParamsPluginData.FromString(events.summary_metadata[f"_hparams_/{tag}"].plugin_data.content)
+
+    hparams = content("session_start_info").session_start_info.hparams
+    assert hparams["seed"].number_value == 0
+    assert hparams["frozen"].string_value == "none"
+    assert hparams["loss"].string_value == "order"
+    metrics = {info.name.tag for info in content("experiment").experiment.metric_infos}
+    assert {"test/tau", "test/pmr", "test/accuracy", "total/seconds_in_steps"} <= metrics
+    assert metrics <= set(events.Tags()["scalars"])
+    tau = results_of(trained)["test"]["tau"]["value"]
+    assert [event.value for event in events.Scalars("test/tau")] == pytest.approx([tau])
+    layout = Layout.FromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    assert layout.category[0].title == "quality"
+    assert layout.category[0].chart[0].multiline.tag == ["validation/tau$"]
+
+
+@pytest.mark.parametrize("path", ["", "checkpoints/best"])
+def test_evaluate_of_a_run_alone_equals_its_own_test(
+    command: Command, trained: Path, tmp_path: Path, path: str
+) -> None:
+    """Data, seed, precision and cache are those of the run."""
+    done = command("evaluate", f"checkpoint={trained / path}", "output=out.json")
     assert done.returncode == 0, done.stderr
-    found, expected = json.loads(done.stdout)["test"], json.loads((trained / "results.json").read_text())["test"]
-    assert found["tau"]["value"] == pytest.approx(expected["tau"]["value"])
-    assert found["documents"] == expected["documents"]
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["test"] == results_of(trained)["test"]
+    assert done.stdout == ""
+
+
+def test_keys_that_are_typed_win_over_those_of_the_run(command: Command, trained: Path, tmp_path: Path) -> None:
+    done = command("evaluate", f"checkpoint={trained}", "data.limit_test=10", "seed=3", "split=test")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["test"]["documents"] == 10
+    assert found["seed"] == 3
+
+
+def test_results_by_length_and_position_are_parts_of_the_whole(trained: Path) -> None:
+    found = results_of(trained)["test"]
+    for metric, parts in (("tau", "by_sentences"), ("pmr", "by_sentences"), ("accuracy", "by_position")):
+        counts = [part["documents"] for part in found[parts]]
+        values = [part[metric]["value"] * count for part, count in zip(found[parts], counts, strict=True)]
+        assert sum(values) / sum(counts) == pytest.approx(found[metric]["value"])
+    assert found["by_sentences"][0]["documents"] < 40
 
 
 def test_evaluation_does_not_depend_on_the_shuffle(command: Command, trained: Path, tmp_path: Path) -> None:
+    with (tmp_path / "test.jsonl").open("w") as stream:
+        for identity, sentences in generate("test", 5, 60):
+            stream.write(json.dumps({"id": identity, "sentences": sentences}) + "\n")
     values = []
     for seed, decoder in ((0, "exact"), (1, "exact"), (2, "beam")):
-        arguments = [
-            f"checkpoint={trained}",
-            f"decoder={decoder}",
-            "output=out.json",
-            "data=jsonl",
-            "data.test=test.jsonl",
-        ]
-        with (tmp_path / "test.jsonl").open("w") as stream:
-            for identity, sentences in generate("test", 5, 60):
-                stream.write(json.dumps({"id": identity, "sentences": sentences}) + "\n")
+        arguments = [f"checkpoint={trained}", f"decoder={decoder}", "data=jsonl", "data.test=test.jsonl"]
         done = command("evaluate", *arguments, f"seed={seed}")
         assert done.returncode == 0, done.stderr
-        found = json.loads((tmp_path / "out.json").read_text())["test"]
-        values.append([found[name]["value"] for name in ("tau", "pmr", "accuracy", "first", "last", "lcs")])
+        found = json.loads(done.stdout)["test"]
+        values.append([found[name]["value"] for name in METRICS])
     assert values[0] == values[1] == values[2]
+
+
+def test_all_decoders_are_compared_on_the_same_scores(command: Command, trained: Path) -> None:
+    """Each has the results that its own evaluation would have."""
+    done = command("evaluate", f"checkpoint={trained}", "decoder=all")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    decoders = found["decoders"]
+    assert set(decoders) == {"exact", "expected_tau", "beam", "borda", "topological", "assignment"}
+    assert found["decoder"] == "exact", "that of the training is the main one"
+    assert main_metrics(found["test"]) == main_metrics(results_of(trained)["test"])
+    for name in ("exact", "borda", "expected_tau"):
+        own = json.loads(command("evaluate", f"checkpoint={trained}", f"decoder={name}").stdout)
+        assert main_metrics(decoders[name]) == main_metrics(own["test"]), name
+    objectives = {name: row["objective"] for name, row in decoders.items()}
+    assert max(objectives.values()) == objectives["exact"]
+    assert all(row["documents"] == 40 and row["seconds"] > 0 for row in decoders.values())
+    assert all(name in done.stderr for name in decoders)
+
+
+def test_a_decoder_that_does_not_fit_the_model_is_refused(command: Command, trained: Path) -> None:
+    for name, more in (("evaluate", []), ("predict", ["input=-"])):
+        done = command(name, f"checkpoint={trained}", "decoder=pointer", *more, stdin="One.\nTwo.\n")
+        assert done.returncode == 2
+        assert "decoder=pointer" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("file_format", ["text", "jsonl", "csv"])
 @pytest.mark.parametrize("from_stdin", [False, True])
-def test_predict(command: Command, trained: Path, tmp_path: Path, file_format: str, from_stdin: bool) -> None:
+def test_predict_reads_every_format_from_files_and_standard_input(
+    command: Command, trained: Path, tmp_path: Path, file_format: str, from_stdin: bool
+) -> None:
     documents = [random.Random(0).sample(sentences, len(sentences)) for _, sentences in generate("test", 9, 3)]
     if file_format == "text":
         content = "\n\n".join("\n".join(document) for document in documents)
     elif file_format == "jsonl":
         content = "\n".join(json.dumps({"id": str(n), "sentences": d}) for n, d in enumerate(documents))
     else:
-        import csv
-        import io
-
         stream = io.StringIO()
         rows = csv.writer(stream)
         rows.writerow(["id", "sentences"])
@@ -184,7 +240,7 @@ def test_predict(command: Command, trained: Path, tmp_path: Path, file_format: s
         assert [record["id"] for record in records] == ["0", "1", "2"]
 
 
-def test_predict_long_documents_among_short_ones(command: Command, trained: Path, tmp_path: Path) -> None:
+def test_predict_orders_long_documents_among_short_ones(command: Command, trained: Path, tmp_path: Path) -> None:
     story = (sentence for _, sentences in generate("train", 5, 10_000) for sentence in sentences)
     documents = [list(itertools.islice(story, size)) for size in (3, 500, 2, 40)]
     lines = [json.dumps({"id": str(n), "sentences": document}) for n, document in enumerate(documents)]
@@ -198,35 +254,34 @@ def test_predict_long_documents_among_short_ones(command: Command, trained: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "complaint"),
+    ("name", "content", "named"),
     [
-        ("in.jsonl", '{"sentences": ["a", "b"]}\n{', "in.jsonl:2: not JSON"),
-        ("in.txt", "", "in.txt: the file holds no documents"),
-        ("in.txt", "alone\n\nalone too\n", "none of the 2 documents has two sentences"),
-        ("in.pdf", "x", "set format=text, format=jsonl or format=csv"),
-        (None, None, "in.txt: no such file"),
+        ("in.jsonl", '{"sentences": ["a", "b"]}\n{', "in.jsonl:2"),
+        ("in.txt", "", "in.txt"),
+        ("in.txt", "alone\n\nalone too\n", "in.txt"),
+        ("in.pdf", "x", "format=jsonl"),
+        (None, None, "in.txt"),
     ],
 )
-def test_predict_refuses_bad_input(
-    command: Command, trained: Path, tmp_path: Path, name: str | None, content: str | None, complaint: str
+def test_predict_refuses_bad_input_and_writes_nothing(
+    command: Command, trained: Path, tmp_path: Path, name: str | None, content: str | None, named: str
 ) -> None:
     if name is not None and content is not None:
         (tmp_path / name).write_text(content)
     done = command("predict", f"checkpoint={trained}", f"input={name or 'in.txt'}", "output=out.jsonl")
     assert done.returncode == 2
-    assert complaint in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert named in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("*out.jsonl*")), "no half-written output"
 
 
-def test_checkpoints_that_are_none(command: Command, trained: Path, tmp_path: Path) -> None:
-    import shutil
-
+def test_folders_that_are_not_complete_checkpoints_are_refused(command: Command, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("One.\nTwo.\n")
-    cases = {"nothing": "no such folder", "empty": "is not a whole checkpoint: no config.json", "cut": "cut short"}
-    cases["damaged"] = "model.safetensors is not as it was written, by SHA256SUMS"
+    cases = {"nothing": "nothing", "empty": "config.json", "truncated": "model.safetensors", "damaged": "SHA256SUMS"}
+    cases["other"] = "'bert'"
     (tmp_path / "empty").mkdir()
-    for name in ("damaged", "cut", "other"):
+    for name in ("damaged", "truncated", "other"):
         shutil.copytree(trained / "checkpoints" / "best", tmp_path / name)
         weights = tmp_path / name / "model.safetensors"
         if name != "damaged":
@@ -235,67 +290,69 @@ def test_checkpoints_that_are_none(command: Command, trained: Path, tmp_path: Pa
             weights.write_bytes(weights.read_bytes()[:-1000])
     config = json.loads((tmp_path / "other" / "config.json").read_text())
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
-    cases["other"] = "holds a model of type 'bert'"
-    for name, complaint in cases.items():
+    for name, named in cases.items():
         done = command("predict", f"checkpoint={name}", "input=in.txt")
         assert done.returncode == 2
-        assert complaint in done.stderr, done.stderr
         assert done.stderr.splitlines()[-1].startswith("error: checkpoint: ")
+        assert named in done.stderr.splitlines()[-1]
 
 
-def test_training_on_own_files_frozen(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_half_frozen_model_trains_on_the_users_files(
+    command: Command, story_files: dict[str, Path], tmp_path: Path
+) -> None:
     files = [f"data.{split}={path}" for split, path in story_files.items()]
     done = command("train", "debug=smoke", "data=jsonl", *files, "freeze=bottom_half", "loss=margin", "output_dir=run")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("frozen") >= 4
-    train = json.loads((tmp_path / "run" / "results.json").read_text())["train"]
+    assert done.stderr.count("frozen") == 3, "a row of the table for each frozen block"
+    train = results_of(tmp_path / "run")["train"]
     assert train["documents"] == 80
+    assert train["frozen"] == ["embeddings", "layer_0", "layer_1"]
     assert train["parameters_trained"] < train["parameters"]
     again = command("train", "debug=smoke", "data=jsonl", *files, "output_dir=run")
     assert again.returncode == 2
-    assert "output_dir: run holds another run" in again.stderr
+    assert "error: output_dir: run " in again.stderr
 
 
-def test_a_run_starts_from_another(command: Command, trained: Path, tmp_path: Path) -> None:
+def test_a_run_starts_from_the_weights_of_another(command: Command, trained: Path, tmp_path: Path) -> None:
     start = ["debug=smoke", f"init_from={trained}", "optim.lr=0", "optim.head_lr=0", "trainer.max_steps=1"]
     done = command("train", *start, "output_dir=run")  # learns nothing, and so is what it started from
     assert done.returncode == 0, done.stderr
-    found, expected = (json.loads((run / "results.json").read_text()) for run in (tmp_path / "run", trained))
+    found, expected = results_of(tmp_path / "run"), results_of(trained)
     assert found["test"]["per_document"] == expected["test"]["per_document"]
-    for arguments, complaint in (
-        (["model.set_layers=2"], f"init_from: {trained} was trained with model.set_layers=1"),
-        (["encoder.joint_from=0"], "was trained with encoder.joint_from=2; add that"),
-        (["encoder.tiny_layers=2"], "encoder.name must be the one it had"),
-        (["init_from=nowhere"], "init_from: nowhere: no such folder"),
+    for arguments, named in (
+        (["model.set_layers=2"], "model.set_layers=1"),
+        (["encoder.joint_from=0"], "encoder.joint_from=2"),
+        (["encoder.tiny_layers=2"], "encoder.name"),
+        (["init_from=nowhere"], "nowhere"),
     ):
         done = command("train", *start, *arguments, "output_dir=other")
         assert done.returncode == 2
-        assert complaint in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("error: init_from: ")
+        assert named in done.stderr.splitlines()[-1]
 
 
 def test_mistakes_leave_no_folder(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"sentences": ["a", "b"]}\nnonsense\n')
     cases = [
-        (["data=jsonl", f"data.train={bad}"], f"{bad}:2: not JSON"),
-        (["freeze=encoder", "model.set_layers=0", "freeze.layers=5"], "the lowest 5 layers cannot be frozen"),
-        (["encoder.joint_from=9"], "encoder.joint_from: a number from 0 to 4"),
-        (["encoder.name=no/such-encoder"], "encoder.name: no/such-encoder could not be loaded"),
-        (["optim.schedule=staircase"], "optim.schedule"),
+        (["data=jsonl", f"data.train={bad}"], f"{bad}:2: "),
+        (["freeze=encoder", "model.set_layers=0", "freeze.layers=5"], "freeze.layers: "),
+        (["encoder.joint_from=9"], "encoder.joint_from: "),
+        (["encoder.name=no/such-encoder"], "encoder.name: "),
+        (["optim.schedule=staircase"], "optim.schedule: "),
     ]
-    for arguments, complaint in cases:
+    for arguments, named in cases:
         done = command("train", "debug=smoke", "output_dir=run", *arguments)
         assert done.returncode == 2, done.stderr
-        assert complaint in done.stderr
-        assert done.stderr.splitlines()[-1].startswith("error: ")
+        assert done.stderr.splitlines()[-1].startswith(f"error: {named}")
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "run").exists()
 
 
-def test_overfit_orders_its_documents(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
+def test_overfit_orders_its_documents_or_fails(command: Command, story_files: dict[str, Path], tmp_path: Path) -> None:
     done = command("train", "debug=overfit", "encoder=tiny", "output_dir=run")
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["validation"]["pmr"]["value"] == 1.0
+    assert results_of(tmp_path / "run")["validation"]["pmr"]["value"] == 1.0
     # Held-out files are not even read.
     broken = tmp_path / "broken.jsonl"
     broken.write_text("nonsense\n")
@@ -304,10 +361,11 @@ def test_overfit_orders_its_documents(command: Command, story_files: dict[str, P
         "train", "debug=overfit", "encoder=tiny", "optim.lr=0", "optim.head_lr=0", "trainer.max_steps=10", *files
     )
     assert hopeless.returncode == 1
-    assert "error: debug=overfit: after 10 steps only" in hopeless.stderr
+    assert "error: " in hopeless.stderr
+    assert "debug=overfit" in hopeless.stderr
 
 
-def test_anomaly_detection_is_reproducible_and_logs_blocks(command: Command, tmp_path: Path) -> None:
+def test_anomaly_detection_is_reproducible_and_logs_the_norm_of_each_block(command: Command, tmp_path: Path) -> None:
     ends = []
     for run in ("a", "b"):
         done = command(
@@ -327,72 +385,24 @@ def test_anomaly_detection_is_reproducible_and_logs_blocks(command: Command, tmp
     assert {"train/gradient_norm/embeddings", "train/gradient_norm/layer_3", "train/gradient_norm/heads"} <= set(first)
 
 
-def test_scores_are_kept_and_decoders_compared(command: Command, trained: Path, tmp_path: Path) -> None:
-    done = command(
-        *("evaluate", f"checkpoint={trained}", "data=synthetic", "data.limit_test=40"),
-        *("scores=kept.scores", "output=own.json"),
-    )
-    assert done.returncode == 0, done.stderr
-    own = json.loads((tmp_path / "own.json").read_text())
-    # The breakdowns are parts of the whole: weighted by what they are of, they come to it.
-    for metric, parts in (("tau", "by_sentences"), ("pmr", "by_sentences"), ("accuracy", "by_position")):
-        counts = [part["documents"] for part in own["test"][parts]]
-        values = [part[metric]["value"] * count for part, count in zip(own["test"][parts], counts, strict=True)]
-        assert sum(values) / sum(counts) == pytest.approx(own["test"][metric]["value"])
-    assert own["test"]["by_sentences"][0]["documents"] < 40
-    done = command("decode", "scores=kept.scores", "output=decoders.json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "decoders.json").read_text())
-    assert set(found["decoders"]) == {"exact", "expected_tau", "beam", "borda", "topological", "assignment"}
-    assert found["decoders"]["exact"]["tau"] == own["test"]["tau"]
-    assert found["checkpoint"] == str(trained)
-    objectives = {name: row["objective"] for name, row in found["decoders"].items()}
-    assert max(objectives.values()) == objectives["exact"]
-    only = command("decode", "scores=kept.scores", "decoder=borda")
-    assert json.loads(only.stdout)["decoders"]["borda"]["pmr"] == found["decoders"]["borda"]["pmr"]
-
-    (tmp_path / "other.scores").write_bytes(b"no scores at all")
-    for path, complaint in (("other.scores", "could not be read"), ("own.json", "could not be read")):
-        done = command("decode", f"scores={path}")
-        assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
-        assert f"scores: {path} {complaint}" in done.stderr
-    done = command("evaluate", f"checkpoint={trained}", "data=synthetic", "decoder=pointer")
-    assert "decoder=pointer: reads pointer or relational_pointer, and the model's heads are" in done.stderr
-
-
-def test_two_results_are_compared(command: Command, trained: Path, tmp_path: Path) -> None:
-    base = ["evaluate", f"checkpoint={trained}", "data=synthetic"]
-    for name, arguments in (("exact", []), ("borda", ["decoder=borda"]), ("few", ["data.limit_test=10"])):
-        limit = [] if "data.limit_test=10" in arguments else ["data.limit_test=40"]
-        done = command(*base, *limit, *arguments, f"output={name}.json")
+def test_report_compares_two_evaluations(command: Command, trained: Path, tmp_path: Path) -> None:
+    for name, arguments in (("borda", ["decoder=borda"]), ("few", ["data.limit_test=10"])):
+        done = command("evaluate", f"checkpoint={trained}", *arguments, f"output={name}.json")
         assert done.returncode == 0, done.stderr
-    done = command("compare", str(trained), "exact.json", "--resamples", "500")
+    exact = str(trained / "results.json")
+    done = command("report", exact, "borda.json", "--json", "both.json", "--resamples", "500")
     assert done.returncode == 0, done.stderr
-    same = json.loads(done.stdout)
-    assert same["documents"] == 40
-    for row in same["metrics"].values():
-        assert (row["difference"]["value"], row["p"]) == (0.0, 1.0)
-    done = command("compare", "exact.json", "borda.json", "--output", "both.json", "--resamples", "500")
-    assert done.returncode == 0, done.stderr
-    row = json.loads((tmp_path / "both.json").read_text())["metrics"]["tau"]
+    found = json.loads((tmp_path / "both.json").read_text())
+    assert found["documents"] == 40
+    row = found["metrics"]["tau"]
+    assert row["a"] == pytest.approx(results_of(trained)["test"]["tau"]["value"])
     assert row["difference"]["value"] == pytest.approx(row["b"] - row["a"])
     assert row["difference"]["low"] <= row["difference"]["value"] <= row["difference"]["high"]
-    done = command("compare", "exact.json", "few.json", "--resamples", "500")
-    assert json.loads(done.stdout)["documents"] == 10
-    assert "30 documents that only one of them has are left out" in done.stderr
-    (tmp_path / "bad.json").write_text("{}")
-    twice = json.loads((tmp_path / "exact.json").read_text())
-    twice["test"]["per_document"]["id"][1] = twice["test"]["per_document"]["id"][0]
-    (tmp_path / "twice.json").write_text(json.dumps(twice))
-    for path, complaint in (
-        ("bad.json", "no results of documents under 'test'"),
-        ("none.json", "cannot be read"),
-        ("twice.json", "1 documents of a result have an id that another one has"),
-        ("few.json --output .", "--output: . is a folder; name a file"),
-    ):
-        done = command("compare", "exact.json", *path.split())
-        assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
-        assert complaint in done.stderr
+    done = command("report", exact, "few.json", "--json", "both.json", "--resamples", "500")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "both.json").read_text())
+    assert found["documents"] == 10
+    assert {row["p"] for row in found["metrics"].values()} == {1.0}, "the same orders of the ten"
 
 
 def test_predict_abstains_below_the_threshold(command: Command, trained: Path, tmp_path: Path) -> None:
@@ -409,6 +419,6 @@ def test_predict_abstains_below_the_threshold(command: Command, trained: Path, t
     abstained = [record for record in records if record["order"] is None]
     assert [record["confidence"] for record in records] == confidences
     assert len(abstained) == sum(confidence < threshold for confidence in confidences)
-    assert f"abstained from {len(abstained)} with a confidence below" in done.stderr
+    assert f"abstained from {len(abstained)} " in done.stderr
     for record in abstained:
         assert record["sentences"] == documents[int(record["id"])]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cuda
-from sentence_order.config import DecoderName, HeadName, LossConfig
+from sentence_order.config.schema import DecoderName, HeadName, LossConfig
 from tests.forks import Server
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "check_cuda"
@@ -58,10 +58,10 @@ def test_every_line_passes(check: Check, part: str, tmp_path: Path) -> None:
     [
         ("keep_frozen_dropout", "fp32", "frozen blocks are in training mode"),
         ("move_frozen_weights", "fp32", "frozen weights have changed: encoder."),
-        ("take_no_steps", "fp32", "weights that train have not moved: "),
+        ("skip_steps", "fp32", "weights that train have not moved: "),
         ("quarter_scale", "fp16", "the scale is 274877906944.0, not 2^39"),
         ("name_no_block", "anomaly", "a NaN in the weights of layer_1 was not named: step 1: "),
-        ("order_otherwise", "checkpoint", "saved on cpu: 20 orders differ from the CPU's"),
+        ("reverse_orders", "checkpoint", "saved on cpu: 20 orders differ from the CPU's"),
         pytest.param(
             *("forget_random_state", "resume/anomaly", "SIGKILL: not equal to the unbroken run to the last bit"),
             marks=pytest.mark.slow,
@@ -98,7 +98,7 @@ def test_lines_without_time_are_not_run(check: Check) -> None:
     assert done.stdout.endswith(f"0 passed, 0 failed, {len(cuda.choose_lines(None))} not run\n")
 
 
-def test_a_line_that_is_broken_off_when_time_is_up_has_not_failed(check: Check) -> None:
+def test_a_line_that_is_stopped_when_time_is_up_has_not_failed(check: Check) -> None:
     done = check("--only", "device", fault="stall")
     assert done.returncode == 0, done.stderr
     assert "stopped: out of time" in done.stdout
@@ -130,16 +130,16 @@ def test_stories_and_encoder_from_folders(check: Check, story_files: dict[str, P
         (("--json", "."), "--json: . is a folder; name a file"),
     ],
 )
-def test_users_mistakes(check: Check, options: tuple[str, ...], message: str) -> None:
+def test_mistakes_of_users_are_one_line(check: Check, options: tuple[str, ...], message: str) -> None:
     done = check(*options)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("interpreter", "held"), [(".venv/bin/python", None), ("bin/python3", "somewhere")])
-def test_script_takes_an_interpreter_and_adds_the_tree(tmp_path: Path, interpreter: str, held: str | None) -> None:
-    """That of `.venv` or, where that is not, the one on the path; before what PYTHONPATH holds."""
+@pytest.mark.parametrize(("interpreter", "before"), [(".venv/bin/python", None), ("bin/python3", "somewhere")])
+def test_script_chooses_an_interpreter_and_adds_the_tree(tmp_path: Path, interpreter: str, before: str | None) -> None:
+    """That of `.venv` or, if there is none, the one on the path; the tree precedes the rest of PYTHONPATH."""
     for place, text in (
         (interpreter, '#!/bin/sh\n[ "$1" = -c ] || echo "$PYTHONPATH" "$@"\n'),
         ("scripts/check_cuda", SCRIPT.read_text()),
@@ -148,13 +148,13 @@ def test_script_takes_an_interpreter_and_adds_the_tree(tmp_path: Path, interpret
         file.parent.mkdir(parents=True)
         file.write_text(text)
         file.chmod(0o755)
-    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", **({"PYTHONPATH": held} if held else {})}
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", **({"PYTHONPATH": before} if before else {})}
     line = [tmp_path / "scripts" / "check_cuda", "--device", "cpu"]
-    said = subprocess.run(line, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert said == f"{':'.join(filter(None, [str(tmp_path), held]))} -P -m benchmarks.cuda --device cpu\n"
+    printed = subprocess.run(line, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert printed == f"{':'.join(filter(None, [str(tmp_path), before]))} -P -m benchmarks.cuda --device cpu\n"
 
 
-def test_encoder_and_stories_are_tried_before_the_first_line(check: Check, tmp_path: Path) -> None:
+def test_encoder_and_stories_are_loaded_before_the_first_line(check: Check, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.jsonl").write_text('{"id": "one", "sentences": ["Alone."]}\n')

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.records import lines_without_clock
+from tests.records import lines_without_clock
 
 GOLDEN = Path(__file__).with_name("golden_trajectory.json")
 SETTINGS = (

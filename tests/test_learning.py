@@ -1,4 +1,4 @@
-"""What is learned from the synthetic stories carries over to plots never seen, far beyond what their words tell."""
+"""A model trained on synthetic stories orders those of unseen plots, far better than their words alone allow."""
 
 import json
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from tests.data.bag_of_words import bag_of_words_tau
 SEED, TRAIN, TEST = 0, 400, 150
 
 
+@pytest.mark.slow
 def test_trained_model_is_far_above_a_bag_of_words(
     command: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:

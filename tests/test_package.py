@@ -1,5 +1,6 @@
-"""The wheel holds the configs, and runs from wherever it lies."""
+"""The wheel has the configs and console scripts, and works from any folder."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_wheel_brings_its_configs_and_console_scripts(tmp_path: Path) -> None:
+def test_wheel_has_its_configs_and_console_scripts(tmp_path: Path) -> None:
     build = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run([sys.executable, "-m", *build], check=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
@@ -22,7 +23,13 @@ def test_wheel_brings_its_configs_and_console_scripts(tmp_path: Path) -> None:
     }
     assert configs <= names
     assert not [name for name in names if name.startswith(("tests", "configs"))]
-    assert "sentence-order-train = sentence_order.train:main" in scripts
+    entry_points = [line.partition(" = ") for line in scripts.splitlines() if " = " in line]
+    assert {name for name, _, _ in entry_points} == {
+        f"sentence-order-{program}" for program in ("train", "evaluate", "predict", "report", "cache")
+    }
+    for name, _, target in entry_points:
+        module, _, function = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), function)), name
     shown = subprocess.run(
         [sys.executable, "-m", "sentence_order.train", "--help"],
         cwd=tmp_path,

@@ -48,13 +48,13 @@ def _ask(address: str, path: str, body: object = None) -> Any:
 
 
 @pytest.mark.slow
-def test_what_the_pages_are_made_of(board: str) -> None:
+def test_the_data_of_the_pages_has_a_row_for_each_run(board: str) -> None:
     assert set(_ask(board, "data/runs")) == NAMES
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     wanted = {"experimentName": "", "allowedStatuses": statuses, "colParams": [], "startIndex": 0, "sliceSize": 10}
     table: Any = _ask(board, "data/plugin/hparams/session_groups", wanted)
     rows = {row["name"]: row for row in table["sessionGroups"]}
-    assert set(rows) == NAMES, "a row a run"
+    assert set(rows) == NAMES, "one row per run"
     for row in rows.values():
         assert {value["name"]["tag"] for value in row["metricValues"]} > {"test/tau", "total/seconds_in_steps"}
     layout: Any = _ask(board, "data/plugin/custom_scalars/layout")
@@ -64,7 +64,7 @@ def test_what_the_pages_are_made_of(board: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not BROWSER, reason="no browser: neither chromium nor google-chrome is installed")
 @pytest.mark.parametrize("page", ["hparams", "custom_scalars", "timeseries"])
-def test_pages(board: str, tmp_path: Path, page: str) -> None:
+def test_pages_are_not_blank(board: str, tmp_path: Path, page: str) -> None:
     picture = Path(os.environ.get("SCREENSHOTS", tmp_path)) / f"{page}.png"
     browser = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     patient = ["--window-size=1600,1000", "--virtual-time-budget=30000", f"--user-data-dir={tmp_path / 'profile'}"]

@@ -11,11 +11,11 @@ from typing import Any
 
 from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
-from benchmarks.checks.steps import STEPS, greatest_difference
-from benchmarks.forks import exit_code, fork_command, last_line, print_log
-from benchmarks.records import lines_of, lines_without_clock, losses_of
-from sentence_order.commands import as_override
-from sentence_order.training.step import Stepper, Taken
+from benchmarks.checks.steps import STEPS, find_greatest_difference
+from benchmarks.forks import fork_command, print_log, read_last_line, wait_for_exit
+from benchmarks.records import get_losses, read_lines, read_lines_without_clock
+from sentence_order.config.commands import override
+from sentence_order.training.step import StepOutput, Stepper
 
 # A run that is stopped in its eighth step, two after it was saved.
 SAVE_EVERY, STOPPED_AT = 3, 8
@@ -27,7 +27,7 @@ def check_checkpoint(setup: Setup, report: Report) -> None:
     devices = list(dict.fromkeys([setup.device, "cpu"]))
     for device in devices:
         short = [f"device={device}", f"trainer.max_steps={STEPS}", f"trainer.eval_every={STEPS}"]
-        _run(setup, report, {"train": setup.overrides(*short, as_override("output_dir", str(setup.folder / device)))})
+        _run(setup, report, {"train": setup.overrides(*short, override("output_dir", str(setup.folder / device)))})
     for saved_on in devices:
         orders, test = _test(setup, report, saved_on, setup.device, batch_tokens=4096)
         orders_on_cpu, test_on_cpu = _test(setup, report, saved_on, "cpu", batch_tokens=512)
@@ -48,13 +48,13 @@ def _test(
     setup: Setup, report: Report, saved_on: str, device: str, batch_tokens: int
 ) -> tuple[list[list[int]], dict[str, Any]]:
     """The orders that `predict` gives with a checkpoint, and the metrics of `evaluate`."""
-    own = [as_override("checkpoint", str(setup.folder / saved_on)), f"device={device}", "precision=fp32"]
+    own = [override("checkpoint", str(setup.folder / saved_on)), f"device={device}", "precision=fp32"]
     more = {
-        "predict": [as_override("input", str(setup.stories["test"])), "format=jsonl"],
+        "predict": [override("input", str(setup.stories["test"])), "format=jsonl"],
         "evaluate": [*setup.data, "bootstrap_resamples=10"],
     }
     files = {name: setup.folder / f"{name} {saved_on} {device} {batch_tokens}.json" for name in more}
-    outputs = {name: [f"batch_tokens={batch_tokens}", as_override("output", str(file))] for name, file in files.items()}
+    outputs = {name: [f"batch_tokens={batch_tokens}", override("output", str(file))] for name, file in files.items()}
     _run(setup, report, {name: [*own, *outputs[name], *more[name]] for name in more})
     found = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
     return [json.loads(line)["order"] for line in found["predict"].splitlines()], json.loads(found["evaluate"])["test"]
@@ -64,7 +64,7 @@ def check_resume(anomaly: bool, setup: Setup, report: Report) -> None:
     """A run that was stopped by SIGTERM or SIGKILL and resumed, and an equal run, against an unbroken one.
 
     Args:
-        anomaly: with `debug=anomaly` they are equal to the last bit; else losses may differ by 1e-4.
+        anomaly: with `debug=anomaly` they are equal to the last bit; otherwise losses may differ by 1e-4.
     """
     own = [*RUN, "model.dropout=0.1", "optim.ema=0.9", "resume=auto"]
     if anomaly:  # in the device's own precision
@@ -78,44 +78,44 @@ def check_resume(anomaly: bool, setup: Setup, report: Report) -> None:
         running = {}
         for name, stop in stops.items():
             if start < len(expected[stop]):
-                overrides = setup.overrides(*own, as_override("output_dir", str(setup.folder / name)))
+                overrides = setup.overrides(*own, override("output_dir", str(setup.folder / name)))
                 before = partial(_stop_at, STOPPED_AT, stop) if stop and start == 0 else lambda: None
                 running[name] = fork_command("train", overrides, setup.folder / f"{name}.log", before)
         for name, process in running.items():
-            code = exit_code(process)
+            code = wait_for_exit(process)
             wanted = expected[stops[name]][start]
             if code != wanted:
                 print_log(setup.folder / f"{name}.log")
-                report.fault(f"{name}: exit code {code}, not {wanted}: {last_line(setup.folder / f'{name}.log')}")
+                report.fault(f"{name}: exit code {code}, not {wanted}: {read_last_line(setup.folder / f'{name}.log')}")
             report.progress()
 
     for name, stop in stops.items():
         if stop:
             output = (setup.folder / f"{name}.log").read_text(encoding="utf-8")
             step = STOPPED_AT if stop == signal.SIGTERM else STOPPED_AT - STOPPED_AT % SAVE_EVERY
-            report.expect(f"resumed: from step {step}," in output, f"{name}: it did not resume from step {step}")
+            report.expect(f"resuming from step {step}," in output, f"{name}: it did not resume from step {step}")
         if name != "unbroken":
             _compare_runs(setup.folder / "unbroken", setup.folder / name, anomaly, report)
 
 
 def _stop_at(step: int, number: int) -> None:
-    """Makes a run send itself a signal when its optimizer has taken so many steps, before anything else is done."""
-    plain, steps = Stepper.take, itertools.count(1)
+    """Makes a run send itself a signal right after that step of its optimizer, before anything else is done."""
+    plain, steps = Stepper.training_step, itertools.count(1)
 
-    def take(self: Stepper, *arguments: Any) -> Taken:
-        result = plain(self, *arguments)
+    def training_step(self: Stepper, *arguments: Any) -> StepOutput:
+        output = plain(self, *arguments)
         if next(steps) == step:
             os.kill(os.getpid(), number)
-        return result
+        return output
 
-    Stepper.take = take  # type: ignore[method-assign]
+    Stepper.training_step = training_step  # type: ignore[method-assign]
 
 
 def _compare_runs(unbroken: Path, other: Path, to_the_bit: bool, report: Report) -> None:
-    apart = greatest_difference(losses_of(lines_of(unbroken)), losses_of(lines_of(other)))
+    apart = find_greatest_difference(get_losses(read_lines(unbroken)), get_losses(read_lines(other)))
     checkpoints = [f"checkpoints/{name}/model.safetensors" for name in ("best", "last")]
     same = all((unbroken / file).read_bytes() == (other / file).read_bytes() for file in checkpoints)
-    same = same and lines_without_clock(unbroken) == lines_without_clock(other)
+    same = same and read_lines_without_clock(unbroken) == read_lines_without_clock(other)
     report.note(
         f"{other.name}: losses differ by {apart:.1e} at most; all is equal to the last bit: {same}",
         **{f"difference_{other.name}": apart, f"equal_to_the_bit_{other.name}": same},
@@ -129,8 +129,8 @@ def check_experiment(name: str, setup: Setup, report: Report) -> None:
     """A method of the literature trains for five steps and is tested."""
     run = setup.folder / "run"
     own = [f"experiment={name}", *(f"trainer.{key}" for key in ("max_steps=5", "eval_every=5", "log_every=1"))]
-    _run(setup, report, {"train": setup.overrides(*own, as_override("output_dir", str(run)))})
-    losses, results = losses_of(lines_of(run)), json.loads((run / "results.json").read_text(encoding="utf-8"))
+    _run(setup, report, {"train": setup.overrides(*own, override("output_dir", str(run)))})
+    losses, results = get_losses(read_lines(run)), json.loads((run / "results.json").read_text(encoding="utf-8"))
     training, tau = results["train"], results["test"]["tau"]["value"]
     report.note(
         f"loss {losses[0]:.4f} to {losses[-1]:.4f}, test tau {tau:.3f}; {training['peak_memory_gb']:.2f} GB",
@@ -145,9 +145,9 @@ def _run(setup: Setup, report: Report, commands: dict[str, list[str]]) -> None:
     """Runs commands with their overrides, side by side; all must succeed."""
     logs = {name: setup.folder / f"{name}.log" for name in commands}
     running = {name: fork_command(name, overrides, logs[name]) for name, overrides in commands.items()}
-    codes = {name: exit_code(process) for name, process in running.items()}
+    codes = {name: wait_for_exit(process) for name, process in running.items()}
     for name, code in codes.items():
         if code:
             print_log(logs[name])
-        assert code == 0, f"{name} ended with exit code {code}: {last_line(logs[name])}"
+        assert code == 0, f"{name} ended with exit code {code}: {read_last_line(logs[name])}"
     report.progress()

@@ -13,15 +13,15 @@ import transformers
 
 from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
-from sentence_order.config import Precision
-from sentence_order.runtime import choose_runtime
+from sentence_order.config.schema import Precision
+from sentence_order.runtime.device import choose_runtime
 
 
 def check_device(setup: Setup, report: Report) -> None:
     """Names the device and the versions; `device=auto` must choose it."""
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     text = ", ".join(f"{name} {version}" for name, version in versions.items())
-    name = _cpu() if setup.small else _gpu()
+    name = _describe_cpu() if setup.small else _describe_gpu()
     report.note(f"python {platform.python_version()}, {text}")
     report.note(name, device=name, **versions)
 
@@ -39,7 +39,7 @@ def check_device(setup: Setup, report: Report) -> None:
         report.expect(runtime.precision is expected, f"precision=auto chooses {runtime.precision}, not {expected}")
 
 
-def _gpu() -> str:
+def _describe_gpu() -> str:
     device = torch.cuda.get_device_properties(0)
     driver = "unknown"
     if program := shutil.which("nvidia-smi"):
@@ -52,7 +52,7 @@ def _gpu() -> str:
     )
 
 
-def _cpu() -> str:
+def _describe_cpu() -> str:
     info = Path("/proc/cpuinfo")
     name = re.search(r"model name\s*: (.+)", info.read_text() if info.exists() else "")
     return f"{name[1] if name else platform.machine()}, {os.cpu_count()} cores, threads: {torch.get_num_threads()}"

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
-from sentence_order.checks import DECODER_HEADS, LOSS_HEADS
-from sentence_order.commands import as_override
+from sentence_order.config.commands import override
+from sentence_order.config.components import DECODERS, LOSSES, Component, heads_for
 from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.decoding import decode
+from sentence_order.decoding.scores import MATRICES, Scores
 from sentence_order.errors import first_line
-from sentence_order.losses import LOSSES
-from sentence_order.model import head
-from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime, make_deterministic
-from sentence_order.scores import MATRICES, Scores
-from sentence_order.training.preparation import prepare
+from sentence_order.losses import count_pairs, weighted_loss
+from sentence_order.model import heads
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime, make_deterministic
+from sentence_order.training.setup import set_up
 
 # Models with every head, with joint layers and without, with sentences read in pairs; each with a loss that trains it.
 MODELS = {
@@ -42,36 +42,36 @@ def check_parts(name: str, setup: Setup, report: Report) -> None:
     those of long documents are.
     """
     if name == "pairs":
-        head._HIDDEN_UNITS = 2**14
-    long = [as_override(f"data.{split}", str(setup.stories["long"])) for split in ("train", "validation", "test")]
-    prepared = prepare(setup.compose(*MODELS[name], *long, "precision=fp32"))
+        heads.MAX_HIDDEN_UNITS = 2**14
+    long = [override(f"data.{split}", str(setup.stories["long"])) for split in ("train", "validation", "test")]
+    prepared = set_up(setup.compose(*MODELS[name], *long, "precision=fp32"))
     corpus, device = prepared.corpora["train"], prepared.runtime.device
     batch = collate([Examples(corpus, 0, 0)[row] for row in range(len(corpus))])
     on_cpu = copy.deepcopy(prepared.model).to("cpu").train()
 
     make_deterministic()
-    expected, scores_on_cpu = _find(on_cpu, batch, Runtime(torch.device("cpu")), report)
-    found, scores = _find(prepared.model.train(), batch, prepared.runtime, report)
+    expected, scores_on_cpu = _compute_losses(on_cpu, batch, Runtime(torch.device("cpu")), report)
+    found, scores = _compute_losses(prepared.model.train(), batch, prepared.runtime, report)
     torch.use_deterministic_algorithms(False)
     for what, values in found.items():
         close = all(abs(a - b) <= 1e-3 * (1 + abs(b)) for a, b in zip(values, expected[what], strict=True))
         report.expect(close, f"{what}: loss and gradient are {values}, on the CPU {expected[what]}")
-    for what, values in _find(prepared.model, batch, Runtime(device, torch.bfloat16), report)[0].items():
+    for what, values in _compute_losses(prepared.model, batch, Runtime(device, torch.bfloat16), report)[0].items():
         report.expect(all(map(math.isfinite, values)), f"{what}: loss and gradient in bf16 are {values}")
 
-    decoders = [decoder for decoder, heads in DECODER_HEADS.items() if heads & set(on_cpu.config.heads)]
+    decoders = _find_readers(DECODERS, on_cpu)
     for decoder in decoders:
-        places = (scores, device), (scores_on_cpu, torch.device("cpu"))
-        objectives = [_decode(decoder, own_scores, batch, place, report) for own_scores, place in places]
+        on_both = (scores, device), (scores_on_cpu, torch.device("cpu"))
+        objectives = [_decode(decoder, own_scores, batch, where, report) for own_scores, where in on_both]
         difference = float((objectives[0] - objectives[1]).abs().max())
         report.expect(difference <= 1e-3, f"decoder={decoder}: the objectives differ by {difference:.1e}, over 1e-3")
-    names = {"heads": on_cpu.config.heads, "losses": _losses_of(on_cpu), "decoders": decoders}
+    names = {"heads": on_cpu.config.heads, "losses": _find_readers(LOSSES, on_cpu), "decoders": decoders}
     sizes = f"{corpus.sizes.min()} to {corpus.sizes.max()} sentences"
-    report.note("; ".join([*(f"{what} {', '.join(some)}" for what, some in names.items()), sizes]))
+    report.note("; ".join([*(f"{what} {', '.join(own)}" for what, own in names.items()), sizes]))
 
 
-def _find(
-    model: SentenceOrderer, batch: Batch, runtime: Runtime, report: Report
+def _compute_losses(
+    model: SentenceOrdererModel, batch: Batch, runtime: Runtime, report: Report
 ) -> tuple[dict[str, tuple[float, float]], Scores]:
     """Value and gradient norm of the model's own loss, by all weights, and of every loss that reads its scores, by
     these; and the scores, without a graph, on their device."""
@@ -83,30 +83,31 @@ def _find(
     weights = [weight for weight in model.parameters() if weight.requires_grad]
 
     losses = {"loss": (model.ordering_loss, scores, weights)}
-    if scores.pointer is None:  # whose only loss is the model's own
+    if scores.pointer is None:  # the only loss of a pointer is the model's own
         bare = Scores(**matrices)
-        losses |= {f"loss.{name}": (LOSSES[name], bare, [*matrices.values()]) for name in _losses_of(model)}
+        names = _find_readers(LOSSES, model)
+        losses |= {f"loss.{name}": (weighted_loss({name: 1.0}), bare, [*matrices.values()]) for name in names}
     found = {}
     for name, (loss, own_scores, own_inputs) in losses.items():
         try:
-            total, count = loss(own_scores, *gold)
-            gradients = torch.autograd.grad(total / count, own_inputs, retain_graph=True, allow_unused=True)
+            mean = loss(own_scores, *gold) / count_pairs(inputs["mask"])
+            gradients = torch.autograd.grad(mean, own_inputs, retain_graph=True, allow_unused=True)
             norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
-            found[name] = ((total / count).item(), norm.item())
+            found[name] = (mean.item(), norm.item())
         except RuntimeError as error:
             report.fault(f"{name} on {runtime.device}: {first_line(error)}")
     return found, Scores(**{name: matrix.detach() for name, matrix in matrices.items()}, pointer=scores.pointer)
 
 
-def _losses_of(model: SentenceOrderer) -> list[str]:
-    """The losses that read the scores of a model's heads."""
-    return [name for name, heads in LOSS_HEADS.items() if heads & set(model.config.heads)]
+def _find_readers(components: dict[str, Component], model: SentenceOrdererModel) -> list[str]:
+    """The losses or decoders that read the scores of a model's heads."""
+    return [name for name, component in components.items() if heads_for(component) & set(model.config.heads)]
 
 
 def _decode(decoder: str, scores: Scores, batch: Batch, device: torch.device, report: Report) -> Tensor:
     """The objectives of the orders of a batch, which must be permutations."""
     mask_BS, text_rank_BS = batch["mask"].to(device), batch["text_rank"].to(device)
-    order_BS, objective_B = decode(decoder, scores, mask_BS, text_rank_BS, beam_width=8)
+    order_BS, objective_B = decode(DECODERS[decoder].load(), scores, mask_BS, text_rank_BS, beam_width=8)
     whole = torch.equal(order_BS.cpu().sort(1).values, torch.arange(order_BS.shape[1]).expand_as(order_BS))
     report.expect(whole, f"decoder={decoder}: not a permutation")
     return objective_B.cpu()

@@ -7,10 +7,9 @@ import torch
 
 from benchmarks.checks.run import NothingToCheckError, Report
 from benchmarks.checks.setup import Setup
-from benchmarks.checks.steps import Steps, greatest_difference, take_steps
-from sentence_order.runtime import DTYPES
-from sentence_order.training.loop import Trainer
-from sentence_order.training.plan import steps_from
+from benchmarks.checks.steps import TrainedSteps, find_greatest_difference, train_steps
+from sentence_order.runtime.device import DTYPES
+from sentence_order.training.trainer import Trainer
 
 # How far losses in another precision may lie from those in fp32, in nats per pair.
 CLOSE = {"fp32": 1e-3, "bf16": 2e-2, "fp16": 1e-2}
@@ -18,8 +17,8 @@ CLOSE = {"fp32": 1e-3, "bf16": 2e-2, "fp16": 1e-2}
 
 def check_fp32(setup: Setup, report: Report) -> None:
     """Steps in fp32, on the device and on the CPU: the same losses; what is frozen stays as it was."""
-    ran = _take_in(setup, "fp32", setup.device)
-    on_cpu = _take_in(setup, "fp32", "cpu")
+    ran = _train_in(setup, "fp32", setup.device)
+    on_cpu = _train_in(setup, "fp32", "cpu")
     _compare_losses({f"on {setup.device}": ran.losses, "on the CPU": on_cpu.losses}, CLOSE["fp32"], report)
     _check_frozen(ran, report)
 
@@ -36,8 +35,8 @@ def check_half(precision: str, setup: Setup, report: Report) -> None:
             lambda _, __, output: seen.add(output.dtype)
         )
 
-    ran = _take_in(setup, precision, setup.device, on_start=watch)
-    plain = _take_in(setup, "fp32", setup.device)
+    ran = _train_in(setup, precision, setup.device, on_start=watch)
+    plain = _train_in(setup, "fp32", setup.device)
     skipped = [step for step, line in enumerate(ran.lines) if "train/gradient_norm" not in line]
     if skipped:  # the scaler lowers the scale, and the run is a step behind from there on
         report.note(f"the scaler skipped {len(skipped)} steps; losses are compared up to the first of them")
@@ -53,11 +52,11 @@ def check_half(precision: str, setup: Setup, report: Report) -> None:
         _check_overflow(ran.trainer, report)
 
 
-def _take_in(
+def _train_in(
     setup: Setup, precision: str, device: str, on_start: Callable[[Trainer], object] = lambda trainer: None
-) -> Steps:
+) -> TrainedSteps:
     own = (f"precision={precision}", f"device={device}", "freeze=bottom_half", "cache=off")
-    return take_steps(setup, *own, on_start=on_start)
+    return train_steps(setup, *own, on_start=on_start)
 
 
 def _compare_losses(losses: dict[str, list[float]], close: float, report: Report) -> None:
@@ -65,12 +64,12 @@ def _compare_losses(losses: dict[str, list[float]], close: float, report: Report
     for name, values in losses.items():
         text = " ".join(f"{value:.4f}" for value in values)
         report.note(f"losses {name:<10} {text}", **{f"losses_{name.replace(' ', '_')}": values})
-    difference = greatest_difference(*losses.values())
+    difference = find_greatest_difference(*losses.values())
     report.note(f"they differ by {difference:.1e} at most, and may by {close}", difference=difference)
     report.expect(difference <= close, f"the losses differ by {difference:.1e}, over {close}")
 
 
-def _check_frozen(ran: Steps, report: Report) -> None:
+def _check_frozen(ran: TrainedSteps, report: Report) -> None:
     """Frozen weights are equal to the bit and in evaluation mode; all others have moved."""
     model, after = ran.trainer.model, ran.after
     frozen = [module for number in model.frozen_blocks for module in model.blocks[number]]
@@ -99,13 +98,13 @@ def _check_overflow(trainer: Trainer, report: Report) -> None:
     stepper, device = trainer.stepper, trainer.runtime.device
     stepper.scaler = torch.amp.GradScaler(device.type, init_scale=2.0**40)
     stepper.scaler.scale(torch.zeros((), device=device))
-    before = [weight.detach().clone() for weight in stepper.trained]
-    work = next(steps_from(0, trainer.config, trainer.train, trainer.runtime, workers=0))
-    taken = stepper.take(work.batches, work.pairs)
-    kept = all(torch.equal(weight, old) for weight, old in zip(stepper.trained, before, strict=True))
-    scale = stepper.scaler.get_scale()
-    report.note(f"a forced overflow: scale 2^40 became 2^{math.log2(scale):g}, weights unchanged: {kept}")
-    report.expect(not math.isfinite(taken.norms["train/gradient_norm"]), "the gradient did not overflow")
-    report.expect(taken.broken is None, f"the overflow was reported as a non-finite step: {taken.broken}")
-    report.expect(kept, "the skipped step has changed weights")
+    before = [weight.detach().clone() for weight in stepper.trainable]
+    inputs = next(trainer.plan.batches(start=0))
+    output = stepper.training_step(inputs.batches, inputs.num_pairs, trainer.state.step)
+    unchanged = all(torch.equal(weight, old) for weight, old in zip(stepper.trainable, before, strict=True))
+    scale, reason = stepper.scaler.get_scale(), output.nonfinite_reason
+    report.note(f"a forced overflow: scale 2^40 became 2^{math.log2(scale):g}, weights unchanged: {unchanged}")
+    report.expect(not math.isfinite(output.gradient_norms["train/gradient_norm"]), "the gradient did not overflow")
+    report.expect(reason is None, f"the overflow was reported as a non-finite step: {reason}")
+    report.expect(unchanged, "the skipped step has changed weights")
     report.expect(scale == 2.0**39, f"the scale is {scale}, not 2^39")

@@ -1,4 +1,4 @@
-"""Runs one check in a process of its own, and says how it ended."""
+"""Runs each check in a process of its own, and reports how it ended."""
 
 import json
 import os
@@ -19,17 +19,17 @@ from typing import Any
 
 from benchmarks.checks.setup import Setup
 from benchmarks.forks import fork
-from sentence_order.console import set_up_logging
 from sentence_order.errors import first_line
+from sentence_order.runtime.console import set_up_logging
 
 # Beginnings of the names of checks that time nothing, two of which may run at once.
 MAY_OVERLAP = ("experiment/", "parts/")
 LOG_LINES = 60  # of what a failed check has printed
-STUCK = 10.0  # seconds after which a process that was killed is left behind: a driver may hold it
+STUCK = 10.0  # seconds after which a killed process is abandoned: it may be stuck in a driver
 
 
 class NothingToCheckError(Exception):
-    """There is nothing to check here; says why."""
+    """There is nothing to check; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class Report:
     pipe: Connection
 
     def note(self, text: str, **figures: Any) -> None:
-        """Prints a line, and keeps figures for the JSON file, which has no NaN but as a text."""
+        """Prints a line, and adds figures to the JSON file, where NaN is a string."""
         self.pipe.send(("note", text, json.loads(json.dumps(figures), parse_constant=str)))
 
     def progress(self) -> None:
-        """Says that the check is not hanging."""
+        """Reports that the check is not hanging."""
         self.pipe.send(("progress", "", {}))
 
     def fault(self, text: str) -> None:
-        """Says what is wrong; the check has failed."""
+        """Reports what is wrong; the check has failed."""
         self.pipe.send(("fault", text, {}))
 
-    def expect(self, holds: bool, fault: str) -> None:
-        """Reports a fault unless this holds."""
-        if not holds:
+    def expect(self, condition: bool, fault: str) -> None:
+        """Reports a fault unless the condition is true."""
+        if not condition:
             self.fault(fault)
 
 
@@ -87,8 +87,8 @@ def run_checks(
 
     Args:
         deadline: on the clock of `time.monotonic`, when all ends.
-        patience: a check that reports nothing for so many seconds is killed, and has failed.
-        show: is given the name of the check that is waited for.
+        patience: seconds without a report after which a check is killed and has failed.
+        show: called with the name of the check that is waited for.
     """
     waiting, running = deque(checks.items()), deque[_Running]()
     try:
@@ -146,7 +146,7 @@ class _Running:
         return line
 
     def _receive(self, deadline: float, patience: float) -> str:
-        """Takes what the check reports until it ends; returns its status."""
+        """Receives the reports of the check until it ends; returns its status."""
         line, heard = self.line, time.monotonic()
         while True:
             now = time.monotonic()

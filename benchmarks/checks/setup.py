@@ -1,4 +1,4 @@
-"""What every check is given: the device, the encoder and the stories to run with."""
+"""What every check runs with: the device, the encoder and the stories."""
 
 import importlib.util
 import itertools
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compose import compose
-from benchmarks.forks import exit_code, fork, last_line
-from sentence_order.commands import as_override
-from sentence_order.config import TrainConfig
+from benchmarks.forks import fork, read_last_line, wait_for_exit
+from sentence_order.config.commands import override
+from sentence_order.config.schema import TrainConfig
 from sentence_order.data.readers import Layout, read_documents
 from sentence_order.data.synthetic import generate
+from sentence_order.decoding.likelihood import MAX_SUMMED_SENTENCES
 from sentence_order.errors import UserError
-from sentence_order.likelihood import MAX_SUMMED_SENTENCES
-from sentence_order.training.preparation import prepare
+from sentence_order.training.setup import set_up
 
 # How many stories of each split are used, and of the training split where speed is measured.
 STORIES = {"cuda": {"train": 2000, "validation": 100, "test": 100}, "cpu": {"train": 100, "validation": 20, "test": 20}}
@@ -50,7 +50,7 @@ class Setup:
     def data(self) -> list[str]:
         """Overrides of `train` and `evaluate`."""
         splits = ("train", "validation", "test")
-        return ["data=jsonl", *(as_override(f"data.{split}", str(self.stories[split])) for split in splits)]
+        return ["data=jsonl", *(override(f"data.{split}", str(self.stories[split])) for split in splits)]
 
     def overrides(self, *own: str) -> list[str]:
         """Overrides of `train`: this setup's, and a check's own, which come last and win."""
@@ -77,7 +77,7 @@ def make_setup(device: str, encoder: str | None, data: Path | None, folder: Path
     if encoder in ("minilm", "tiny"):
         overrides = [f"encoder={encoder}"]
     elif (Path(encoder) / "config.json").is_file():
-        overrides = ["encoder=minilm", as_override("encoder.name", os.path.abspath(encoder))]
+        overrides = ["encoder=minilm", override("encoder.name", os.path.abspath(encoder))]
     else:
         raise UserError(f"--encoder: {encoder} is neither minilm, tiny nor a folder with a config.json")
     counts = {**STORIES[device], "train": MANY[device]}
@@ -94,13 +94,13 @@ def check_setup(setup: Setup) -> None:
 
     def load() -> None:
         try:
-            prepare(setup.compose("device=cpu"))
+            set_up(setup.compose("device=cpu"))
         except UserError as error:
             print(error)
             sys.exit(2)
 
-    if exit_code(fork(load, log)):
-        raise UserError(f"--encoder or --data: {last_line(log)}")
+    if wait_for_exit(fork(load, log)):
+        raise UserError(f"--encoder or --data: {read_last_line(log)}")
 
 
 def _join(documents: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:

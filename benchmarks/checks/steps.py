@@ -1,6 +1,5 @@
-"""Training steps that a check takes in its own process."""
+"""Training steps that a check runs in its own process."""
 
-import itertools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,72 +9,84 @@ import torch
 
 from benchmarks.checks.setup import Setup
 from benchmarks.compose import NEVER
-from benchmarks.records import lines_of, losses_of
-from sentence_order.training.loop import Trainer
-from sentence_order.training.preparation import prepare, use_cache
+from benchmarks.records import get_losses, read_lines
+from sentence_order.training.setup import attach_cache, set_up
+from sentence_order.training.tracker import Tracker
+from sentence_order.training.trainer import Trainer
 
 STEPS = 20
 
 
 @dataclass
-class Steps:
-    """Training steps that were taken.
+class TrainedSteps:
+    """The result of some training steps.
 
     Attributes:
-        lines: what metrics.jsonl says of each step.
-        before: all weights before the first step, on the CPU.
+        lines: those of metrics.jsonl, one per step.
+        before, after: all weights before the first step and after the last one, on the CPU.
+        seconds: those of the steps.
     """
 
     trainer: Trainer
     lines: list[dict[str, float]]
     before: dict[str, torch.Tensor]
+    after: dict[str, torch.Tensor]
+    seconds: float
 
     @property
     def losses(self) -> list[float]:
         """The loss of each step, per pair."""
-        return losses_of(self.lines)
-
-    @property
-    def after(self) -> dict[str, torch.Tensor]:
-        return weights_of(self.trainer)
+        return get_losses(self.lines)
 
 
-def take_steps(
+def train_steps(
     setup: Setup, *own: str, steps: int = STEPS, on_start: Callable[[Trainer], object] = lambda trainer: None
-) -> Steps:
+) -> TrainedSteps:
     """Trains for some steps in this process.
 
     Args:
         own: overrides.
-        on_start: is given the trainer before the first step.
+        on_start: called with the trainer before the first step.
     """
-    # One step more, which is not taken: the last one is followed by a validation.
-    trainer = make_trainer(setup, f"trainer.max_steps={steps + 1}", "trainer.log_every=1", *own)
-    before = weights_of(trainer)
-    on_start(trainer)
-    running = trainer.steps()
-    for _ in itertools.islice(running, steps):
-        pass
-    running.close()
-    return Steps(trainer, lines_of(trainer.folder), before)
 
+    def stop(trainer: Trainer) -> None:
+        trainer.state.done = trainer.state.step == steps
 
-def make_trainer(setup: Setup, *own: str) -> Trainer:
-    """A trainer that does not validate, with a folder of its own."""
-    config = setup.compose(f"trainer.eval_every={NEVER}", *own)
-    prepared = use_cache(config, prepare(config))
-    train, validation = prepared.corpora["train"], prepared.corpora["validation"]
     folder = Path(tempfile.mkdtemp(dir=setup.folder))
-    return Trainer(prepared.model, train, validation, config, prepared.runtime, folder)
+    with Tracker(folder) as tracker:
+        # One step more, before which it is stopped: the last one would be followed by a validation.
+        limits = (f"trainer.max_steps={steps + 1}", "trainer.log_every=1")
+        trainer = make_trainer(setup, *limits, *own, tracker=tracker, on_step=stop)
+        before = _copy_weights(trainer)
+        on_start(trainer)
+        trainer.train()
+    return TrainedSteps(trainer, read_lines(folder), before, _copy_weights(trainer), trainer.state.seconds)
 
 
-def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
-    """Copies of a model's weights, on the CPU."""
-    return {name: weight.detach().cpu().clone() for name, weight in trainer.model.named_parameters()}
+def make_trainer(
+    setup: Setup, *own: str, tracker: Tracker | None = None, on_step: Callable[[Trainer], None] = lambda trainer: None
+) -> Trainer:
+    """A trainer that does not validate, in the tracker's folder; without a tracker it does not log.
+
+    Args:
+        own: overrides.
+    """
+    config = setup.compose(f"trainer.eval_every={NEVER}", *own)
+    prepared = attach_cache(config, set_up(config))
+    train, validation = prepared.corpora["train"], prepared.corpora["validation"]
+    folder = tracker.folder if tracker else setup.folder
+    return Trainer(
+        prepared.model, train, validation, config, prepared.runtime, folder, tracker=tracker, on_step=on_step
+    )
 
 
-def greatest_difference(one: list[float], other: list[float]) -> float:
-    """Of two lists of losses; infinite where they are not of one length, or a loss is missing."""
+def find_greatest_difference(one: list[float], other: list[float]) -> float:
+    """Of two lists of losses; infinite if they are not of one length, or empty."""
     if len(one) != len(other) or not one:
         return float("inf")
     return float((torch.tensor(one, dtype=torch.float64) - torch.tensor(other, dtype=torch.float64)).abs().max())
+
+
+def _copy_weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """Copies of a model's weights, on the CPU."""
+    return {name: weight.detach().cpu().clone() for name, weight in trainer.model.named_parameters()}

@@ -55,20 +55,20 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[
 def load_batches(
     corpus: Corpus, batches: list[list[int]], seed: int, epoch: int, workers: int = 0, pin_memory: bool = False
 ) -> "DataLoader[Batch]":
-    """The batches of one epoch of training, whose documents are given by their rows; empty where they have none."""
+    """Loads the batches of one epoch of training, given by the rows of their documents; a batch may be empty."""
     return DataLoader(
         Examples(corpus, seed, epoch),
         batch_sampler=batches,
         collate_fn=_collate_any,
         num_workers=workers,
-        worker_init_fn=_leave_signals_to_the_run,
+        worker_init_fn=_ignore_signals,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # or it would draw from the one that dropout draws from
     )
 
 
-def _leave_signals_to_the_run(worker: int) -> None:
-    """A cluster tells all processes to stop; workers must live until the run has finished its step."""
+def _ignore_signals(worker: int) -> None:
+    """A cluster signals all processes to stop, and workers must live until the run has finished its step."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 

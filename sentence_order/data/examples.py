@@ -1,8 +1,4 @@
-"""Makes an example of a document and a permutation, and stacks examples into a padded batch.
-
-Shape suffixes: B documents, S sentences (padded), L tokens of a document (padded), N rows of the frozen prefix's output
-for the whole batch (packed), D its width.
-"""
+"""Makes an example of a document and a permutation, and stacks examples into a padded batch."""
 
 import hashlib
 import struct
@@ -14,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sentence_order.data.states import IntArray
+from sentence_order.arrays import IntArray
 from sentence_order.data.tokenization import Corpus
 
 Row = Mapping[str, Any]  # see Corpus.row
@@ -39,7 +35,7 @@ def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntA
 
 
 def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Example:
-    """Per-sample tensors of one document whose sentences are given in a certain order.
+    """Tensors of one document, its sentences in a given order.
 
     Args:
         row: tokenised sentences in gold order (or as the user wrote them).
@@ -47,8 +43,8 @@ def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Examp
         given: `given[i]` is the gold position of the sentence that is given i-th.
 
     Returns:
-        `input_ids` (L), the sentences' tokens one after the other, or `prefix` (N, D), what the frozen prefix has made
-        of them; `lengths` (S), the number of tokens of each given sentence; `positions` (S), its gold position: the
+        `input_ids` (L), the sentences' tokens one after the other, or `prefix` (P, H), the frozen prefix's output for
+        them; `lengths` (S), the number of tokens of each given sentence; `positions` (S), its gold position: the
         target; `text_rank` (S), for ties; `document`, the row.
     """
     given = np.asarray(given, dtype=np.int64)
@@ -69,10 +65,10 @@ def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Examp
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Pads the examples at their ends and stacks them; the frozen prefix's output, where they have it, is packed.
+    """Pads the examples at their ends and stacks them; the frozen prefix's output, if they have it, is packed.
 
     Returns:
-        `input_ids_BL` or `prefix_ND`; `lengths_BS` (0 at padding), `positions_BS`, `text_rank_BS`, `mask_BS` (True
+        `input_ids_BL` or `prefix_PH`; `lengths_BS` (0 at padding), `positions_BS`, `text_rank_BS`, `mask_BS` (True
         where there is a sentence) and `document_B`, under the names without suffixes.
     """
     batch = {
@@ -88,30 +84,30 @@ def collate(examples: Sequence[Example]) -> Batch:
     return batch
 
 
-def cells(batch: Batch) -> int:
-    """The size of a batch: its documents times the tokens of the longest one."""
+def padded_size(batch: Batch) -> int:
+    """Tokens of a batch, padding included: its documents times the tokens of the longest one."""
     tokens_B = batch["lengths"].sum(1)
     return len(tokens_B) * int(tokens_B.max())
 
 
-def part_of(batch: Batch, first: int, last: int) -> Batch:
-    """The documents from `first` to before `last`, as `collate` would have stacked them alone."""
+def slice_batch(batch: Batch, first: int, last: int) -> Batch:
+    """The documents from `first` to before `last`, padded as if they had been collated alone."""
     sentences = int(batch["mask"][first:last].sum(1).max())
     tokens_B = batch["lengths"].sum(1)
     part = {name: tensor[first:last] for name, tensor in batch.items() if name != "prefix"}
     for name in part.keys() - {"document"}:
         part[name] = part[name][:, : int(tokens_B[first:last].max()) if name == "input_ids" else sentences]
-    if "prefix" in batch:  # a row a token or, where the whole encoder is frozen, a sentence
+    if "prefix" in batch:  # a row per token or, if the whole encoder is frozen, per sentence
         by_token = len(batch["prefix"]) == int(tokens_B.sum())
         ends = (tokens_B if by_token else batch["mask"].sum(1)).cumsum(0).tolist()
         part["prefix"] = batch["prefix"][ends[first - 1] if first else 0 : ends[last - 1]]
     return part
 
 
-def halves(batch: Batch) -> list[Batch]:
-    """A batch of two documents or more as two batches."""
+def split_batch(batch: Batch) -> list[Batch]:
+    """Splits a batch of two documents or more into two."""
     documents = len(batch["mask"])
-    return [part_of(batch, 0, documents // 2), part_of(batch, documents // 2, documents)]
+    return [slice_batch(batch, 0, documents // 2), slice_batch(batch, documents // 2, documents)]
 
 
 class Examples(Dataset[Example]):

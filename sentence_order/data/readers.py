@@ -48,7 +48,7 @@ def read_documents(path: str, file_format: str, layout: Layout) -> Iterator[Docu
     Raises:
         UserError: the file is missing, empty, not UTF-8, or a record does not hold a document.
     """
-    if path != "-" and (problem := no_file(path)):
+    if path != "-" and (problem := find_path_problem(path)):
         raise UserError(f"{path}: {problem}" + ("; for standard input give -" if "pipe" in problem else ""))
     empty = True
     try:
@@ -65,8 +65,8 @@ def read_documents(path: str, file_format: str, layout: Layout) -> Iterator[Docu
         raise UserError(f"{path}: the file holds no documents")
 
 
-def no_file(path: str) -> str | None:
-    """Why a path cannot be read as a file; None where it can be. A pipe that nobody writes to would be waited for."""
+def find_path_problem(path: str) -> str | None:
+    """Why a path cannot be read as a file, or None. A pipe is refused, since one without a writer would block."""
     if os.path.isfile(path):
         return None
     if os.path.isdir(path):
@@ -87,7 +87,7 @@ def document_from_record(record: dict[str, Any], layout: Layout, where: str) -> 
 
     def cell(column: str) -> Any:
         if column not in record:
-            raise UserError(f"{where}: no field '{column}' (there are: {_names(list(record))})")
+            raise UserError(f"{where}: no field '{column}' (available: {_names(list(record))})")
         return record[column]
 
     if layout.text_column is not None:
@@ -217,16 +217,16 @@ def _open(path: str) -> AbstractContextManager[IO[bytes]]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, of whose fields none may be there twice: it is not for us to choose."""
+    """A JSON object; a field that appears twice is an error, since either value could be meant."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"field '{_twice([name for name, _ in pairs])}' is there twice")
+        raise ValueError(f"field '{_twice([name for name, _ in pairs])}' appears twice")
     return found
 
 
 def _check_distinct(columns: list[str], where: str) -> None:
     if len(set(columns)) < len(columns):
-        raise UserError(f"{where}: column '{_twice(columns)}' is there twice")
+        raise UserError(f"{where}: column '{_twice(columns)}' appears twice")
 
 
 def _twice(names: list[str]) -> str:

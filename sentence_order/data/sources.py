@@ -11,8 +11,8 @@ import numpy as np
 from datasets import Dataset, Features, List, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
-from sentence_order.config import DataConfig, Source
-from sentence_order.data.readers import Layout, document_from_record, no_file, read_documents
+from sentence_order.config.schema import DataConfig, Source
+from sentence_order.data.readers import Layout, document_from_record, find_path_problem, read_documents
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
 
@@ -24,7 +24,7 @@ FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
 
 
 def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
-    """Loads the named splits; validation or test is split off the training documents where it has no file of its own.
+    """Loads the named splits; validation or test is split off the training documents if it has no file of its own.
 
     Args:
         config: the `data` config group.
@@ -36,12 +36,13 @@ def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
     Raises:
         UserError: naming the config key, or the file and line.
     """
+    assert config.source is not None
     load = LOADERS[config.source]
     if config.source is Source.synthetic:
         return {name: load(config, name) for name in splits}
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
     given = {name: load(config, name) for name in _splits_to_read(config, splits, missing)}
-    # Also where only "train" was asked for: it must not hold what others are tested on.
+    # Also if only "train" was asked for: it must not contain the documents that others are tested on.
     if missing and "train" in given:
         given.update(_split_off(given["train"], missing, config))
     limits = {"train": config.limit_train, "validation": config.limit_validation, "test": config.limit_test}
@@ -49,7 +50,7 @@ def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
 
 
 def _splits_to_read(config: DataConfig, splits: list[str], missing: list[str]) -> list[str]:
-    """The splits that have a file and are asked for, or are what a missing one is split off from."""
+    """The splits to load: those asked for that have a file, and the one that missing ones are split off from."""
     for name in splits:
         if getattr(config, name) is None and (config.train is None or name not in missing):
             raise UserError(f"data.{name}: no value; give a path or glob (for data=hub the name of a split)")
@@ -60,8 +61,8 @@ def _splits_to_read(config: DataConfig, splits: list[str], missing: list[str]) -
 def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[str, Dataset]:
     """Takes the missing splits from the training documents, which keep the rest, all in the order of the corpus.
 
-    Which documents these are is a matter of the corpus and `data.split_seed` alone: not of the run's seed, nor of which
-    other split has a file. So what a run held out is what an evaluation with the same `data.train` tests on.
+    Which documents these are depends on the corpus and `data.split_seed` alone, not on the run's seed or on which other
+    split has a file. So what a run held out is what an evaluation with the same `data.train` tests on.
     """
     generator = np.random.default_rng(config.split_seed)
     rank = generator.permutation(len(train))
@@ -71,11 +72,11 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     kept = ~np.logical_or.reduce([members[name] for name in missing])
     if not kept.any() or not all(members[name].any() for name in missing):
         raise UserError(
-            f"data.train: {len(train)} documents are too few to split off {' and '.join(missing)}; add files"
+            f"data.train: {len(train)} documents are too few to split off {' and '.join(missing)}; give more"
         )
     for name in missing:
         log.info(
-            "data: no data.%s; %d of %d training documents stand in for it (by data.split_seed=%d)",
+            "data: no data.%s; split off %d of %d training documents for it (data.split_seed=%d)",
             *(name, members[name].sum(), len(train), config.split_seed),
         )
     return {name: train.select(np.flatnonzero(members[name])) for name in missing} | {
@@ -90,18 +91,20 @@ def _from_files(config: DataConfig, split: str) -> Dataset:
     if not paths:
         raise UserError(f"data.{split}: no file matches {pattern}")
     for path in paths:
-        if problem := no_file(path):
+        if problem := find_path_problem(path):
             raise UserError(f"data.{split}: {path}: {problem}; give a file or a glob")
     stats = [(str(Path(path).resolve()), Path(path).stat()) for path in paths]
     # The arguments are the key of the Arrow cache: a file that changed in size or time is read anew.
     versions = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-    return _cached(
-        _file_records, paths=paths, versions=versions, file_format=config.source.value, layout=_layout(config)
-    )
+    assert config.source is not None
+    file_format = config.source.value
+    return _cached(_file_records, paths=paths, versions=versions, file_format=file_format, layout=_layout(config))
 
 
 def _matching(pattern: str, split: str) -> list[str]:
-    """The files that a glob matches, each once, however many links lead to it."""
+    """The files that a glob matches, each once even if several links lead to it."""
+    if any("**" in part and part != "**" for part in Path(pattern).parts):  # Python 3.13 would read `**x` as `*x`
+        raise UserError(f"data.{split}: {pattern} is not a valid pattern: '**' must be a whole component of the path")
     try:
         if "**" in pattern:
             # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
@@ -111,10 +114,10 @@ def _matching(pattern: str, split: str) -> list[str]:
         else:
             paths = glob.glob(pattern)
     except (OSError, ValueError, NotImplementedError) as error:
-        raise UserError(f"data.{split}: {pattern} is not understood: {error}") from error
+        raise UserError(f"data.{split}: {pattern} is not a valid pattern: {error}") from error
     once = {os.path.realpath(path): path for path in sorted(paths, reverse=True)}
     if len(once) < len(paths):
-        log.info("data: %d links to files that data.%s has already are left out", len(paths) - len(once), split)
+        log.info("data: ignoring %d links to files that data.%s already contains", len(paths) - len(once), split)
     return sorted(once.values())
 
 
@@ -152,7 +155,7 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
 
     limit = getattr(config, f"limit_{split}")
     if limit is not None and (split != "train" or (config.validation and config.test)):
-        raw = raw.select(range(min(limit, len(raw))))  # before the work, where nothing is to be split off the rest
+        raw = raw.select(range(min(limit, len(raw))))  # before the work, if nothing is split off the rest
 
     def convert(record: dict[str, Any], row: int) -> dict[str, Any]:
         document = document_from_record(record, layout, f"{where}:{row}")

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.data.states import IntArray, SentenceStates
+from sentence_order.arrays import IntArray
+from sentence_order.data.hidden_states import CachedHiddenStates
 from sentence_order.errors import UserError
 
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
@@ -32,8 +33,8 @@ class Corpus:
             and a function of the content alone, so that it can break ties without knowing any order.
         first_sentence: the number of each document's first sentence and, last, that of all sentences.
         first_token: where each sentence begins in `input_ids` and, last, where the last one ends.
-        changes: what was dropped, cut or is odd, and how often.
-        states: what the model's frozen prefix makes of each sentence, where that is read and not computed.
+        changes: counts of what was dropped, truncated or is unusual.
+        states: the frozen prefix's output for each sentence, if it is read from the cache.
     """
 
     documents: Dataset
@@ -44,7 +45,7 @@ class Corpus:
     first_sentence: IntArray
     first_token: IntArray
     changes: dict[str, int]
-    states: SentenceStates | None = None
+    states: CachedHiddenStates | None = None
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -70,10 +71,10 @@ class Corpus:
         return row
 
     def describe(self) -> str:
-        """One line for the log: the size, and what was dropped or cut."""
+        """One line for the log: the size, and what was dropped or truncated."""
         size = f"{len(self):,} documents, {len(self.lengths):,} sentences, {len(self.input_ids):,} tokens"
         changes = ", ".join(f"{count:,} {what}" for what, count in self.changes.items() if count)
-        return f"{size}; {changes or 'nothing dropped or cut'}"
+        return f"{size}; {changes or 'nothing dropped or truncated'}"
 
 
 def document_key(document_id: str) -> int:
@@ -84,7 +85,7 @@ def document_key(document_id: str) -> int:
 def tokenize_corpus(
     raw: Dataset, tokenizer: PreTrainedTokenizerBase, max_sentences: int, max_sentence_tokens: int, name: str
 ) -> Corpus:
-    """Drops empty sentences and documents of fewer than two, cuts what is too long, tokenises the rest, and counts.
+    """Drops empty sentences and documents of fewer than two, truncates long sentences, tokenises, and counts.
 
     Raises:
         UserError: no document with two sentences or more is left.
@@ -102,7 +103,7 @@ def tokenize_corpus(
 
     changes = {
         "empty sentences dropped": total("empty"),
-        f"sentences cut to {max_sentence_tokens} tokens": total("cut"),
+        f"sentences truncated to {max_sentence_tokens} tokens": total("cut"),
         f"sentences beyond the first {max_sentences} of a document dropped": total("beyond"),
     }
     counts = np.asarray(documents.with_format("numpy")["count"][:])

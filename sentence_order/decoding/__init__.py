@@ -1,38 +1,25 @@
 """From a model's scores to an order: the decoders, and the one function that calls them.
 
-    order_BS, objective_B = decode("exact", scores, mask_BS, tie_break_BS)
+    order_BS, objective_B = decode(exact_order, scores, mask_BS, tie_break_BS)
 
-The objective of an order is its log-likelihood, up to what all orders of a document share: of every two sentences
-half the log-odds that they stand as ordered, and of every two neighbours the log-probability that they are such.
+The objective of an order is its log-likelihood, up to a constant of the document: the sum of half the log-odds of every
+pair of sentences in its order, and of the log-probability of every two neighbours.
 
-What every decoder needs is done here, once: checking, cleaning, grouping by length, and naming the sentences by
-their content rather than by where they happened to be given. A decoder therefore sees clean float64 scores of
-documents of one length, takes sums that are exact, and breaks a tie in favour of the lower index; relabelling or
-reshuffling the sentences then cannot change the result, not even on ties.
-
-Shape suffixes: B documents, S sentences with padding, T = 1 + S those and, first, the document's boundary, G documents
-of one group, N sentences of each of them, M = 1 + N, P entries of a matrix. Inside, documents stand last: there are
-many of them, and few sentences in each.
+What every decoder needs is done here, once: the scores are checked, cleaned and grouped by length, and the sentences
+are numbered by their content instead of their place in the input. A decoder therefore reads clean float64 scores of
+documents of one length, computes exact sums, and breaks a tie in favour of the lower index; reshuffling the sentences
+cannot change the result, not even on ties.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from sentence_order.decoding.assignment import assignment_order
-from sentence_order.decoding.beam import beam_order
-from sentence_order.decoding.borda import borda_order
-from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
-from sentence_order.decoding.expected_tau import expected_tau_order
-from sentence_order.decoding.pointer import pointer_log_prob, pointer_order
+from sentence_order.decoding.pointer import pointer_log_prob
 from sentence_order.decoding.resolution import quantise
-from sentence_order.decoding.topological import topological_order
-from sentence_order.scores import Scores
-
-__all__ = ["DECODERS", "MAX_EXACT_SENTENCES", "MAX_SENTENCES", "POINTER", "Clean", "decode", "decoders_for"]
+from sentence_order.decoding.scores import CleanScores, Scores
 
 # Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
 # up to `MAX_SENTENCES` are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
@@ -41,43 +28,13 @@ _MAX_SCORE = 2.0**14
 MAX_SENTENCES = 4096
 
 
-class Clean(NamedTuple):
-    """The scores of documents of one length as decoders take them.
-
-    `pairs_GNN[g, i, j]` is what i gains by standing anywhere before j, antisymmetric; `next_GMM[g, 1 + i, 1 + j]` by
-    standing directly before j, and index 0 is the document's boundary; `position_GNN[g, i, k]` by standing k-th.
-    """
-
-    pairs_GNN: Tensor
-    next_GMM: Tensor
-    position_GNN: Tensor | None
-
-
-# Each maps clean scores and the width of a beam to `order_GN`.
-DECODERS: dict[str, Callable[[Clean, int], Tensor]] = {
-    "exact": lambda scores, width: exact_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
-    "expected_tau": lambda scores, width: expected_tau_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
-    "beam": lambda scores, width: beam_order(scores.pairs_GNN, scores.next_GMM, beam_width=width),
-    "borda": lambda scores, width: borda_order(scores.pairs_GNN),
-    "topological": lambda scores, width: topological_order(scores.pairs_GNN),
-    "assignment": lambda scores, width: assignment_order(scores.pairs_GNN, scores.position_GNN),
-}
-# It asks the network at every step, and reads no other scores.
-POINTER = "pointer"
-
-
-def decoders_for(scores: Scores) -> list[str]:
-    """The names of the decoders that these scores suffice for."""
-    if scores.pointer is not None:
-        return [POINTER]
-    if scores.logits is not None:
-        return list(DECODERS)
-    return ["exact", "expected_tau", "beam"]
+# From clean scores of documents of one length and a beam width to `order_GS`; the pointer's reads the pointer instead.
+Decoder = Callable[..., Tensor]
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Decoders do thousands of small steps: more threads gain nothing, and on a busy machine wait for each other."""
+    """Decoders take thousands of small steps: more threads gain nothing, and wait for each other on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -88,77 +45,74 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def decode(
-    name: str, scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int = 64
+    decoder: Decoder, scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int = 64
 ) -> tuple[Tensor, Tensor]:
-    """Find the best order of each document's sentences by what a model says of it.
+    """Finds the best order of each document's sentences by the scores of a model.
 
-    Runs on the CPU, in float64 and one thread, wherever its inputs lie; a pointer's network where it is.
+    Runs on the CPU, in float64 and one thread, wherever its inputs are; a pointer's network runs on its own device.
 
     Args:
-        name: one of `decoders_for(scores)`.
-        scores: of pairs, neighbours and positions. Infinities count as 2**15 in log-odds of pairs, of which the part
-            that is not antisymmetric is dropped, and half their values are rounded to multiples of 2**-16; the others
-            are bounded and rounded likewise.
+        decoder: one of the functions of this package, which can read these scores (see `config/components.py`).
+        scores: of pairs, neighbours and positions. Infinities count as 2**15 in log-odds of pairs, whose part that is
+            not antisymmetric is dropped, and half their values are rounded to multiples of 2**-16; the others are
+            bounded and rounded likewise.
         mask_BS: bool, True for sentences, False for the padding after them.
-        tie_break_BS: integer ranks that depend on what the sentences say and not on how they were given, equal only
+        tie_break_BS: integer ranks that depend on the content of the sentences and not on the input order, equal only
             for identical sentences. Of equally good orders, the one that is first in these ranks is preferred.
-        beam_width: partial orders that a beam search keeps: "beam", "pointer", and "exact" and "expected_tau" above
-            `MAX_EXACT_SENTENCES` sentences.
+        beam_width: partial orders that a beam search keeps: of "beam", "pointer", and of "exact" and "expected_tau"
+            above `exact.MAX_EXACT_SENTENCES` sentences.
 
     Returns:
-        `order_BS`, long: `order[b, k]` is the index of the sentence that stands k-th. A permutation of range(S) for
-        any input, in which padding stays in its own places.
+        `order_BS`, long: `order[b, k]` is the index of the k-th sentence. A permutation of range(S) for any input, in
+        which padding stays in its own places.
         `objective_B`, float64, in nats: half the logits of all pairs as ordered, and the log-probabilities of all
         neighbours; of a pointer, the log-probability of the order.
 
     Raises:
-        ValueError: the name is unknown or not for these scores, the beam holds nothing, or a score is NaN.
+        ValueError: `beam_width` is not positive, or a score is NaN.
     """
-    if name not in DECODERS and name != POINTER:
-        raise ValueError(f"unknown decoder {name!r}: choose one of {', '.join([*DECODERS, POINTER])}")
-    if name not in decoders_for(scores):
-        raise ValueError(f"decoder {name!r} is not for these scores: choose one of {', '.join(decoders_for(scores))}")
     if beam_width < 1:
         raise ValueError(f"beam_width is {beam_width}, and must be at least 1")
     mask_BS, tie_break_BS = mask_BS.detach().cpu().bool(), tie_break_BS.detach().cpu()
     assert tie_break_BS.shape == mask_BS.shape
     assert not (mask_BS[:, 1:] & ~mask_BS[:, :-1]).any(), "padding must follow the sentences"
-    if name == POINTER:
-        assert scores.pointer is not None
-        order_BS = pointer_order(scores.pointer, mask_BS, tie_break_BS, beam_width=beam_width)
+    if scores.pointer is not None:
+        order_BS = decoder(scores.pointer, mask_BS, tie_break_BS, beam_width)
         return order_BS, pointer_log_prob(scores.pointer, order_BS, mask_BS).double()
 
     mask_SB = mask_BS.T.contiguous()
     sentences, documents = mask_SB.shape
     pairs_SSB, next_TTB, position_SSB = _clean_scores(scores, mask_SB)
+
     # From here on sentence k is the k-th of its document by rank.
     canonical_SB = _canonical_order(tie_break_BS.T.contiguous(), mask_SB)
     pairs_SSB = _reorder(pairs_SSB, canonical_SB)
     next_TTB = _reorder(next_TTB, _behind_boundary(canonical_SB))
     if position_SSB is not None:
         position_SSB = position_SSB.gather(0, canonical_SB[:, None].expand_as(position_SSB))
+
     length_B = mask_SB.sum(0)
     order_SB = torch.arange(sentences)[:, None].repeat(1, documents)
     for length in sorted(set(length_B.tolist()) - {0}):
         rows_G = (length_B == length).nonzero().squeeze(1)
-        clean = Clean(
+        clean = CleanScores(
             pairs_SSB[:length, :length].index_select(2, rows_G).permute(2, 0, 1),
             next_TTB[: 1 + length, : 1 + length].index_select(2, rows_G).permute(2, 0, 1),
             None if position_SSB is None else position_SSB[:length, :length].index_select(2, rows_G).permute(2, 0, 1),
         )
-        order_SB[:length, rows_G] = DECODERS[name](clean, beam_width).T
+        order_SB[:length, rows_G] = decoder(clean, beam_width).T
 
-    first_P, second_P = torch.triu_indices(sentences, sentences, 1)
+    first_E, second_E = torch.triu_indices(sentences, sentences, 1)
     path_TB = _behind_boundary(order_SB)
     last_1B = path_TB.gather(0, length_B[None])
-    objective_B = _entries(pairs_SSB, order_SB[first_P], order_SB[second_P]).sum(0)
+    objective_B = _entries(pairs_SSB, order_SB[first_E], order_SB[second_E]).sum(0)
     objective_B += _entries(next_TTB, path_TB[:-1], path_TB[1:]).sum(0)  # zero from the last sentence on
     objective_B += _entries(next_TTB, last_1B, torch.zeros_like(last_1B)).sum(0)
     return canonical_SB.gather(0, order_SB).T.contiguous(), objective_B
 
 
 def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Scores of pairs (S, S, B), zero where a model does not tell, of neighbours (T, T, B), and of positions."""
+    """Scores of pairs (S, S, B) and of neighbours (T, T, B), zero if a model has none, and of positions."""
     sentences, documents = mask_SB.shape
     if scores.logits is None:
         pairs_SSB = torch.zeros(sentences, sentences, documents, dtype=torch.float64)
@@ -174,7 +128,7 @@ def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tens
         next_TTB = quantise(_clean(scores.next_log_probs, torch.cat([boundary_1B, mask_SB])))
     if scores.position_logits is None:
         return pairs_SSB, next_TTB, None
-    # What each sentence and each position has to say, both normalised over the document.
+    # The mean of two log-probabilities, normalised over the sentences and over the positions of the document.
     real_BSS = (mask_SB[:, None] & mask_SB[None]).permute(2, 0, 1)
     logits_BSS = scores.position_logits.detach().cpu().double()
     logits_BSS = logits_BSS.masked_fill(~real_BSS, -(2 * _MAX_SCORE))
@@ -183,9 +137,9 @@ def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tens
 
 
 def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tensor:
-    """`scores_SSB`: in float64 on the CPU, bounded, zero on padding and, unless it counts, on the diagonal.
+    """`scores_SSB`: float64 on the CPU, bounded, zero on padding and, unless `diagonal`, on the diagonal.
 
-    A NaN is never hidden.
+    Raises ValueError for a NaN.
     """
     scores_SSB = scores_BSS.detach().cpu().double().permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
     scores_SSB.masked_fill_(~mask_SB[:, None], 0.0).masked_fill_(~mask_SB[None], 0.0)
@@ -209,11 +163,11 @@ def _canonical_order(tie_break_SB: Tensor, mask_SB: Tensor) -> Tensor:
 
 
 def _reorder(scores_SSB: Tensor, order_SB: Tensor) -> Tensor:
-    """`scores_SSB` between the sentences that stand k-th and l-th."""
+    """`scores_SSB` between the k-th and the l-th sentence of an order."""
     return _entries(scores_SSB, order_SB[:, None], order_SB[None]).view_as(scores_SSB)
 
 
-def _entries(scores_SSB: Tensor, row_PB: Tensor, column_PB: Tensor) -> Tensor:
-    """`scores_PB` of so many entries of each document: a flat gather takes half as long as indexing."""
-    entry_PB = (row_PB * len(scores_SSB) + column_PB).flatten(0, -2)
-    return scores_SSB.flatten(0, 1).gather(0, entry_PB)
+def _entries(scores_SSB: Tensor, row_EB: Tensor, column_EB: Tensor) -> Tensor:
+    """`scores_EB`, the given entries of each document: a flat gather takes half as long as indexing."""
+    entry_EB = (row_EB * len(scores_SSB) + column_EB).flatten(0, -2)
+    return scores_SSB.flatten(0, 1).gather(0, entry_EB)

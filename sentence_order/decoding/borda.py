@@ -1,22 +1,18 @@
-"""The Borda count: sentences by how strongly they precede all others together.
-
-Shape suffixes: G documents of one length, N sentences of each of them.
-"""
+"""The Borda count: sentences by how strongly they precede all others together."""
 
 from torch import Tensor
 
+from sentence_order.decoding.scores import CleanScores
 
-def borda_order(pairs_GNN: Tensor) -> Tensor:
+
+def borda_order(scores: CleanScores, beam_width: int) -> Tensor:
     """Sort the sentences by the sum of their row, greatest first; equal sums leave the lower index first.
 
     The count of de Borda (1781), with log-odds in place of votes: the order of the scores s that fit
-    s[i] - s[j] to pairs[i, j] best in the least-squares sense. Neighbours have no part in it: a sum cannot tell who
-    meets whom.
-
-    Args:
-        pairs_GNN: antisymmetric, exactly summable.
+    s[i] - s[j] to pairs[i, j] best in the least-squares sense. It does not use
+    neighbours or the beam.
 
     Returns:
-        `order_GN`, long.
+        `order_GS`, long.
     """
-    return pairs_GNN.sum(2).argsort(dim=1, descending=True, stable=True)
+    return scores.pairs_GSS.sum(2).argsort(dim=1, descending=True, stable=True)

@@ -1,21 +1,18 @@
-"""Beam search over a pointer, which tells the next sentence by all that were placed before it.
+"""Beam search over a pointer, which predicts the next sentence from all that were placed before it.
 
 Unlike the scores that other decoders read, its probabilities depend on the whole order so far: no two partial orders
 have the same continuations, and the network is asked at every step.
-
-Shape suffixes: B documents, S sentences (padded), W partial orders a document (slots of the beam), F = W * S ways to
-extend them.
 """
 
 import torch
 from torch import Tensor
 
 from sentence_order.decoding.resolution import quantise
-from sentence_order.scores import Pointer, step_log_probs
+from sentence_order.decoding.scores import Pointer, step_log_probs
 
 
 @torch.no_grad()
-def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int) -> Tensor:
+def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width: int) -> Tensor:
     """The most probable order that a beam of this width finds: `order_BS`, long, padding in its own places.
 
     Of equally probable partial orders those are kept that are first by `tie_break_BS`.
@@ -30,37 +27,41 @@ def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, *, be
         ValueError: a probability is NaN.
     """
     documents, sentences = mask_BS.shape
-    state_BWD = pointer.start()
-    device = state_BWD.device
+    state_BWH = pointer.start()
+    device = state_BWH.device
     size_B = mask_BS.sum(1)
     row_B1 = torch.arange(documents)[:, None]
     last = torch.iinfo(torch.long).max
     rank_BS = tie_break_BS.long().masked_fill(~mask_BS, last).argsort(dim=1, stable=True).argsort(1)
+
     order_BWS = torch.zeros(documents, 1, 0, dtype=torch.long)
     placed_BWS = torch.zeros(documents, 1, sentences, dtype=torch.bool)
     score_BW = torch.zeros(documents, 1, dtype=torch.float64)
+
     for step in range(sentences):
-        gain_BWS = quantise(pointer.next_log_probs(state_BWD, placed_BWS.to(device)).double().cpu())
+        gain_BWS = quantise(pointer.next_log_probs(state_BWH, placed_BWS.to(device)).double().cpu())
         if gain_BWS[step < size_B].isnan().any():
             raise ValueError("NaN among the probabilities of the next sentence")
-        done_B = step >= size_B  # what remains is padding, in its own places
+
+        done_B = step >= size_B  # only padding remains, in its own places
         gain_BWS[done_B] = -torch.inf
         gain_BWS[done_B, :, step] = 0.0
-        candidate_BF = (score_BW[:, :, None] + gain_BWS).flatten(1)
-        # Candidates stand in the order of their slots, and within them by rank: a stable sort then breaks ties so.
-        by_rank_BF = (rank_BS[:, None] + sentences * torch.arange(len(score_BW[0]))[:, None]).flatten(1).argsort(1)
-        best_BF = candidate_BF.gather(1, by_rank_BF).argsort(dim=1, descending=True, stable=True)[:, :beam_width]
-        kept_BW = by_rank_BF.gather(1, best_BF)
+        candidate_BX = (score_BW[:, :, None] + gain_BWS).flatten(1)
+        # Candidates are sorted by slot, and within a slot by rank, so that a stable sort breaks ties in this order.
+        by_rank_BX = (rank_BS[:, None] + sentences * torch.arange(len(score_BW[0]))[:, None]).flatten(1).argsort(1)
+        best_BX = candidate_BX.gather(1, by_rank_BX).argsort(dim=1, descending=True, stable=True)[:, :beam_width]
+
+        kept_BW = by_rank_BX.gather(1, best_BX)
         parent_BW, sentence_BW = kept_BW // sentences, kept_BW % sentences
-        score_BW = candidate_BF.gather(1, kept_BW)
+        score_BW = candidate_BX.gather(1, kept_BW)
         order_BWS = torch.cat([order_BWS[row_B1, parent_BW], sentence_BW[:, :, None]], dim=2)
         placed_BWS = placed_BWS[row_B1, parent_BW].scatter(2, sentence_BW[:, :, None], True)
-        parents_BWD = state_BWD[row_B1.to(device), parent_BW.to(device)]
-        state_BWD = pointer.advance(parents_BWD, sentence_BW.to(device))
+        parents_BWH = state_BWH[row_B1.to(device), parent_BW.to(device)]
+        state_BWH = pointer.advance(parents_BWH, sentence_BW.to(device))
     return order_BWS[:, 0]
 
 
 @torch.no_grad()
 def pointer_log_prob(pointer: Pointer, order_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """The log-probability of an order of each document: (B), where the order is."""
+    """The log-probability of an order of each document: (B), on the device of the order."""
     return step_log_probs(pointer, order_BS).masked_fill(~mask_BS, 0.0).sum(1)

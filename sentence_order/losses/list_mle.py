@@ -1,7 +1,4 @@
-"""ListMLE: the likelihood of the true order, sentence by sentence from the first on.
-
-Shape suffixes: B documents, S sentences (padded).
-"""
+"""ListMLE: the likelihood of the true order, sentence by sentence from the first on."""
 
 import torch
 from torch import Tensor
@@ -9,7 +6,7 @@ from torch import Tensor
 from sentence_order.losses.pairs import gold_order, sentence_scores
 
 
-def list_mle(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+def list_mle(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Negative log-likelihood of the true order under the model of Plackett and Luce.
 
     The first sentence is drawn from a softmax over all scores, the next from one over those that remain, and so on;
@@ -18,23 +15,23 @@ def list_mle(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple
     Args:
         logits_BSS: antisymmetric; `logits[b, i, j]` is the log-odds that sentence i comes before j.
         positions_BS: gold position of each sentence.
-        mask_BS: True where there is a sentence.
+        mask_BS: True for sentences, False for padding.
 
     Returns:
-        The sum over all draws with a choice, in nats, and their number: one less than a document has sentences.
+        The sum over all draws, in nats.
 
     Reference:
         Xia et al. 2008, Listwise approach to learning to rank: theory and algorithm.
 
     Example:
         >>> logits = torch.tensor([[[0.0, 2.0], [-2.0, 0.0]]])  # the scores are 1 and -1
-        >>> total, count = list_mle(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> round(total.item(), 4), count.item()
-        (0.1269, 1)
+        >>> total = list_mle(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+        >>> round(total.item(), 4)
+        0.1269
     """
     order_BS = gold_order(positions_BS, mask_BS)
     score_BS = sentence_scores(logits_BSS, mask_BS).gather(1, order_BS)
     # Finite, so that no gradient is a NaN where only padding remains.
     in_race_BS = score_BS.masked_fill(~mask_BS, torch.finfo(score_BS.dtype).min)
     remaining_BS = in_race_BS.flip(1).logcumsumexp(1).flip(1)
-    return (remaining_BS - score_BS)[mask_BS].sum(), (mask_BS.sum(1) - 1).clamp(min=0).sum()
+    return (remaining_BS - score_BS)[mask_BS].sum()

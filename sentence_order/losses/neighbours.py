@@ -1,33 +1,30 @@
-"""Likelihood of the neighbours in the true order.
-
-Shape suffixes: B documents, S sentences (padded), T = 1 + S those and, first, the document's boundary.
-"""
+"""Likelihood of the neighbours in the true order."""
 
 import torch
 from torch import Tensor
 
 
-def neighbours(log_probs_BTT: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+def neighbours(log_probs_BTT: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Negative log-likelihood of what follows what: `-log_probs[i, j]` of every j that directly follows its i.
 
     Args:
         log_probs_BTT: `log_probs[b, i, j]` is the log-probability that item j follows item i, where item 0 is the
             boundary of the document, before the first sentence and after the last, and item 1 + i is sentence i.
         positions_BS: gold position of each sentence.
-        mask_BS: True where there is a sentence.
+        mask_BS: True for sentences, False for padding.
 
     Returns:
-        The sum over all neighbours, in nats, and their number: one more than there are sentences in a document.
+        The sum over all neighbours, in nats.
 
     Example:
         >>> log_probs = torch.tensor([[[0.0, -0.1, -2.4], [-3.0, 0.0, -0.2], [-0.3, -1.6, 0.0]]])
-        >>> total, count = neighbours(log_probs, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> round(total.item(), 4), count.item()
-        (0.6, 3)
+        >>> total = neighbours(log_probs, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+        >>> round(total.item(), 4)
+        0.6
     """
     place_BT = torch.nn.functional.pad(positions_BS + 1, (1, 0))
     real_BT = torch.nn.functional.pad(mask_BS, (1, 0), value=True)
     next_place_BT = (place_BT + 1) % real_BT.sum(1, keepdim=True)
     follows_BTT = next_place_BT[:, :, None] == place_BT[:, None, :]
-    gold_P = log_probs_BTT.masked_select(follows_BTT & real_BT[:, :, None] & real_BT[:, None, :])
-    return -gold_P.sum(), torch.tensor(gold_P.numel(), device=gold_P.device)
+    gold_E = log_probs_BTT.masked_select(follows_BTT & real_BT[:, :, None] & real_BT[:, None, :])
+    return -gold_E.sum()

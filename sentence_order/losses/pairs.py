@@ -1,7 +1,4 @@
-"""What the losses over pair logits share: the pairs of a document, and one score a sentence.
-
-Shape suffixes: B documents, S sentences (padded), P pairs.
-"""
+"""What the losses over pair logits share: the pairs of a document, and one score a sentence."""
 
 import torch
 from torch import Tensor

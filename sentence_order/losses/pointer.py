@@ -2,24 +2,24 @@
 
 from torch import Tensor
 
+from sentence_order.decoding.scores import Pointer, step_log_probs
 from sentence_order.losses.pairs import gold_order
-from sentence_order.scores import Pointer, step_log_probs
 
 
-def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Negative log-likelihood of each sentence of the true order, given those before it.
 
     Args:
-        pointer: the distribution.
+        pointer: the distribution of the next sentence.
         positions_BS: gold position of each sentence.
-        mask_BS: True where there is a sentence.
+        mask_BS: True for sentences, False for padding.
 
     Returns:
-        The sum over all real sentences, in nats, and their number.
+        The sum over all real sentences, in nats.
 
     Reference:
         Cui et al. 2018, Deep attentive sentence ordering network; Logeswaran et al. 2018, Sentence ordering and
         coherence modeling using recurrent neural networks.
     """
     order_BS = gold_order(positions_BS, mask_BS)
-    return -step_log_probs(pointer, order_BS)[mask_BS].sum(), mask_BS.sum()
+    return -step_log_probs(pointer, order_BS)[mask_BS].sum()

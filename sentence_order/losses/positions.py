@@ -1,47 +1,44 @@
-"""Cross-entropy of which sentence stands at which position, from both sides.
-
-Shape suffixes: B documents, S sentences (padded), and as many positions.
-"""
+"""Cross-entropy of which sentence stands at which position, from both sides."""
 
 import torch
 from torch import Tensor
 
 
-def position(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+def position(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Cross-entropy of each sentence's position, among the positions of its document: a row of the matrix each.
 
     Args:
         position_logits_BSS: `[b, i, k]` scores that sentence i stands at position k.
         positions_BS: gold position of each sentence.
-        mask_BS: True where there is a sentence.
+        mask_BS: True for sentences, False for padding.
 
     Returns:
-        The sum over all real sentences, in nats, and their number.
+        The sum over all real sentences, in nats.
 
     Reference:
         Bin et al. 2023, Non-autoregressive sentence ordering (NAON).
 
     Example:
         >>> logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]]])
-        >>> total, count = position(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> round(total.item(), 4), count.item()  # log(1 + exp(-2)) + log(2)
-        (0.8201, 2)
+        >>> total = position(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+        >>> round(total.item(), 4)  # log(1 + exp(-2)) + log(2)
+        0.8201
     """
     return _cross_entropy(position_logits_BSS, positions_BS, mask_BS, axis=2)
 
 
-def slot(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+def slot(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Cross-entropy of the sentence at each position, among the sentences of its document: a column each.
 
-    With `position` it makes the exclusive loss of NAON: no two sentences may claim one position. Arguments, result and
+    With `position` it makes the exclusive loss of NAON: no two sentences may take one position. Arguments, result and
     reference as for `position`.
     """
     return _cross_entropy(position_logits_BSS, positions_BS, mask_BS, axis=1)
 
 
-def _cross_entropy(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+def _cross_entropy(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, axis: int) -> Tensor:
     # Positions are as many as sentences, so one mask serves both. Finite, or the softmax of padding would be a NaN.
     real_BSS = mask_BS[:, :, None] & mask_BS[:, None, :]
     log_probs_BSS = logits_BSS.masked_fill(~real_BSS, torch.finfo(logits_BSS.dtype).min).log_softmax(axis)
     gold_BS = log_probs_BSS.gather(2, positions_BS[:, :, None])[:, :, 0]
-    return -gold_BS[mask_BS].sum(), mask_BS.sum()
+    return -gold_BS[mask_BS].sum()

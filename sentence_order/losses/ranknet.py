@@ -6,7 +6,7 @@ from torch import Tensor
 from sentence_order.losses.pairs import gold_pairs
 
 
-def ranknet(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+def ranknet(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """`w * log(1 + exp(-logit))` of the true order of every pair, w by the inversions that swapping the two would make.
 
     Two sentences d positions apart make `2 d - 1` inversions when they are swapped, which is by how much Kendall's tau
@@ -15,22 +15,22 @@ def ranknet(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple[
     Args:
         logits_BSS: antisymmetric; `logits[b, i, j]` is the log-odds that sentence i comes before j.
         positions_BS: gold position of each sentence.
-        mask_BS: True where there is a sentence.
+        mask_BS: True for sentences, False for padding.
 
     Returns:
-        The sum over all unordered pairs of real sentences, in nats, and the number of pairs.
+        The sum over all unordered pairs of real sentences, in nats.
 
     Reference:
         Burges 2010, From RankNet to LambdaRank to LambdaMART, with tau as the measure.
 
     Example:
         >>> logits = torch.zeros(1, 3, 3)
-        >>> total, count = ranknet(logits, torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool))
-        >>> round(total.item(), 4), count.item()  # weights of 3/5, 3/5 and 9/5, times log(2)
-        (2.0794, 3)
+        >>> total = ranknet(logits, torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool))
+        >>> round(total.item(), 4)  # weights of 3/5, 3/5 and 9/5, times log(2)
+        2.0794
     """
     chosen_BSS = gold_pairs(positions_BS, mask_BS)
     apart_BSS = positions_BS[:, None, :] - positions_BS[:, :, None]
     weight_BSS = 3 * (2 * apart_BSS - 1) / (2 * mask_BS.sum(1)[:, None, None] - 1)
-    gold_P, weight_P = logits_BSS[chosen_BSS], weight_BSS[chosen_BSS]
-    return (weight_P * torch.nn.functional.softplus(-gold_P)).sum(), torch.tensor(gold_P.numel(), device=gold_P.device)
+    gold_E, weight_E = logits_BSS[chosen_BSS], weight_BSS[chosen_BSS]
+    return (weight_E * torch.nn.functional.softplus(-gold_E)).sum()

@@ -5,7 +5,7 @@ from torch import Tensor
 from sentence_order.losses.pairs import sentence_scores
 
 
-def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Squared error of every sentence's score against its relative position, 1 for the first and -1 for the last.
 
     Both are taken from the middle of their document, since a decoder reads differences only.
@@ -13,10 +13,10 @@ def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tup
     Args:
         logits_BSS: antisymmetric; `logits[b, i, j]` is the log-odds that sentence i comes before j.
         positions_BS: gold position of each sentence.
-        mask_BS: True where there is a sentence.
+        mask_BS: True for sentences, False for padding.
 
     Returns:
-        The sum over all real sentences, and their number.
+        The sum over all real sentences.
 
     Reference:
         Kumar et al. 2020, Deep attentive ranking networks for learning to order sentences, for regression as the
@@ -24,11 +24,11 @@ def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> tup
 
     Example:
         >>> logits = torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]])  # the scores are 1/2 and -1/2
-        >>> total, count = regression(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> total.item(), count.item()
-        (0.5, 2)
+        >>> total = regression(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+        >>> total.item()
+        0.5
     """
     last_B1 = (mask_BS.sum(1, keepdim=True) - 1).clamp(min=1)
     target_BS = 1 - 2 * positions_BS / last_B1
     error_BS = sentence_scores(logits_BSS, mask_BS) - target_BS
-    return error_BS[mask_BS].square().sum(), mask_BS.sum()
+    return error_BS[mask_BS].square().sum()

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.config import (
+from sentence_order.config.commands import override
+from sentence_order.config.schema import (
     DecoderConfig,
     EncoderConfig,
     Joint,
@@ -15,16 +16,14 @@ from sentence_order.config import (
     Pooling,
     PositionIds,
 )
-from sentence_order.data.states import IntArray
-from sentence_order.decoding import MAX_SENTENCES
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import ARCHITECTURES, check_vocabulary, load_encoder, longest_sentence
-from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_config
 
 TINY = "tiny"
-# The names under which families of encoders keep their rates of dropout, on hidden states and on attention weights.
+# The names that families of encoders give to their rates of dropout, on hidden states and on attention weights.
 HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout")
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
@@ -37,11 +36,11 @@ def build_model(
     loss: LossConfig,
     decoder: DecoderConfig,
     seed: int,
-) -> SentenceOrderer:
-    """Makes an orderer over a pretrained encoder (or the random tiny one); what is new in it is drawn from `seed`.
+) -> SentenceOrdererModel:
+    """Makes a model over a pretrained encoder, or the random tiny one; new weights are drawn from `seed`.
 
     Raises:
-        UserError: naming the config key that the encoder does not go with.
+        UserError: naming the config key that does not fit the encoder.
     """
     torch.manual_seed(seed)
     if encoder.name == TINY:
@@ -57,6 +56,7 @@ def build_model(
     assert own.model_type in ARCHITECTURES
     assert decoder.name is not None
     assert decoder.beam_width is not None
+
     if max_sentence_tokens > longest_sentence(own):
         raise UserError(
             f"data.max_sentence_tokens: {max_sentence_tokens} is more than the {longest_sentence(own)} positions "
@@ -65,10 +65,12 @@ def build_model(
     joint = joint_from(encoder.joint_from, own.num_hidden_layers)
     heads = [head.value for head in model.heads]
     _check_joint(encoder, joint, own.num_hidden_layers, model, set(heads))
+
     settings = own.to_dict()
     settings.pop("_name_or_path", None)  # a path of the machine that trained the model
     settings.update({key: model.dropout for key in HIDDEN_DROPOUT if key in settings})
     settings.update({key: model.attention_dropout for key in ATTENTION_DROPOUT if key in settings})
+
     config = SentenceOrdererConfig(
         encoder=settings,
         joint_from=joint,
@@ -84,29 +86,30 @@ def build_model(
         beam_width=decoder.beam_width,
         loss={name: weight for name, weight in asdict(loss).items() if weight},
     )
-    orderer = SentenceOrderer(config)
+
+    made = SentenceOrdererModel(config)
     if pretrained is not None:
-        orderer.encoder.load_state_dict(pretrained.state_dict())
-    orderer.tokenizer = tokenizer
-    return orderer
+        made.encoder.load_state_dict(pretrained.state_dict())
+    made.tokenizer = tokenizer
+    return made
 
 
 def _check_joint(encoder: EncoderConfig, joint: int, layers: int, model: ModelConfig, heads: set[str]) -> None:
-    """What does not go with the way that the encoder reads across sentences. Raises UserError."""
+    """Raises UserError for settings that do not fit the way the encoder reads across sentences."""
     if joint == 0 and model.pooling is Pooling.first and encoder.position_ids is PositionIds.per_sentence:
         raise UserError(
-            "encoder.joint_from=0 does not go with model.pooling=first: every sentence's first token would be the same"
+            "encoder.joint_from=0 cannot be combined with model.pooling=first: all first tokens would be equal"
         )
     if encoder.joint is Joint.documents:
         return
     if joint == layers:
         raise UserError("encoder.joint=pairs: no layer is joint; encoder.joint_from must be below the number of layers")
     if encoder.position_ids is PositionIds.per_document:
-        raise UserError("encoder.joint=pairs does not go with encoder.position_ids=per_document")
+        raise UserError("encoder.joint=pairs cannot be combined with encoder.position_ids=per_document")
     if model.set_layers and heads <= {"pairs", "neighbours"}:
         raise UserError(
-            "model.set_layers: with encoder.joint=pairs, the heads pairs and neighbours read every two sentences for "
-            "themselves, and a set layer would do nothing; add model.set_layers=0"
+            "model.set_layers: with encoder.joint=pairs, the heads pairs and neighbours read every two sentences "
+            "separately, and a set layer would have no effect; add model.set_layers=0"
         )
 
 
@@ -121,45 +124,27 @@ def joint_from(setting: Any, layers: int) -> int:
     )
 
 
-def take_weights(model: SentenceOrderer, source: SentenceOrderer, where: str) -> None:
-    """Starts a model from the weights of a trained one, heads included.
+def copy_weights(model: SentenceOrdererModel, source: SentenceOrdererModel, where: str) -> None:
+    """Copies the weights of a trained model, heads included.
+
+    Args:
+        where: the checkpoint of `source`, for messages.
 
     Raises:
         UserError: naming the config key in which the two differ.
     """
-    _check_alike(model, source, where, "model", ("set_layers", "heads", "head_width", "pooling"))
+    _check_same(model, source, where, "model", ("set_layers", "heads", "head_width", "pooling"))
     weights, shapes = source.state_dict(), {name: weight.shape for name, weight in model.state_dict().items()}
     if {name: weight.shape for name, weight in weights.items()} != shapes:
         raise UserError(f"init_from: {where} was trained with another encoder; encoder.name must be the one it had")
-    _check_alike(model, source, where, "encoder", ("joint_from", "joint", "position_ids"))
+    _check_same(model, source, where, "encoder", ("joint_from", "joint", "position_ids"))
     model.load_state_dict(weights)
 
 
-def _check_alike(
-    model: SentenceOrderer, source: SentenceOrderer, where: str, group: str, keys: tuple[str, ...]
+def _check_same(
+    model: SentenceOrdererModel, source: SentenceOrdererModel, where: str, group: str, keys: tuple[str, ...]
 ) -> None:
     for key in keys:
         own, theirs = getattr(model.config, key), getattr(source.config, key)
         if own != theirs:
-            told = f"[{','.join(theirs)}]" if key == "heads" else theirs
-            raise UserError(f"init_from: {where} was trained with {group}.{key}={told}; add that")
-
-
-def check_fits(model: SentenceOrderer, tokens_D: IntArray, sentences_D: IntArray, key: str) -> None:
-    """Raises UserError where a document has more sentences than decoders take, or more tokens than the encoder reads.
-
-    The latter where position ids run on through documents.
-    """
-    longest = longest_sentence(model.encoder.config)
-    ours = key.startswith("data.")
-    if len(sentences_D) and sentences_D.max() > MAX_SENTENCES:
-        raise UserError(
-            f"{key}: a document has {sentences_D.max():,} sentences, and up to {MAX_SENTENCES:,} can be ordered; "
-            + ("lower data.max_sentences" if ours else "leave it out")
-        )
-    if model.knows_the_shuffle and len(tokens_D) and tokens_D.max() > longest:
-        raise UserError(
-            f"{key}: a document has {tokens_D.max()} tokens, and with encoder.position_ids=per_document the encoder "
-            f"reads up to {longest}; "
-            + ("lower data.max_sentences or data.max_sentence_tokens" if ours else "leave it out")
-        )
+            raise UserError(f"init_from: {where} was trained with {override(f'{group}.{key}', theirs)}; add that")

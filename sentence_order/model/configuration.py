@@ -1,4 +1,4 @@
-"""What a checkpoint's config.json says of the model."""
+"""The configuration of a model, as its checkpoint's config.json holds it."""
 
 import math
 from collections.abc import Iterable
@@ -7,35 +7,41 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from sentence_order.config import BEAM_WIDTH, DecoderName, HeadName, Joint, Pooling, PositionIds
+from sentence_order.config.components import DECODERS, HEADS, LOSSES
+from sentence_order.config.schema import BEAM_WIDTH, Joint, Pooling, PositionIds
 from sentence_order.errors import UserError
-from sentence_order.losses import LOSSES
 from sentence_order.model.encoder import ARCHITECTURES, longest_sentence
 
-CHOICES = {"joint": Joint, "position_ids": PositionIds, "pooling": Pooling, "decoder": DecoderName}
+CHOICES = {
+    **{
+        name: [choice.value for choice in enum]
+        for name, enum in (("joint", Joint), ("position_ids", PositionIds), ("pooling", Pooling))
+    },
+    "decoder": [*DECODERS],
+}
 
 
 class SentenceOrdererConfig(PreTrainedConfig):
-    """Configuration of `SentenceOrderer`.
+    """Configuration of `SentenceOrdererModel`.
 
     Attributes:
         encoder: the encoder's own configuration, as a dictionary with its `model_type`.
         joint_from: tokens attend within their sentence in the encoder's layers below this one, and across sentences
             from it on.
         joint: across which: those of the whole "documents", or of "pairs", every two sentences read together.
-        position_ids: they restart "per_sentence", or run on "per_document" and so tell the order of the input.
+        position_ids: they restart "per_sentence", or continue "per_document" and reveal the input order.
         pooling: "mean" over a sentence's tokens, or its "first" token.
         set_layers: further layers, over the sentence vectors of a document.
-        heads: "pairs", "scores", "neighbours", "positions", "pointer" and "relational_pointer"; see `modeling.py`.
+        heads: names of `config.components.HEADS`.
         head_width: hidden units of each head.
         dropout: in the heads, before the hidden layer; that of the layers is in `encoder`.
         max_sentence_tokens: longer sentences are cut, special tokens included.
         frozen_blocks: the encoder's blocks that were frozen throughout training: 0 the embeddings, k its k-th layer.
-        decoder: the decoder that `order` uses unless told otherwise.
-        beam_width: the partial orders that it keeps where it is a beam search.
+        decoder: the default decoder of `order`.
+        beam_width: the partial orders that it keeps, if it is a beam search.
         loss: the weights of the losses that it was trained by, as in the config group `loss`.
-        calibration: slope and offset that turn the log-odds of an order into those of its being right; None where they
-            were not fitted (see `calibration.py`).
+        calibration: slope and offset of the log-odds that an order is right; None if they were not fitted (see
+            `inference/calibration.py`).
     """
 
     model_type = "sentence-orderer"
@@ -56,14 +62,25 @@ class SentenceOrdererConfig(PreTrainedConfig):
     loss: dict[str, float] = field(default_factory=lambda: {"order": 3.0})
     calibration: list[float] | None = None
 
+    @property
+    def depends_on_input_order(self) -> bool:
+        """True if the scores depend on the order in which the sentences are given."""
+        return self.position_ids == "per_document"
+
+    @property
+    def longest_sentence(self) -> int:
+        """The number of tokens that the encoder can read at once."""
+        assert self.encoder is not None
+        return longest_sentence(AutoConfig.for_model(**self.encoder))
+
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Takes from a file what is listed above, and nothing else.
+        """Reads the attributes above from a file, and nothing else.
 
-        What transformers would read beside it names code, kernels of attention, quantisers and other files to load.
+        Other keys that transformers would read name code, attention kernels, quantisers and files to load.
 
         Raises:
-            UserError: a value is not what it can be.
+            UserError: a value is not valid.
         """
         own = {name: config_dict[name] for name in cls.__annotations__ if name in config_dict}
         loaded = super().from_dict(own, **kwargs)
@@ -72,13 +89,14 @@ class SentenceOrdererConfig(PreTrainedConfig):
         return loaded
 
     def _check(self) -> None:
-        """What would fail later, or give another order than that of the model that was trained, without a word."""
+        """Rejects what would fail later, or silently change the predicted orders."""
         for name, choices in CHOICES.items():
-            self._accept(name, [choice.value for choice in choices])
+            self._accept(name, choices)
         if not isinstance(self.encoder, dict) or self.encoder.get("model_type") not in ARCHITECTURES:
             raise UserError(f"its encoder must be one of {', '.join(ARCHITECTURES)}")
         encoder = AutoConfig.for_model(**self.encoder)
         layers = encoder.num_hidden_layers
+
         ranges = {"set_layers": (0, 1000), "head_width": (1, 2**20), "beam_width": (1, 2**31)}
         ranges |= {"joint_from": (0, layers), "max_sentence_tokens": (3, longest_sentence(encoder))}
         if not 0 <= layers <= 1000:
@@ -86,8 +104,9 @@ class SentenceOrdererConfig(PreTrainedConfig):
         for name, (least, most) in ranges.items():
             if type(value := getattr(self, name)) is not int or not least <= value <= most:
                 raise UserError(f"{name}: a number from {least} to {most}, not {value!r}")
-        if not isinstance(self.heads, list) or not self.heads or not set(self.heads) <= {h.value for h in HeadName}:
-            raise UserError(f"heads: some of {', '.join(head.value for head in HeadName)}, not {self.heads!r}")
+
+        if not isinstance(self.heads, list) or not self.heads or not set(self.heads) <= set(HEADS):
+            raise UserError(f"heads: some of {', '.join(HEADS)}, not {self.heads!r}")
         if not isinstance(self.frozen_blocks, list) or not set(self.frozen_blocks) <= set(range(layers + 1)):
             raise UserError(f"frozen_blocks: some of 0 to {layers}, not {self.frozen_blocks!r}")
         if (
@@ -96,6 +115,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
             or not _numbers(self.loss.values())
         ):
             raise UserError(f"loss: weights of {', '.join(LOSSES)}, not {self.loss!r}")
+
         if self.calibration is not None and (
             not isinstance(self.calibration, list) or len(self.calibration) != 2 or not _numbers(self.calibration)
         ):

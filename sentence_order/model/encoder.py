@@ -1,4 +1,4 @@
-"""Which encoders can be used, how to load one, and where its blocks are."""
+"""The families of encoders that can be used, how to load one, and where its blocks are."""
 
 import copy
 import functools
@@ -26,10 +26,10 @@ from sentence_order.model.attention import ATTENTION
 
 log = logging.getLogger(__name__)
 
-# What is loaded never runs code, whatever it asks for: neither its own, nor that of a pickle.
+# Loading never runs code: neither that of a repository, nor that of a pickle.
 NO_CODE = {"trust_remote_code": False, "weights_only": True}
-# What an encoder's config may name beside the encoder: code, a quantiser, another file of weights.
-ASIDE = ("auto_map", "quantization_config", "transformers_weights")
+# Keys of an encoder's config that name other things to load: code, a quantiser, another file of weights.
+IGNORED_KEYS = ("auto_map", "quantization_config", "transformers_weights")
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -37,14 +37,14 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 @dataclass(frozen=True)
 class Architecture:
-    """Where a family of encoders keeps its layers, and at which id its positions start."""
+    """Where the layers of a family of encoders are, and at which id its positions start."""
 
     layers: str
     offset_positions: bool = False  # RoBERTa's positions start behind the padding index
 
 
 # Absolute positions are what makes the output independent of the input's order: they restart at every sentence.
-# Relative ones (MPNet, DeBERTa, T5) are computed from where a token stands in the input and would tell that order.
+# Relative ones (MPNet, DeBERTa, T5) depend on a token's index in the input and would reveal its order.
 ARCHITECTURES = {
     "bert": Architecture("encoder.layer"),
     "distilbert": Architecture("transformer.layer"),
@@ -56,10 +56,10 @@ ARCHITECTURES = {
 
 
 def check_architecture(config: PreTrainedConfig, name: str) -> None:
-    """Raises UserError where the encoder cannot be run sentence by sentence without leaking the input's order."""
+    """Raises UserError if the encoder cannot be run sentence by sentence without leaking the input's order."""
     if config.model_type not in ARCHITECTURES:
         raise UserError(
-            f"encoder.name: {name} is of type '{config.model_type}', which cannot be used: the encoder must have "
+            f"encoder.name: {name} is of type '{config.model_type}', which is not supported: the encoder must have "
             f"absolute positions that restart at every sentence; accepted are {', '.join(ARCHITECTURES)}"
         )
     position_type = getattr(config, "position_embedding_type", None) or "absolute"
@@ -79,15 +79,15 @@ def load_encoder(name: str) -> PreTrainedModel:
     location = encoder_location(name)
     config = _or_user_error(name, lambda: AutoConfig.from_pretrained(location, trust_remote_code=False))
     check_architecture(config, name)
-    for aside in ASIDE:
-        config.__dict__.pop(aside, None)
+    for key in IGNORED_KEYS:
+        config.__dict__.pop(key, None)
     settings = {"dtype": torch.float32, "attn_implementation": ATTENTION, "output_loading_info": True}
     encoder, report = _or_user_error(
         name, lambda: AutoModel.from_pretrained(location, config=config, **settings, **NO_CODE)
     )
-    lost = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if lost:
-        raise UserError(f"encoder.name: {name} could not be loaded: its weights have no {lost[0]}")
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise UserError(f"encoder.name: {name} could not be loaded: its weights lack {missing[0]}")
     return _without_pooler(encoder)
 
 
@@ -98,8 +98,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 
 def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTokenizerBase:
-    """A tokenizer without what only others use and would be saved with it: templates of chats (in files of any name
-    that they bear) and code."""
+    """A tokenizer without chat templates and code, which it would be saved with (templates as files of any name)."""
     tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False, **where)
     tokenizer.chat_template = None
     for name in ("chat_template", "auto_map"):
@@ -110,9 +109,9 @@ def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTok
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Raises ValueError where a tokenizer has tokens that the encoder has no embeddings for."""
+    """Raises ValueError if a tokenizer has tokens that the encoder has no embeddings for."""
     if (last := max(tokenizer.get_vocab().values())) >= config.vocab_size:
-        raise ValueError(f"its tokenizer does not fit its weights: token {last}, of {config.vocab_size} embeddings")
+        raise ValueError(f"its tokenizer does not match its weights: token {last}, of {config.vocab_size} embeddings")
 
 
 @functools.cache  # the tokenizer's loader asks for it, then the encoder's
@@ -147,8 +146,8 @@ def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
 def set_layer(encoder: PreTrainedModel) -> nn.Module:
     """A new layer of the encoder's own kind for sentence vectors in place of tokens.
 
-    Its feed-forward part is as wide as the vectors: wider ones order no better, and are most of the work that is left
-    where the encoder is frozen.
+    Its feed-forward part is as wide as the vectors: wider ones order no better, and would dominate the cost if the
+    encoder is frozen.
     """
     config = copy.deepcopy(encoder.config)
     for name in ("intermediate_size", "hidden_dim"):  # as families of encoders call it
@@ -163,19 +162,19 @@ def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:
     return [encoder.embeddings] if projection is None else [encoder.embeddings, projection]
 
 
-def embed(encoder: PreTrainedModel, input_ids_N: Tensor, offset_N: Tensor) -> Tensor:
-    """Embeds packed tokens, each at its place `offset_N` (from 0) in its sentence: (N) -> (1, N, D)."""
-    position_ids_N = offset_N
+def embed(encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
+    """Embeds packed tokens, each at its place `offset_P` (from 0) in its sentence: (N) -> (1, N, D)."""
+    position_ids_P = offset_P
     if ARCHITECTURES[encoder.config.model_type].offset_positions:
-        position_ids_N = offset_N + encoder.config.pad_token_id + 1
-    states = encoder.embeddings(input_ids=input_ids_N[None], position_ids=position_ids_N[None])
+        position_ids_P = offset_P + encoder.config.pad_token_id + 1
+    states = encoder.embeddings(input_ids=input_ids_P[None], position_ids=position_ids_P[None])
     for project in embedding_modules(encoder)[1:]:
         states = project(states)
     return states
 
 
 def longest_sentence(config: PreTrainedConfig) -> int:
-    """How many tokens a sentence may have in this encoder."""
+    """The number of tokens that a sentence may have in this encoder."""
     longest = int(config.max_position_embeddings)
     return longest - config.pad_token_id - 1 if ARCHITECTURES[config.model_type].offset_positions else longest
 
@@ -187,7 +186,7 @@ def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
 
 
 def _or_user_error(name: str, load: Any) -> Any:
-    """What the hub's loaders raise for a wrong name, a broken folder or a missing network, as one line."""
+    """Turns what loaders raise for a wrong name, a broken folder or a missing network into one line."""
     try:
         return load()
     except Exception as error:  # what a library makes of a damaged file may be anything

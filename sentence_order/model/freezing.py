@@ -1,4 +1,4 @@
-"""Which blocks of the encoder a freeze setting names, when it lets go of them, and the table of what trains.
+"""Which blocks of the encoder are frozen, until when, and the table of trainable parameters.
 
 Block 0 is the embeddings, block k the encoder's k-th layer; layers are numbered from 0 in settings, as in the weights.
 """
@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sentence_order.config import FreezeConfig
+from sentence_order.config.schema import FreezeConfig
 from sentence_order.errors import UserError
-from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.model.modeling import SentenceOrdererModel
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What is frozen from an epoch on (a fraction, where it begins within one): numbers of `blocks`."""
+    """The numbers of the blocks that are frozen from an epoch on; a fraction of an epoch is allowed."""
 
     epoch: float
     blocks: frozenset[int]
@@ -22,7 +22,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class BlockReport:
-    """One row of the table: a block's name, its number of parameters, and from which epoch on it trains, if ever."""
+    """One row of the table: a block's name, its number of parameters, and the epoch from which it trains, if ever."""
 
     name: str
     parameters: int
@@ -30,16 +30,16 @@ class BlockReport:
 
 
 def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
-    """What a run freezes, from its beginning on: one phase, or those of `freeze.schedule`, each within the one before.
+    """What a run freezes: a single phase, or those of `freeze.schedule`, each a subset of the one before.
 
-    Unfreezing layer by layer from the top is that of Howard and Ruder 2018, "Universal language model fine-tuning for
-    text classification".
+    Gradual unfreezing from the top is due to Howard and Ruder 2018, "Universal language model fine-tuning for text
+    classification".
 
     Args:
         total: how many layers the encoder has.
 
     Raises:
-        UserError: a setting is not understood, names a layer that does not exist, or freezes what trained before.
+        UserError: a setting is not valid, names a layer that does not exist, or freezes what trained before.
     """
     if not config.schedule:
         if config.depth is None:
@@ -47,20 +47,20 @@ def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
         return [Phase(0.0, _blocks_of_depth(config.depth, total, "freeze.depth"))]
     phases: list[Phase] = []
     for entry in config.schedule:
-        told = re.fullmatch(r"(\d+(?:\.\d+)?):(\w+)", entry)
-        if told is None:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?):(\w+)", entry)
+        if match is None:
             raise UserError(
-                f"freeze.schedule: {entry!r} is not understood; accepted are an epoch and a depth, as in "
+                f"freeze.schedule: {entry!r} is not valid; each entry is an epoch and a depth, as in "
                 "[0:all,0.5:half,1:none]"
             )
-        depth = int(told[2]) if told[2].isdecimal() else told[2]
-        phase = Phase(float(told[1]), _blocks_of_depth(depth, total, f"freeze.schedule: {entry}"))
+        depth = int(match[2]) if match[2].isdecimal() else match[2]
+        phase = Phase(float(match[1]), _blocks_of_depth(depth, total, f"freeze.schedule: {entry}"))
         if not phases and phase.epoch > 0:
-            raise UserError(f"freeze.schedule: {entry} is the first, and must say what is frozen from epoch 0 on")
+            raise UserError(f"freeze.schedule: the first entry must be for epoch 0, not {entry}")
         if phases and phase.epoch <= phases[-1].epoch:
-            raise UserError(f"freeze.schedule: {entry} stands after a later epoch")
+            raise UserError(f"freeze.schedule: {entry} comes after a later epoch; epochs must increase")
         if phases and not phase.blocks <= phases[-1].blocks:
-            raise UserError(f"freeze.schedule: {entry} freezes what trains before; a schedule may only unfreeze")
+            raise UserError(f"freeze.schedule: {entry} freezes what was trained before; a schedule can only unfreeze")
         phases.append(phase)
     return phases
 
@@ -73,7 +73,7 @@ def _blocks_of_depth(depth: Any, total: int, key: str) -> frozenset[int]:
     if depth in ("half", "all") or (isinstance(depth, int) and not isinstance(depth, bool) and 0 < depth <= total):
         return frozenset(frozen_blocks(True, depth, total))
     raise UserError(
-        f"{key}: {depth!r} is not understood; accepted are none, embeddings, a number of layers from 1 to {total} "
+        f"{key}: {depth!r} is not valid; accepted are none, embeddings, a number of layers from 1 to {total} "
         "(the lowest, and the embeddings), half and all"
     )
 
@@ -111,12 +111,12 @@ def _layer_numbers(layers: Any, total: int) -> list[int]:
         if first <= last:
             return list(range(first, last + 1))
     raise UserError(
-        f"freeze.layers: {layers!r} is not understood; accepted are a number (the lowest N), a range '2-4', "
+        f"freeze.layers: {layers!r} is not valid; accepted are a number (the lowest N), a range '2-4', "
         "a list [0,2], half and all"
     )
 
 
-def report_blocks(model: SentenceOrderer, phases: list[Phase]) -> list[BlockReport]:
+def report_blocks(model: SentenceOrdererModel, phases: list[Phase]) -> list[BlockReport]:
     """Every block of the model, lowest first, with when it trains."""
     rows = []
     for number, (name, modules) in enumerate(model.parts.items()):

@@ -1,24 +1,22 @@
-"""The ordering model.
+"""The ordering model: any BERT-like encoder, set layers over its sentence vectors, and heads that score orders.
 
-Shape suffixes: B documents, S sentences of a document (padded), T = 1 + S those and, first, the document's boundary,
-L tokens of a document (padded), N tokens of the whole batch (packed, no padding), R sentences of the whole batch
-(packed), Q sides of all pairs of sentences, D width of the encoder, X = 1 where a sentence has one vector, or S where
-it has one beside each other sentence.
-
-The encoder runs in stages: 0 embeds, stage k is its k-th layer (from 1), the last makes one vector of every sentence. A
-frozen prefix is some of the lowest stages; what it makes of a text is always the same, and can be kept and passed in.
+The encoder runs in stages: stage 0 embeds, stage k is its k-th layer (from 1), the last one pools every sentence into a
+vector. A frozen prefix is some of the lowest stages; its output for a text is always the same, and can be cached and
+passed in.
 """
 
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from sentence_order.losses import OrderingLoss, mean_loss, weighted_loss
+from sentence_order.config.components import HEADS
+from sentence_order.decoding.scores import Scores
+from sentence_order.losses import OrderingLoss, count_pairs, weighted_loss
 from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import (
@@ -31,23 +29,26 @@ from sentence_order.model.encoder import (
     encoder_layers,
     set_layer,
 )
-from sentence_order.model.head import NeighbourHead, PairHead, PositionHead, ScoreHead, mean_view, pairs_of_positions
+from sentence_order.model.heads import HeadSize, mean_view
 from sentence_order.model.linear import use_onednn
-from sentence_order.model.pointer import PointerHead
-from sentence_order.scores import Scores
 
-if TYPE_CHECKING:
-    from sentence_order.inference import Prediction
+# Options of transformers' loaders that say where to look.
+HUB_OPTIONS = ("revision", "token", "cache_dir", "subfolder", "local_files_only")
 
 
-class SentenceOrderer(PreTrainedModel):
-    """Reads a document and says in which order its sentences stand: by default, of every two of them, which comes first
-    and whether one directly follows the other.
+class SentenceOrdererModel(PreTrainedModel):
+    """Scores the orders of a document's sentences: by default, for every two of them, which one comes first and whether
+    one directly follows the other.
 
     A sentence's position ids restart at its first token; below `config.joint_from` tokens attend within their sentence,
-    from there on across the document, or (`config.joint`) within every pair of sentences. Nothing in the computation
-    knows in which order the sentences were given, so the scores of a reshuffled document are the reshuffled scores,
-    unless `config.position_ids` run on through the document.
+    from there on across the document, or (`config.joint`) within every pair of sentences. The computation does not
+    depend on the input order, so the scores of a reshuffled document are the reshuffled scores, unless
+    `config.position_ids` continue through the document.
+
+    Attributes:
+        tokenizer: loaded and saved with the model.
+        frozen_blocks: numbers of the frozen `blocks`.
+        permanently_frozen_blocks: those of them that stay frozen throughout training.
     """
 
     config_class = SentenceOrdererConfig
@@ -57,33 +58,22 @@ class SentenceOrderer(PreTrainedModel):
 
     def __init__(self, config: SentenceOrdererConfig) -> None:
         super().__init__(config)
-        assert config.encoder is not None, "a SentenceOrderer needs the configuration of its encoder"
+        assert config.encoder is not None, "the configuration of the encoder is required"
         self.encoder = empty_encoder(config.encoder)
         self.set_layers = nn.ModuleList(set_layer(self.encoder) for _ in range(config.set_layers))
-        has = set(config.heads)
-        width = self.encoder.config.hidden_size
-        sizes = (width, config.head_width, config.dropout)
-        self.pair_head = PairHead(*sizes) if "pairs" in has else None
-        self.score_head = ScoreHead(*sizes) if "scores" in has else None
-        self.neighbour_head = NeighbourHead(*sizes) if "neighbours" in has else None
-        attention_heads = self.encoder.config.num_attention_heads
-        self.position_head = PositionHead(*sizes, attention_heads) if "positions" in has else None
-        relational = "relational_pointer" in has
-        self.pointer_head = PointerHead(*sizes, relational) if relational or "pointer" in has else None
+        own = self.encoder.config
+        size = HeadSize(own.hidden_size, config.head_width, config.dropout, own.num_attention_heads)
+        heads = {name: head.load()(size) for name, head in HEADS.items() if name in config.heads}
+        self.heads = nn.ModuleDict(heads)
         self.frozen_blocks: frozenset[int] = frozenset()
-        self.kept_blocks: frozenset[int] = frozenset()
+        self.permanently_frozen_blocks: frozenset[int] = frozenset()
         use_onednn(self)
         self.post_init()
 
     @property
     def ordering_loss(self) -> OrderingLoss:
-        """The loss that the model is trained by."""
+        """The training loss: a sum, to be divided by `losses.count_pairs`."""
         return weighted_loss(self.config.loss)
-
-    @property
-    def knows_the_shuffle(self) -> bool:
-        """Whether what it says depends on the order in which the sentences are given."""
-        return bool(self.config.position_ids == "per_document")
 
     @property
     def blocks(self) -> list[list[nn.Module]]:
@@ -92,24 +82,24 @@ class SentenceOrderer(PreTrainedModel):
 
     @property
     def parts(self) -> dict[str, list[nn.Module]]:
-        """Every part of the model by name: the encoder's blocks, lowest first, then what stands on them."""
+        """Every part of the model by name: the encoder's blocks, lowest first, then set layers and heads."""
         names = ["embeddings", *(f"layer_{k}" for k in range(len(self.blocks) - 1))]
-        heads = [module for name, module in self.named_children() if name.endswith("_head")]
-        return {**dict(zip(names, self.blocks, strict=True)), "set_layers": [self.set_layers], "heads": heads}
+        blocks = dict(zip(names, self.blocks, strict=True))
+        return {**blocks, "set_layers": [self.set_layers], "heads": [*self.heads.values()]}
 
-    def freeze(self, blocks: Iterable[int], to_the_end: Iterable[int] | None = None) -> None:
-        """Freezes some of `blocks`, and only those: no gradient, no dropout even in training, no autograd below.
+    def freeze(self, blocks: Iterable[int], permanent: Iterable[int] | None = None) -> None:
+        """Freezes these `blocks` and unfreezes the others: no gradient, no dropout even in training, no autograd below.
 
         The third part of freezing, absence from the optimizer, follows from `requires_grad`.
 
         Args:
-            to_the_end: those of them that stay frozen as long as the model is trained, by default all. The lowest of
-                these make the frozen prefix, and a checkpoint names them.
+            permanent: those of them that stay frozen throughout training, by default all. The lowest of these make the
+                frozen prefix, and a checkpoint lists them.
         """
         self.frozen_blocks = frozenset(blocks)
-        self.kept_blocks = self.frozen_blocks if to_the_end is None else frozenset(to_the_end)
-        assert self.kept_blocks <= self.frozen_blocks
-        self.config.frozen_blocks = sorted(self.kept_blocks)
+        self.permanently_frozen_blocks = self.frozen_blocks if permanent is None else frozenset(permanent)
+        assert self.permanently_frozen_blocks <= self.frozen_blocks
+        self.config.frozen_blocks = sorted(self.permanently_frozen_blocks)
         for number, modules in enumerate(self.blocks):
             for module in modules:
                 module.requires_grad_(number not in self.frozen_blocks)
@@ -117,13 +107,13 @@ class SentenceOrderer(PreTrainedModel):
 
     @property
     def prefix_stages(self) -> int:
-        """How many of the lowest stages stay frozen: all, with the pooling, where every block does."""
+        """The number of lowest stages that stay frozen: all, pooling included, if every block does."""
         blocks = len(self.blocks)
-        lowest = next((number for number in range(blocks) if number not in self.kept_blocks), blocks)
+        lowest = next((number for number in range(blocks) if number not in self.permanently_frozen_blocks), blocks)
         return lowest if lowest < blocks else blocks + 1
 
-    def train(self, mode: bool = True) -> "SentenceOrderer":
-        """Sets training mode, in which frozen blocks stay as they are in evaluation."""
+    def train(self, mode: bool = True) -> "SentenceOrdererModel":
+        """Sets training mode, in which frozen blocks stay in evaluation mode."""
         super().train(mode)
         for number in self.frozen_blocks:
             for module in self.blocks[number]:
@@ -144,129 +134,114 @@ class SentenceOrderer(PreTrainedModel):
             input_ids: (B, L) token ids, a document's sentences one after the other in any order, padded at the end.
             lengths: (B, S) the number of tokens of each sentence; 0 at padding.
             positions: (B, S) gold position of each given sentence; with it the output has a loss.
-            prefix: in place of `input_ids`, what `encode_prefix` has made of them.
+            prefix: instead of `input_ids`, the output of `encode_prefix` for them.
         """
         assert lengths is not None, "a batch has lengths"
-        layout, mask = Layout(lengths), lengths > 0
+        layout, mask_BS = Layout(lengths), lengths > 0
         if prefix is None:
-            assert input_ids is not None, "a batch has token ids, or what the frozen prefix made of them"
-            prefix = self._frozen_stages(input_ids, layout)
+            assert input_ids is not None, "a batch has token ids, or the output of the frozen prefix"
+            prefix = self._run_frozen_stages(input_ids, layout)
         else:
-            prefix = prefix.to(self.dtype)  # kept in half precision, perhaps
-        vectors_QD = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
-        if self.config.joint == "pairs":
-            views_BSXD = layout.pairs.grid(vectors_QD, mask)
-            vectors_RD = layout.members.pack(mean_view(views_BSXD, mask))
-        else:
-            vectors_RD = vectors_QD
-        for layer in self.set_layers:
-            vectors_RD = _output(layer(vectors_RD[None], layout.members))[0]
-        vectors_BSD = layout.members.unpack(vectors_RD)
-        if self.config.joint != "pairs":
-            views_BSXD = vectors_BSD[:, :, None]
-        scores = self._score(views_BSXD, vectors_BSD, mask)
-        if positions is None:
-            return scores
-        return Scores(loss=mean_loss(*self.ordering_loss(scores, positions, mask)), **scores)
+            prefix = prefix.to(self.dtype)  # it may be cached in half precision
 
-    def _score(self, views_BSXD: Tensor, vectors_BSD: Tensor, mask_BS: Tensor) -> Scores:
-        """What the heads make of every sentence, for itself and as it reads beside the others."""
-        logits_BSS = position_BSS = None
-        if self.pair_head is not None:
-            logits_BSS = self.pair_head(views_BSXD)
-        if self.score_head is not None:
-            logits_BSS = self.score_head(vectors_BSD)
-        if self.position_head is not None:
-            position_BSS = self.position_head(vectors_BSD, mask_BS)
-            logits_BSS = pairs_of_positions(position_BSS, mask_BS)
-        return Scores(
-            logits=logits_BSS,
-            next_log_probs=None if self.neighbour_head is None else self.neighbour_head(views_BSXD, mask_BS),
-            position_logits=position_BSS,
-            pointer=None if self.pointer_head is None else self.pointer_head(views_BSXD, vectors_BSD, mask_BS),
-        )
+        vectors_QH = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
+        if self.config.joint == "pairs":
+            views_BSXH = layout.pairs.grid(vectors_QH, mask_BS)
+            vectors_NH = layout.members.pack(mean_view(views_BSXH, mask_BS))
+        else:
+            vectors_NH = vectors_QH
+        for layer in self.set_layers:
+            vectors_NH = _hidden_states(layer(vectors_NH[None], layout.members))[0]
+        vectors_BSH = layout.members.unpack(vectors_NH)
+        if self.config.joint != "pairs":
+            views_BSXH = vectors_BSH[:, :, None]
+
+        scores: dict[str, Any] = {}
+        for head in self.heads.values():
+            scores |= head(views_BSXH, vectors_BSH, mask_BS)
+        if positions is not None:
+            total = self.ordering_loss(Scores(**scores), positions, mask_BS)
+            scores["loss"] = total / count_pairs(mask_BS).clamp(min=1)
+        return Scores(**scores)
 
     def encode_prefix(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """What the frozen prefix makes of a batch, packed: (N, D), a row a token.
+        """The output of the frozen prefix for a batch, packed: (P, H), a row per token.
 
-        Where the whole encoder is frozen, (R, D), a row a sentence; where nothing is, the token ids, (N).
+        If the whole encoder is frozen, (N, H), a row per sentence; if nothing is, the token ids, (P).
         """
-        return self._frozen_stages(input_ids, Layout(lengths))
+        return self._run_frozen_stages(input_ids, Layout(lengths))
 
     @torch.no_grad()
-    def _frozen_stages(self, input_ids_BL: Tensor, layout: Layout) -> Tensor:
-        real_BL = layout.documents.mask_RT
+    def _run_frozen_stages(self, input_ids_BL: Tensor, layout: Layout) -> Tensor:
+        real_BL = layout.documents.mask_NL
         return self._run_stages(input_ids_BL[:, : real_BL.shape[1]][real_BL], layout, 0, self.prefix_stages)
 
-    def _run_stages(self, x_NX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
-        """Runs the stages from `first` to before `last` on what the stages before have made."""
+    def _run_stages(self, x_PX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
+        """Runs the stages from `first` to before `last` on the output of the stage before."""
         layers = encoder_layers(self.encoder)
         pairs = self.config.joint == "pairs"
         for stage in range(first, last):
             if stage == 0:
                 whole = layout.sentences if self.config.position_ids == "per_sentence" else layout.documents
-                x_NX = embed(self.encoder, x_NX, whole.slot_N % whole.mask_RT.shape[1])[0]
+                x_PX = embed(self.encoder, x_PX, whole.slot_P % whole.mask_NL.shape[1])[0]
             elif stage <= len(layers):
                 if pairs and stage == self.config.joint_from + 1:
-                    x_NX = x_NX.index_select(0, layout.pairs.token_K)
+                    x_PX = x_PX.index_select(0, layout.pairs.token_K)
                 together = layout.pairs.segments if pairs else layout.documents
                 segments = layout.sentences if stage <= self.config.joint_from else together
-                x_NX = _output(layers[stage - 1](x_NX[None], segments))[0]
+                x_PX = _hidden_states(layers[stage - 1](x_PX[None], segments))[0]
             else:
-                x_NX = self._pool(x_NX, layout.pairs.sides if pairs else layout.sentences)
-        return x_NX
+                x_PX = self._pool(x_PX, layout.pairs.sides if pairs else layout.sentences)
+        return x_PX
 
-    def _pool(self, states_ND: Tensor, sentences: Segments) -> Tensor:
-        """One vector a sentence, or a side of a pair: (N, D) -> (R, D)."""
-        states_RTD = sentences.unpack(states_ND)
+    def _pool(self, states_PH: Tensor, sentences: Segments) -> Tensor:
+        """One vector per sentence, or side of a pair: (P, H) -> (N, H)."""
+        states_NLH = sentences.unpack(states_PH)
         if self.config.pooling == "first":
-            return states_RTD[:, 0]
-        return states_RTD.sum(1) / sentences.mask_RT.sum(1, keepdim=True)
-
-    def order(self, sentences: list[str]) -> list[int]:
-        """The predicted order of a document: `order[k]` is the index of the sentence that stands k-th.
-
-        Empty sentences are left out.
-
-        Example:
-            >>> model = SentenceOrderer.from_pretrained("outputs/run/checkpoints/best")
-            >>> model.order(["He ate it.", "Tom baked a cake."])
-            [1, 0]
-        """
-        return self.predict([sentences])[0].order
-
-    def predict(self, documents: list[list[str]], **options: Any) -> "list[Prediction]":
-        """Predicts the order of many documents, in batches; the options are those of `inference.predict`."""
-        from sentence_order.inference import predict
-
-        return predict(self, documents, **options)
+            return states_NLH[:, 0]
+        return states_NLH.sum(1) / sentences.mask_NL.sum(1, keepdim=True)
 
     @classmethod
-    def from_pretrained(cls, path: str | PathLike[str], *args: Any, **kwargs: Any) -> "SentenceOrderer":
+    def from_pretrained(cls, path: str | PathLike[str], *args: Any, **kwargs: Any) -> "SentenceOrdererModel":
         """Loads a checkpoint (folder or hub id) with its tokenizer, in float32 unless `dtype` is given."""
-        kwargs.setdefault("dtype", torch.float32)
-        where = ("revision", "token", "cache_dir", "subfolder", "local_files_only")
-        tokenizer = bare_tokenizer(path, **{name: kwargs[name] for name in where if name in kwargs})
-        loaded = super().from_pretrained(path, *args, **{**kwargs, **NO_CODE, "use_safetensors": True})
+        where = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
+        config = kwargs.pop("config", None) or cls.config_class.from_pretrained(path, **where)
+        tokenizer = bare_tokenizer(path, **where)
+        check_vocabulary(tokenizer, AutoConfig.for_model(**config.encoder))
+        renamed = {rf"^{old}\.": new for old, new in renamed_weights(config.heads).items()}
+        kwargs = {"dtype": torch.float32, **kwargs, **NO_CODE, "use_safetensors": True, "key_mapping": renamed}
+        loaded = super().from_pretrained(path, *args, config=config, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True
-        check_vocabulary(tokenizer, model.encoder.config)
         model.tokenizer = tokenizer
         return loaded
 
     def save_pretrained(self, path: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Writes a checkpoint folder that loads with nothing else: weights, configuration, tokenizer."""
+        kwargs["save_original_format"] = False  # by today's names, also if an old checkpoint was loaded
         super().save_pretrained(path, *args, **kwargs)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(Path(path))
 
 
+def renamed_weights(heads: list[str]) -> dict[str, str]:
+    """Prefixes of weights in checkpoints of revision 5905ae2 and before, with today's."""
+    pointer = next((name for name in heads if "pointer" in name), "pointer")
+    return {
+        "pair_head": "heads.pairs.",
+        "score_head": "heads.scores.",
+        "neighbour_head": "heads.neighbours.",
+        "position_head": "heads.positions.",
+        "pointer_head": f"heads.{pointer}.",
+    }
+
+
 # `AutoModel` then loads checkpoints, once this module has been imported.
 AutoConfig.register(SentenceOrdererConfig.model_type, SentenceOrdererConfig)
-AutoModel.register(SentenceOrdererConfig, SentenceOrderer)
+AutoModel.register(SentenceOrdererConfig, SentenceOrdererModel)
 
 
-def _output(states: Any) -> Tensor:
-    """A layer's hidden states; some families of encoders return them in a tuple."""
+def _hidden_states(states: Any) -> Tensor:
+    """The output of a layer; some families of encoders return it in a tuple."""
     tensor = states[0] if isinstance(states, tuple) else states
     assert isinstance(tensor, Tensor)
     return tensor

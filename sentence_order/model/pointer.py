@@ -1,15 +1,11 @@
-"""The pointer: a head that tells the next sentence from those that were placed before.
-
-Shape suffixes: B documents, S sentences (padded), X = 1 or S (see `head.py`), W partial orders of a document or steps
-of one, D width of a sentence vector and of a state, H hidden units, F features of a pair.
-"""
+"""The pointer: a head that predicts the next sentence from those that were placed before."""
 
 import torch
 from torch import Tensor, nn
 
-from sentence_order.model.head import PairNetwork
+from sentence_order.model.heads import HeadSize, PairNetwork
 
-# Features of a pair in the relational pointer: enough for who stands before whom, and how near.
+# Features of a pair in the relational pointer: enough to encode which one comes first, and how near it is.
 FEATURES = 32
 
 
@@ -17,58 +13,68 @@ class PointerHead(nn.Module):
     """A recurrent network that reads the sentences placed so far, and attention that scores those that remain.
 
     Cui et al. 2018, "Deep attentive sentence ordering network"; Logeswaran et al. 2018, "Sentence ordering and
-    coherence modeling using recurrent neural networks". A relational one also weighs how a candidate relates to the
-    sentences that were placed (its history) and to those that would remain (its future): Cui et al. 2020,
-    "BERT-enhanced relational sentence ordering network" (BERSON).
+    coherence modeling using recurrent neural networks".
     """
 
-    def __init__(self, width: int, hidden: int, dropout: float, relational: bool) -> None:
+    relational = False
+
+    def __init__(self, size: HeadSize) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        width, hidden, relational = size.width, size.hidden, self.relational
+        self.dropout = nn.Dropout(size.dropout)
         self.begin = nn.Linear(width, width)
         self.cell = nn.GRUCell(width, width)
         self.query = nn.Linear(width, hidden)
         self.key = nn.Linear(width, hidden, bias=False)
         self.score = nn.Linear(hidden, 1, bias=False)
-        self.relate = PairNetwork(width, hidden, dropout, FEATURES) if relational else None
+        self.relate = PairNetwork(size, FEATURES) if relational else None
         self.history = nn.Linear(FEATURES, hidden, bias=False) if relational else None
         self.future = nn.Linear(FEATURES, hidden, bias=False) if relational else None
 
-    def forward(self, views_BSXD: Tensor, vectors_BSD: Tensor, mask_BS: Tensor) -> "BoundPointer":
-        """The distribution over the orders of each document."""
-        # The pointer is asked outside of autocast: what it keeps is of its weights' type.
+    def forward(self, views_BSXH: Tensor, vectors_BSH: Tensor, mask_BS: Tensor) -> dict[str, "BoundPointer"]:
+        """`pointer`, the distribution over the orders of each document."""
+        # The pointer is called outside of autocast: its tensors have the type of its weights.
         own = self.begin.weight.dtype
-        relations_BSSF = None if self.relate is None else self.relate(views_BSXD).to(own)
-        return BoundPointer(self, self.dropout(vectors_BSD).to(own), relations_BSSF, mask_BS)
+        relations_BSSF = None if self.relate is None else self.relate(views_BSXH).to(own)
+        return {"pointer": BoundPointer(self, self.dropout(vectors_BSH).to(own), relations_BSSF, mask_BS)}
+
+
+class RelationalPointerHead(PointerHead):
+    """A pointer that also weighs how a candidate relates to the sentences placed (its history) and left (its future).
+
+    Cui et al. 2020, "BERT-enhanced relational sentence ordering network" (BERSON).
+    """
+
+    relational = True
 
 
 class BoundPointer:
     """A `scores.Pointer` over the documents of one batch."""
 
-    def __init__(self, head: PointerHead, vectors_BSD: Tensor, relations_BSSF: Tensor | None, mask_BS: Tensor) -> None:
+    def __init__(self, head: PointerHead, vectors_BSH: Tensor, relations_BSSF: Tensor | None, mask_BS: Tensor) -> None:
         self.head, self.mask_BS = head, mask_BS
-        self.vectors_BSD = vectors_BSD * mask_BS[:, :, None]
-        self.keys_BSH = head.key(self.vectors_BSD)
+        self.vectors_BSH = vectors_BSH * mask_BS[:, :, None]
+        self.keys_BSU = head.key(self.vectors_BSH)
         self.relations_BSSF = relations_BSSF
 
     def start(self) -> Tensor:
-        """Of each document, what the mean of its sentences says: see `scores.Pointer`."""
-        mean_BD = self.vectors_BSD.sum(1) / self.mask_BS.sum(1, keepdim=True)
-        return torch.tanh(self.head.begin(mean_BD))[:, None]
+        """Computed from the mean of each document's sentences; see `scores.Pointer`."""
+        mean_BH = self.vectors_BSH.sum(1) / self.mask_BS.sum(1, keepdim=True)
+        return torch.tanh(self.head.begin(mean_BH))[:, None]
 
-    def next_log_probs(self, state_BWD: Tensor, placed_BWS: Tensor) -> Tensor:
+    def next_log_probs(self, state_BWH: Tensor, placed_BWS: Tensor) -> Tensor:
         """See `scores.Pointer`."""
         possible_BWS = self.mask_BS[:, None] & ~placed_BWS
-        hidden_BWSH = self.head.query(state_BWD)[:, :, None] + self.keys_BSH[:, None]
+        hidden_BWSU = self.head.query(state_BWH)[:, :, None] + self.keys_BSU[:, None]
         if self.relations_BSSF is not None:
-            hidden_BWSH = hidden_BWSH + self._relational(placed_BWS, possible_BWS)
-        score_BWS = self.head.score(torch.tanh(hidden_BWSH)).squeeze(-1).float()
+            hidden_BWSU = hidden_BWSU + self._relational(placed_BWS, possible_BWS)
+        score_BWS = self.head.score(torch.tanh(hidden_BWSU)).squeeze(-1).float()
         # Finite, so that the softmax of a row with no possibility is no NaN.
         least = torch.finfo(score_BWS.dtype).min
         return score_BWS.masked_fill(~possible_BWS, least).log_softmax(2).masked_fill(~possible_BWS, -torch.inf)
 
     def _relational(self, placed_BWS: Tensor, possible_BWS: Tensor) -> Tensor:
-        """What candidates' mean relations to those before and to those left over add to the hidden layer."""
+        """What the mean relations of candidates, to those before and to those left, add to the hidden layer."""
         head, relations_BSSF = self.head, self.relations_BSSF
         assert relations_BSSF is not None
         assert head.history is not None
@@ -82,10 +88,10 @@ class BoundPointer:
         future_BWSF = future_BWSF / (after_BWS.sum(2) - 1).clamp(min=1)[:, :, None, None]
         return head.history(history_BWSF) + head.future(future_BWSF)
 
-    def advance(self, state_BWD: Tensor, sentence_BW: Tensor) -> Tensor:
+    def advance(self, state_BWH: Tensor, sentence_BW: Tensor) -> Tensor:
         """See `scores.Pointer`."""
-        read_BWD = self.vectors_BSD.gather(1, sentence_BW[:, :, None].expand(-1, -1, self.vectors_BSD.shape[2]))
-        return self.head.cell(read_BWD.flatten(0, 1), state_BWD.flatten(0, 1)).view_as(state_BWD)
+        read_BWH = self.vectors_BSH.gather(1, sentence_BW[:, :, None].expand(-1, -1, self.vectors_BSH.shape[2]))
+        return self.head.cell(read_BWH.flatten(0, 1), state_BWH.flatten(0, 1)).view_as(state_BWH)
 
     def log_probs(self, order_BS: Tensor) -> Tensor:
         """See `scores.Pointer`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from sentence_order.config import TINY_HEAD_WIDTH
+from sentence_order.config.schema import TINY_HEAD_WIDTH
 
 SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 # Enough to know the frequent words of any corpus.

@@ -1,1 +1,1 @@
-"""The training loop and what it needs: optimizer, evaluation, the run's records."""
+"""Training runs: set-up, the loop, its checkpoints and records."""

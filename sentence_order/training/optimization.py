@@ -1,6 +1,6 @@
-"""AdamW over what trains, the learning-rate schedule, and the average of the weights."""
+"""AdamW over the trainable parameters, the learning rate, and the average of the weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,32 +8,32 @@ import torch
 from torch import nn
 from transformers import SchedulerType, get_scheduler
 
-from sentence_order.config import OptimConfig
-from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.config.schema import OptimConfig
+from sentence_order.model.modeling import SentenceOrdererModel
 
 
-def make_optimizer(model: SentenceOrderer, config: OptimConfig) -> torch.optim.AdamW:
-    """Fused AdamW over the parameters that train only, in named groups; biases and the weights of norms do not decay.
+def make_optimizer(model: SentenceOrdererModel, config: OptimConfig) -> torch.optim.AdamW:
+    """Fused AdamW over the trainable parameters, in named groups; biases and the weights of norms do not decay.
 
-    The encoder and the rest have learning rates of their own. With `optim.layer_decay` every block of the encoder has
-    one, the highest layer's being `optim.lr` (Howard and Ruder 2018; Sun et al. 2019, "How to fine-tune BERT for text
-    classification?"). A group keeps its rate as `rate`; `lr` is what the schedule makes of it.
+    Encoder and heads have separate learning rates. With `optim.layer_decay` every block of the encoder has its own,
+    that of the highest layer being `optim.lr` (Howard and Ruder 2018; Sun et al. 2019, "How to fine-tune BERT for text
+    classification?"). The `rate` of a group is that at its peak, `lr` the present one.
     """
     return torch.optim.AdamW(_groups(model, config), betas=(config.betas[0], config.betas[1]), fused=True)
 
 
-def add_unfrozen(optimizer: torch.optim.Optimizer, model: SentenceOrderer, config: OptimConfig) -> None:
-    """Adds the parameters that have begun to train to the groups that they belong to."""
-    there = {group["name"]: group for group in optimizer.param_groups}
+def add_unfrozen(optimizer: torch.optim.Optimizer, model: SentenceOrdererModel, config: OptimConfig) -> None:
+    """Adds newly trainable parameters to their groups."""
+    existing = {group["name"]: group for group in optimizer.param_groups}
     known = {parameter for group in optimizer.param_groups for parameter in group["params"]}
     for group in _groups(model, config):
-        if group["name"] not in there:
+        if group["name"] not in existing:
             optimizer.add_param_group(group)
         else:
-            there[group["name"]]["params"] += [new for new in group["params"] if new not in known]
+            existing[group["name"]]["params"] += [new for new in group["params"] if new not in known]
 
 
-def _groups(model: SentenceOrderer, config: OptimConfig) -> list[dict[str, Any]]:
+def _groups(model: SentenceOrdererModel, config: OptimConfig) -> list[dict[str, Any]]:
     top = len(model.blocks) - 1
     groups: dict[str, dict[str, Any]] = {}
     for number, (block, modules) in enumerate(model.parts.items()):
@@ -53,42 +53,29 @@ def _groups(model: SentenceOrderer, config: OptimConfig) -> list[dict[str, Any]]
     return list(groups.values())
 
 
-class Schedule:
-    """Sets the rate of every group: warm-up over the share `optim.warmup` of all steps, then the decay that
-    `optim.schedule` names.
+def make_lr_factor(config: OptimConfig, total_steps: int) -> Callable[[int], float]:
+    """The learning rate as a function of the steps done, as a factor of each group's own rate.
 
-    It is the library's, which runs on a stand-in, so that an optimizer's groups may grow and join later.
+    It rises linearly over the share `optim.warmup` of all steps and then decays as `optim.schedule` names.
     """
+    placeholder = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=1.0)
+    warmup = round(config.warmup * total_steps)
+    scheduler = get_scheduler(SchedulerType(config.schedule.value), placeholder, warmup, total_steps)
+    return scheduler.lr_lambdas[0]
 
-    def __init__(self, optimizer: torch.optim.Optimizer, config: OptimConfig, steps: int) -> None:
-        self.optimizer = optimizer
-        self._stand_in = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=1.0)
-        warmup = round(config.warmup * steps)
-        self._shares = get_scheduler(SchedulerType(config.schedule.value), self._stand_in, warmup, steps)
-        self.apply()
 
-    def step(self) -> None:
-        """Goes on to the rates of the next step."""
-        self._stand_in.step()
-        self._shares.step()
-        self.apply()
-
-    def apply(self) -> None:
-        """Gives all groups, new ones too, the rate of this step."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._shares.get_last_lr()[0] * group["rate"]
-
-    def go_to(self, step: int) -> None:
-        """Sets the rates that hold after so many steps."""
-        for _ in range(step):
-            self.step()
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Gives every parameter group its learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = factor * group["rate"]
 
 
 class WeightAverage:
-    """An exponential moving average of the weights that train, which stands in for them where they are judged or kept.
+    """An exponential moving average of the trainable weights, which replaces them in evaluation and in checkpoints.
 
-    At step t a share of `min(decay, (1 + t) / (10 + t))` of it stays, so that it soon forgets where it began (Polyak
-    and Juditsky 1992, "Acceleration of stochastic approximation by averaging"). With a decay of 0 it is the weights.
+    At step t a share of `min(decay, (1 + t) / (10 + t))` of it is kept, so that the initial weights are soon forgotten
+    (Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging"). With a decay of 0 there is no
+    average.
     """
 
     def __init__(self, weights: Sequence[nn.Parameter], decay: float) -> None:
@@ -100,21 +87,21 @@ class WeightAverage:
         return [weight.detach().clone() for weight in weights] if self.decay else []
 
     def add(self, weights: Sequence[nn.Parameter]) -> None:
-        """Takes weights in that have begun to train; so far their average is themselves."""
+        """Adds newly trainable weights, whose average is as yet the weights themselves."""
         self.weights += weights
         self.average += self._copies(weights)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes the weights of a step in."""
+        """Adds the weights of a step to the average."""
         self.steps += 1
         if self.decay:
-            stays = min(self.decay, (1 + self.steps) / (10 + self.steps))
-            torch._foreach_lerp_(self.average, self.weights, 1 - stays)
+            kept = min(self.decay, (1 + self.steps) / (10 + self.steps))
+            torch._foreach_lerp_(self.average, self.weights, 1 - kept)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The model has the average for its weights within, and its own again after."""
+    def applied(self) -> Iterator[None]:
+        """Within the block, the model's weights are the average."""
         self._swap()
         try:
             yield
@@ -126,8 +113,8 @@ class WeightAverage:
             weight.data, average.data = average.data, weight.data
 
 
-def gradient_norms(model: SentenceOrderer) -> dict[str, float]:
-    """The norm of the gradient in every block that trains."""
+def gradient_norms(model: SentenceOrdererModel) -> dict[str, float]:
+    """The norm of the gradient in every trainable block."""
     norms = {}
     for name, modules in model.parts.items():
         gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]

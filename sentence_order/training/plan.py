@@ -8,88 +8,98 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentence_order.config import TrainConfig
+from sentence_order.config.schema import TrainerConfig
 from sentence_order.data.batching import TokenBudgetBatches, load_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
-from sentence_order.runtime import Runtime
+from sentence_order.runtime.device import Runtime, choose_workers
 
 log = logging.getLogger(__name__)
 
-# Validation may take this share of the time that training takes, and a document costs it about a third of a step's.
+# The share of the training time that validation may take; a document costs it about a third of a training step's.
 VALIDATION_SHARE = 0.2
 VALIDATION_COST = 1 / 3
-MOST_VALIDATIONS = 10
+MAX_VALIDATIONS = 10
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a step is to do.
+class StepInput:
+    """What one step reads, in all processes together unless said otherwise.
 
     Attributes:
-        before, after: how many epochs are done before and after it.
-        documents, pairs, tokens, cells: what it reads in all processes together: documents, pairs of their sentences,
-            tokens, and these with what pads them.
-        batches: this process's share of each micro-batch.
+        epoch_before, epoch_after: epochs done before and after it.
+        num_documents, num_pairs, num_tokens, padded_size: documents, pairs of their sentences, tokens, and tokens with
+            padding.
+        batches: this process's shard of each micro-batch.
     """
 
-    before: float
-    after: float
-    documents: int
-    pairs: int
-    tokens: int
-    cells: int
+    epoch_before: float
+    epoch_after: float
+    num_documents: int
+    num_pairs: int
+    num_tokens: int
+    padded_size: int
     batches: list[Batch]
 
 
-def count_steps(config: TrainConfig, train: Corpus) -> int:
-    """How many steps a run has: `trainer.max_steps`, or what the epochs come to."""
-    settings = config.trainer
-    if settings.max_steps is not None:
-        return settings.max_steps
-    every = (TokenBudgetBatches(train.tokens, settings.batch_tokens, config.seed, n) for n in range(settings.epochs))
-    return sum(math.ceil(len(batches) / settings.accumulate) for batches in every)
+class TrainingPlan:
+    """The steps of a run, a pure function of its config and corpora.
 
-
-def choose_eval_every(config: TrainConfig, validation: Corpus, total: int) -> int:
-    """After how many steps a run of `total` steps validates, where `trainer.eval_every` is not set."""
-    tokens = config.trainer.batch_tokens * config.trainer.accumulate * total
-    affordable = int(VALIDATION_SHARE * tokens / (VALIDATION_COST * int(validation.tokens.sum())))
-    every = math.ceil(total / max(1, min(MOST_VALIDATIONS, affordable)))
-    log.info(
-        "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time)",
-        *(every, total, MOST_VALIDATIONS, 100 * VALIDATION_SHARE),
-    )
-    return every
-
-
-def steps_from(step: int, config: TrainConfig, train: Corpus, runtime: Runtime, workers: int) -> Iterator[Work]:
-    """What every step is to do once `step` of them are done, without an end.
-
-    Args:
-        workers: how many processes make examples.
+    Attributes:
+        total_steps: `trainer.max_steps`, or the number of steps of all epochs.
+        eval_every: the number of steps between validations.
     """
-    settings, skip = config.trainer, step
-    sizes, tokens = train.sizes, train.tokens
-    for epoch in itertools.count():
-        every = TokenBudgetBatches(tokens, settings.batch_tokens, config.seed, epoch).batches
-        total, steps = len(every), math.ceil(len(every) / settings.accumulate)
-        if skip >= steps:
-            skip -= steps
-            continue
-        done, skip = skip * settings.accumulate, 0
-        shares = [runtime.processes.share(rows) for rows in every[done:]]
-        pinned = runtime.device.type == "cuda"
-        loaded = iter(load_batches(train, shares, config.seed, epoch, workers, pinned))
-        for first in range(done, total, settings.accumulate):
-            parts = every[first : first + settings.accumulate]
+
+    def __init__(self, train: Corpus, validation: Corpus, config: TrainerConfig, seed: int, runtime: Runtime) -> None:
+        self.train, self.config, self.seed, self.runtime = train, config, seed, runtime
+        self.workers = choose_workers(config.workers, runtime.device)
+        self.total_steps = config.max_steps or self._count_steps()
+        self.eval_every = config.eval_every or self._choose_eval_every(validation)
+
+    def batches(self, start: int) -> Iterator[StepInput]:
+        """The inputs of every step from the one after `start` steps on, without an end."""
+        skip = start
+        for epoch in itertools.count():
+            micro_batches = self._micro_batches(epoch)
+            steps = math.ceil(len(micro_batches) / self.config.accumulate)
+            if skip >= steps:
+                skip -= steps
+                continue
+            yield from self._epoch(epoch, micro_batches, skip * self.config.accumulate)
+            skip = 0
+
+    def _epoch(self, epoch: int, micro_batches: list[list[int]], done: int) -> Iterator[StepInput]:
+        """The inputs of the steps of an epoch after the first `done` micro-batches."""
+        sizes, tokens, total = self.train.sizes, self.train.tokens, len(micro_batches)
+        shards = [self.runtime.processes.shard(rows) for rows in micro_batches[done:]]
+        pinned = self.runtime.device.type == "cuda"
+        loaded = iter(load_batches(self.train, shards, self.seed, epoch, self.workers, pinned))
+        for first in range(done, total, self.config.accumulate):
+            parts = micro_batches[first : first + self.config.accumulate]
             rows = np.concatenate(parts)
-            yield Work(
-                before=epoch + first / total,
-                after=epoch + (first + len(parts)) / total,
-                documents=len(rows),
-                pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
-                tokens=int(tokens[rows].sum()),
-                cells=sum(len(part) * int(tokens[part].max()) for part in parts),
+            yield StepInput(
+                epoch_before=epoch + first / total,
+                epoch_after=epoch + (first + len(parts)) / total,
+                num_documents=len(rows),
+                num_pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
+                num_tokens=int(tokens[rows].sum()),
+                padded_size=sum(len(part) * int(tokens[part].max()) for part in parts),
                 batches=[batch for batch in itertools.islice(loaded, len(parts)) if batch],
             )
+
+    def _micro_batches(self, epoch: int) -> list[list[int]]:
+        return TokenBudgetBatches(self.train.tokens, self.config.batch_tokens, self.seed, epoch).batches
+
+    def _count_steps(self) -> int:
+        epochs = (self._micro_batches(epoch) for epoch in range(self.config.epochs))
+        return sum(math.ceil(len(batches) / self.config.accumulate) for batches in epochs)
+
+    def _choose_eval_every(self, validation: Corpus) -> int:
+        tokens = self.config.batch_tokens * self.config.accumulate * self.total_steps
+        affordable = int(VALIDATION_SHARE * tokens / (VALIDATION_COST * int(validation.tokens.sum())))
+        every = math.ceil(self.total_steps / max(1, min(MAX_VALIDATIONS, affordable)))
+        log.info(
+            "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time)",
+            *(every, self.total_steps, MAX_VALIDATIONS, 100 * VALIDATION_SHARE),
+        )
+        return every

@@ -1,238 +1,201 @@
-"""One training run: the corpus, the model, the loop, the test, and everything that a run's folder holds."""
+"""One training run: set-up, training, test, results; and the ways in which it may end early."""
 
 import shlex
 import sys
 import time
 import traceback
-from contextlib import nullcontext
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
-from rich.table import Table
 
-from sentence_order.calibration import fit_calibration
-from sentence_order.checkpoints import load_checkpoint
-from sentence_order.commands import command_to_go_on, environment, evaluate_overrides, shell, train_overrides
-from sentence_order.config import TrainConfig, leaves
-from sentence_order.console import (
-    be_silent,
+from sentence_order.config.commands import environment, override, resume_command, shell
+from sentence_order.config.schema import TrainConfig
+from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
+from sentence_order.evaluation.evaluator import evaluate_corpus
+from sentence_order.evaluation.results import git_revision, provenance, split_results, write_json
+from sentence_order.evaluation.tables import metric_table
+from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.runtime.console import (
+    add_log_file,
     console,
     log,
-    log_to,
-    metric_table,
+    log_error_to_file,
+    mute_console,
     progress_bar,
     set_up_logging,
-    to_log_file,
 )
-from sentence_order.data.tokenization import Corpus
-from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
-from sentence_order.files import atomic_file, atomic_folder, damage, settle
-from sentence_order.model.freezing import BlockReport
-from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.processes import ALONE, Processes, join, leave
-from sentence_order.results import git_revision, provenance, split_results, write_json
-from sentence_order.runtime import Runtime, make_deterministic, out_of_memory, peak_memory
-from sentence_order.training.card import CardFacts, write_card
-from sentence_order.training.evaluation import Evaluation, evaluate_corpus
-from sentence_order.training.folder import CONFIG_FILE, RESULTS_FILE, Stage, claim, held, stage_of, tell_changes
-from sentence_order.training.loop import Trainer
-from sentence_order.training.preparation import Prepared, prepare, use_cache
-from sentence_order.training.recorder import Recorder, forget
-from sentence_order.training.signals import Signals
+from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
+from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes, destroy_processes, init_processes
+from sentence_order.runtime.files import find_corruption, recover_interrupted_write
+from sentence_order.runtime.signals import Signals
+from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, read_best_validation
+from sentence_order.training.model_card import ModelCardContext, write_card
+from sentence_order.training.run_dir import (
+    CONFIG_FILE,
+    RESULTS_FILE,
+    RunStatus,
+    check_run_dir,
+    lock_run_dir,
+    log_changes,
+    read_overrides,
+    run_status,
+    write_config,
+)
+from sentence_order.training.setup import Setup, attach_cache, parameter_table, set_up
 from sentence_order.training.state import read_state
-
-# Columns of TensorBoard's table of hyper-parameters; and groups of keys that are one where they are not as by default.
-HPARAMS = (
-    *("encoder.name", "loss", "decoder.name", "frozen", "optim.lr", "optim.head_lr", "optim.layer_decay"),
-    *("trainer.batch_tokens", "trainer.epochs", "seed"),
-)
-HPARAMS_WHERE_CHANGED = ("data.limit_train", "encoder.joint", "model.", "optim.", "trainer.max_steps", "init_from")
+from sentence_order.training.tracker import Tracker, remove_logs
+from sentence_order.training.trainer import Trainer
 
 
-def run(config: TrainConfig, readers: int = 1) -> None:
-    """Trains, keeps the best model by validation, tests it, and writes `results.json`; goes on with a run that stopped.
+def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: int = 1) -> None:
+    """Trains, keeps the best model by validation, tests it, and writes `results.json`; or resumes such a run.
 
     Args:
-        readers: how many runs of a sweep read the same frozen prefix of the same texts.
+        typed: the overrides of the command line, which the run keeps.
+        num_runs_sharing_cache: the runs of a sweep that read the same frozen prefix of the same texts.
 
     Raises:
         UserError: naming the config key, or the file and line.
         TrainingError: the run could not go on.
         Interrupted: a signal told it to stop.
     """
-    signals, processes = Signals(), ALONE
+    signals = Signals()
     set_up_logging()
-    try:
-        with signals.caught():
-            processes = join(config.device)
-            if not processes.first:
-                be_silent()
-            config = replace(config, output_dir=processes.from_first(config.output_dir))
-            _run(config, readers, processes, signals)
-    except Interrupted as error:
-        if not processes.first:
-            sys.exit(128 + error.signal)  # the first one speaks for all
-        folder = Path(config.output_dir)
-        then = {
-            Stage.new: "nothing was begun yet",
-            Stage.begun: f"to go on: {command_to_go_on(folder)}",
-            Stage.finished: "the run is finished",
-        }[stage_of(folder)]
-        to_log_file(f"{error}; {then}")
-        raise Interrupted(error.signal, f"{error}; {then}") from None
-    except (UserError, TrainingError) as error:
-        to_log_file(str(error))
-        raise
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        complaint = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        to_log_file(complaint)
-        raise TrainingError(complaint) from error
-    except Exception as error:
-        to_log_file(traceback.format_exc())
-        if out_of_memory(error):
-            raise TrainingError(f"out of memory: {first_line(error)}") from error
-        raise
-    leave()  # not after a failure, when others may be waited for in vain
+    with _end_cleanly(config) as connect, signals.caught():
+        processes = connect()
+        config = replace(config, output_dir=processes.broadcast(config.output_dir))
+        if processes.broadcast(processes.is_main and check_run_dir(config)) is RunStatus.FINISHED:
+            folder = Path(config.output_dir)
+            log.info("%s is finished; its results are in %s", folder, folder / RESULTS_FILE)
+        else:
+            _run(config, typed, num_runs_sharing_cache, processes, signals)
+    destroy_processes()  # not after an error, when this would wait for others in vain
 
 
-def _run(config: TrainConfig, readers: int, processes: Processes, signals: Signals) -> None:
+def _run(
+    config: TrainConfig, typed: Sequence[str], num_runs_sharing_cache: int, processes: Processes, signals: Signals
+) -> None:
+    """Set-up, training, test and results, while no other process can train in the folder."""
     started, date = time.perf_counter(), datetime.now(UTC)
     folder = Path(config.output_dir)
-    if processes.from_first(processes.first and claim(config)) is Stage.finished:
-        log.info("run: %s is finished already; its results are in %s", folder, folder / RESULTS_FILE)
-        return
     torch.autograd.set_detect_anomaly(config.debug.anomaly)
     if config.debug.anomaly:
         make_deterministic()
-    prepared = prepare(config, processes)
+    setup = set_up(config, processes)
 
     folder.mkdir(parents=True, exist_ok=True)
-    with held(folder) if processes.first else nullcontext():
-        if processes.first:
-            log_to(folder / "train.log")
-        stage = claim(config)  # once more, now that no other process can begin there
-        state = _take_up(config, processes) if stage is Stage.begun else None
-        if len(set(processes.gather((stage.value, state and state["step"])))) > 1:
+    with lock_run_dir(folder) if processes.is_main else nullcontext():
+        if processes.is_main:
+            add_log_file(folder / "train.log")
+        status = check_run_dir(config)  # again, now that no other process can start there
+        state = _load_training_state(config, processes) if status is RunStatus.INCOMPLETE else None
+        if len(set(processes.gather((status.value, state and state["trainer"]["step"])))) > 1:
             raise UserError(f"output_dir: {folder} must be one folder for all machines")
-        if stage is Stage.finished:
+        if status is RunStatus.FINISHED:
             return
-        if processes.first:
-            with atomic_file(folder / CONFIG_FILE) as stream:
-                stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
-        for name, corpus in prepared.corpora.items():
-            log.info("%s: %s", name, corpus.describe())
-        console.print(_block_table(prepared.blocks))
-        log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
-        filling = time.perf_counter()
-        with processes.one_first():
-            prepared = use_cache(config, prepared, readers)
-        seconds_filling = time.perf_counter() - filling
-        facts = CardFacts(
+
+        if processes.is_main:
+            write_config(folder, config, typed)
+        setup, seconds_in_cache = _attach_cache(config, setup, num_runs_sharing_cache)
+        card = ModelCardContext(
             config,
-            prepared.blocks,
-            corpora={name: corpus.describe() for name, corpus in prepared.corpora.items()},
-            command=shell("train", *train_overrides(config)),
+            setup.blocks,
+            corpora={name: corpus.describe() for name, corpus in setup.corpora.items()},
+            command=shell("train", *read_overrides(folder)),
             revision=git_revision(),
         )
-        splits = (prepared.corpora["train"], prepared.corpora["validation"])
-        trainer = Trainer(prepared.model, *splits, config, prepared.runtime, folder, facts, state, signals)
-        del state  # of the size of the model, or three times that
-        trainer.fit()
-        training = {
-            **_training_record(trainer, prepared.blocks),
-            "cached": prepared.corpora["train"].states is not None,
-            "seconds_in_cache": round(seconds_filling, 2),
-            "peak_memory_gb": round(peak_memory(prepared.runtime.device) / 1e9, 3),
-        }
-        processes.wait()  # for the first one to have written the best checkpoint
-        found = _test(trainer, prepared, facts, training)
-        if not processes.first:
+        with _open_tracker(folder, state, processes) as tracker:
+            trainer = Trainer(
+                *(setup.model, setup.corpora["train"], setup.corpora["validation"], config, setup.runtime, folder),
+                tracker=tracker,
+                card=card,
+                signals=signals,
+            )
+            if state is not None:
+                trainer.load_state_dict(state)
+            del state  # as large as the model, or three times that
+            trainer.train()
+
+            processes.barrier()  # until the main process has written the best checkpoint
+            training = _training_record(trainer, setup, seconds_in_cache)
+            test = _test(trainer, setup, tracker, training)
+        if not processes.is_main:
             return
-        results = {
-            **found,
+        results = {"validation": read_best_validation(folder), "test": test}
+        write_card(folder / "checkpoints" / "best", card, trainer.state.best_step, results)
+        record = {
+            **results,
             "seed": config.seed,
-            "device": str(prepared.runtime.device),
-            "processes": processes.count,
+            "device": str(setup.runtime.device),
+            "processes": processes.world_size,
             "started": date.isoformat(timespec="seconds"),
-            "wall_time_s": round(trainer.earlier + time.perf_counter() - started, 2),
+            "wall_time_s": round(trainer.state.previous_seconds + time.perf_counter() - started, 2),
             "train": training,
             **provenance(),
         }
-        write_json(folder / RESULTS_FILE, results)
-        _report(config, folder, results)
+        write_json(folder / RESULTS_FILE, record)
+        _print_results(folder, record)
 
 
-def _test(trainer: Trainer, prepared: Prepared, facts: CardFacts, training: dict[str, Any]) -> dict[str, Any]:
-    """What the best checkpoint comes to on validation and test; it keeps the calibration, and a card with all of it."""
-    config, runtime, corpora = trainer.config, prepared.runtime, prepared.corpora
-    best_folder = trainer.folder / "checkpoints" / "best"
-    best = load_checkpoint(str(best_folder), "output_dir").to(runtime.device)
-    best.freeze(best.config.frozen_blocks)  # the corpora may hold the output of its frozen prefix
-    found: dict[str, Any] = {}
-    with Recorder(trainer.folder) if runtime.processes.first else nullcontext() as recorder:
-        for name in ("validation", "test"):
-            evaluation = _evaluate(config, best, corpora[name], runtime, name)
-            if name == "validation":
-                best.config.calibration = fit_calibration(evaluation.log_odds_D, evaluation.whole)
-            elif recorder is not None:
-                epoch = trainer.documents / len(trainer.train)
-                recorder.evaluation(trainer.step, epoch, name, evaluation, corpora[name], best.config.calibration)
-            ids = corpora[name].documents["id"]
-            found[name] = split_results(evaluation, ids, best.config.calibration, resamples=1000, seed=config.seed)
-        if recorder is not None:
-            _fill_in_hparams(recorder, config, training, trainer.step)
-            with atomic_folder(best_folder, revise=True) as fresh:
-                with atomic_file(fresh / "config.json") as stream:
-                    stream.write(best.config.to_json_string())
-                write_card(fresh, facts, trainer.best_step, found)
-    return found
-
-
-def _take_up(config: TrainConfig, processes: Processes) -> dict[str, Any] | None:
-    """The state that a run goes on from; without one it begins anew."""
+def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str, Any] | None:
+    """The state that a run resumes from; None if it must start from the beginning."""
     folder = Path(config.output_dir)
     best, last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
-    tell_changes(config)
-    if processes.first:
+    log_changes(config)
+    if processes.is_main:
         for path in (best, last, folder / CONFIG_FILE, folder / RESULTS_FILE):
-            settle(path)
-    processes.wait()
+            recover_interrupted_write(path)
+    processes.barrier()
     state = read_state(last)
     if state is None:
-        log.info("resumed: %s holds a run that had not saved yet; it begins anew", folder)
-        if processes.first:
-            forget(folder)
+        log.info("%s has no checkpoint yet; starting from the beginning", folder)
+        if processes.is_main:
+            remove_logs(folder)
         return None
-    if state["best"] and (problem := damage(best) if best.exists() else "there is none"):
-        raise UserError(f"{best}: {problem}; without it the run cannot be judged: put it back, or begin anew elsewhere")
-    log.info("resumed: from step %d, which %s holds", state["step"], last)
+
+    problem = find_corruption(best) if best.exists() else "it is missing"
+    if state["trainer"]["best_metrics"] and problem:
+        raise UserError(f"{best}: {problem}; the run cannot be tested without it: restore it, or start a run elsewhere")
+    log.info("resuming from step %d, saved in %s", state["trainer"]["step"], last)
     return state
 
 
-def _fill_in_hparams(recorder: Recorder, config: TrainConfig, training: dict[str, Any], step: int) -> None:
-    """The settings that a run is known by, with its final metrics."""
-    own, default = leaves(config), leaves(TrainConfig())
-    losses = [name for name, weight in asdict(config.loss).items() if weight and name != "margin_width"]
-    told = {"loss": "+".join(losses), "frozen": ", ".join(training["frozen"]) or "none", **own}
-    changed = [key for key in own if own[key] != default[key] and key.startswith(HPARAMS_WHERE_CHANGED)]
-    settings = {key: told[key] for key in (*HPARAMS, *changed)}
-    figures = ("seconds_in_steps", "documents_per_second", "parameters_trained", "peak_memory_gb")
-    totals = {f"total/{name}": float(training[name]) for name in figures}
-    recorder.hparams(settings, ["test/tau", "test/pmr", "test/accuracy"], totals, step)
+def _attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int) -> tuple[Setup, float]:
+    """Reports what was set up, and attaches the prefix cache; also returns the seconds that filling it took."""
+    for name, corpus in setup.corpora.items():
+        log.info("%s: %s", name, corpus.describe())
+    console.print(parameter_table(setup.blocks))
+    log.info("run: %s; watch it with: tensorboard --logdir %s", config.output_dir, config.output_dir)
+    started = time.perf_counter()
+    with setup.runtime.processes.main_process_first():
+        setup = attach_cache(config, setup, num_runs_sharing_cache)
+    return setup, time.perf_counter() - started
 
 
-def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runtime: Runtime, name: str) -> Evaluation:
+def _open_tracker(folder: Path, state: dict[str, Any] | None, processes: Processes) -> Any:
+    """The tracker of the main process, from the state that a run resumes from; a null context in the others."""
+    if not processes.is_main:
+        return nullcontext()
+    if state is None:
+        return Tracker(folder)
+    return Tracker(folder, state["logged_bytes"], state["trainer"]["step"])
+
+
+def _test(trainer: Trainer, setup: Setup, tracker: Tracker | None, training: dict[str, Any]) -> dict[str, Any]:
+    """The results of the best checkpoint on the test documents."""
+    config, runtime, corpus = trainer.config, setup.runtime, setup.corpora["test"]
+    best = load_checkpoint(str(trainer.folder / "checkpoints" / "best"), "output_dir").to(runtime.device)
+    best.freeze(best.config.frozen_blocks)  # the corpus may hold the output of its frozen prefix
     with progress_bar() as bar:
-        task = bar.add_task(f"evaluating {name}", total=len(corpus), unit="documents", note="")
+        task = bar.add_task("testing", total=len(corpus), unit="documents", note="")
         evaluation = evaluate_corpus(
-            model,
+            best,
             corpus,
             config.decoder,
             runtime,
@@ -241,52 +204,91 @@ def _evaluate(config: TrainConfig, model: SentenceOrderer, corpus: Corpus, runti
             advance=partial(bar.advance, task),
         )
     assert evaluation is not None
-    return evaluation
+    calibration, step = best.config.calibration, trainer.state.step
+    if tracker is not None:
+        epoch = trainer.state.num_documents / len(trainer.train_corpus)
+        tracker.log_evaluation(step, epoch, "test", evaluation, corpus, calibration)
+        tracker.log_hparams(config, training, step)
+    return split_results(evaluation, corpus.documents["id"], calibration, BOOTSTRAP_RESAMPLES, config.seed)
 
 
-def _block_table(blocks: list[BlockReport]) -> Table:
-    table = Table(title="what is trained and what is frozen", title_justify="left")
-    table.add_column("block")
-    table.add_column("parameters", justify="right")
-    table.add_column("state")
-    for block in blocks:
-        state = {None: "[cyan]frozen[/cyan]", 0.0: "trained"}.get(block.trained_from)
-        state = state or f"[cyan]trained from epoch {block.trained_from:g} on[/cyan]"
-        table.add_row(block.name, f"{block.parameters:,}", state)
-    trained = sum(block.parameters for block in blocks if block.trained_from is not None)
-    total = sum(block.parameters for block in blocks)
-    table.add_section()
-    table.add_row("all", f"{total:,}", f"{trained:,} trained ({trained / total:.0%})")
-    return table
-
-
-def _training_record(trainer: Trainer, blocks: list[BlockReport]) -> dict[str, Any]:
+def _training_record(trainer: Trainer, setup: Setup, seconds_in_cache: float) -> dict[str, Any]:
+    state, blocks = trainer.state, setup.blocks
     return {
-        "documents": len(trainer.train),
-        "steps": trainer.step,
-        "best_step": trainer.best_step,
-        "documents_seen": trainer.documents,
-        "seconds_in_steps": round(trainer.seconds, 2),
-        "documents_per_second": round(trainer.documents / trainer.seconds, 2),
+        "documents": len(trainer.train_corpus),
+        "steps": state.step,
+        "best_step": state.best_step,
+        "documents_seen": state.num_documents,
+        "seconds_in_steps": round(state.seconds, 2),
+        "documents_per_second": round(state.num_documents / state.seconds, 2),
         "parameters": sum(block.parameters for block in blocks),
         "parameters_trained": sum(block.parameters for block in blocks if block.trained_from is not None),
         "frozen": [block.name for block in blocks if block.trained_from is None],
+        "cached": setup.corpora["train"].states is not None,
+        "seconds_in_cache": round(seconds_in_cache, 2),
+        "peak_memory_gb": round(peak_memory(setup.runtime.device) / 1e9, 3),
     }
 
 
-def _report(config: TrainConfig, folder: Path, results: dict[str, Any]) -> None:
-    """The end of a run: test metrics and what to type next."""
-    test, training = results["test"], results["train"]
-    console.print(metric_table("test", test))
+def _print_results(folder: Path, results: dict[str, Any]) -> None:
+    """Test metrics, and the commands to type next."""
+    training = results["train"]
+    console.print(metric_table("test", results["test"]))
     log.info(
-        "%d documents in %.0f s of training steps (%.1f a second), best at step %d of %d; %.0f s in all",
+        "%d documents in %.0f s of training steps (%.1f per second), best at step %d of %d; %.0f s in total",
         *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),
         *(training["best_step"], training["steps"], results["wall_time_s"]),
     )
+    checkpoint = override("checkpoint", str(folder))
     console.print("\nnext:", style="bold")
     for command in (
         f"tensorboard --logdir {shlex.quote(str(folder))}",
-        shell("evaluate", f"checkpoint={folder}", *evaluate_overrides(config)),
-        shell("predict", f"checkpoint={folder}", "input=FILE"),
+        shell("evaluate", checkpoint),
+        shell("predict", checkpoint, "input=FILE"),
     ):
         console.print(f"  {environment()}{command}", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _end_cleanly(config: TrainConfig) -> Iterator[Callable[[], Processes]]:
+    """Writes every error that ends the run to its log file, and turns foreseeable ones into a single line.
+
+    Yields:
+        A function that connects to the other processes.
+    """
+    processes = SINGLE_PROCESS
+
+    def connect() -> Processes:
+        nonlocal processes
+        processes = init_processes(config.device)
+        if not processes.is_main:
+            mute_console()
+        return processes
+
+    try:
+        yield connect
+    except Interrupted as error:
+        if not processes.is_main:
+            sys.exit(128 + error.signal)  # the main process reports for all
+        folder = Path(config.output_dir)
+        then = {
+            RunStatus.NEW: "nothing was started yet",
+            RunStatus.INCOMPLETE: f"to resume: {resume_command(folder)}",
+            RunStatus.FINISHED: "the run is finished",
+        }[run_status(folder)]
+        log_error_to_file(f"{error}; {then}")
+        raise Interrupted(error.signal, f"{error}; {then}") from None
+    except (UserError, TrainingError) as error:
+        log_error_to_file(str(error))
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        log_error_to_file(message)
+        raise TrainingError(message) from error
+    except Exception as error:
+        log_error_to_file(traceback.format_exc())
+        if out_of_memory(error):
+            raise TrainingError(f"out of memory: {first_line(error)}") from error
+        raise

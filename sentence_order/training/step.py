@@ -1,188 +1,205 @@
-"""One optimizer step: forward, backward, the sum over all processes, clipping, AdamW; and what may go wrong in it."""
+"""One optimizer step: forward and backward, the sum over all processes, clipping, AdamW, and the scale of fp16."""
 
-import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sentence_order.config import TrainConfig
-from sentence_order.data.examples import Batch, cells, halves
-from sentence_order.errors import TrainingError, first_line
-from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime, give_back_memory, out_of_memory
+from sentence_order.config.schema import OptimConfig
+from sentence_order.data.examples import Batch
+from sentence_order.errors import first_line
+from sentence_order.model.limits import BatchLimit
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime, out_of_memory
 from sentence_order.training.optimization import (
-    Schedule,
     WeightAverage,
     add_unfrozen,
     gradient_norms,
+    make_lr_factor,
     make_optimizer,
+    set_learning_rates,
 )
 from sentence_order.training.state import random_state, set_random_state
 
-log = logging.getLogger(__name__)
+ADVICE = "lower data.max_sentences or data.max_sentence_tokens, or freeze more (freeze=encoder needs the least memory)"
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What came of a step.
+class StepOutput:
+    """Result of one optimizer step.
 
     Attributes:
         loss: per pair, of all processes together.
-        norms: of the gradient before it was clipped, by tag.
-        wishes: what the processes wished, added up.
-        broken: what was not finite, so that the weights are as they were before; None where they have moved, or where
-            only the scale of fp16 losses was too large.
-        random: what dropout drew from.
+        gradient_norms: before clipping, by tag.
+        nonfinite_reason: what was NaN or infinite, so that the weights have not changed; None if they have, or if only
+            the scale of fp16 losses was too large.
+        random_state: of dropout, before the step.
     """
 
     loss: float
-    norms: dict[str, float]
-    wishes: list[float]
-    broken: str | None
-    random: dict[str, Tensor] = field(repr=False)
+    gradient_norms: dict[str, float]
+    nonfinite_reason: str | None
+    random_state: dict[str, Tensor] = field(repr=False)
 
 
 class Stepper:
-    """Takes the steps of a run.
+    """Optimizer, learning rate and weights of a run, and the step that updates them.
 
     Attributes:
-        trained: the weights that train.
-        scaler: of fp16's losses, which keeps small gradients from vanishing; in other precisions it does nothing.
-        most_cells: the most tokens, padding included, that a batch may have to fit in memory, as far as that is known.
+        trainable: the trainable weights.
+        scaler: of fp16 losses, which keeps small gradients from underflow; disabled in other precisions.
+        limit: splits batches that do not fit in memory.
     """
 
-    def __init__(self, model: SentenceOrderer, config: TrainConfig, runtime: Runtime, total_steps: int) -> None:
+    def __init__(
+        self,
+        model: SentenceOrdererModel,
+        config: OptimConfig,
+        runtime: Runtime,
+        total_steps: int,
+        norms_per_block: bool = False,
+    ) -> None:
         self.model, self.config, self.runtime = model, config, runtime
+        self.norms_per_block = norms_per_block
         self.loss = model.ordering_loss
-        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = make_optimizer(model, config.optim)
-        self.average = WeightAverage(self.trained, config.optim.ema)
-        self.schedule = Schedule(self.optimizer, config.optim, total_steps)
+        self.trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimizer = make_optimizer(model, config)
+        self.average = WeightAverage(self.trainable, config.ema)
+        self.lr_factor = make_lr_factor(config, total_steps)
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.precision is torch.float16)
-        self.scaler.scale(torch.zeros((), device=runtime.device))  # it takes its place there now, documents or not
-        self.most_cells: int | None = None
+        self.scaler.scale(torch.zeros((), device=runtime.device))  # creates its state on the device now
+        self.limit = BatchLimit(runtime.device, ADVICE)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, their average, and the state of the optimizer and the scaler."""
+        return {
+            "weights": [weight.detach() for weight in self.trainable],
+            "average": [average.detach() for average in self.average.average],
+            "average_steps": self.average.steps,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores a `state_dict`; the same weights must be trainable as when it was made."""
+        targets = [*self.trainable, *self.average.average]
+        for weight, saved in zip(targets, [*state["weights"], *state["average"]], strict=True):
+            weight.copy_(saved)
+        self.average.steps = state["average_steps"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
 
     def add_unfrozen(self) -> None:
-        """Takes in the weights that have begun to train."""
-        known = set(self.trained)
+        """Adds the weights that have become trainable."""
+        known = set(self.trainable)
         fresh = [weight for weight in self.model.parameters() if weight.requires_grad and weight not in known]
-        self.trained += fresh
+        self.trainable += fresh
         self.average.add(fresh)
-        add_unfrozen(self.optimizer, self.model, self.config.optim)
-        self.schedule.apply()
+        add_unfrozen(self.optimizer, self.model, self.config)
 
-    def take(self, batches: Sequence[Batch], pairs: int, wishes: Sequence[float] = ()) -> Taken:
-        """One step over micro-batches: the same gradient as one batch of all their documents.
+    def training_step(self, batches: Sequence[Batch], num_pairs: int, step: int) -> StepOutput:
+        """One step over micro-batches, with the gradient of a single batch of all their documents.
 
         Args:
-            batches: this process's share of them.
-            pairs: of real sentences, in all processes' shares: every loss is taken per pair.
-            wishes: numbers to be added up over the processes on the way.
+            batches: this process's shard of them.
+            num_pairs: pairs of sentences in the shards of all processes, by which the loss is divided.
+            step: the number of steps done before, which determines the learning rate.
 
         Raises:
             TrainingError: a single document does not fit in memory, or another process has ended.
         """
-        random = random_state(self.runtime.device)
-        total, complaint = self._backward_all(batches, pairs, random)
-        told = torch.stack([total, *(total.new_tensor(number) for number in (float(complaint is not None), *wishes))])
-        self._add_up(told)
-        loss, complaints, *wished = told.tolist()
-        # Gradients that are scaled up may leave fp16's range: the scaler finds what fits.
-        scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
-        broken = None
-        if complaints:
-            broken = complaint or "what another process computes is not finite"
+        set_learning_rates(self.optimizer, self.lr_factor(step))
+        before = random_state(self.runtime.device)
+        total, anomaly = self._forward_backward(batches, num_pairs, before)
+        loss, num_anomalies = self._reduce(total, anomaly)
+
+        reason = None
+        if num_anomalies:
+            reason = anomaly or "another process has computed numbers that are not finite"
         elif not math.isfinite(loss):
-            broken, scaled = f"the loss is {loss}", False
-        else:
-            self.scaler.unscale_(self.optimizer)
-        blocks = gradient_norms(self.model) if self.config.debug.anomaly else {}
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.optim.max_grad_norm).item()
-        if broken is None and not math.isfinite(norm):
-            broken = f"the gradient's norm is {norm}"
-        if broken is None:
-            self.optimizer.step()
-            self.average.update()
-        if self.scaler.is_enabled():
-            if complaints and scaled:  # of which the scaler does not know
-                self.scaler.update(self.scaler.get_scale() * self.scaler.get_backoff_factor())
-            elif not complaints and math.isfinite(loss):
-                self.scaler.update()
+            reason = f"the loss is {loss}"
+        # A finite loss whose scaled gradients leave the range of fp16: the scaler finds a scale that fits.
+        scale_too_large = self.scaler.is_enabled() and self.scaler.get_scale() > 1 and math.isfinite(loss)
+
+        norms, reason = self._clip_and_step(reason)
+        self._update_scaler(bool(num_anomalies), loss, scale_too_large)
         self.optimizer.zero_grad(set_to_none=True)
-        norms = {
-            "train/gradient_norm": norm,
-            **{f"train/gradient_norm/{name}": value for name, value in blocks.items()},
-        }
-        return Taken(loss / pairs, norms, wished, None if scaled else broken, random)
+        return StepOutput(loss / num_pairs, norms, None if scale_too_large else reason, before)
 
-    def _add_up(self, told: Tensor) -> None:
-        """The sums over all processes, of the gradients and of some numbers."""
-        if self.runtime.processes.count > 1:
-            for weight in self.trained:
-                if weight.grad is None:  # no document of this process's share
-                    weight.grad = torch.zeros_like(weight)
-        self.runtime.processes.add_up([told, *(w.grad for w in self.trained if w.grad is not None)])
-
-    def _backward_all(
-        self, batches: Sequence[Batch], pairs: int, random: dict[str, Tensor]
+    def _forward_backward(
+        self, batches: Sequence[Batch], num_pairs: int, before: dict[str, Tensor]
     ) -> tuple[Tensor, str | None]:
-        """Adds up the gradients of batches, in smaller pieces where they do not fit in memory.
+        """Accumulates the gradients of batches, in parts if they do not fit in memory.
 
         Returns:
-            The sum of the losses; what autograd's anomaly detection complains about.
+            The sum of the losses; the message of autograd's anomaly detection, if it has raised.
         """
-        known = self.most_cells
         while True:
-            total, piece = torch.zeros((), device=self.runtime.device), None
+            total, part = torch.zeros((), device=self.runtime.device), None
             try:
-                for piece in self.pieces(batches):
-                    total += self.backward(piece, pairs)
-                break
+                for batch in batches:
+                    for part in self.limit.split(batch):
+                        total += self.backward(part, num_pairs)
+                return total, None
             except (RuntimeError, MemoryError) as error:
                 if "nan values" in str(error):  # what autograd's anomaly detection raises
                     return total, first_line(error)
-                if piece is None or not out_of_memory(error):
+                if part is None or not out_of_memory(error):
                     raise
-                complaint = first_line(error)
-            # Out of the handler, whose exception keeps hold of what filled the memory.
-            self._make_smaller(piece, complaint)
-            self.optimizer.zero_grad(set_to_none=True)
-            set_random_state(random, self.runtime.device)
-        if self.most_cells != known:
-            log.info(
-                "out of memory: a batch of %d documents did not fit; from here on those of more than %d tokens are "
-                "split, to the same gradient",
-                *(max(len(batch["mask"]) for batch in batches), self.most_cells),
-            )
-        return total, None
+                message = first_line(error)
 
-    def backward(self, batch: Batch, pairs: int) -> Tensor:
-        """Adds the gradient of one batch to what there is; returns the sum of its losses."""
+            # Outside the handler, whose exception keeps the tensors that filled the memory. Start over.
+            self.limit.lower(part, message)
+            self.optimizer.zero_grad(set_to_none=True)
+            set_random_state(before, self.runtime.device)
+
+    def backward(self, batch: Batch, num_pairs: int) -> Tensor:
+        """Adds the gradient of one batch to those accumulated; returns the sum of its losses."""
         inputs = {name: tensor.to(self.runtime.device, non_blocking=True) for name, tensor in batch.items()}
         with self.runtime.autocast():
             scores = self.model(inputs.get("input_ids"), inputs["lengths"], prefix=inputs.get("prefix"))
-        total: Tensor = self.loss(scores, inputs["positions"], inputs["mask"])[0]
-        self.scaler.scale(total / pairs).backward()
+        total = self.loss(scores, inputs["positions"], inputs["mask"])
+        self.scaler.scale(total / num_pairs).backward()
         return total.detach().float()
 
-    def _make_smaller(self, piece: Batch, complaint: str) -> None:
-        documents, size = len(piece["mask"]), cells(piece)
-        if documents == 1:
-            raise TrainingError(
-                f"out of memory with a single document, of {int(piece['mask'].sum())} sentences and {size} tokens; "
-                "lower data.max_sentences or data.max_sentence_tokens, or freeze more (freeze=encoder needs least); "
-                f"what was said: {complaint}"
-            )
-        self.most_cells = size // 2
-        give_back_memory(self.runtime.device)
+    def _reduce(self, total: Tensor, anomaly: str | None) -> tuple[float, float]:
+        """Sums the gradients over all processes; returns the sum of the losses and the number of anomalies."""
+        numbers = torch.stack([total, total.new_tensor(float(anomaly is not None))])
+        if self.runtime.processes.world_size > 1:
+            for weight in self.trainable:
+                if weight.grad is None:  # no document in this process's shard
+                    weight.grad = torch.zeros_like(weight)
+        self.runtime.processes.all_reduce_([numbers, *(w.grad for w in self.trainable if w.grad is not None)])
+        loss, num_anomalies = numbers.tolist()
+        return loss, num_anomalies
 
-    def pieces(self, batches: Sequence[Batch]) -> Iterator[Batch]:
-        """The batches, those that do not fit in memory in halves, or halves of these."""
-        for batch in batches:
-            if self.most_cells is None or cells(batch) <= self.most_cells or len(batch["mask"]) == 1:
-                yield batch
-            else:
-                yield from self.pieces(halves(batch))
+    def _clip_and_step(self, reason: str | None) -> tuple[dict[str, float], str | None]:
+        """Updates the weights, unless something is not finite.
+
+        Returns:
+            The norms of the gradient; the reason, or that the norm is not finite.
+        """
+        if reason is None:
+            self.scaler.unscale_(self.optimizer)
+        blocks = gradient_norms(self.model) if self.norms_per_block else {}
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable, self.config.max_grad_norm).item()
+        if reason is None and not math.isfinite(norm):
+            reason = f"the norm of the gradient is {norm}"
+        if reason is None:
+            self.optimizer.step()
+            self.average.update()
+        tags = {f"train/gradient_norm/{name}": value for name, value in blocks.items()}
+        return {"train/gradient_norm": norm, **tags}, reason
+
+    def _update_scaler(self, anomaly: bool, loss: float, scale_too_large: bool) -> None:
+        if not self.scaler.is_enabled():
+            return
+        if anomaly and scale_too_large:  # which the scaler has not seen
+            self.scaler.update(self.scaler.get_scale() * self.scaler.get_backoff_factor())
+        elif not anomaly and math.isfinite(loss):
+            self.scaler.update()

@@ -1,4 +1,4 @@
-"""A baseline that knows nothing but words: how far does it get in ordering?"""
+"""A baseline that orders sentences by their words alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 def bag_of_words_tau(train_documents: Iterable[list[str]], test_documents: Iterable[list[str]]) -> float:
     """Train the baseline on documents in gold order and return its mean Kendall tau on others.
 
-    The baseline is a logistic regression on the difference of the word counts of two sentences. As it is linear, what
-    it says of a pair is the difference of two scores, one per sentence, so sorting by score is its order.
+    The baseline is a logistic regression on the difference of the word counts of two sentences. As it is linear, its
+    score of a pair is the difference of two scores, one per sentence, so sorting by these gives its order.
     """
     train_documents = list(train_documents)
     words = CountVectorizer(token_pattern=r"(?u)\b\w+\b").fit([s for document in train_documents for s in document])
@@ -28,8 +28,7 @@ def bag_of_words_tau(train_documents: Iterable[list[str]], test_documents: Itera
     earlier_minus_later = vstack(differences)
     # Both directions of every pair: the classes are balanced, and no intercept can prefer one of them.
     model = LogisticRegression(fit_intercept=False, max_iter=300).fit(
-        vstack([earlier_minus_later, -earlier_minus_later]),
-        np.repeat([1, 0], earlier_minus_later.shape[0]),
+        vstack([earlier_minus_later, -earlier_minus_later]), np.repeat([1, 0], earlier_minus_later.shape[0])
     )
 
     taus = []

@@ -1,16 +1,17 @@
-"""Examples and batches are pure functions of (seed, epoch, document id), padded and masked as they say."""
+"""Examples and batches are pure functions of (seed, epoch, document id); batches are padded and masked."""
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentence_order.data.batching import TokenBudgetBatches, load_batches, load_shuffles
 from sentence_order.data.examples import collate, draw_permutation, make_example
 from sentence_order.data.tokenization import Corpus, document_key, tokenize_corpus
 from sentence_order.model.tiny import tiny_tokenizer
+from tests.properties import settings
 
 ROW = {"input_ids": [1, 2, 3, 4, 5, 6], "lengths": [1, 3, 2], "text_rank": [2, 0, 1]}
 
@@ -74,13 +75,15 @@ def test_batches_are_stable_across_processes_and_versions(epoch: int | None, bat
     assert list(TokenBudgetBatches(np.arange(20, 32), 100, seed=3, epoch=epoch)) == batches
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     lengths=st.lists(st.integers(2, 300), min_size=1, max_size=200),
     budget=st.integers(1, 1000),
     epoch=st.none() | st.integers(0, 3),
 )
-def test_every_document_once_within_the_budget(lengths: list[int], budget: int, epoch: int | None) -> None:
+def test_batches_have_every_document_once_and_fit_the_budget(
+    lengths: list[int], budget: int, epoch: int | None
+) -> None:
     batches = list(TokenBudgetBatches(np.array(lengths), budget, seed=1, epoch=epoch))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
@@ -93,8 +96,8 @@ def test_every_document_once_within_the_budget(lengths: list[int], budget: int, 
 def test_padding_share_is_small_and_epochs_differ(mean: int, deviation: int, most: float, budget: int) -> None:
     lengths = np.random.default_rng(0).normal(mean, deviation, 5000).astype(int).clip(20)
     batches = TokenBudgetBatches(lengths, budget, seed=0, epoch=0)
-    cells = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert 1 - lengths.sum() / cells < most
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert 1 - lengths.sum() / padded < most
     assert list(batches) != list(TokenBudgetBatches(lengths, budget, seed=0, epoch=1))
 
 
@@ -108,7 +111,7 @@ def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
         assert all(torch.equal(batch[name], expected[name]) for name in expected)
 
 
-def test_batches_hold_the_documents_under_their_permutations(corpus: Corpus) -> None:
+def test_documents_of_batches_are_permuted_by_seed_epoch_and_id(corpus: Corpus) -> None:
     seen = 0
     for batches in load_shuffles(corpus, TokenBudgetBatches(corpus.tokens, 400).batches, seed=2, shuffles=3):
         for number, batch in enumerate(batches):

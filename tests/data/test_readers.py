@@ -1,4 +1,4 @@
-"""Files of every format are read as meant, and every fault is named with its line."""
+"""Files of every format are read, and every fault is named with its line."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ def read(path: Path, file_format: str, layout: Layout | None = None) -> list[Doc
 
 @pytest.mark.parametrize("file_format", GOOD)
 @pytest.mark.parametrize("change", [str, lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
-def test_formats(tmp_path: Path, file_format: str, change) -> None:
+def test_every_format_is_read(tmp_path: Path, file_format: str, change) -> None:
     text, layout = GOOD[file_format]
     path = tmp_path / "file"
     path.write_bytes(change(text).encode())
@@ -33,7 +33,7 @@ def test_formats(tmp_path: Path, file_format: str, change) -> None:
         assert [document.id for document in documents] == ["a", "7"]
 
 
-def test_gzip_and_missing_ids(tmp_path: Path) -> None:
+def test_gzip_files_are_read_and_their_damage_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "file.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"sentences": ["x", "y"]}\n'))
     assert read(path, "jsonl") == [Document(f"{path}:1", ["x", "y"])]
@@ -47,14 +47,14 @@ def test_gzip_and_missing_ids(tmp_path: Path) -> None:
         read(path, "jsonl")
 
 
-def test_one_column_a_sentence(tmp_path: Path) -> None:
+def test_a_column_may_hold_each_sentence(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     path.write_text('storyid,title,s1,s2,s3\nx1,T,First.,"Second, still.",\n')
     layout = Layout(id_column="storyid", sentence_columns=["s1", "s2", "s3"])
     assert read(path, "csv", layout) == [Document("x1", ["First.", "Second, still.", ""])]
 
 
-def test_parquet(tmp_path: Path) -> None:
+def test_parquet_files_are_read_and_their_faults_named(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -64,17 +64,17 @@ def test_parquet(tmp_path: Path) -> None:
     for columns in (["id", "sentences", "sentences"], ["id", "id", "sentences"]):
         arrays = [pa.array([["x", "y"]] if name == "sentences" else ["a"]) for name in columns]
         pq.write_table(pa.Table.from_arrays(arrays, names=columns), path)
-        with pytest.raises(UserError, match=f"column '{columns[1]}' is there twice"):
+        with pytest.raises(UserError, match=f"'{columns[1]}'"):
             read(path, "parquet")
     pq.write_table(pa.table({"id": [True], "sentences": [["x", "y"]]}), path)
-    with pytest.raises(UserError, match="field 'id' must be a string, not true or false"):
+    with pytest.raises(UserError, match="'id'"):
         read(path, "parquet")
     path.write_bytes(b"PAR1 no")
-    with pytest.raises(UserError, match="not a parquet file"):
+    with pytest.raises(UserError, match="parquet"):
         read(path, "parquet")
 
 
-def test_running_text(tmp_path: Path) -> None:
+def test_running_text_is_split_into_sentences(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("Mr. Brown had a plan. It cost $3.50 to carry out!\nNobody liked it.\n\nRain fell. It stopped.\n")
     documents = read(path, "text", Layout(text_layout="paragraphs"))
@@ -86,57 +86,53 @@ def test_running_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file_format", "content", "complaint"),
+    ("file_format", "content", "named"),
     [
-        ("jsonl", b"", "holds no documents"),
+        ("jsonl", b"", "no documents"),
         ("jsonl", b'{"sentences": ["a"]}\n{"sentences"', ":2: not JSON"),
-        ("jsonl", b"[1]\n", ":1: must be a JSON object, not a list"),
-        ("jsonl", b'{"text": "a"}\n', ":1: no field 'sentences' (there are: text)"),
-        ("jsonl", b'{"sentences": "a"}\n', ":1: field 'sentences' must be a list of strings, not a string"),
-        (
-            "jsonl",
-            b'{"sentences": ["a", 3]}\n',
-            ":1: field 'sentences' must be a list of strings, not a list that holds a",
-        ),
+        ("jsonl", b"[1]\n", ":1: "),
+        ("jsonl", b'{"text": "a"}\n', ":1: no field 'sentences'"),
+        ("jsonl", b'{"sentences": "a"}\n', ":1: field 'sentences'"),
+        ("jsonl", b'{"sentences": ["a", 3]}\n', ":1: field 'sentences'"),
         ("jsonl", b'{"sentences": null}\n', "not null"),
-        ("jsonl", b'{"id": [], "sentences": ["a"]}\n', ":1: field 'id' must be a string"),
-        ("jsonl", b'{"id": true, "sentences": ["a"]}\n', ":1: field 'id' must be a string, not true or false"),
-        ("jsonl", b'{"id": 1.0, "sentences": ["a"]}\n', ":1: field 'id' must be a string, not a number"),
-        ("jsonl", b'{"id": NaN, "sentences": ["a"]}\n', ":1: field 'id' must be a string, not a number"),
-        ("jsonl", b'{"sentences": ["a"], "sentences": ["b"]}\n', ":1: not JSON: field 'sentences' is there twice"),
-        ("jsonl", b'{"a\\nb": 1, "\\ud800": 2}\n', "(there are: a\\nb, \\ud800)"),
+        ("jsonl", b'{"id": [], "sentences": ["a"]}\n', ":1: field 'id'"),
+        ("jsonl", b'{"id": true, "sentences": ["a"]}\n', ":1: field 'id'"),
+        ("jsonl", b'{"id": 1.0, "sentences": ["a"]}\n', ":1: field 'id'"),
+        ("jsonl", b'{"id": NaN, "sentences": ["a"]}\n', ":1: field 'id'"),
+        ("jsonl", b'{"sentences": ["a"], "sentences": ["b"]}\n', ":1: not JSON: field 'sentences'"),
+        ("jsonl", b'{"a\\nb": 1, "\\ud800": 2}\n', ": a\\nb, \\ud800)"),
         ("jsonl", json.dumps({f"k{n}": n for n in range(999)}).encode(), "k19, and 979 more)"),
-        ("csv", b"id,s,s\n1,a,b\n", ":1: column 's' is there twice"),
+        ("csv", b"id,s,s\n1,a,b\n", ":1: column 's'"),
         ("csv", b'id,s\n1,"a"b\n', ":2: not CSV"),
         ("csv", b"id,s\r1,a\r", ":1: not CSV"),
         ("jsonl", b'\n{"sentences": ["\xff"]}\n', ":2: not UTF-8"),
         ("jsonl", b"[" * 100_000 + b"\n", ":1: not JSON"),
-        ("jsonl", b'{"sentences": ["a \\ud800", "b"]}\n', "half a surrogate pair"),
+        ("jsonl", b'{"sentences": ["a \\ud800", "b"]}\n', "surrogate"),
         ("jsonl", b'{"id": ' + b"9" * 5000 + b', "sentences": []}\n', ":1: not JSON"),
-        ("csv", b"", "holds no documents"),
-        ("csv", b"id,sentences\n", "holds no documents"),
-        ("csv", b"id,text\na,b\n", ":2: no field 'sentences' (there are: id, text)"),
-        ("csv", b"id,sentences\na,hello\n", ":2: column 'sentences' must hold a JSON list"),
-        ("csv", b"id,sentences\na,[],extra\n", ":2: more cells than the header"),
+        ("csv", b"", "no documents"),
+        ("csv", b"id,sentences\n", "no documents"),
+        ("csv", b"id,text\na,b\n", ":2: no field 'sentences'"),
+        ("csv", b"id,sentences\na,hello\n", ":2: column 'sentences'"),
+        ("csv", b"id,sentences\na,[],extra\n", ":2: "),
         ("csv", b'id,sentences\na,"[""x""\n', "not CSV"),
-        ("text", b"\n \n", "holds no documents"),
+        ("text", b"\n \n", "no documents"),
         ("text", b"ok\n\xe9\n", ":2: not UTF-8"),
     ],
 )
-def test_faults_name_the_line(tmp_path: Path, file_format: str, content: bytes, complaint: str) -> None:
+def test_faults_name_the_line(tmp_path: Path, file_format: str, content: bytes, named: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
         read(path, file_format)
     assert str(caught.value).startswith(str(path))
-    assert complaint in str(caught.value)
+    assert named in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_missing_file_and_folder(tmp_path: Path) -> None:
+def test_paths_that_are_not_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read(tmp_path / "nothing", "text")
-    with pytest.raises(UserError, match="a folder, not a file"):
+    with pytest.raises(UserError, match="folder"):
         read(tmp_path, "text")
     with pytest.raises(UserError, match="no such file"):
         read(Path("x" * 5000), "text")
@@ -145,8 +141,8 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         read(tmp_path / "circle", "text")
 
 
-def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/zero")):
-        with pytest.raises(UserError, match="a pipe or a device, not a file; for standard input give -"):
+        with pytest.raises(UserError, match="pipe"):
             read(path, "text")

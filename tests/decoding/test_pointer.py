@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from sentence_order.decoding import decode
-from sentence_order.scores import Scores
+from sentence_order.decoding.pointer import pointer_order
+from sentence_order.decoding.scores import Scores
 
 
 class Table:
-    """A pointer that reads its probabilities from a table by the number of sentences placed and the last of them."""
+    """A pointer that reads its probabilities from a table, by the number of sentences placed and the last of them."""
 
     def __init__(self, table_BKLS: Tensor, mask_BS: Tensor) -> None:
         self.table_BKLS, self.mask_BS = table_BKLS, mask_BS
@@ -45,7 +46,7 @@ def test_a_wide_beam_finds_the_best_of_all_orders_and_its_log_probability() -> N
     mask[4:, 3:] = False
     pointer = Table(table, mask)
     rank = torch.arange(4).expand(6, 4)
-    orders, objectives = decode("pointer", Scores(pointer=pointer), mask, rank, beam_width=24)
+    orders, objectives = decode(pointer_order, Scores(pointer=pointer), mask, rank, beam_width=24)
     for row, size in enumerate(mask.sum(1).tolist()):
         best = {}
         for one in itertools.permutations(range(size)):
@@ -57,18 +58,16 @@ def test_a_wide_beam_finds_the_best_of_all_orders_and_its_log_probability() -> N
         assert objectives[row].item() == pytest.approx(best[winner], abs=1e-5)
 
 
-def test_ties_fall_to_the_lower_rank() -> None:
+def test_ties_are_broken_by_the_lower_rank() -> None:
     mask = torch.ones(1, 4, dtype=torch.bool)
     flat = Scores(pointer=Table(torch.zeros(1, 4, 4, 4), mask))
     for width in (1, 3, 100):
-        assert decode("pointer", flat, mask, torch.tensor([[30, 10, 40, 20]]), beam_width=width)[0].tolist() == [
+        assert decode(pointer_order, flat, mask, torch.tensor([[30, 10, 40, 20]]), beam_width=width)[0].tolist() == [
             [1, 3, 0, 2]
         ]
 
 
-def test_a_nan_is_never_hidden() -> None:
+def test_nan_is_an_error() -> None:
     mask = torch.ones(1, 3, dtype=torch.bool)
     with pytest.raises(ValueError, match="NaN"):
-        decode("pointer", Scores(pointer=Table(torch.full((1, 3, 3, 3), torch.nan), mask)), mask, torch.zeros(1, 3))
-    with pytest.raises(ValueError, match="'exact' is not for these scores: choose one of pointer"):
-        decode("exact", Scores(pointer=Table(torch.zeros(1, 3, 3, 3), mask)), mask, torch.zeros(1, 3))
+        decode(pointer_order, Scores(pointer=Table(torch.full((1, 3, 3, 3), torch.nan), mask)), mask, torch.zeros(1, 3))

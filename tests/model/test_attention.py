@@ -5,10 +5,10 @@ import torch
 from sentence_order.model.attention import Segments, segment_attention
 
 
-def test_segments_lay_tokens_out_in_rows() -> None:
+def test_unpack_gives_each_segment_a_row_and_pack_reverses_it() -> None:
     segments = Segments.from_lengths(torch.tensor([3, 1, 2]))
-    assert segments.slot_N.tolist() == [0, 1, 2, 3, 6, 7]
-    assert segments.mask_RT.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
+    assert segments.slot_P.tolist() == [0, 1, 2, 3, 6, 7]
+    assert segments.mask_NL.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
     tokens = torch.arange(1.0, 7.0)
     assert segments.unpack(tokens).tolist() == [[1, 2, 3], [4, 0, 0], [5, 6, 0]]
     assert segments.pack(segments.unpack(tokens)).tolist() == tokens.tolist()

@@ -1,11 +1,11 @@
-"""Which encoders are taken and which are refused."""
+"""Which encoders are accepted and which are refused."""
 
 from pathlib import Path
 
 import pytest
 from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetConfig
 
-from sentence_order.config import DecoderConfig, DecoderName, EncoderConfig, LossConfig, ModelConfig, Pooling
+from sentence_order.config.schema import DecoderConfig, DecoderName, EncoderConfig, LossConfig, ModelConfig, Pooling
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model, joint_from
 from sentence_order.model.encoder import check_architecture, encoder_location, load_encoder
@@ -14,7 +14,7 @@ from sentence_order.model.tiny import tiny_tokenizer
 
 @pytest.mark.parametrize("config", [MPNetConfig(), DebertaV2Config(), ModernBertConfig()], ids=lambda c: c.model_type)
 def test_relative_positions_are_refused(config) -> None:
-    with pytest.raises(UserError, match=r"encoder\.name: x is of type .* accepted are bert, distilbert"):
+    with pytest.raises(UserError, match=r"encoder\.name: x .*distilbert"):
         check_architecture(config, "x")
 
 
@@ -26,7 +26,7 @@ def test_bert_with_relative_keys_is_refused() -> None:
 
 
 def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"without config\.json"):
+    with pytest.raises(UserError, match=r"config\.json"):
         encoder_location(str(tmp_path))
     with pytest.raises(UserError, match="could not be loaded"):
         load_encoder(str(tmp_path / "nothing"))
@@ -38,7 +38,7 @@ def test_weights_with_another_checksum_are_refused(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(encoder, "MINILM_SHA256", "0" * 64)
     encoder.encoder_location.cache_clear()
-    with pytest.raises(UserError, match="wrong sha256"):
+    with pytest.raises(UserError, match="sha256"):
         encoder.encoder_location(encoder.MINILM)
 
 
@@ -51,35 +51,35 @@ def test_damaged_or_foreign_weights_are_refused(tiny_model, tmp_path: Path) -> N
     with pytest.raises(UserError, match="could not be loaded"):
         load_encoder(str(tmp_path / "whole"))
     weights.write_bytes(content.replace(b"encoder.layer.0.output", b"encoder.layer.0.outpit"))
-    with pytest.raises(UserError, match=r"its weights have no encoder\.layer\.0\.output"):
+    with pytest.raises(UserError, match=r"encoder\.layer\.0\.output"):
         load_encoder(str(tmp_path / "whole"))
 
 
 @pytest.mark.parametrize(("setting", "layers"), [("half", 3), (0, 0), (6, 6), (2, 2)])
-def test_joint_from(setting: object, layers: int) -> None:
+def test_joint_from_names_a_layer(setting: object, layers: int) -> None:
     assert joint_from(setting, 6) == layers
 
 
 @pytest.mark.parametrize("setting", [7, -1, "third", 1.5, None, True])
-def test_joint_from_what_does_not_exist(setting: object) -> None:
+def test_joint_from_that_does_not_exist_is_refused(setting: object) -> None:
     with pytest.raises(UserError, match=r"encoder\.joint_from"):
         joint_from(setting, 6)
 
 
-def test_first_tokens_that_see_the_same_are_refused(make_model) -> None:
-    with pytest.raises(UserError, match=r"encoder\.joint_from=0 does not go with model\.pooling=first"):
+def test_pooling_of_first_tokens_that_would_be_equal_is_refused(make_model) -> None:
+    with pytest.raises(UserError, match=r"encoder\.joint_from=0 .*model\.pooling=first"):
         make_model(joint_from=0, pooling=Pooling.first)
 
 
 def test_sentences_longer_than_the_encoders_positions_are_refused() -> None:
     tokenizer = tiny_tokenizer(["a b c"], 50)
-    with pytest.raises(UserError, match=r"data\.max_sentence_tokens: 513 is more than the 512"):
+    with pytest.raises(UserError, match=r"data\.max_sentence_tokens: 513"):
         build_model(
             EncoderConfig(name="tiny"),
             ModelConfig(),
             tokenizer,
             513,
             LossConfig(),
-            DecoderConfig(DecoderName.exact, 64),
+            DecoderConfig(DecoderName("exact"), 64),
             0,
         )

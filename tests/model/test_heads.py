@@ -1,32 +1,32 @@
-"""What the heads say of a document, and that it does not depend on how the sentences were given."""
+"""The scores of the heads, and that they do not depend on the order in which sentences are given."""
 
 import pytest
 import torch
 
-from sentence_order.config import HeadName, Joint, PositionIds
+from sentence_order.config.schema import HeadName, Joint, PositionIds
 from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.data.tokenization import tokenize_documents
-from sentence_order.model import head
-from sentence_order.model.head import PairNetwork, pairs_of_positions
-from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.scores import Scores
+from sentence_order.decoding.scores import Scores
+from sentence_order.model import heads
+from sentence_order.model.heads import HeadSize, PairNetwork, pairs_of_positions
+from sentence_order.model.modeling import SentenceOrdererModel
 from tests.deterministic import CudaDeterminism
 
 POINTER = {"loss": {"pointer": 1.0}, "decoder": "pointer"}
 POSITIONS = {"loss": {"position": 1.0}, "decoder": "assignment"}
 PAIRS = {"joint": Joint.pairs, "joint_from": 0}
 MODELS = {
-    "scores": {"heads": [HeadName.scores], "loss": {"list_mle": 1.0}},
-    "positions": {"heads": [HeadName.positions], **POSITIONS},
+    "scores": {"heads": [HeadName["scores"]], "loss": {"list_mle": 1.0}},
+    "positions": {"heads": [HeadName["positions"]], **POSITIONS},
     "pairs read together": {**PAIRS, "set_layers": 0},
-    "pairs read together, positions": {**PAIRS, "heads": [HeadName.positions], **POSITIONS},
+    "pairs read together, positions": {**PAIRS, "heads": [HeadName["positions"]], **POSITIONS},
     "pairs of local layers": {"joint": Joint.pairs, "joint_from": 2, "set_layers": 0},
-    "pointer": {"joint_from": 4, "heads": [HeadName.pointer], **POINTER},
-    "relational pointer": {**PAIRS, "heads": [HeadName.relational_pointer], **POINTER},
+    "pointer": {"joint_from": 4, "heads": [HeadName["pointer"]], **POINTER},
+    "relational pointer": {**PAIRS, "heads": [HeadName["relational_pointer"]], **POINTER},
 }
 
 
-def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
+def batch_of(model: SentenceOrdererModel, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
     columns = tokenize_documents(documents, model.tokenizer, None, 64)
     examples = []
     for row, sentences in enumerate(documents):
@@ -35,7 +35,7 @@ def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[lis
     return collate(examples)
 
 
-def scores_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Scores:
+def scores_of(model: SentenceOrdererModel, documents: list[list[str]], given: list[list[int]] | None = None) -> Scores:
     batch = batch_of(model, documents, given)
     with torch.no_grad():
         return model(batch["input_ids"], batch["lengths"])
@@ -59,7 +59,7 @@ def test_a_reshuffled_document_has_the_reshuffled_scores(make_model, stories, na
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_debug_anomaly_can_train_every_head_on_cuda(make_model, stories, name: str) -> None:
+def test_every_head_has_a_deterministic_gradient_on_cuda(make_model, stories, name: str) -> None:
     model = make_model(**MODELS[name]).train()
     batch = batch_of(model, [stories[0], [*stories[1], *stories[2], *stories[3]]])
     with CudaDeterminism():
@@ -67,9 +67,9 @@ def test_debug_anomaly_can_train_every_head_on_cuda(make_model, stories, name: s
 
 
 @pytest.mark.parametrize("others", [1, 9], ids=["one vector", "one beside each other sentence"])
-def test_pairs_of_long_documents_are_worked_out_in_parts(others: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_computed_in_parts_equal_those_computed_at_once(others: int, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
-    network = PairNetwork(8, 16, dropout=0.0, features=2)
+    network = PairNetwork(HeadSize(width=8, hidden=16, dropout=0.0, attention_heads=1), features=2)
     views_BSXD = torch.randn(3, 9, others, 8, generator=generator, requires_grad=True)
     weight_BSSF = torch.randn(3, 9, 9, 2, generator=generator)
 
@@ -81,13 +81,13 @@ def test_pairs_of_long_documents_are_worked_out_in_parts(others: int, monkeypatc
         ]
 
     whole = scores_and_gradients()
-    monkeypatch.setattr(head, "_HIDDEN_UNITS", 3 * 9 * 16 * 2)  # two sentences at a time
+    monkeypatch.setattr(heads, "MAX_HIDDEN_UNITS", 3 * 9 * 16 * 2)  # two sentences at a time
     for part, expected in zip(scores_and_gradients(), whole, strict=True):
         torch.testing.assert_close(part, expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_documents_of_a_batch_do_not_know_of_each_other(make_model, stories, name: str) -> None:
+def test_documents_of_a_batch_do_not_affect_each_other(make_model, stories, name: str) -> None:
     model = make_model(**MODELS[name])
     documents = [stories[0][:3], stories[1][:6], stories[2][:2]]
     together = scores_of(model, documents)
@@ -104,7 +104,7 @@ def test_documents_of_a_batch_do_not_know_of_each_other(make_model, stories, nam
 
 
 @pytest.mark.parametrize("name", ["pointer", "relational pointer"])
-def test_a_pointer_is_a_distribution_and_steps_as_it_is_trained(make_model, stories, name: str) -> None:
+def test_a_pointer_is_a_distribution_and_its_steps_equal_its_log_probs(make_model, stories, name: str) -> None:
     pointer = scores_of(make_model(**MODELS[name]), [stories[0][:4]]).pointer
     order = torch.tensor([[2, 0, 3, 1]])
     steps = pointer.log_probs(order)
@@ -118,7 +118,7 @@ def test_a_pointer_is_a_distribution_and_steps_as_it_is_trained(make_model, stor
 
 
 def test_pairs_of_positions_by_hand() -> None:
-    # Sentence 0 stands first with 3/4, sentence 1 with 1/2; they are independent but for not sharing a position.
+    # Sentence 0 is first with probability 3/4, sentence 1 with 1/2, independently; but they cannot share a position.
     logits = torch.tensor([[[0.75, 0.25, 7.0], [0.5, 0.5, 7.0], [7.0, 7.0, 7.0]]]).log()
     mask = torch.tensor([[True, True, False]])
     odds = (0.75 * 0.5) / (0.5 * 0.25)
@@ -127,16 +127,16 @@ def test_pairs_of_positions_by_hand() -> None:
     assert found[0, 1, 0].item() == -found[0, 0, 1].item()
 
 
-def test_position_ids_that_run_on_tell_the_shuffle(make_model, stories) -> None:
+def test_position_ids_per_document_depend_on_the_input_order(make_model, stories) -> None:
     model = make_model(position_ids=PositionIds.per_document, joint_from=0)
     given = [3, 1, 0, 2]
     plain, shuffled = scores_of(model, [stories[0][:4]]), scores_of(model, [stories[0][:4]], [given])
-    assert model.knows_the_shuffle
+    assert model.config.depends_on_input_order
     assert not torch.allclose(plain.relabelled(torch.tensor([given])).logits, shuffled.logits, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["pointer", "relational pointer"])
-def test_a_pointer_read_in_bfloat16_is_asked_in_float32(make_model, stories, name: str) -> None:
+def test_a_pointer_made_under_autocast_computes_in_float32(make_model, stories, name: str) -> None:
     model = make_model(**MODELS[name])
     documents = [story[:4] for story in stories[:3]]
     with torch.autocast("cpu", torch.bfloat16):

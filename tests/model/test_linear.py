@@ -1,4 +1,4 @@
-"""Linear layers by way of oneDNN are PyTorch's own."""
+"""Linear layers that oneDNN computes equal PyTorch's own."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from sentence_order.model.linear import Linear, onednn_is_there, use_onednn
-from sentence_order.model.modeling import SentenceOrderer
+from sentence_order.model.linear import Linear, onednn_available, use_onednn
+from sentence_order.model.modeling import SentenceOrdererModel
 
-pytestmark = pytest.mark.skipif(not onednn_is_there(), reason="this build of PyTorch has no oneDNN for this processor")
+pytestmark = pytest.mark.skipif(not onednn_available(), reason="this build of PyTorch has no oneDNN for this processor")
 
 
 def pair(width: int = 24, out: int = 40, bias: bool = True) -> tuple[nn.Linear, nn.Linear]:
@@ -24,7 +24,7 @@ def pair(width: int = 24, out: int = 40, bias: bool = True) -> tuple[nn.Linear, 
 
 @pytest.mark.parametrize("shape", [(24,), (7, 24), (1, 7, 24), (2, 3, 5, 24), (0, 24)], ids=str)
 @pytest.mark.parametrize("bias", [True, False])
-def test_output_and_gradients(shape: tuple[int, ...], bias: bool) -> None:
+def test_output_and_gradients_equal_pytorchs(shape: tuple[int, ...], bias: bool) -> None:
     results = []
     for layer in pair(bias=bias):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).requires_grad_()
@@ -35,7 +35,7 @@ def test_output_and_gradients(shape: tuple[int, ...], bias: bool) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def test_rows_and_gradients_that_are_not_contiguous() -> None:
+def test_inputs_and_gradients_need_not_be_contiguous() -> None:
     gradients = []
     x = torch.randn(24, 9).T
     for layer in pair():
@@ -44,7 +44,7 @@ def test_rows_and_gradients_that_are_not_contiguous() -> None:
     torch.testing.assert_close(gradients[1], gradients[0])
 
 
-def test_what_is_frozen_has_no_gradient() -> None:
+def test_frozen_weights_have_no_gradient() -> None:
     _, layer = pair()
     layer.weight.requires_grad_(False)
     x = torch.randn(3, 24)
@@ -55,7 +55,7 @@ def test_what_is_frozen_has_no_gradient() -> None:
     assert not layer(x).requires_grad
 
 
-def test_autocast_and_other_types_go_pytorchs_way() -> None:
+def test_autocast_and_other_types_are_computed_by_pytorch() -> None:
     plain, ours = pair()
     x = torch.randn(3, 24)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -64,10 +64,10 @@ def test_autocast_and_other_types_go_pytorchs_way() -> None:
     assert torch.equal(ours.double()(x.double()), plain.double()(x.double()))
 
 
-def test_a_model_keeps_its_weights_names(make_model, tmp_path: Path) -> None:
+def test_a_loaded_model_uses_onednn_and_keeps_its_weights_names(make_model, tmp_path: Path) -> None:
     make_model().save_pretrained(tmp_path)
-    onednn_is_there.cache_clear()
-    model = SentenceOrderer.from_pretrained(tmp_path)
+    onednn_available.cache_clear()
+    model = SentenceOrdererModel.from_pretrained(tmp_path)
     kinds = {type(module) for name, module in model.named_modules() if name.endswith(("query", "dense", "left"))}
     assert kinds == {Linear}
     assert not any("onednn" in name.lower() for name in model.state_dict())

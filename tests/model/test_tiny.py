@@ -1,4 +1,4 @@
-"""The tiny encoder's vocabulary is the same every time."""
+"""The tiny encoder's vocabulary is deterministic."""
 
 from sentence_order.model.tiny import tiny_tokenizer
 

@@ -1,25 +1,28 @@
-"""A run that stops and goes on is the run that never stopped."""
+"""A run that stops and resumes is the run that never stopped."""
 
 from pathlib import Path
+from signal import SIGINT, SIGTERM
+from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.survival import lines_of
-from sentence_order.config import FreezeConfig, OptimConfig
-from sentence_order.errors import UserError
-from sentence_order.files import MANIFEST
+from sentence_order.config.schema import FreezeConfig, OptimConfig
+from sentence_order.errors import Interrupted, UserError
 from sentence_order.model.freezing import freeze_phases
-from sentence_order.runtime import Runtime
-from sentence_order.training.loop import Trainer
+from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.files import MANIFEST
+from sentence_order.runtime.signals import Signals
 from sentence_order.training.state import STATE_FILE, read_state
-from tests.training.trainers import CPU, HALF, corpus_of, trainer_of
+from sentence_order.training.trainer import Trainer
+from tests.records import lines_without_clock
+from tests.training.trainers import CPU, HALF, Stopped, corpus_of, stop_after, train, trainer_of
 
 GRADUAL = ["0:all", "0.5:1", "1:none"]
 
 
 @pytest.mark.parametrize(
-    ("stopped", "schedule", "phases_to_come", "accumulate", "runtime"),
+    ("stopped", "schedule", "num_pending_phases", "accumulate", "runtime"),
     [
         (5, [], 0, 1, CPU),
         (5, GRADUAL, 2, 1, CPU),
@@ -28,13 +31,13 @@ GRADUAL = ["0:all", "0.5:1", "1:none"]
         (5, [], 0, 3, HALF),
     ],
 )
-def test_resumed_equals_straight_through(
+def test_resume_equals_uninterrupted_run(
     make_model,
     stories,
     tmp_path: Path,
     stopped: int,
     schedule: list[str],
-    phases_to_come: int,
+    num_pending_phases: int,
     accumulate: int,
     runtime: Runtime,
 ) -> None:
@@ -45,7 +48,7 @@ def test_resumed_equals_straight_through(
         model = make_model(dropout=0.2)
         freeze = FreezeConfig(schedule=schedule)
         phases = freeze_phases(freeze, 4)
-        model.freeze(phases[0].blocks, to_the_end=phases[-1].blocks)
+        model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
         return trainer_of(
             model,
             corpus_of(model, stories[:30]),
@@ -53,97 +56,179 @@ def test_resumed_equals_straight_through(
             optim=OptimConfig(lr=1e-3, ema=0.9, layer_decay=0.9),
             freeze=freeze,
             runtime=runtime,
-            **{"epochs": 2, "accumulate": accumulate, "eval_every": 6, "save_every": 5, "log_every": 4, **settings},
+            **{"epochs": 2, "accumulate": accumulate, "eval_every": 12, "save_every": 5, "log_every": 4, **settings},
         )
 
     torch.manual_seed(0)
     straight = trainer(tmp_path / "straight")
-    straight.fit()
-    assert straight.total_steps > stopped
+    train(straight)
+    assert straight.plan.total_steps > stopped
 
     torch.manual_seed(0)
-    broken = trainer(tmp_path / "broken")
-    for step in broken.steps():
-        if step == stopped + 1:  # past what was saved, and recorded too
-            break
+    with pytest.raises(Stopped):  # past what was saved, and logged too
+        train(trainer(tmp_path / "broken", on_step=stop_after(stopped + 1)))
     torch.manual_seed(1)
     state = read_state(tmp_path / "broken" / "checkpoints" / "last")
     assert state is not None
-    assert state["step"] <= stopped + 1
-    assert state["phases_to_come"] == phases_to_come
+    assert 0 < state["trainer"]["step"] <= stopped + 1
+    assert state["num_pending_phases"] == num_pending_phases
     resumed = trainer(tmp_path / "broken", state=state)
-    resumed.fit()
+    train(resumed)
 
     for (name, one), other in zip(straight.model.named_parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(one, other), name
     for one, other in zip(straight.stepper.average.average, resumed.stepper.average.average, strict=True):
         assert torch.equal(one, other)
     assert resumed.stepper.scaler.state_dict() == straight.stepper.scaler.state_dict()
-    assert lines_of(tmp_path, "broken") == lines_of(tmp_path, "straight")
-    assert (resumed.best, resumed.best_step, resumed.documents) == (
-        straight.best,
-        straight.best_step,
-        straight.documents,
-    )
+    assert lines_without_clock(tmp_path / "broken") == lines_without_clock(tmp_path / "straight")
+    clock = ("seconds", "previous_seconds")
+    progress = [{k: v for k, v in vars(each.state).items() if k not in clock} for each in (straight, resumed)]
+    assert progress[0] == progress[1]
 
 
-def test_a_run_saved_at_its_end_has_nothing_to_do(make_model, stories, tmp_path: Path) -> None:
-    model = make_model()
-    trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3).fit()
+def test_stop_signal_saves_the_step_in_which_it_arrives(make_model, stories, tmp_path: Path) -> None:
+    """And a signal to save does so once, and lets the training continue."""
+    saved: dict[int, int] = {}
+
+    def on_step(trainer: Trainer) -> None:
+        step = trainer.state.step
+        signals.save = step == 1
+        signals.stop = SIGTERM if step == 3 else None
+        state = read_state(tmp_path / "checkpoints" / "last")
+        saved[step] = state["trainer"]["step"] if state else 0
+
+    model, signals = make_model(), Signals()
+    corpus = corpus_of(model, stories)
+    trainer = trainer_of(model, corpus, tmp_path, signals=signals, on_step=on_step, max_steps=9, eval_every=9)
+    with pytest.raises(Interrupted, match="SIGTERM after step 4"):
+        train(trainer)
+    assert saved == {1: 0, 2: 2, 3: 2, 4: 4}
+
+
+def test_validation_that_a_signal_interrupts_is_done_on_resume(make_model, stories, tmp_path: Path) -> None:
+    """Not a line differs from that of a run that was let alone."""
+
+    def trainer(folder: Path, **settings: Any) -> Trainer:
+        model = make_model(dropout=0.1)
+        settings = {"max_steps": 6, "eval_every": 4, "eval_batch_tokens": 500, "log_every": 2, **settings}
+        return trainer_of(model, corpus_of(model, stories), folder, **settings)
+
+    torch.manual_seed(0)
+    straight = trainer(tmp_path / "straight")
+    train(straight)
+
+    torch.manual_seed(0)
+    signals = Signals()
+    stopped = trainer(tmp_path / "stopped", signals=signals)
+    evaluated = []
+
+    def look(model: torch.nn.Module, *_: object) -> None:
+        if not model.training:
+            evaluated.append(stopped.state.step)
+            signals.stop = SIGINT if len(evaluated) == 3 else signals.stop
+
+    stopped.model.register_forward_pre_hook(look)
+    with pytest.raises(Interrupted, match="SIGINT after step 4"):
+        train(stopped)
+    assert evaluated == [4, 4, 4]
+    state = read_state(tmp_path / "stopped" / "checkpoints" / "last")
+    assert state is not None
+    assert (state["trainer"]["step"], state["trainer"]["validation_pending"]) == (4, True)
+    assert "validation" not in (tmp_path / "stopped" / "metrics.jsonl").read_text()
+    assert not (tmp_path / "stopped" / "checkpoints" / "best").exists()
+
+    train(trainer(tmp_path / "stopped", state=state))
+    assert lines_without_clock(tmp_path / "stopped") == lines_without_clock(tmp_path / "straight")
+    for name in ("best", "last"):
+        weights = Path("checkpoints", name, "model.safetensors")
+        assert (tmp_path / "stopped" / weights).read_bytes() == (tmp_path / "straight" / weights).read_bytes()
+
+
+def test_a_finished_training_has_nothing_to_resume(make_model, stories, tmp_path: Path) -> None:
+    model, steps = make_model(), []
+    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3))
     state = read_state(tmp_path / "checkpoints" / "last")
-    again = trainer_of(make_model(), corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3, state=state)
-    assert list(again.steps()) == []
-    assert again.best
+    again = trainer_of(
+        *(make_model(), corpus_of(model, stories), tmp_path),
+        state=state,
+        on_step=lambda trainer: steps.append(trainer.state.step),
+        max_steps=3,
+        eval_every=3,
+    )
+    train(again)
+    assert steps == []
+    assert again.state.best_metrics
     assert (tmp_path / "checkpoints" / "last" / STATE_FILE).is_file()
     assert not (tmp_path / "checkpoints" / "best" / STATE_FILE).exists()
 
 
-def test_a_damaged_state_is_told(make_model, stories, tmp_path: Path) -> None:
+def test_a_damaged_state_is_refused(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
-    trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1).fit()
+    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1))
     last = tmp_path / "checkpoints" / "last"
     content = (last / STATE_FILE).read_bytes()
     assert read_state(last) is not None
     (last / STATE_FILE).write_bytes(content[:-100])
-    with pytest.raises(UserError, match=r"training_state.pt is not as it was written, by SHA256SUMS; a run in another"):
+    with pytest.raises(UserError, match=rf"{STATE_FILE}.*init_from="):
         read_state(last)
     (last / STATE_FILE).write_bytes(content)
     (last / MANIFEST).unlink()
-    with pytest.raises(UserError, match="last is damaged: it has no SHA256SUMS"):
+    with pytest.raises(UserError, match=rf"last .*{MANIFEST}"):
         read_state(last)
     assert read_state(tmp_path / "checkpoints" / "nothing") is None
 
 
-def test_no_better_validation_for_long_ends_a_run_and_is_counted_over_a_stop(
-    make_model, stories, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("version", [None, 1, 3])
+def test_a_state_of_another_version_is_refused(tmp_path: Path, version: int | None) -> None:
+    last = tmp_path / "last"
+    last.mkdir()
+    torch.save({"step": 3} if version is None else {"version": version}, last / STATE_FILE)
+    (last / MANIFEST).touch()
+    with pytest.raises(UserError, match=rf"version.*init_from={tmp_path / 'best'}"):
+        read_state(last)
+
+
+def test_patience_is_counted_across_a_resume(make_model, stories, tmp_path: Path) -> None:
     """Rates of zero: the first validation is never surpassed."""
-    model, settings = make_model(), {"max_steps": 20, "eval_every": 2, "save_every": 1, "patience": 3}
     rates = OptimConfig(lr=0.0, head_lr=0.0)
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, rates, **settings)
-    for step in trainer.steps():
-        if step == 5:
-            break
-    assert (trainer.best_step, trainer.worse) == (2, 1)
-    state = read_state(tmp_path / "checkpoints" / "last")
-    trainer = trainer_of(make_model(), corpus_of(model, stories), tmp_path, rates, state=state, **settings)
-    assert list(trainer.steps()) == [6, 7, 8]
-    assert trainer.ended
+    settings = {"max_steps": 9, "eval_every": 2, "save_every": 1}
+    steps: list[int] = []
+
+    def resumed(patience: int) -> Trainer:
+        steps.clear()
+        model = make_model()
+        return trainer_of(
+            *(model, corpus_of(model, stories[:20]), tmp_path, rates),
+            state=state,
+            on_step=lambda trainer: steps.append(trainer.state.step),
+            patience=patience,
+            **settings,
+        )
+
+    model = make_model()
     trainer = trainer_of(
-        make_model(), corpus_of(model, stories), tmp_path, rates, state=state, **{**settings, "patience": 1}
+        model, corpus_of(model, stories[:20]), tmp_path, rates, on_step=stop_after(5), patience=3, **settings
     )
-    assert list(trainer.steps()) == [6]  # one that was lowered when the run went on, and is passed already
+    with pytest.raises(Stopped):
+        train(trainer)
+    assert (trainer.state.best_step, trainer.state.num_bad_validations) == (2, 1)
+    state = read_state(tmp_path / "checkpoints" / "last")
+    train(trainer := resumed(patience=3))
+    assert steps == [6, 7, 8]
+    assert trainer.state.done
+    train(resumed(patience=1))  # lowered when the run resumes, and passed already
+    assert steps == [6]
 
 
 @pytest.mark.parametrize("changed", ["documents", "order", "weights"])
-def test_what_a_run_reads_must_be_what_it_was(make_model, stories, tmp_path: Path, changed: str) -> None:
+def test_inputs_must_not_change_across_a_resume(make_model, stories, tmp_path: Path, changed: str) -> None:
     model = make_model()
     model.freeze({0, 1})
-    trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1).fit()
+    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1))
     state = read_state(tmp_path / "checkpoints" / "last")
     other = make_model(seed=1) if changed == "weights" else make_model()
     other.freeze({0, 1})
     texts = {"documents": stories[:-1], "order": stories[::-1], "weights": stories}[changed]
     named = "frozen weights" if changed == "weights" else "data.train"
-    with pytest.raises(UserError, match=f"{named}: not what the run has read so far"):
+    with pytest.raises(UserError, match=named):
         trainer_of(other, corpus_of(other, texts), tmp_path, state=state, max_steps=2)

@@ -9,21 +9,31 @@ from typing import Any
 import pytest
 import torch
 
-from sentence_order.config import DecoderConfig, DecoderName
-from sentence_order.data.examples import Batch, Examples, cells, collate, halves, part_of
+from sentence_order.config.schema import DecoderConfig, DecoderName, OptimConfig
+from sentence_order.data.examples import Batch, Examples, collate, padded_size, slice_batch, split_batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
-from sentence_order.processes import Processes
-from sentence_order.training.evaluation import evaluate_corpus
+from sentence_order.evaluation.evaluator import evaluate_corpus
+from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.distributed import Processes
 from sentence_order.training.step import Stepper
-from tests.training.trainers import CPU, HALF, corpus_of, train_config
+from tests.training.trainers import CPU, HALF, Poison, corpus_of
+
+# The weights stay as they are, so that several steps can be compared.
+STANDSTILL = OptimConfig(lr=0.0, head_lr=0.0, weight_decay=0.0, warmup=0.0)
 
 
 @pytest.fixture(autouse=True)
-def _onednn() -> Iterator[None]:
+def onednn() -> Iterator[None]:
     """What runs out of memory does without it from then on."""
     yield
     torch.backends.mkldnn.set_flags(True)
+
+
+def stepper_of(model: SentenceOrdererModel, runtime: Runtime = CPU, optim: OptimConfig | None = None) -> Stepper:
+    return Stepper(model, optim or OptimConfig(warmup=0.0), runtime, total_steps=10)
 
 
 def batch_of(corpus: Corpus, count: int) -> tuple[Batch, int]:
@@ -32,8 +42,16 @@ def batch_of(corpus: Corpus, count: int) -> tuple[Batch, int]:
     return batch, int((sizes * (sizes - 1) // 2).sum())
 
 
+def copies(weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return [weight.detach().clone() for weight in weights]
+
+
+def equal(weights: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> bool:
+    return all(torch.equal(weight, other) for weight, other in zip(weights, others, strict=True))
+
+
 @pytest.mark.parametrize("cached", [None, "tokens", "sentences"])
-def test_parts_are_what_would_have_been_stacked_alone(tiny_model, stories, cached: str | None) -> None:
+def test_a_slice_is_what_would_have_been_collated_alone(tiny_model, stories, cached: str | None) -> None:
     examples = [Examples(corpus_of(tiny_model, stories), 0, 0)[row] for row in range(5)]
     if cached:
         for example in examples:
@@ -42,18 +60,18 @@ def test_parts_are_what_would_have_been_stacked_alone(tiny_model, stories, cache
             del example["input_ids"]
     batch = collate(examples)
     for first, last in ((0, 5), (0, 2), (2, 5), (3, 4)):
-        part, expected = part_of(batch, first, last), collate(examples[first:last])
+        part, expected = slice_batch(batch, first, last), collate(examples[first:last])
         assert part.keys() == expected.keys()
         assert all(torch.equal(part[name], expected[name]) for name in expected)
-    assert [len(half["mask"]) for half in halves(batch)] == [2, 3]
+    assert [len(half["mask"]) for half in split_batch(batch)] == [2, 3]
 
 
 def no_room_for(most: int, error: Callable[[], Exception]) -> Callable[..., None]:
     """What stands before a model's forward pass and raises for batches of more tokens."""
 
     def look(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], options: dict[str, Any]) -> None:
-        lengths = arguments[1] if arguments else options["lengths"]
-        if cells({"lengths": lengths}) > most:
+        lengths = arguments[1] if len(arguments) > 1 else options["lengths"]
+        if padded_size({"lengths": lengths}) > most:
             raise error()
 
     return look
@@ -66,70 +84,70 @@ def cpu_error() -> RuntimeError:
 
 
 @pytest.mark.parametrize("error", [cpu_error, lambda: torch.OutOfMemoryError("CUDA out of memory"), MemoryError])
-def test_a_batch_that_does_not_fit_is_split(
+def test_a_batch_that_does_not_fit_is_split_to_the_same_gradient(
     make_model, stories, caplog: pytest.LogCaptureFixture, error: Callable[[], Exception]
 ) -> None:
-    """To the same gradient, in halves of halves, also after other batches of the step were done; and said once."""
+    """In halves of halves, also after other batches of the step were done; from then on at once."""
     caplog.set_level(logging.INFO)
     found = []
     for most in (None, 400):
         model = make_model().train()
         corpus = corpus_of(model, stories)
         (small, some), (large, others) = batch_of(corpus, 1), batch_of(corpus, 12)
+        stepper, gradients = stepper_of(model, optim=STANDSTILL), []
+        stepper.optimizer.register_step_pre_hook(
+            lambda *_, trainable=stepper.trainable, gradients=gradients: gradients.append(
+                torch.cat([weight.grad.flatten() for weight in trainable if weight.grad is not None])
+            )
+        )
         if most is not None:
-            assert cells(small) <= most < cells(large) / 2
+            assert padded_size(small) <= most < padded_size(large) / 2
             model.register_forward_pre_hook(no_room_for(most, error), with_kwargs=True)
-        stepper = Stepper(model, train_config(), CPU, total_steps=10)
-        gradients: list[torch.Tensor] = []
-
-        def keep(stepper: Stepper = stepper, gradients: list[torch.Tensor] = gradients) -> None:
-            every = [weight.grad.flatten() for weight in stepper.trained if weight.grad is not None]
-            gradients.append(torch.cat(every))
-
-        stepper.optimizer.step = keep  # type: ignore[method-assign, assignment]
-        losses = [stepper.take([small, large], some + others).loss for _ in range(2)]
+        losses, complaints = [], []
+        for step in range(2):
+            losses.append(stepper.training_step([small, large], some + others, step).loss)
+            complaints.append(caplog.text.count("out of memory"))
         found.append((losses, gradients))
     (losses, whole), (split_losses, split) = found
     assert split_losses == pytest.approx(losses, abs=1e-5)
     assert whole[0].norm() > 0.01
     torch.testing.assert_close(torch.stack(split), torch.stack(whole), atol=1e-5, rtol=1e-3)
-    (told,) = [record.getMessage() for record in caplog.records if "out of memory" in record.getMessage()]
-    assert "a batch of 12 documents did not fit; from here on those of more than 382 tokens are split" in told
+    assert complaints[0] == complaints[1] > 0
+    assert stepper.limit.max_padded_size is not None
+    assert 200 < stepper.limit.max_padded_size <= 400
 
 
-def test_a_document_that_does_not_fit_is_told(make_model, stories) -> None:
+def test_a_document_that_does_not_fit_is_an_error(make_model, stories) -> None:
     model = make_model()
     batch, pairs = batch_of(corpus_of(model, stories), 2)
     model.register_forward_pre_hook(no_room_for(20, MemoryError), with_kwargs=True)
-    stepper = Stepper(model, train_config(), CPU, total_steps=10)
-    with pytest.raises(
-        TrainingError, match=r"out of memory with a single document, of \d sentences and \d+ tokens; lower"
-    ):
-        stepper.take([batch], pairs)
+    with pytest.raises(TrainingError, match="single document"):
+        stepper_of(model).training_step([batch], pairs, 0)
 
 
-def test_other_errors_are_not_mistaken_for_it(make_model, stories) -> None:
+def test_other_errors_are_not_mistaken_for_lack_of_memory(make_model, stories) -> None:
     model = make_model()
     batch, pairs = batch_of(corpus_of(model, stories), 2)
     model.register_forward_pre_hook(no_room_for(20, lambda: RuntimeError("shapes differ")), with_kwargs=True)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        Stepper(model, train_config(), CPU, total_steps=10).take([batch], pairs)
+        stepper_of(model).training_step([batch], pairs, 0)
 
 
 def test_what_does_not_fit_is_split_in_evaluation_and_prediction(make_model, stories) -> None:
     model = make_model()
-    corpus, decoder = corpus_of(model, stories), DecoderConfig(DecoderName.exact, 64)
+    orderer = SentenceOrderer(model)
+    corpus, decoder = corpus_of(model, stories), DecoderConfig(DecoderName["exact"], 64)
     whole = evaluate_corpus(model, corpus, decoder, CPU, seed=0, batch_tokens=2000, shuffles=2)
-    ordered = model.predict(stories, batch_tokens=2000)
+    ordered = orderer.predict(stories, batch_tokens=2000)
     model.register_forward_pre_hook(no_room_for(500, cpu_error), with_kwargs=True)
     split = evaluate_corpus(model, corpus, decoder, CPU, seed=0, batch_tokens=2000, shuffles=2)
     assert whole is not None
     assert split is not None
     assert split.order == whole.order
     assert split.loss == pytest.approx(whole.loss, abs=1e-6)
-    assert [one.order for one in model.predict(stories, batch_tokens=2000)] == [one.order for one in ordered]
-    with pytest.raises(TrainingError, match=r"out of memory with a single document, of .* tokens; leave it out"):
-        model.predict([[" ".join(story) for story in stories]])
+    assert [one.order for one in orderer.predict(stories, batch_tokens=2000)] == [one.order for one in ordered]
+    with pytest.raises(TrainingError, match="single document"):
+        orderer.predict([[" ".join(story) for story in stories]])
 
 
 def test_half_precision_trains(make_model, stories) -> None:
@@ -138,78 +156,78 @@ def test_half_precision_trains(make_model, stories) -> None:
     for runtime in (CPU, HALF):
         model = make_model()
         batch, pairs = batch_of(corpus_of(model, stories), 6)
-        stepper = Stepper(model, train_config(), runtime, total_steps=10)
-        before = [weight.detach().clone() for weight in stepper.trained]
-        taken = stepper.take([batch], pairs)
-        assert taken.broken is None
-        norms.append(taken.norms["train/gradient_norm"])
-        assert any(not torch.equal(weight, old) for weight, old in zip(stepper.trained, before, strict=True))
+        stepper = stepper_of(model, runtime)
+        before = copies(stepper.trainable)
+        output = stepper.training_step([batch], pairs, 0)
+        assert output.nonfinite_reason is None
+        norms.append(output.gradient_norms["train/gradient_norm"])
+        assert not equal(stepper.trainable, before)
     assert norms[1] == pytest.approx(norms[0], rel=0.03)
 
 
 def test_overflow_in_half_precision_lowers_the_scale_and_nothing_else(make_model, stories) -> None:
     model = make_model()
     batch, pairs = batch_of(corpus_of(model, stories), 6)
-    stepper = Stepper(model, train_config(), HALF, total_steps=10)
-    stepper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
-    before = [weight.detach().clone() for weight in stepper.trained]
-    taken = stepper.take([batch], pairs)
-    assert not math.isfinite(taken.norms["train/gradient_norm"])
-    assert taken.broken is None
+    stepper = stepper_of(model, HALF)
+    stepper.scaler.update(2.0**30)
+    before = copies(stepper.trainable)
+    output = stepper.training_step([batch], pairs, 0)
+    assert not math.isfinite(output.gradient_norms["train/gradient_norm"])
+    assert output.nonfinite_reason is None
     assert stepper.scaler.get_scale() == 2.0**29
-    assert all(torch.equal(weight, old) for weight, old in zip(stepper.trained, before, strict=True))
-    steps = 1
-    while not math.isfinite(stepper.take([batch], pairs).norms["train/gradient_norm"]):
-        steps += 1
-        assert steps < 30
-    assert any(not torch.equal(weight, old) for weight, old in zip(stepper.trained, before, strict=True))
+    assert equal(stepper.trainable, before)
+    for _ in range(30):
+        output = stepper.training_step([batch], pairs, 1)
+        if math.isfinite(output.gradient_norms["train/gradient_norm"]):
+            break
+    assert not equal(stepper.trainable, before)
 
 
 def test_what_is_not_finite_at_any_scale_is_no_overflow(make_model, stories) -> None:
     model = make_model()
     batch, pairs = batch_of(corpus_of(model, stories), 6)
-    stepper = Stepper(model, train_config(), HALF, total_steps=10)
-    stepper.scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
-    next(model.pair_head.parameters()).register_hook(lambda gradient: gradient * math.inf)
-    assert stepper.take([batch], pairs).broken is not None
-    plain = stepper.loss
-    stepper.loss = lambda *arguments: (plain(*arguments)[0] * math.nan, plain(*arguments)[1])
-    stepper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
-    assert stepper.take([batch], pairs).broken == "the loss is nan"
+    stepper = stepper_of(model, HALF)
+    stepper.scaler.update(1.0)
+    handle = next(model.heads["pairs"].parameters()).register_hook(lambda gradient: gradient * math.inf)
+    assert stepper.training_step([batch], pairs, 0).nonfinite_reason is not None
+    handle.remove()
+    stepper.scaler.update(2.0**16)
+    Poison(model.train(), 1)
+    reason = stepper.training_step([batch], pairs, 0).nonfinite_reason
+    assert reason is not None
+    assert "loss" in reason
 
 
-def test_half_precision_with_anomaly_detection(make_model, stories) -> None:
-    """It complains of overflow in the middle of the backward pass, of which the scaler cannot know."""
+def test_overflow_that_anomaly_detection_reports_lowers_the_scale(make_model, stories) -> None:
+    """It raises in the middle of the backward pass, and the scaler cannot know of it."""
     model = make_model()
     batch, pairs = batch_of(corpus_of(model, stories), 6)
-    stepper = Stepper(model, train_config(), HALF, total_steps=10)
-    plain = stepper.backward
+    stepper = stepper_of(model, HALF)
+    bearable = 2.0**15
 
-    def complains(piece: Batch, count: int) -> torch.Tensor:
-        return _complain() if stepper.scaler.get_scale() > 2.0**15 else plain(piece, count)
+    def complain(gradient: torch.Tensor) -> None:
+        if stepper.scaler.get_scale() > bearable:
+            raise RuntimeError("Function 'MulBackward0' returned nan values in its 0th output.")
 
-    stepper.backward = complains  # type: ignore[method-assign]
-    assert stepper.take([batch], pairs).broken is None
+    next(model.heads["pairs"].parameters()).register_hook(complain)
+    assert stepper.training_step([batch], pairs, 0).nonfinite_reason is None
     assert stepper.scaler.get_scale() == 2.0**15
-    assert math.isfinite(stepper.take([batch], pairs).norms["train/gradient_norm"])
-    stepper.scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
-    stepper.backward = lambda piece, count: _complain()  # type: ignore[method-assign]
-    assert stepper.take([batch], pairs).broken == "Function 'MulBackward0' returned nan values in its 0th output."
+    output = stepper.training_step([batch], pairs, 0)
+    assert output.nonfinite_reason is None
+    assert math.isfinite(output.gradient_norms["train/gradient_norm"])
+    bearable = 0.0
+    stepper.scaler.update(1.0)
+    assert "MulBackward0" in str(stepper.training_step([batch], pairs, 0).nonfinite_reason)
 
 
-def _complain() -> torch.Tensor:
-    raise RuntimeError("Function 'MulBackward0' returned nan values in its 0th output.")
-
-
-def test_a_share_without_documents_takes_its_part(make_model, stories) -> None:
+def test_a_process_without_documents_takes_part(make_model, stories) -> None:
     """In half precision too, and in the first step."""
     for runtime in (CPU, HALF):
-        model = make_model()
-        stepper = Stepper(model, train_config(), replace(runtime, processes=TwoOfWhichOneIsIdle(0, 2)), total_steps=10)
-        assert stepper.take([], 10).broken is None
-        assert all(weight.grad is None for weight in stepper.trained)
+        stepper = stepper_of(make_model(), replace(runtime, processes=TwoOfWhichOneIsIdle(0, 2)))
+        assert stepper.training_step([], 10, 0).nonfinite_reason is None
+        assert all(weight.grad is None for weight in stepper.trainable)
 
 
 class TwoOfWhichOneIsIdle(Processes):
-    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
+    def all_reduce_(self, tensors: Sequence[torch.Tensor]) -> None:
         """The other one has none either."""

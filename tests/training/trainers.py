@@ -1,5 +1,6 @@
 """Trainers of tiny models, on the CPU."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from sentence_order.config import (
+from sentence_order.config.schema import (
     DataConfig,
+    DebugConfig,
     DecoderConfig,
     DecoderName,
     FreezeConfig,
@@ -20,16 +22,18 @@ from sentence_order.config import (
     TrainerConfig,
 )
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
-from sentence_order.model.modeling import SentenceOrderer
-from sentence_order.runtime import Runtime
-from sentence_order.training.loop import Trainer
-from sentence_order.training.signals import Signals
+from sentence_order.decoding.scores import Scores
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.signals import Signals
+from sentence_order.training.tracker import Tracker
+from sentence_order.training.trainer import Trainer
 
 CPU = Runtime(torch.device("cpu"))
 HALF = Runtime(torch.device("cpu"), precision=torch.float16)
 
 
-def corpus_of(model: SentenceOrderer, stories: list[list[str]]) -> Corpus:
+def corpus_of(model: SentenceOrdererModel, stories: list[list[str]]) -> Corpus:
     documents = Dataset.from_dict({"id": [f"d{n}" for n in range(len(stories))], "sentences": stories})
     return tokenize_corpus(documents, model.tokenizer, 100, 64, "train")
 
@@ -41,7 +45,7 @@ def train_config(
     return TrainConfig(
         data=DataConfig(Source.jsonl),
         loss=LossConfig(pairwise_logistic=1.0, neighbours=2.0),
-        decoder=DecoderConfig(DecoderName.exact, 64),
+        decoder=DecoderConfig(DecoderName["exact"], 64),
         freeze=freeze or FreezeConfig(),
         optim=optim or OptimConfig(warmup=0.0),
         trainer=TrainerConfig(**{"batch_tokens": 400, **settings}),
@@ -49,7 +53,7 @@ def train_config(
 
 
 def trainer_of(
-    model: SentenceOrderer,
+    model: SentenceOrdererModel,
     corpus: Corpus,
     folder: Path,
     optim: OptimConfig | None = None,
@@ -59,9 +63,71 @@ def trainer_of(
     on_nonfinite: OnNonfinite = OnNonfinite.stop,
     max_nonfinite: int = 10,
     runtime: Runtime = CPU,
+    overfit: bool = False,
+    on_step: Callable[[Trainer], None] = lambda trainer: None,
     **settings: object,
 ) -> Trainer:
+    """The trainer of a new run in `folder`, or of the run that resumes from a `state`."""
     config = train_config(optim, freeze, **settings)
-    config = replace(config, output_dir=str(folder), on_nonfinite=on_nonfinite, max_nonfinite=max_nonfinite)
+    config = replace(
+        config,
+        output_dir=str(folder),
+        on_nonfinite=on_nonfinite,
+        max_nonfinite=max_nonfinite,
+        debug=DebugConfig(overfit=overfit),
+    )
     folder.mkdir(exist_ok=True)
-    return Trainer(model, corpus, corpus, config, runtime, folder, state=state, signals=signals)
+    resumed = () if state is None else (state["logged_bytes"], state["trainer"]["step"])
+    tracker = Tracker(folder, *resumed)
+    trainer = Trainer(model, corpus, corpus, config, runtime, folder, tracker=tracker, signals=signals, on_step=on_step)
+    if state is not None:
+        trainer.load_state_dict(state)
+    return trainer
+
+
+def train(trainer: Trainer) -> None:
+    """Trains to the end, and closes the files of the tracker."""
+    assert trainer.tracker is not None
+    with trainer.tracker:
+        trainer.train()
+
+
+class Stopped(BaseException):
+    """Ends a training as a power cut would: nothing is saved."""
+
+
+def stop_after(step: int) -> Callable[[Trainer], None]:
+    """An `on_step` that ends the training after a step."""
+
+    def on_step(trainer: Trainer) -> None:
+        if trainer.state.step == step:
+            raise Stopped
+
+    return on_step
+
+
+class Poison:
+    """Makes the loss NaN or infinite in chosen steps, by the model's own scores; its blocks' outputs stay finite.
+
+    To be passed to the trainer as `on_step`.
+
+    Attributes:
+        times: in how many forward passes of each of those steps, the first ones; None for all.
+    """
+
+    def __init__(
+        self, model: SentenceOrdererModel, *steps: int, value: float = float("nan"), times: int | None = None
+    ) -> None:
+        self.steps, self.value, self.times = steps, value, times
+        self.step, self.calls = 1, 0
+        model.register_forward_hook(self.spoil)
+
+    def __call__(self, trainer: Trainer) -> None:
+        self.step, self.calls = trainer.state.step + 1, 0
+
+    def spoil(self, model: SentenceOrdererModel, inputs: Any, scores: Scores) -> None:
+        if model.training and self.step in self.steps:
+            self.calls += 1
+            if self.times is None or self.calls <= self.times:
+                assert scores.logits is not None
+                scores.logits = torch.full_like(scores.logits, self.value) + scores.logits

@@ -1,0 +1,1 @@
+"""What users configure: the schema and its components, and the way from the command line to dataclasses."""

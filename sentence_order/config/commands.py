@@ -1,0 +1,50 @@
+"""Quotes and prints commands: those that a run tells its user to type next, and those that a sweep starts."""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+PLAIN = re.compile(r"[A-Za-z_./*]([\w./*+:@ -]*[\w./*+:@-])?")
+
+
+def override(key: str, value: Any) -> str:
+    """`key=value` as Hydra parses it."""
+    return f"{key}={_quote(value)}"
+
+
+def _quote(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_quote, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if not isinstance(value, str):
+        return str(value)
+    plain = PLAIN.fullmatch(value) and value.lower() not in ("null", "true", "false", "nan", "inf")
+    return value if plain else QuotedString(value, Quote.double).with_quotes()
+
+
+def normalize_overrides(overrides: list[str]) -> list[str]:
+    """Replaces `cache=./here` by `cache.dir=./here`: a folder is not an option of the group `cache`."""
+    return [re.sub(r"^cache=(?=.*/)", "cache.dir=", text) for text in overrides]
+
+
+def shell(program: str, *overrides: str) -> str:
+    """The command line of one of this package's programs."""
+    return f"python -m sentence_order.{program} {shlex.join(overrides)}".rstrip()
+
+
+def resume_command(folder: Path) -> str:
+    """The command that resumes the run of a folder."""
+    return environment() + shell("train", override("resume", str(folder)))
+
+
+def environment() -> str:
+    """What precedes a command so that it runs in this environment, if that has not been activated."""
+    if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:
+        return ""
+    return f"{os.path.relpath(Path(sys.prefix) / 'bin')}/"

@@ -1,0 +1,125 @@
+"""What a config key means to the program, as metadata of its field in the schema; no other place lists keys."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+from sentence_order.errors import UserError
+
+MAX_NUMBER = 2**62
+
+
+class OnResume(Enum):
+    """Whether a key may change when a run resumes."""
+
+    FIXED = "fixed"  # it must be as it was
+    CHANGEABLE = "changeable"  # the run may end differently, but nothing about it is wrong
+    IGNORED = "ignored"  # it does not matter to the run
+
+
+class InHparams(Enum):
+    """Whether a key is a column of TensorBoard's table of hyper-parameters."""
+
+    NEVER = "never"
+    IF_CHANGED = "if it is not the default"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a key accepts; None, where a key may be unset, always passes."""
+
+    low: float = 0
+    high: float = MAX_NUMBER
+    low_allowed: bool = False
+    high_allowed: bool = True
+
+    def check(self, key: str, value: float | None) -> None:
+        """Raises UserError, naming the key, if the value is out of range."""
+        if value is None:
+            return
+        above = value >= self.low if self.low_allowed else value > self.low  # a NaN is neither
+        below = value <= self.high if self.high_allowed else value < self.high
+        if not (above and below):
+            accepted = f"at most {MAX_NUMBER:g}" if above and self.high >= MAX_NUMBER else str(self)
+            raise UserError(f"{key}: must be {accepted}, not {value}")
+
+    def __str__(self) -> str:
+        text = f"{'at least' if self.low_allowed else 'greater than'} {self.low:g}"
+        if self.high >= MAX_NUMBER:
+            return text
+        return f"{text} and {'at most' if self.high_allowed else 'less than'} {self.high:g}"
+
+
+POSITIVE = Range()
+NOT_NEGATIVE = Range(low_allowed=True)
+SHARE = Range(high=1, high_allowed=False)
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """What a config key means to the program; keys of a group inherit what the group says.
+
+    Attributes:
+        on_resume: whether it may change when a run resumes.
+        determines_prefix: the output of frozen layers, which the prefix cache keeps, depends on it.
+        varies_between_seeds: runs that differ in such keys alone are repetitions of one arm.
+        in_hparams: whether it is a column of TensorBoard's table of hyper-parameters.
+        accepts: its range, if it is a number.
+    """
+
+    on_resume: OnResume = OnResume.FIXED
+    determines_prefix: bool = False
+    varies_between_seeds: bool = False
+    in_hparams: InHparams = InHparams.NEVER
+    accepts: Range | None = None
+
+
+def key(default: Any = MISSING, **info: Any) -> Any:
+    """A field of the schema with its `KeyInfo`; a class or function as default makes the value."""
+    metadata = {"info": info}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+CHANGEABLE = {"on_resume": OnResume.CHANGEABLE}
+ALWAYS = {"in_hparams": InHparams.ALWAYS}
+IF_CHANGED = {"in_hparams": InHparams.IF_CHANGED}
+
+
+def flatten_config(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every key of a config, as users type it (`trainer.epochs`), with its plain value."""
+    flat: dict[str, Any] = {}
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            flat |= flatten_config(value, f"{prefix}{item.name}.")
+        elif isinstance(value, list):
+            flat[prefix + item.name] = [one.value if isinstance(one, Enum) else one for one in value]
+        else:
+            flat[prefix + item.name] = value.value if isinstance(value, Enum) else value
+    return flat
+
+
+def key_infos(schema: type, prefix: str = "", inherited: dict[str, Any] | None = None) -> dict[str, KeyInfo]:
+    """The `KeyInfo` of every key of a schema, groups left out."""
+    infos: dict[str, KeyInfo] = {}
+    for item in fields(schema):
+        info = {**(inherited or {}), **item.metadata.get("info", {})}
+        if isinstance(item.type, type) and is_dataclass(item.type):
+            infos |= key_infos(item.type, f"{prefix}{item.name}.", info)
+        else:
+            infos[prefix + item.name] = KeyInfo(**info)
+    return infos
+
+
+def dotted_keys(schema: type, prefix: str = "") -> Iterator[str]:
+    """Every key of a schema as users type it, groups included."""
+    for item in fields(schema):
+        yield prefix + item.name
+        if isinstance(item.type, type) and is_dataclass(item.type):
+            yield from dotted_keys(item.type, f"{prefix}{item.name}.")

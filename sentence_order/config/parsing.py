@@ -1,0 +1,101 @@
+"""The strict way from Hydra's composed config to dataclasses.
+
+Hydra would accept `+typo=1` even with a schema, so `parse_config` merges the composed config once more into the bare
+schema; after that the code sees dataclasses only.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sentence_order.config.keys import dotted_keys, flatten_config
+from sentence_order.config.schema import SCHEMAS
+from sentence_order.errors import UserError
+
+Schema = TypeVar("Schema")
+
+
+def register_schemas() -> None:
+    """Registers every schema as `schema/<name>`, for the defaults lists of the primary configs."""
+    for name, schema in SCHEMAS.items():
+        ConfigStore.instance().store(group="schema", name=name, node=schema, package="_global_")
+
+
+def config_dir() -> Path:
+    """The folder of YAML configs: inside the package in a wheel, beside it in a source tree."""
+    package = Path(__file__).resolve().parent.parent
+    packaged = package / "configs"
+    return packaged if packaged.is_dir() else package.parent / "configs"
+
+
+def options_of(group: str) -> list[str]:
+    """The options of a config group: the files of its folder."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
+    """Turns a composed config into the schema's dataclasses.
+
+    Raises:
+        UserError: for a key that the schema does not have, a value of a wrong type, or a mandatory key without value.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+        merged = OmegaConf.merge(OmegaConf.structured(schema), plain)
+        missing = sorted(str(key) for key in OmegaConf.missing_keys(merged))
+        if missing:
+            raise UserError(f"{missing[0]}: no value; give it on the command line: {missing[0]}=VALUE")
+        parsed = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise UserError(format_config_error(error, schema)) from error
+    assert isinstance(parsed, schema)
+    check_texts(parsed)
+    return parsed
+
+
+def override_with_typed(config: Schema, given: Schema, typed: list[str]) -> Schema:
+    """A config with those keys of another one, of the same schema, that were typed on the command line.
+
+    Args:
+        typed: overrides (`key=value`); a group (`cache=off`) stands for all of its keys.
+    """
+    names = [override.split("=", 1)[0].lstrip("+~").split("@")[0] for override in typed]
+    merged, source = OmegaConf.structured(config), OmegaConf.structured(given)
+    for key in flatten_config(config):
+        if any(key == name or key.startswith(f"{name}.") for name in names):
+            OmegaConf.update(merged, key, OmegaConf.select(source, key))
+    parsed = OmegaConf.to_object(merged)
+    assert isinstance(parsed, type(config))
+    return parsed
+
+
+def check_texts(config: Any) -> None:
+    """Raises UserError for a text that neither a file's name nor a record of the run can hold, or a list of lists."""
+    for key, value in flatten_config(config).items():
+        if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+            raise UserError(f"{key}: a list of single values, not {value}")  # which OmegaConf accepts
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and re.search("[\0\ud800-\udfff]", text):
+                raise UserError(f"{key}: {text!r} contains a null character, or one that UTF-8 cannot encode")
+
+
+def did_you_mean(word: str, candidates: list[str]) -> str:
+    """`"; did you mean 'x'?"`, or nothing if no candidate is similar."""
+    near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    if not near:  # a key typed without its group: `epochs` for `trainer.epochs`
+        near = [c for c in candidates if c.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]]
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def format_config_error(error: OmegaConfBaseException, schema: type) -> str:
+    """One line for an OmegaConf error: the full key, what is wrong, and the nearest key that exists."""
+    key = re.sub(r"\[\d+\]$", "", error.full_key or str(error.key))
+    keys = list(dotted_keys(schema))
+    if key not in keys:
+        return f"unknown key '{key}'{did_you_mean(key, keys)}"
+    return f"{key}: {str(error).splitlines()[0]}"

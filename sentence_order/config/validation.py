@@ -1,0 +1,101 @@
+"""What the types of a config's keys cannot check: ranges, and keys that do not go together.
+
+Each mistake is a UserError that names the key and what is accepted.
+"""
+
+from typing import Any
+
+from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
+from sentence_order.config.keys import flatten_config, key_infos
+from sentence_order.config.schema import TINY_HEAD_WIDTH, DataConfig, FreezeConfig, LossConfig, Source, TrainConfig
+from sentence_order.errors import UserError
+
+
+def check_ranges(config: Any) -> None:
+    """Raises UserError if a number of a config is out of the range that its key accepts."""
+    values = flatten_config(config)
+    for name, info in key_infos(type(config)).items():
+        if info.accepts is not None:
+            info.accepts.check(name, values[name])
+
+
+def check_train(config: TrainConfig) -> None:
+    """Checks the config of a training run. Raises UserError."""
+    check_ranges(config)
+    check_freeze(config.freeze)
+    if config.decoder.name is None:
+        raise UserError(f"decoder: none chosen; available: {', '.join(DECODERS)}")
+    heads = {head.value for head in config.model.heads}
+    check_heads(heads)
+    check_loss(config.loss, heads)
+    check_decoder(config.decoder.name.value, heads)
+
+    betas = config.optim.betas
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise UserError(f"optim.betas: two numbers of at least 0 and less than 1, such as [0.9,0.98], not {betas}")
+    if config.encoder.tiny_width % TINY_HEAD_WIDTH:
+        raise UserError(f"encoder.tiny_width: a multiple of {TINY_HEAD_WIDTH}, not {config.encoder.tiny_width}")
+    check_data(config.data)
+    if config.data.validation_share + config.data.test_share >= 1:
+        raise UserError("data.validation_share and data.test_share: their sum must be less than 1")
+
+
+def check_freeze(freeze: FreezeConfig) -> None:
+    """Raises UserError if keys of the group contradict each other."""
+    given = [key for key in ("embeddings", "layers", "depth", "schedule") if getattr(freeze, key) not in (0, None, [])]
+    for key in ("schedule", "depth"):
+        if key in given and (others := [f"freeze.{other}" for other in given if other != key]):
+            raise UserError(
+                f"freeze.{key}: cannot be combined with {' and '.join(others)}; leave these out, or add freeze=none"
+            )
+
+
+def check_heads(heads: set[str]) -> None:
+    """Raises UserError if heads are missing, or two of them provide the same score."""
+    if not heads:
+        raise UserError(f"model.heads: none; available: {', '.join(HEADS)}")
+    by_score: dict[str, list[str]] = {}
+    for head in sorted(heads):
+        by_score.setdefault(HEADS[head].scores[0], []).append(head)
+    for rivals in by_score.values():
+        if len(rivals) > 1:
+            raise UserError(f"model.heads: {' and '.join(rivals)} predict the same; choose one of them")
+    if "pointer" in by_score and len(heads) > 1:
+        raise UserError(f"model.heads: {by_score['pointer'][0]} cannot be combined with other heads")
+
+
+def check_loss(loss: LossConfig, heads: set[str]) -> None:
+    """Raises UserError if a loss has no head that it trains, or a head no loss that trains it."""
+    trained: set[str] = set()
+    for name, component in LOSSES.items():
+        weight, readable = getattr(loss, name), heads_for(component)
+        if weight and not readable & heads:
+            raise UserError(
+                f"loss.{name}: needs the head {' or '.join(sorted(readable))}, and model.heads is "
+                f"[{','.join(sorted(heads))}]; add loss.{name}=0, or the head"
+            )
+        trained |= readable if weight else set()
+    if untrained := sorted(heads - trained):
+        names = readers_of(untrained[0], LOSSES)
+        raise UserError(
+            f"loss: nothing trains the head {untrained[0]}; give a weight to loss.{' or loss.'.join(names)}"
+        )
+
+
+def check_decoder(name: str, heads: set[str]) -> None:
+    """Raises UserError if the heads provide no scores that a decoder reads."""
+    if not (readable := heads_for(DECODERS[name])) & heads:
+        fitting = [decoder for decoder, component in DECODERS.items() if heads_for(component) & heads]
+        raise UserError(
+            f"decoder={name}: needs the head {' or '.join(sorted(readable))}, and the model's heads are "
+            f"[{','.join(sorted(heads))}]; choose one of {', '.join(fitting)}"
+        )
+
+
+def check_data(data: DataConfig) -> None:
+    """Checks keys of the data group against each other. Raises UserError."""
+    paths = [f"data.{name}" for name in ("train", "validation", "test") if getattr(data, name)]
+    if data.source is Source.synthetic and paths:
+        raise UserError(f"{paths[0]}: data=synthetic reads no files; add data=jsonl, csv, parquet, text or hub")
+    if data.source is Source.hub and not data.hub_id:
+        raise UserError("data.hub_id: data=hub needs the id of a data set, as in data.hub_id=owner/name")

@@ -1,0 +1,84 @@
+"""The likelihood of an order among all orders of its document, by the scores of its pairs and neighbours.
+
+An order's objective is what decoders maximise: of every two sentences half the log-odds that they stand as ordered, and
+of every two neighbours the log-probability that they are such. Its exponential, over the sum of those of all N! orders,
+is a conditional random field over permutations. The sum over all orders takes the recursion of `decoding/exact.py` with
+a log-sum-exp in place of its maximum.
+"""
+
+import torch
+from torch import Tensor
+
+from sentence_order.decoding.subsets import subset_tables
+
+# Beyond this number of sentences the sum over all orders is too expensive; orders are then built sentence by sentence.
+MAX_SUMMED_SENTENCES = 10
+
+
+def order_log_prob(logits_BSS: Tensor | None, next_BTT: Tensor | None, order_BS: Tensor, mask_BS: Tensor) -> Tensor:
+    """The log-probability of an order of each document: (B), in nats, differentiable.
+
+    Up to `MAX_SUMMED_SENTENCES` sentences it is normalised over all orders. For longer documents it is the product of
+    the probabilities of each sentence among those that remain, by its neighbour before and its pairs with the others:
+    an approximation that ignores how the later choices are normalised.
+
+    Args:
+        logits_BSS: log-odds of pairs, antisymmetric; or None.
+        next_BTT: log-probabilities of neighbours, 0 being the boundary; or None.
+        order_BS: `order[b, k]` is the index of the k-th sentence; padding in its own places.
+        mask_BS: True for sentences, False for padding.
+    """
+    some = next_BTT if logits_BSS is None else logits_BSS
+    assert some is not None, "pairs, neighbours or both are required"
+    documents, sentences = order_BS.shape
+    if logits_BSS is None:
+        logits_BSS = some.new_zeros(documents, sentences, sentences)
+    if next_BTT is None:
+        next_BTT = some.new_zeros(documents, 1 + sentences, 1 + sentences)
+    size_B = mask_BS.sum(1)
+    log_prob_B = some.new_zeros(documents)
+    for size in sorted(set(size_B.tolist()) - {0, 1}):
+        rows_G = (size_B == size).nonzero()[:, 0]
+        # Relabelled, so that the order in question is the identity.
+        order_GS = order_BS[rows_G, :size]
+        item_GT = torch.nn.functional.pad(order_GS + 1, (1, 0))
+        pairs_SSG = logits_BSS[rows_G[:, None, None], order_GS[:, :, None], order_GS[:, None]].permute(1, 2, 0) / 2
+        next_TTG = next_BTT[rows_G[:, None, None], item_GT[:, :, None], item_GT[:, None]].permute(1, 2, 0)
+        if size <= MAX_SUMMED_SENTENCES:
+            found_G = _objective_of_identity(pairs_SSG, next_TTG) - log_partition(pairs_SSG, next_TTG)
+        else:
+            found_G = _step_by_step(pairs_SSG, next_TTG)
+        log_prob_B = log_prob_B.index_add(0, rows_G, found_G.to(log_prob_B.dtype))
+    return log_prob_B
+
+
+def log_partition(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
+    """The logarithm of the sum over all orders of the exponential of their objective: (G)."""
+    sentences = len(pairs_SSG)
+    membership_ZS, layers = subset_tables(sentences, pairs_SSG.device)
+    links_XG = next_TTG[1:, 1:].flatten(0, 1)
+    gains_XG = torch.einsum("rj,ijg->irg", membership_ZS.to(pairs_SSG.dtype), pairs_SSG).flatten(0, 1)
+    last_S = torch.arange(sentences, device=pairs_SSG.device)
+    sum_XG = pairs_SSG.new_full((2**sentences * sentences, pairs_SSG.shape[2]), -torch.inf)
+    sum_XG = sum_XG.index_copy(0, (1 << last_S) * sentences + last_S, next_TTG[1:, 0])
+    for layer in layers:
+        ways_JXG = links_XG[layer.links] + sum_XG[layer.rests]
+        sum_XG = sum_XG.index_copy(0, layer.states, ways_JXG.logsumexp(0) + gains_XG[layer.gains])
+    return (sum_XG[-sentences:] + next_TTG[0, 1:]).logsumexp(0)
+
+
+def _objective_of_identity(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
+    first_E, second_E = torch.triu_indices(len(pairs_SSG), len(pairs_SSG), 1)
+    item_T = torch.arange(len(next_TTG))
+    return pairs_SSG[first_E, second_E].sum(0) + next_TTG[item_T, item_T.roll(-1)].sum(0)
+
+
+def _step_by_step(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
+    sentences = len(pairs_SSG)
+    # What sentence i gains by preceding those from the k-th on. A product, since CUDA has no deterministic cumsum.
+    ahead_SSG = torch.einsum("ijg,jk->ikg", pairs_SSG, torch.ones_like(pairs_SSG[:, :, 0]).tril())
+    total_G = pairs_SSG.new_zeros(pairs_SSG.shape[2])
+    for k in range(sentences - 1):
+        value_SG = ahead_SSG[k:, k] + next_TTG[k, 1 + k :]  # item k was placed last
+        total_G = total_G + value_SG[0] - value_SG.logsumexp(0)
+    return total_G

@@ -1,0 +1,112 @@
+"""From a checkpoint and a corpus to tables and a results file."""
+
+from functools import partial
+
+from sentence_order.config.components import DECODERS, readers_of
+from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig
+from sentence_order.config.validation import check_decoder
+from sentence_order.data.sources import load_splits
+from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
+from sentence_order.evaluation.results import decoder_results, provenance, split_results, write_results
+from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
+from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.limits import check_fits
+from sentence_order.model.linear import log_kernel
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.prefix_cache.fill import attach_hidden_states
+from sentence_order.runtime.console import console, log, progress_bar, set_up_logging
+from sentence_order.runtime.device import Runtime, choose_runtime
+
+
+def evaluate_checkpoint(config: EvaluateConfig) -> None:
+    """Evaluates the checkpoint of a config on one split, prints tables and writes the results.
+
+    Raises:
+        UserError: naming the config key, or the file and line.
+    """
+    set_up_logging()
+    model = load_checkpoint(config.checkpoint)
+    compare_all = config.decoder.name is not None and config.decoder.name.value == "all"
+    decoder = _choose_decoder(config, model)
+    runtime = choose_runtime(config.device, config.precision)
+    log_kernel(runtime.device)
+    model.to(runtime.device)
+
+    name = config.split.value
+    corpus = _load_corpus(config, model, runtime)
+    compare = [each for each in DECODERS if any(each in readers_of(head, DECODERS) for head in model.config.heads)]
+    evaluation = _evaluate(config, model, corpus, decoder, runtime, compare if compare_all else [])
+    ids = list(corpus.documents["id"])
+    found = split_results(evaluation, ids, model.config.calibration, config.bootstrap_resamples, config.seed)
+    console.print(metric_table(name, found))
+    console.print(breakdown_table(found))
+    record = {
+        name: found,
+        "checkpoint": config.checkpoint,
+        "split": name,
+        "decoder": decoder.name.value if decoder.name else None,
+        "beam_width": decoder.beam_width,
+        "seed": config.seed,
+        "shuffles": config.shuffles,
+        "device": str(runtime.device),
+        **provenance(),
+    }
+    if compare_all:
+        record["decoders"] = decoder_results(evaluation, config.bootstrap_resamples, config.seed)
+        console.print(decoder_table("decoders", record["decoders"]))
+    if config.output is None:
+        del found["per_document"]  # only written to files
+    write_results(record, config.output)
+
+
+def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> DecoderConfig:
+    """The decoder that was set, or the one of training, also if all are compared."""
+    name = config.decoder.name.value if config.decoder.name else "all"
+    if name == "all":
+        name = model.config.decoder
+    check_decoder(name, set(model.config.heads))
+    return DecoderConfig(DecoderName(name), config.decoder.beam_width or model.config.beam_width)
+
+
+def _load_corpus(config: EvaluateConfig, model: SentenceOrdererModel, runtime: Runtime) -> Corpus:
+    """The documents to evaluate, with the output of the frozen prefix if that is cached."""
+    name = config.split.value
+    raw = load_splits(config.data, [name])[name]
+    assert model.tokenizer is not None
+    corpus = tokenize_corpus(raw, model.tokenizer, config.data.max_sentences, model.config.max_sentence_tokens, name)
+    log.info("%s: %s", name, corpus.describe())
+    check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
+    if config.shuffles > 1 and not model.config.depends_on_input_order:
+        log.info("shuffles: this model does not depend on the input order; its scores are the same for every shuffle")
+
+    model.freeze(model.config.frozen_blocks)  # the cache of training is used
+    tokens = int(corpus.tokens.sum())
+    return attach_hidden_states(
+        model, {name: corpus}, config.cache, runtime, tokens_read=tokens, batch_tokens=config.batch_tokens
+    )[name]
+
+
+def _evaluate(
+    config: EvaluateConfig,
+    model: SentenceOrdererModel,
+    corpus: Corpus,
+    decoder: DecoderConfig,
+    runtime: Runtime,
+    compare: list[str],
+) -> Evaluation:
+    with progress_bar() as bar:
+        task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
+        evaluation = evaluate_corpus(
+            model,
+            corpus,
+            decoder,
+            runtime,
+            seed=config.seed,
+            batch_tokens=config.batch_tokens,
+            shuffles=config.shuffles,
+            compare=compare,
+            advance=partial(bar.advance, task),
+        )
+    assert evaluation is not None
+    return evaluation

@@ -1,0 +1,189 @@
+"""The record of an evaluation: metrics with intervals, versions, and per-document results to compare."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sentence_order.arrays import IntArray
+from sentence_order.data.readers import find_path_problem
+from sentence_order.errors import UserError, first_line
+from sentence_order.evaluation.evaluator import Evaluation
+from sentence_order.evaluation.metrics import MAIN_METRICS, RatioArray, metrics_of
+from sentence_order.evaluation.statistics import with_intervals
+from sentence_order.runtime.files import atomic_file
+
+# See `metrics.document_counts`.
+COUNTS = ("sentences", "correct", "first", "last", "inversions", "squared_displacement", "common")
+PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
+
+
+def split_results(
+    evaluation: Evaluation, ids: Sequence[str], calibration: Sequence[float] | None, resamples: int, seed: int
+) -> dict[str, Any]:
+    """The entry of one split.
+
+    Returns:
+        The number of `documents`; the `loss`; every metric with its 95 % bootstrap interval; `calibration_error` of the
+        confidence; `changed_by_reshuffling`, the share of documents, if there were several shuffles; `by_sentences`,
+        the main metrics by number of sentences; `by_position`, the share of documents with the right sentence at each
+        position (from 0); and `per_document`, lists from which all of this follows, to compare two results.
+    """
+    ratios = evaluation.ratios
+    found: dict[str, Any] = {
+        "documents": len(evaluation.order),
+        "loss": evaluation.loss,
+        **with_intervals(ratios, resamples=resamples, seed=seed),
+        "calibration_error": evaluation.reliability(calibration).error,
+    }
+    if evaluation.changed_D is not None:
+        found["changed_by_reshuffling"] = float(evaluation.changed_D.mean())
+    counts = {name: values.tolist() for name, values in evaluation.counts.items()}
+    return found | {
+        "by_sentences": _by_sentences(ratios, evaluation.counts["sentences"], resamples, seed),
+        "by_position": _by_position(evaluation.right, resamples, seed),
+        "per_document": {"id": list(ids), "confidence": evaluation.confidence(calibration).round(6).tolist(), **counts},
+    }
+
+
+def decoder_results(evaluation: Evaluation, resamples: int, seed: int) -> dict[str, Any]:
+    """The entry of every decoder that was compared: metrics with intervals, mean objective in nats, seconds."""
+    return {
+        name: {
+            "documents": len(found.objective_D),
+            "seconds": round(found.seconds, 4),
+            "objective": float(found.objective_D.mean()),
+            **with_intervals(metrics_of(found.counts), resamples=resamples, seed=seed),
+        }
+        for name, found in evaluation.decoders.items()
+    }
+
+
+def _by_sentences(
+    ratios: Mapping[str, RatioArray], sentences_D: IntArray, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    rows = []
+    for size in np.unique(sentences_D):
+        chosen_D = sentences_D == size
+        own = {name: RatioArray(*(values[chosen_D] for values in ratios[name])) for name in MAIN_METRICS}
+        metrics = with_intervals(own, resamples=resamples, seed=seed)
+        rows.append({"sentences": int(size), "documents": int(chosen_D.sum()), **metrics})
+    return rows
+
+
+def _by_position(right: Sequence[Sequence[bool]], resamples: int, seed: int) -> list[dict[str, Any]]:
+    rows = []
+    for position in range(max(map(len, right))):
+        right_D = np.array([slots[position] for slots in right if len(slots) > position], dtype=np.float64)
+        accuracy = with_intervals(
+            {"accuracy": RatioArray(right_D, np.ones_like(right_D))}, resamples=resamples, seed=seed
+        )
+        rows.append({"position": position, "documents": len(right_D), **accuracy})
+    return rows
+
+
+def read_results(path: str | Path, split: str) -> dict[str, Any]:
+    """The entry of a split in a results file, or in that of a run's folder.
+
+    Raises:
+        UserError: it cannot be read, or has no such entry.
+    """
+    file = Path(path) / "results.json" if os.path.isdir(path) else Path(path)
+    if problem := find_path_problem(str(file)):
+        raise UserError(f"{file}: cannot be read: {problem}")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))[split]
+        if missing := {"id", *COUNTS} - set(found["per_document"]):
+            raise KeyError(min(missing))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{file}: no per-document results under {split!r}: {first_line(error)}") from error
+    return dict(found)
+
+
+def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, IntArray]]]:
+    """The documents that several results of a split have in common, with the counts of each.
+
+    Raises:
+        UserError: there are none, an id is not unique, or a document's number of sentences differs.
+    """
+    rows = [{identity: row for row, identity in enumerate(found["per_document"]["id"])} for found in results]
+    for found, row_of in zip(results, rows, strict=True):
+        if len(row_of) < (count := len(found["per_document"]["id"])):
+            raise UserError(
+                f"{count - len(row_of):,} documents of a result share their id with another one; ids must be unique"
+            )
+    ids = [identity for identity in rows[0] if all(identity in row_of for row_of in rows)]
+    if not ids:
+        raise UserError("the results have no document in common, by its id")
+    counts = []
+    for found, row_of in zip(results, rows, strict=True):
+        chosen = np.array([row_of[identity] for identity in ids])
+        own = found["per_document"]
+        counts.append({name: np.array(own[name])[chosen] for name in COUNTS})
+    for other in counts[1:]:
+        if len(differ := np.flatnonzero(counts[0]["sentences"] != other["sentences"])):
+            raise UserError(f"document {ids[differ[0]]} has different numbers of sentences in the results")
+    return ids, counts
+
+
+def provenance() -> dict[str, Any]:
+    """Versions of the packages, and the git revision of the source tree."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: package_version(name) for name in PACKAGES}},
+        "git_revision": git_revision(),
+    }
+
+
+def package_version(name: str) -> str:
+    """A package's version; "unknown" if it is not installed, as this one in a source tree."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """Indented JSON, with each list of numbers or strings on one line."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: "[" + re.sub(r",\n +", ", ", found[1]) + "]", text)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file, complete or not at all."""
+    with atomic_file(path) as stream:
+        stream.write(as_json(content) + "\n")
+
+
+def write_results(content: dict[str, Any], output: str | Path | None) -> None:
+    """Writes results to a file, or to standard output if none is named."""
+    if output is None:
+        print(as_json(content))
+    else:
+        write_json(Path(output), content)
+
+
+def git_revision() -> str | None:
+    """The revision of the source tree, with `-dirty` if it was changed; None in an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

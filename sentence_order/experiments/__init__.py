@@ -1,0 +1,1 @@
+"""Experiments: sweeps over settings and seeds, and the report that compares runs."""

@@ -1,0 +1,238 @@
+"""The pictures of a report: tau against training time, quality by depth of freezing, learning curves.
+
+Arms have colours that colour-blind readers can distinguish: those of Okabe and Ito 2008, "Color universal design", or,
+if the arms are ordered, a scale that also grows in lightness.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from sentence_order.evaluation.statistics import Interval
+from sentence_order.experiments.estimates import Comparison, Row
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
+MARKERS = "osD^vP*X"
+GREY = "0.72"
+UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "axes.axisbelow": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sentence_order",  # the same picture is the same file
+}
+
+
+def draw(found: Comparison, folder: Path) -> dict[str, str]:
+    """Writes every picture that the comparison gives, as PNG and SVG.
+
+    Returns:
+        The names of the PNG files, with what each shows.
+    """
+    pictures: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
+        "tau_against_time": (_tau_against_time, "Kendall's tau on the test documents against training time, by arm")
+    }
+    if len(depths(found)) > 2:
+        pictures["quality_by_depth"] = (_quality_by_depth, "quality and training time by what is frozen")
+    if any(len(run.curve) > 1 for row in found.rows for run in row.arm.runs):
+        pictures["learning_curves"] = (_learning_curves, "tau on the validation documents in the course of training")
+    shown = {}
+    with matplotlib.rc_context(STYLE):
+        for name, (make, text) in pictures.items():
+            figure = make(found)
+            figure.savefig(folder / f"{name}.png", dpi=160)
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            shown[f"{name}.png"] = text
+    return shown
+
+
+def depths(found: Comparison) -> list[Row]:
+    """The arms from nothing frozen to most, if they differ in that alone and each freezes more than the one before;
+    otherwise none."""
+    rows = sorted(found.rows, key=lambda row: len(row.arm.frozen))
+    alone = all(row.arm.name == row.arm.depth_name for row in rows)
+    nested = all(set(a.arm.frozen) < set(b.arm.frozen) for a, b in itertools.pairwise(rows))
+    return rows if alone and nested else []
+
+
+def _looks(found: Comparison) -> dict[str, tuple[object, str]]:
+    """A colour and a marker for every arm."""
+    ordered = depths(found)
+    if ordered:
+        scale = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ordered)))
+        return {row.arm.name: (scale[k], MARKERS[k % len(MARKERS)]) for k, row in enumerate(ordered)}
+    return {
+        row.arm.name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[(k + k // len(OKABE_ITO)) % len(MARKERS)])
+        for k, row in enumerate(found.rows)
+    }
+
+
+def _tau_against_time(found: Comparison) -> Figure:
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    axes = figure.subplots()
+    looks = _looks(found)
+    times = [row.seconds for row in found.rows]
+    unit, seconds_of_one = next((u for u in UNITS if max(times) >= 5 * u[1]), UNITS[-1])
+    logarithmic = max(times) > 5 * min(times)
+    if logarithmic:
+        axes.set_xscale("log")
+        _ticks(axes, [seconds / seconds_of_one for seconds in times])
+
+    front = _front(found.rows)
+    axes.plot(
+        [row.seconds / seconds_of_one for row in front],
+        [row.tau["value"] for row in front],
+        color=GREY,
+        linewidth=1.2,
+        zorder=1,
+    )
+
+    for row in found.rows:
+        colour, marker = looks[row.arm.name]
+        axes.errorbar(
+            row.seconds / seconds_of_one,
+            row.tau["value"],
+            yerr=_ends(row.tau),
+            xerr=_ends(row.costs["seconds_in_steps"]) / seconds_of_one,
+            color=colour,
+            marker=marker,
+            markersize=7,
+            elinewidth=1.2,
+            linestyle="none",
+            label=row.arm.name,
+            zorder=2,
+        )
+
+    axes.set_xlabel(f"time in training steps, {unit} a run" + (" (logarithmic)" if logarithmic else ""))
+    axes.set_ylabel("Kendall's tau, test documents")
+    axes.set_title("What an arm reaches, and how long it trains", loc="left", fontsize=11, pad=16)
+    title = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
+    figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=9, alignment="left")
+    note = "grey line: no arm is both faster and better.  bars: 95 % intervals"
+    axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", fontsize=8, color="0.4")
+    return figure
+
+
+def _front(rows: list[Row]) -> list[Row]:
+    """The arms that no other arm surpasses in both speed and quality, from the fastest on."""
+    front: list[Row] = []
+    for row in sorted(rows, key=lambda row: row.seconds):
+        if not front or row.tau["value"] > front[-1].tau["value"]:
+            front.append(row)
+    return front
+
+
+def _quality_by_depth(found: Comparison) -> Figure:
+    rows = depths(found)
+    names = [_short(row) for row in rows]
+    panels: list[tuple[str, Callable[[Row], Interval]]] = [
+        ("Kendall's tau", lambda row: row.quality["tau"]),
+        ("perfect match ratio", lambda row: row.quality["pmr"]),
+        ("accuracy", lambda row: row.quality["accuracy"]),
+        ("time in training steps, s", lambda row: row.costs["seconds_in_steps"]),
+    ]
+
+    figure = Figure(figsize=(9.6, 6), layout="constrained")
+    for axes, (name, value_of) in zip(figure.subplots(2, 2, sharex=True).flat, panels, strict=True):
+        values = [value_of(row) for row in rows]
+        lower, upper = zip(*(_ends(value)[:, 0] for value in values), strict=True)
+        colour = OKABE_ITO[1] if "time" in name else OKABE_ITO[0]
+        axes.errorbar(
+            range(len(rows)),
+            [value["value"] for value in values],
+            yerr=[lower, upper],
+            color=colour,
+            marker="o",
+            markersize=5,
+            linewidth=1.2,
+            elinewidth=1.2,
+        )
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.set_xticks(range(len(rows)), labels=names)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        if "time" in name:
+            axes.set_ylim(bottom=0)
+
+    figure.supxlabel("frozen: nothing, the embeddings, or these and the lowest N layers", fontsize=10)
+    figure.suptitle(
+        "Quality on the test documents, and training time, by depth of freezing (95 % intervals)", fontsize=11
+    )
+    return figure
+
+
+def _learning_curves(found: Comparison) -> Figure:
+    """A panel per arm, with the baseline behind each."""
+    looks = _looks(found)
+    rows = found.rows
+    columns = min(4, len(rows))
+    lines = math.ceil(len(rows) / columns)
+    figure = Figure(figsize=(2.7 * columns + 0.6, 2.3 * lines + 0.7), layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    epochs_K, base_K, *_ = _curve(found.baseline)
+    for axes, row in zip(grid, rows, strict=False):
+        axes.plot(epochs_K, base_K, color=GREY, linewidth=1.5, zorder=1)
+        own_K, mean_K, low_K, high_K = _curve(row)
+        colour, marker = looks[row.arm.name]
+        axes.fill_between(own_K, low_K, high_K, color=colour, alpha=0.25, linewidth=0, zorder=2)
+        axes.plot(own_K, mean_K, color=colour, linewidth=1.8, marker=marker, markersize=4, zorder=3)
+        axes.set_title(row.arm.name, loc="left", fontsize=9)
+    for axes in grid[len(rows) :]:
+        axes.set_visible(False)
+    figure.supxlabel("epochs", fontsize=10)
+    figure.supylabel("Kendall's tau, validation", fontsize=10)
+    figure.suptitle(
+        f"In the course of training: mean and range over seeds; grey: the baseline, {found.baseline.arm.name}",
+        fontsize=10,
+    )
+    return figure
+
+
+def _curve(row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Epochs, and the mean, least and greatest tau of the seeds at each; as far as all of them have come.
+
+    Seeds validate at the same steps, but their epochs may differ by a step.
+    """
+    validations = min(len(run.curve) for run in row.arm.runs)
+    curves = np.array([run.curve[:validations] for run in row.arm.runs])
+    epochs, tau = curves[..., 0].mean(0), curves[..., 1]
+    return epochs, tau.mean(0), tau.min(0), tau.max(0)
+
+
+def _short(row: Row) -> str:
+    """A short label of what is frozen."""
+    layers = sum(block.startswith("layer_") for block in row.arm.frozen)
+    if not row.arm.frozen:
+        return "none"
+    if row.arm.depth_name == "whole encoder":
+        return f"all {layers}"
+    return str(layers) if layers else "emb."
+
+
+def _ends(found: Interval) -> np.ndarray:
+    """The distances of an interval's bounds from its value (2, 1); zero if it is not known."""
+    low, high = found["low"], found["high"]
+    if low is None or high is None:
+        return np.zeros((2, 1))
+    return np.array([[found["value"] - low], [high - found["value"]]])
+
+
+def _ticks(axes: Axes, values: list[float]) -> None:
+    """Plain numbers at 1, 2 and 5 of every power of ten within reach, on a logarithmic axis."""
+    low, high = min(values) / 1.6, max(values) * 1.6
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [tick for power in powers for digit in (1, 2, 5) if low <= (tick := digit * 10.0**power) <= high]
+    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(low, high)

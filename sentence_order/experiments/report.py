@@ -1,0 +1,108 @@
+"""From the folders of runs to a report: the settings that were compared, their quality, and how certain that is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentence_order.errors import UserError
+from sentence_order.evaluation.results import read_results, shared_documents, write_json
+from sentence_order.evaluation.statistics import compare_results
+from sentence_order.evaluation.tables import comparison_table
+from sentence_order.experiments import tables
+from sentence_order.experiments.estimates import compare_arms
+from sentence_order.experiments.pictures import draw
+from sentence_order.experiments.runs import find_runs, group_runs
+from sentence_order.experiments.verdict import MARGIN, verdict
+from sentence_order.runtime.console import console
+from sentence_order.runtime.files import atomic_file
+
+
+def write_report(
+    paths: Sequence[Path], output: Path, baseline: str | None = None, margin: float | None = None
+) -> list[str]:
+    """Writes `report.md`, `report.csv`, `report.tex` and the pictures into the folder `output`.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        UserError: there are no finished runs, they cannot be compared, or there is no such baseline.
+    """
+    runs, unfinished = find_runs(list(paths))
+    arms, left_out = group_runs(runs)
+    comparison = compare_arms(arms, baseline)
+    sentences = verdict(comparison, MARGIN if margin is None else margin)
+    output.mkdir(parents=True, exist_ok=True)
+    pictures = draw(comparison, output)
+    texts = {
+        "report.md": tables.markdown(comparison, sentences, pictures, unfinished, left_out),
+        "report.csv": tables.csv(comparison),
+        "report.tex": tables.latex(comparison),
+    }
+    for name, text in texts.items():
+        with atomic_file(output / name) as stream:
+            stream.write(text)
+    return sentences
+
+
+def is_result(path: Path) -> bool:
+    """True for a results file, or a run's folder with one; not for the folder of a sweep."""
+    return path.is_file() or (path / "results.json").is_file()
+
+
+def print_comparison(a: Path, b: Path, split: str, resamples: int, seed: int) -> dict[str, Any]:
+    """Prints the differences between two results, document by document; returns them.
+
+    Raises:
+        UserError: a result cannot be read, or they have no documents in common.
+    """
+    results = [read_results(path, split) for path in (a, b)]
+    ids, (counts_a, counts_b) = shared_documents(results)
+    metrics = compare_results(counts_a, counts_b, resamples=resamples, seed=seed)
+    console.print(comparison_table(f"{len(ids):,} documents: A {a}, B {b}", metrics))
+    left_out = sum(len(result["per_document"]["id"]) for result in results) - 2 * len(ids)
+    if left_out:
+        console.print(f"{left_out:,} documents that only one of them has are left out")
+    return {"a": str(a), "b": str(b), "split": split, "documents": len(ids), "metrics": metrics}
+
+
+def report(
+    paths: Sequence[Path],
+    *,
+    output: Path | None,
+    baseline: str | None,
+    margin: float | None,
+    split: str,
+    resamples: int,
+    seed: int,
+    json: Path | None,
+) -> None:
+    """Reports on runs and, if the paths are exactly two results, prints their paired comparison.
+
+    Args:
+        paths: folders of runs or sweeps; or results files.
+        output: the report's folder; by default in the first folder.
+        json: the file for the paired comparison.
+
+    Raises:
+        UserError: naming the option or the path.
+    """
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UserError(f"{missing[0]}: no such file or folder; name folders of runs or sweeps, or two results files")
+    folders = [path for path in paths if path.is_dir()]
+    paired = len(paths) == 2 and all(map(is_result, paths))
+    if len(folders) < len(paths) and not paired:
+        raise UserError("results files are compared in pairs: name two results, each a file or a run's folder")
+    if json is not None and not paired:
+        raise UserError("--json: it is for the comparison of two results, each a file or a run's folder")
+
+    if folders:
+        target = output or folders[0] / "report"
+        sentences = write_report(folders, target, baseline, margin)
+        print("\n".join(sentences).replace("**", ""))
+        print(f"\n{target / 'report.md'}")
+    if paired:
+        comparison = print_comparison(paths[0], paths[1], split, resamples, seed)
+        if json is not None:
+            write_json(json, comparison)

@@ -1,0 +1,164 @@
+"""Finds and reads the runs of a report, and groups those that differ in their seed only."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentence_order.config.keys import flatten_config, key_infos
+from sentence_order.config.schema import TrainConfig
+from sentence_order.errors import UserError, first_line
+from sentence_order.evaluation.results import read_results
+from sentence_order.training.run_dir import CONFIG_FILE, RESULTS_FILE, RunStatus, read_config, run_status
+from sentence_order.training.tracker import METRICS_FILE
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        settings: its config, by dotted key.
+        training: the record of its training in results.json.
+        test: its results on the test documents.
+        curve: epochs done, and tau on the validation documents, at each validation.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    training: dict[str, Any]
+    test: dict[str, Any]
+    started: str
+    curve: list[tuple[float, float]]
+
+    @property
+    def seed(self) -> int:
+        """The seed of its shuffles and new weights."""
+        return int(self.settings["seed"])
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The blocks that were frozen from beginning to end."""
+        return tuple(self.training["frozen"])
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ in their seed only, named by what distinguishes them from the other arms."""
+
+    name: str
+    runs: list[Run]
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The blocks that were frozen from beginning to end."""
+        return self.runs[0].frozen
+
+    @property
+    def depth_name(self) -> str:
+        """What is frozen, in a word or two."""
+        return depth_name(self.runs[0])
+
+
+def find_runs(paths: list[Path]) -> tuple[list[Run], list[Path]]:
+    """All finished runs in and below some folders, by the time of their start, and the unfinished ones.
+
+    Raises:
+        UserError: a folder does not exist, has no finished run, or a run's files are damaged.
+    """
+    folders: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder; name folders of runs, or of sweeps")
+        folders |= dict.fromkeys(sorted(file.parent for file in path.rglob(CONFIG_FILE)))
+    statuses = {folder: run_status(folder) for folder in folders}
+    runs = [_read(folder) for folder, status in statuses.items() if status is RunStatus.FINISHED]
+    if not runs:
+        raise UserError(f"{', '.join(map(str, paths))}: no finished runs (none with {RESULTS_FILE})")
+    return sorted(runs, key=lambda run: run.started), [
+        folder for folder, status in statuses.items() if status is not RunStatus.FINISHED
+    ]
+
+
+def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
+    """The arms, by the time of their first start; and runs that repeat the config and seed of another."""
+    groups: dict[str, dict[int, Run]] = {}
+    left_out = []
+    for run in runs:
+        same = groups.setdefault(_identity(run), {})
+        if run.seed in same:
+            left_out.append(run)
+        else:
+            same[run.seed] = run
+    members = [list(same.values()) for same in groups.values()]
+    names = _names([runs[0] for runs in members])
+    return [Arm(name, runs) for name, runs in zip(names, members, strict=True)], left_out
+
+
+def depth_name(run: Run) -> str:
+    """What a run freezes, in a word or two."""
+    if schedule := run.settings["freeze.schedule"]:
+        return f"gradual {' '.join(schedule)}"
+    if not run.frozen:
+        return "none"
+    if "all" in (run.settings["freeze.depth"], run.settings["freeze.layers"]) and run.frozen[0] == "embeddings":
+        return "whole encoder"
+    layers = [block.removeprefix("layer_") for block in run.frozen if block != "embeddings"]
+    lowest = layers == [str(number) for number in range(len(layers))]
+    layer_names = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}" if lowest else f"layers {', '.join(layers)}"
+    if run.frozen[0] != "embeddings":
+        return layer_names
+    return f"embeddings + {layer_names}" if layers else "embeddings"
+
+
+def _read(folder: Path) -> Run:
+    test = read_results(folder, "test")
+    results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    if "train" not in results or "started" not in results:
+        raise UserError(f"{folder / RESULTS_FILE}: not the results of a run")
+    settings = flatten_config(read_config(folder))
+    return Run(folder, settings, results["train"], test, results["started"], _curve(folder / METRICS_FILE))
+
+
+def _curve(file: Path) -> list[tuple[float, float]]:
+    try:
+        records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        validations = [record for record in records if "validation/tau" in record]
+        return [(float(record["epoch"]), float(record["validation/tau"])) for record in validations]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{file}: is damaged: {first_line(error)}") from error
+
+
+def _distinguishing_settings(run: Run) -> dict[str, Any]:
+    """The settings that distinguish arms; those of what is frozen, and of the loss, are one each."""
+    infos = key_infos(TrainConfig)
+    others = {
+        key: value
+        for key, value in run.settings.items()
+        if not infos[key].varies_between_seeds and not key.startswith(("freeze.", "loss."))
+    }
+    weights = {key.removeprefix("loss."): value for key, value in run.settings.items() if key.startswith("loss.")}
+    width = weights.pop("margin_width")
+    losses = "+".join(f"{name}" if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items() if weight)
+    margin = f" (margin_width {width:g})" if weights["margin"] and width != 1 else ""
+    return {"frozen": depth_name(run), "loss": losses + margin, **others}
+
+
+def _identity(run: Run) -> str:
+    return json.dumps([_distinguishing_settings(run), run.frozen], sort_keys=True)
+
+
+def _names(first_runs: list[Run]) -> list[str]:
+    """A name for every arm, of what is not the same in all."""
+    settings = [_distinguishing_settings(run) for run in first_runs]
+    differing = [key for key in settings[0] if any(other[key] != settings[0][key] for other in settings)]
+    names = []
+    for own in settings:
+        parts = []
+        for key in differing:
+            label = key.removesuffix(".name").rsplit(".", 1)[-1]
+            value = own[key]
+            value = f"{value:g}" if isinstance(value, float) else " ".join(value) if isinstance(value, list) else value
+            parts.append(f"{label}: {value}" if len(differing) > 1 or key != "frozen" else str(value))
+        names.append(", ".join(parts) or "all runs")
+    return names

@@ -1,0 +1,348 @@
+"""A sweep: runs of `train` that differ in a few keys, each in a folder named by these, within one folder.
+
+Hydra makes the jobs, by its basic sweeper or another, and starts them one after the other, or side by side with another
+launcher. Each job is the ordinary command in a process of its own: one that fails, or is killed, does not stop the
+others, and its measurements are its own. The runs in the folder are the only record of a sweep, so a sweep that was
+stopped resumes when its command is repeated.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from sentence_order.config import cli
+from sentence_order.config.commands import override
+from sentence_order.config.keys import flatten_config, key_infos
+from sentence_order.config.parsing import parse_config
+from sentence_order.config.schema import TrainConfig
+from sentence_order.errors import Interrupted, TrainingError, UserError
+from sentence_order.runtime.files import atomic_file
+from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, run_status
+
+FAILURE_FILE = "failure.txt"
+# Of a folder's name; file systems allow at most 255 bytes.
+MAX_NAME = 160
+# Set for the jobs of a sweep: how many of them read the same frozen prefix.
+RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
+INTERRUPTED = "the sweep was interrupted; repeat its command to resume it"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as the command line describes it.
+
+    Attributes:
+        folder: `output_dir`, which holds the folders of the jobs.
+        swept: the keys that the command line sweeps over, with the number of values of each, if that is known.
+        fixed: the keys that it gives one value, though the sweep's own file may sweep over them.
+        started: seconds since the epoch.
+    """
+
+    folder: Path
+    swept: dict[str, int | None]
+    fixed: frozenset[str]
+    started: float
+
+    @classmethod
+    def parse(cls, arguments: list[str]) -> tuple["Sweep | None", list[str]]:
+        """The sweep that a command line asks for, if it does, and the command line for Hydra.
+
+        Jobs that share a frozen prefix are made to follow each other: what the prefix depends on changes slowest.
+        """
+        overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
+        if {"--cfg", "-c", "--info", "-i"} & set(arguments) or RUNS_VARIABLE in os.environ:
+            return None, arguments  # nothing is going to run, or this is a job
+        flagged = {"-m", "--multirun"} & set(arguments)
+        name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
+        if not flagged and name is None:
+            return None, arguments
+
+        ordered = sorted(overrides, key=lambda text: not _determines_prefix(_key(overrides[text])))
+        swept = {
+            _key(overrides[text]): _count(overrides[text]) for text in ordered if overrides[text].is_sweep_override()
+        }
+        fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
+        others = [text for text in arguments if text not in overrides]
+        if "output_dir" in fixed:
+            folder = str(overrides[fixed["output_dir"]].value())
+        else:
+            folder = _default_folder(name, swept, [text for key, text in fixed.items() if key != "sweep"])
+            ordered.append(override("output_dir", folder))
+        return cls(Path(folder), swept, frozenset(fixed), time.time()), [*others, *ordered]
+
+    def run(self) -> None:
+        """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
+        if "LOCAL_RANK" in os.environ:
+            cli.stop("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out", 2)
+        cli.run_jobs("train", self.run_job)
+        if not {"--help", "-h"} & set(sys.argv[1:]) and not self.finish():
+            sys.exit(1)
+
+    def run_job(self, composed: DictConfig) -> float:
+        """Trains one job, unless that is finished, and logs the progress. Never raises, so that the next one follows.
+
+        Returns:
+            What a search over hyper-parameters maximises: tau on the validation documents; less than any if the job
+            has failed.
+        """
+        hydra = HydraConfig.get()
+        keys = self._keys(hydra)
+        folder = self.folder / job_name(list(hydra.overrides.task), list(keys))
+        head = f"job {hydra.job.num + 1}{self._of_total(hydra, keys)}, {folder.name}"
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
+        try:
+            config = parse_config(composed, TrainConfig)
+            if config.resume not in ("off", "auto"):
+                raise UserError("resume: a sweep resumes when its command is repeated; leave this out")
+            config = replace(config, output_dir=str(folder), resume="auto")
+            status = check_run_dir(config)
+            if status is RunStatus.FINISHED:
+                print_line(f"{head}: already finished, skipped")
+            else:
+                resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
+                print_line(f"{head}{resumed}{self._time_left(hydra, keys)}")
+                num_runs = math.prod(count or 1 for key, count in keys.items() if not _determines_prefix(key))
+                _train_in_subprocess(_job_overrides(hydra, config, list(keys)), num_runs)
+        except (UserError, TrainingError) as error:
+            print_line(f"{head} failed: {error}")
+            with atomic_file(folder / FAILURE_FILE) as stream:
+                stream.write(f"{error}\n")
+            return -math.inf
+        return float(_results(folder)["validation"]["tau"]["value"])
+
+    def finish(self) -> bool:
+        """Prints what became of the jobs and writes the report; returns whether all have finished."""
+        failures = [
+            file for file in sorted(self.folder.glob(f"*/{FAILURE_FILE}")) if file.stat().st_mtime >= self.started - 1
+        ]
+        done = self._finished()
+        failed = f", {len(failures)} failed:" if failures else ""
+        print_line(f"{len(done)} jobs are finished in {self.folder}{failed}")
+        for file in failures:
+            print(f"  {file.parent.name}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
+        if done:
+            from sentence_order.experiments.report import write_report
+
+            try:
+                sentences = write_report([self.folder], self.folder / "report")
+            except UserError as error:  # such as runs that were tested on different documents
+                print_line(f"no report: {error}")
+            else:
+                print("\n".join(["", *sentences, ""]).replace("**", ""), file=sys.stderr)
+                print_line(f"report: {self.folder / 'report' / 'report.md'}")
+            print_line(f"watch them side by side with: tensorboard --logdir {self.folder}")
+        return not failures
+
+    def _finished(self) -> list[Path]:
+        return [folder for folder in self.folder.glob("*/") if run_status(folder) is RunStatus.FINISHED]
+
+    def _keys(self, hydra: Any) -> dict[str, int | None]:
+        """All swept keys, those of the sweep's file first, with the number of values of each."""
+        params = hydra.sweeper.get("params") or {}
+        own = {str(key): parsed for key, value in params.items() if (parsed := _parse(f"{key}={value}")) is not None}
+        keys = {key: _count(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
+        return keys | self.swept
+
+    def _of_total(self, hydra: Any, keys: dict[str, int | None]) -> str:
+        total = self._total(hydra, keys)
+        return f" of {total}" if total else ""
+
+    def _total(self, hydra: Any, keys: dict[str, int | None]) -> int | None:
+        if "n_trials" in hydra.sweeper:
+            return int(hydra.sweeper.n_trials)
+        counts = list(keys.values())
+        return None if None in counts else math.prod(count for count in counts if count)
+
+    def _time_left(self, hydra: Any, keys: dict[str, int | None]) -> str:
+        """By the mean of the finished jobs, if jobs run one after the other."""
+        total = self._total(hydra, keys)
+        seconds = [_results(folder)["wall_time_s"] for folder in self._finished()]
+        if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
+            return ""
+        jobs = max(1, total - max(hydra.job.num, len(seconds)))
+        left = jobs * sum(seconds) / len(seconds)
+        return f"; about {max(1, math.ceil(left / 60))} min left"
+
+
+def num_runs_sharing_cache() -> int:
+    """How many runs of a sweep read the same frozen prefix as this one; 1 outside of sweeps."""
+    return int(os.environ.get(RUNS_VARIABLE, "1"))
+
+
+def stop_with_parent() -> None:
+    """In a job, stops this process when its sweep ends: a killed sweep closes the pipe on the standard input.
+
+    Otherwise the job would go on beside the sweep that resumes.
+    """
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)  # it finishes its step and saves
+
+    if RUNS_VARIABLE in os.environ:
+        threading.Thread(target=wait, daemon=True).start()
+
+
+def job_name(overrides: list[str], keys: list[str]) -> str:
+    """The folder of a job: the swept keys, as short as they are unique, each with its value.
+
+    Example:
+        >>> job_name(["freeze.depth=none", "data=jsonl", "seed=0"], ["freeze.depth", "seed"])
+        'depth-none_seed-0'
+    """
+    values = dict(text.lstrip("+").split("=", 1) for text in overrides if "=" in text)
+    lasts = [key.rsplit(".", 1)[-1] for key in keys]
+    parts = []
+    for key, last in zip(keys, lasts, strict=True):
+        value = re.sub(r"[^\w.+-]+", "-", values[key]).strip("-")
+        parts.append(f"{last if lasts.count(last) == 1 else key}-{value or 'empty'}")
+    name = "_".join(parts) or "run"
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{name[:MAX_NAME]}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+
+
+def print_line(message: str) -> None:
+    """Prints a line of the sweep's own, between those of its jobs."""
+    print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
+
+
+def _parse(text: str) -> Override | None:
+    """An override as Hydra parses it; None for flags, and for what Hydra will reject itself."""
+    if text.startswith("-") or "=" not in text:
+        return None
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+
+
+def _key(override: Override) -> str:
+    return override.get_key_element().lstrip("+~")
+
+
+def _count(override: Override) -> int | None:
+    return len(list(override.sweep_string_iterator())) if override.is_discrete_sweep() else None
+
+
+def _default_folder(name: object, swept: dict[str, int | None], fixed: list[str]) -> str:
+    """A folder that is the same for the same sweep, so that it can resume, and different for others."""
+    label = name or "_".join(key.rsplit(".", 1)[-1] for key in swept) or "sweep"
+    mark = hashlib.blake2b("\n".join(sorted(fixed)).encode(), digest_size=3).hexdigest() if fixed else ""
+    return f"outputs/{label}" + (f"-{mark}" if mark else "")
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    return found
+
+
+def _determines_prefix(key: str) -> bool:
+    """True if the output of the frozen prefix depends on a key or group."""
+    infos = key_infos(TrainConfig)
+    inside = [info for name, info in infos.items() if name == key or name.startswith(f"{key}.")]
+    return key == "experiment" or any(info.determines_prefix for info in inside)
+
+
+def _job_overrides(hydra: Any, config: TrainConfig, keys: Sequence[str]) -> list[str]:
+    """The command line of a job: the sweep's own overrides, with the values of this job."""
+    flat = flatten_config(config)
+    texts = [text for text in hydra.overrides.task if text.split("=", 1)[0] not in ("output_dir", "resume")]
+    requoted = [
+        override(key, flat[key]) if (key := text.split("=", 1)[0].lstrip("+")) in keys and key in flat else text
+        for text in texts
+    ]
+    return [*requoted, override("output_dir", config.output_dir), "resume=auto", "hydra.mode=RUN"]
+
+
+def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:
+    """Runs `train` and shows its output.
+
+    Raises:
+        TrainingError: it failed, or was killed.
+        Interrupted: the sweep, or the job, was told to stop.
+    """
+    environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
+    if sys.stderr.isatty():  # its progress bars are still live
+        environment |= {"FORCE_COLOR": "1", "COLUMNS": str(os.get_terminal_size(2).columns)}
+
+    # In a session of its own, so that a terminal's Ctrl-C reaches the sweep alone, which forwards it.
+    with subprocess.Popen(
+        [sys.executable, "-m", "sentence_order.train", *overrides],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            with _forward_signals(process) as forwarded:
+                last_lines = _show_output(process)
+                code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+
+    if forwarded or code > 128:
+        raise Interrupted(forwarded[0] if forwarded else code - 128, INTERRUPTED)
+    if code < 0:
+        raise TrainingError(f"its process was killed by signal {-code}")
+    if code:
+        errors = [line for line in last_lines if line.startswith("error: ")]
+        raise TrainingError(errors[-1].removeprefix("error: ") if errors else (last_lines or [f"exit code {code}"])[-1])
+
+
+def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
+    """Copies the output of a process to standard error as it comes; returns its last lines."""
+    assert process.stdout is not None
+    tail = b""
+    while chunk := os.read(process.stdout.fileno(), 2**16):
+        os.write(2, chunk)
+        tail = (tail + chunk)[-(2**16) :]
+    return [line.strip() for line in tail.decode(errors="replace").splitlines() if line.strip()]
+
+
+@contextmanager
+def _forward_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Within the block, signals to the sweep are forwarded to its job (see `runtime/signals.py`).
+
+    Yields:
+        Those by which both are to stop.
+    """
+    forwarded: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # of a launcher, which handles signals itself
+        yield forwarded
+        return
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+        if number != signal.SIGUSR1:
+            forwarded.append(number)
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = {number: signal.signal(number, forward) for number in numbers}
+    try:
+        yield forwarded
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

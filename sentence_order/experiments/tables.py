@@ -1,0 +1,138 @@
+"""The report in Markdown, CSV and LaTeX."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sentence_order.evaluation.metrics import MAIN_METRICS
+from sentence_order.evaluation.statistics import format_interval
+from sentence_order.experiments.estimates import COSTS, Comparison, Difference, Row
+from sentence_order.experiments.runs import Run
+
+# Column heads of metrics and costs, and the digits that these are printed with.
+HEADS = {
+    "accuracy": "accuracy",
+    "pmr": "PMR",
+    "tau": "tau",
+    "seconds_in_steps": "training, s",
+    "documents_per_second": "stories/s",
+    "peak_memory_gb": "memory, GB",
+}
+DIGITS = {"seconds_in_steps": 0, "documents_per_second": 0, "peak_memory_gb": 2}
+METHOD = """\
+Each value is the mean over an arm's seeds, with its 95 % interval. That of a metric allows for other test documents and
+for other seeds (what they change is pooled over all arms); that of a time, a speed or a size, for another run. Training
+counts the steps alone; validation, checkpoints and filling the prefix cache are left out. A difference is paired,
+document by document; p is two-sided, and corrected for the number of arms (Holm)."""
+
+
+def markdown(
+    found: Comparison,
+    sentences: Sequence[str],
+    pictures: dict[str, str],
+    unfinished: Sequence[Path],
+    left_out: Sequence[Run],
+) -> str:
+    """The whole report.
+
+    Args:
+        sentences: the verdict.
+        pictures: files beside the report, each with what it shows.
+        unfinished: folders of runs without results.
+        left_out: runs that repeat the config and seed of another.
+    """
+    lines = [line for sentence in sentences for line in (sentence, "")]
+    lines += _table(["arm", "seeds", *(HEADS[key] for key in _columns()), "trained parameters"], _value_rows(found))
+    if found.others:
+        heads = ["arm", *(f"{HEADS[metric]} (95 %), p" for metric in MAIN_METRICS), "training time"]
+        lines += [f"Less **{found.baseline.arm.name}**:", "", *_table(heads, _difference_rows(found))]
+    lines += [METHOD, ""]
+    for file, shown in pictures.items():
+        lines += [f"![{shown}]({file})", ""]
+    lines += ["## Runs", ""]
+    for row in found.rows:
+        runs = ", ".join(f"`{run.folder.name}` (seed {run.seed})" for run in row.arm.runs)
+        filled = f"; the prefix cache took {row.cache_seconds:,.0f} s to fill, once" if row.cache_seconds >= 1 else ""
+        lines.append(f"- {row.arm.name}: {runs}{filled}")
+    for run in left_out:
+        lines.append(f"- left out: `{run.folder.name}`, which repeats the config and seed of another run")
+    for folder in unfinished:
+        lines.append(f"- left out: `{folder.name}`, which is not finished")
+    lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
+    folders = sorted({str(run.folder.parent) for row in found.rows for run in row.arm.runs})
+    lines += [f"    python -m sentence_order.report {shlex.join(folders)}", ""]
+    return "\n".join(lines)
+
+
+def csv(found: Comparison) -> str:
+    """A line per arm, with all numbers in full."""
+    return pd.DataFrame([_record(row) for row in found.rows]).to_csv(index=False)
+
+
+def latex(found: Comparison) -> str:
+    """A table of the main figures, for `booktabs`."""
+    heads = ["arm", "seeds", *(HEADS[key] for key in _columns()), "trained"]
+    rows = [
+        [row[0], *(cell.replace(" (", " {\\footnotesize(").replace(")", ")}") for cell in row[1:])]
+        for row in _value_rows(found)
+    ]
+    rows = [[cell.replace("%", r"\%").replace("_", r"\_") for cell in row] for row in rows]
+    frame = pd.DataFrame(rows, columns=heads)
+    return str(frame.to_latex(index=False, escape=False, column_format="l" + "r" * (len(heads) - 1)))
+
+
+def _columns() -> list[str]:
+    return ["tau", "pmr", "accuracy", *COSTS]
+
+
+def _value_rows(found: Comparison) -> list[list[str]]:
+    return [
+        [
+            row.arm.name,
+            str(len(row.arm.runs)),
+            *(format_interval({**row.quality, **row.costs}[key], DIGITS.get(key, 3)) for key in _columns()),
+            f"{row.parameters_trained / 1e6:.1f} M ({100 * row.parameters_trained / row.parameters:.0f} %)",
+        ]
+        for row in found.rows
+    ]
+
+
+def _difference_rows(found: Comparison) -> list[list[str]]:
+    base = found.baseline
+    return [
+        [
+            row.arm.name,
+            *(_difference_cell(row.difference[metric]) for metric in MAIN_METRICS),
+            f"{row.seconds / base.seconds:.2f} times",
+        ]
+        for row in found.others
+    ]
+
+
+def _difference_cell(change: Difference) -> str:
+    p = "p < .001" if change.p < 0.001 else f"p = {change.p:.3f}".replace("0.", ".")
+    text = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f}), {p}"
+    return f"**{text}**" if change.is_significant else text
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _record(row: Row) -> dict[str, object]:
+    record: dict[str, object] = {"arm": row.arm.name, "seeds": len(row.arm.runs)}
+    for key, value in {**row.quality, **row.costs}.items():
+        record |= {key: value["value"], f"{key}_low": value["low"], f"{key}_high": value["high"]}
+    record |= {
+        "parameters": row.parameters,
+        "parameters_trained": row.parameters_trained,
+        "seconds_in_cache": row.cache_seconds,
+    }
+    for metric in MAIN_METRICS:
+        change = row.difference.get(metric)
+        for part in ("value", "low", "high", "p"):
+            record[f"{metric}_difference{'' if part == 'value' else '_' + part}"] = getattr(change, part, None)
+    return record

@@ -1,0 +1,148 @@
+"""From a file of documents to a file of predicted orders."""
+
+import io
+import itertools
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from sentence_order.config.schema import InputFormat, PredictConfig
+from sentence_order.config.validation import check_decoder
+from sentence_order.data.readers import Document, Layout, read_documents
+from sentence_order.errors import UserError
+from sentence_order.inference.orderer import Prediction, SentenceOrderer
+from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.linear import log_kernel
+from sentence_order.runtime.console import log, progress_bar, set_up_logging
+from sentence_order.runtime.device import choose_runtime
+from sentence_order.runtime.files import atomic_file
+
+# The most that is read, ordered and written at once, so that memory stays constant for any length of input.
+CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
+SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".txt": "text"}
+
+
+def predict_file(config: PredictConfig) -> None:
+    """Orders the documents of `input`, in chunks, and writes one JSON object per line to `output` or standard output.
+
+    An output file appears when it is complete.
+
+    Raises:
+        UserError: naming the config key, or the file and line.
+    """
+    set_up_logging()
+    layout = Layout(
+        id_column=config.id_column,
+        sentences_column=config.sentences_column,
+        sentence_columns=list(config.sentence_columns),
+        text_column=config.text_column,
+        text_layout=config.text_layout.value,
+    )
+    documents = read_documents(config.input, _input_format(config), layout)
+    documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
+
+    orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
+    model_config = orderer.model.config
+    if config.decoder.name:
+        check_decoder(config.decoder.name.value, set(model_config.heads))
+    if config.threshold and model_config.calibration is None:
+        log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
+    runtime = choose_runtime(config.device, config.precision)
+    log_kernel(runtime.device)
+    orderer.to(runtime.device)
+
+    with _open_output(config.output) as stream, progress_bar() as bar:
+        task = bar.add_task("ordering", total=None, unit="documents", note="")
+        predict = partial(
+            orderer.predict,
+            decoder=config.decoder.name and config.decoder.name.value,
+            beam_width=config.decoder.beam_width,
+            batch_tokens=config.batch_tokens,
+            shuffles=config.shuffles,
+            runtime=runtime,
+            advance=partial(bar.advance, task),
+        )
+        counts = _write_predictions(documents, predict, config.threshold, stream)
+        bar.update(task, total=counts["documents"])
+        if not counts["orderable"]:
+            raise UserError(
+                f"{config.input}: none of the {counts['documents']:,} documents has two sentences or more; nothing to "
+                "order"
+            )
+    _log_counts(counts, config.threshold)
+
+
+def _write_predictions(
+    documents: Iterator[Document], predict: Callable[..., list[Prediction]], threshold: float, stream: IO[str]
+) -> Counter[str]:
+    """Writes an object per document; counts documents, orderable ones, abstentions and empty sentences."""
+    counts: Counter[str] = Counter()
+    for chunk in _chunks(documents):
+        predictions = predict([document.sentences for document in chunk])
+        for document, prediction in zip(chunk, predictions, strict=True):
+            confidence = round(prediction.confidence, 6)
+            abstain = confidence < threshold
+            record = {
+                "id": document.id,
+                "order": None if abstain else prediction.order,
+                "sentences": document.sentences if abstain else prediction.sentences,
+                "confidence": confidence,
+            }
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+            counts["documents"] += 1
+            counts["orderable"] += len(prediction.order) > 1
+            counts["abstained"] += abstain
+            counts["empty"] += len(document.sentences) - len(prediction.order)
+    return counts
+
+
+def _log_counts(counts: Counter[str], threshold: float) -> None:
+    single = counts["documents"] - counts["orderable"]
+    parts = [f"ordered {counts['orderable'] - counts['abstained']} documents"]
+    if counts["abstained"]:
+        parts.append(f"abstained from {counts['abstained']} with a confidence below {threshold}")
+    if single:
+        parts.append(f"copied {single} with fewer than two sentences")
+    if counts["empty"]:
+        parts.append(f"left out {counts['empty']} empty sentences")
+    log.info("%s", "; ".join(parts))
+
+
+def _input_format(config: PredictConfig) -> str:
+    """`format`, or the one that the file's name or the first characters of standard input suggest."""
+    if config.format is not InputFormat.auto:
+        return config.format.value
+    if config.input == "-":
+        # Peeking leaves the stream as it was for the reader.
+        assert isinstance(sys.stdin.buffer, io.BufferedReader)
+        start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
+        return "jsonl" if start.startswith(b"{") else "text"
+    name = Path(config.input.removesuffix(".gz"))
+    if name.suffix not in SUFFIXES:
+        raise UserError(
+            f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
+        )
+    return SUFFIXES[name.suffix]
+
+
+def _open_output(path: str | None) -> AbstractContextManager[IO[str]]:
+    return nullcontext(sys.stdout) if path is None else atomic_file(Path(path))
+
+
+def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
+    chunk: list[Document] = []
+    sentences = 0
+    for document in documents:
+        chunk.append(document)
+        sentences += len(document.sentences)
+        if len(chunk) == CHUNK_DOCUMENTS or sentences >= CHUNK_SENTENCES:
+            yield chunk
+            chunk, sentences = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,114 @@
+"""Loads the checkpoint that a user named, with one clear line for what is wrong with it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+
+from sentence_order.errors import UserError, first_line
+from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.files import MANIFEST, find_corruption
+
+CARD_FILE = "README.md"
+REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+# What transformers would load in place of, or on top of, the weights that are checked here.
+FOREIGN_FILES = ("shard-*.safetensors", "adapter_*")
+FLOAT_TYPES = ("F16", "BF16", "F32", "F64")
+
+
+def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Path:
+    """The folder of a checkpoint: one on this machine, the best one of a run's folder, or one downloaded from the hub.
+
+    Args:
+        key: the config key that named it, for messages.
+        hub: options of `huggingface_hub.snapshot_download`.
+
+    Raises:
+        UserError: there is none, it is not one of this program, or a part of it is missing or damaged.
+    """
+    folder = Path(checkpoint)
+    if not os.path.exists(checkpoint):
+        if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
+            raise UserError(f"{key}: {checkpoint}: no such folder")
+        folder = _download(checkpoint, key, **hub)
+    if (folder / "checkpoints" / "best").is_dir():
+        folder = folder / "checkpoints" / "best"
+
+    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
+    if foreign := [file.name for pattern in FOREIGN_FILES for file in folder.glob(pattern)]:
+        raise UserError(f"{key}: {folder} contains {foreign[0]}, which is not part of a checkpoint of this program")
+    _check_model_type(folder / "config.json", key)
+    if problem := find_corruption(folder):
+        raise UserError(f"{key}: {folder} is damaged: {problem}; if you have changed it yourself, remove {MANIFEST}")
+    return folder
+
+
+def load_checkpoint(checkpoint: str, key: str = "checkpoint") -> SentenceOrdererModel:
+    """Loads the model of a checkpoint (see `find_checkpoint`) with its tokenizer, in evaluation mode.
+
+    Raises:
+        UserError: naming the config `key`.
+    """
+    return load_model(find_checkpoint(checkpoint, key), key)
+
+
+def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
+    """Loads the model of a folder that `find_checkpoint` has found. Raises UserError."""
+    weights = folder / "model.safetensors"
+    try:
+        with safe_open(weights, framework="pt") as file:  # which checks the header against the file's size
+            names = list(file.keys())
+            no_floats = [name for name in names if file.get_slice(name).get_dtype() not in FLOAT_TYPES]
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{key}: {weights} is damaged or truncated: {first_line(error)}") from error
+    if no_floats:
+        raise UserError(f"{key}: {weights} is damaged: {no_floats[0]} does not hold floating-point numbers")
+
+    model = _load(folder, f"{key}: {folder} could not be loaded")
+    if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
+        raise UserError(f"{key}: {folder} could not be loaded: {broken[0]} contains NaN or infinity")
+    return model
+
+
+def _download(name: str, key: str, **hub: Any) -> Path:
+    try:
+        return Path(snapshot_download(name, allow_patterns=[*REQUIRED_FILES, MANIFEST, CARD_FILE], **hub))
+    except Exception as error:  # no such name, no network, and what else may happen on the way
+        raise UserError(
+            f"{key}: {name} is not a folder here, and could not be loaded from the hub: {first_line(error)}"
+        ) from error
+
+
+def _check_model_type(path: Path, key: str) -> None:
+    try:
+        model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{key}: {path} is damaged: {error}") from error
+    if model_type != SentenceOrdererConfig.model_type:
+        raise UserError(
+            f"{key}: {path.parent} holds a model of type {model_type!r}, not {SentenceOrdererConfig.model_type!r}"
+        )
+
+
+def _load(folder: Path, complaint: str) -> SentenceOrdererModel:
+    try:
+        model, report = SentenceOrdererModel.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except Exception as error:  # what a library makes of a damaged file may be anything
+        raise UserError(f"{complaint}: {first_line(error)}") from error
+    if report["mismatched_keys"]:
+        name, found, expected = sorted(report["mismatched_keys"])[0]
+        raise UserError(f"{complaint}: {name} has shape {tuple(found)}, and config.json expects {tuple(expected)}")
+    if report["missing_keys"]:
+        raise UserError(f"{complaint}: no weights for {sorted(report['missing_keys'])[0]}")
+    if report["unexpected_keys"]:
+        raise UserError(f"{complaint}: config.json does not expect the weights {sorted(report['unexpected_keys'])[0]}")
+    model.eval()
+    return model

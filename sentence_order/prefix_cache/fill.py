@@ -1,0 +1,200 @@
+"""Attaches the output of the frozen prefix to corpora: from the store, which is filled first."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sentence_order.arrays import IntArray
+from sentence_order.config.schema import CacheConfig, CacheMode
+from sentence_order.data.batching import TokenBudgetBatches
+from sentence_order.data.examples import Batch, collate
+from sentence_order.data.tokenization import Corpus
+from sentence_order.model.limits import BatchLimit
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.prefix_cache.keys import PrefixKind, prefix_key
+from sentence_order.prefix_cache.store import Shard, Store, gigabytes
+from sentence_order.prefix_cache.text_index import TextIndex
+from sentence_order.runtime.console import progress_bar
+from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.files import cache_folder
+
+log = logging.getLogger(__name__)
+
+# The size of a shard bounds the memory that filling takes, and what a killed writer loses.
+SHARD_BYTES = 2**27
+
+
+def attach_hidden_states(
+    model: SentenceOrdererModel,
+    corpora: dict[str, Corpus],
+    config: CacheConfig,
+    runtime: Runtime,
+    *,
+    tokens_read: int,
+    batch_tokens: int,
+) -> dict[str, Corpus]:
+    """Returns the corpora with their hidden states, or unchanged if the cache is off; logs which, and why.
+
+    Args:
+        tokens_read: the tokens of these corpora that the model will read in all epochs and evaluations together, which
+            decides whether filling pays; in a folder that the config names, it always does.
+        batch_tokens: the number of tokens that the prefix reads at once while the store is filled.
+    """
+    kind = PrefixKind.of(model)
+    reason = _reason_not_to_cache(model, kind, config)
+    if reason is None:
+        index = TextIndex(corpora, kind)
+        try:
+            reason = _Filler(model, index, kind, config, runtime).fill(tokens_read, batch_tokens)
+        except OSError as error:  # no room, no permission, a full disk
+            reason = str(error)
+    if reason is not None:
+        log.info("prefix cache: off (%s)", reason)
+        return corpora
+    return {name: dataclasses.replace(corpus, states=index.states(name)) for name, corpus in corpora.items()}
+
+
+def _reason_not_to_cache(model: SentenceOrdererModel, kind: PrefixKind, config: CacheConfig) -> str | None:
+    if config.mode is CacheMode.off:
+        return "as set"
+    if model.config.depends_on_input_order:
+        return "auto: with encoder.position_ids=per_document, hidden states depend on the input order"
+    if model.config.joint == "pairs" and not kind.local:
+        return "auto: frozen layers read pairs of sentences, which are too many to store"
+    if kind.stages == 0:
+        return "auto: the embeddings are not frozen"
+    if kind.stages == 1:
+        return f"auto: {list(model.parts)[1]} is not frozen, and embeddings alone are computed as fast as read"
+    return None
+
+
+class _Filler:
+    """Looks texts up in the store, and computes and writes those that are missing."""
+
+    def __init__(
+        self, model: SentenceOrdererModel, index: TextIndex, kind: PrefixKind, config: CacheConfig, runtime: Runtime
+    ) -> None:
+        self.model, self.index, self.config, self.runtime = model, index, config, runtime
+        self.store = Store(Path(config.dir) if config.dir else cache_folder())
+        self.dtype = getattr(torch, config.dtype.value)
+        self.key = prefix_key(model, self.dtype, runtime.precision)
+        encoder = model.encoder.config
+        self.width = int(encoder.hidden_size)
+        self.description = {
+            "encoder": f"{encoder.model_type}, {encoder.num_hidden_layers} layers of {encoder.hidden_size}",
+            "prefix": f"embeddings to {list(model.parts)[min(kind.stages, len(model.blocks)) - 1]}",
+            "texts": "sentences" if kind.local else "documents",
+            "holds": "sentence vectors" if kind.pooled else "token states",
+            "dtype": config.dtype.value,
+        }
+        self.limit = BatchLimit(runtime.device, "lower data.max_sentence_tokens, or add cache=off")
+        self.used: set[Path] = set()
+
+    def fill(self, tokens_read: int, batch_tokens: int) -> str | None:
+        """Returns None if the store then has all texts, or the reason not to use it. Raises OSError."""
+        missing = self._look_up()
+        if len(missing):
+            tokens = int(self.index.tokens[missing].sum())
+            if self.config.dir is None and tokens_read <= tokens:
+                return f"auto: {tokens_read:,} tokens will be read, and filling it would compute {tokens:,} first"
+            with self.store.lock(self.key):
+                missing = self._look_up()  # another process may have added to it
+                if len(missing):
+                    self._make_room(missing)
+                    size = gigabytes(self._bytes(missing))
+                    self._log(f"; computing {len(missing):,} that are missing ({size})")
+                    self._compute(missing, batch_tokens)
+                    return None
+        self._log("")
+        return None
+
+    def _bytes(self, texts: IntArray) -> int:
+        return int(self.index.rows[texts].sum()) * self.width * self.dtype.itemsize
+
+    def _make_room(self, texts: IntArray) -> None:
+        self.store.make_room(self._bytes(texts), self.config.max_gb * 1e9, self.used)
+
+    def _log(self, addition: str) -> None:
+        about, texts = self.description, len(self.index.digests)
+        log.info(
+            "prefix cache: on; reading %s of %s %s from %s%s",
+            *(about["prefix"], f"{texts:,}", about["texts"], self.store.folder / self.key, addition),
+        )
+
+    def _look_up(self) -> IntArray:
+        """Registers the states in the store, unless they are damaged; returns the texts that are missing."""
+        shards = self.store.open(self.key)
+        with progress_bar(transient=True) as bar:
+            task = bar.add_task("checking the cache", total=len(shards), unit="shards", note="")
+            for shard in shards:
+                entries = self.index.lookup(shard)
+                if len(entries) and not (self._has_shape(shard) and self.index.matches(shard, entries)):
+                    self.store.discard(shard.path, "damaged (unexpected shape)")
+                elif len(entries) and shard.intact(entries):
+                    self._add(shard, entries)
+                elif len(entries):
+                    self.store.discard(shard.path, "damaged (wrong checksum)")
+                bar.advance(task)
+        return self.index.missing()
+
+    def _has_shape(self, shard: Shard) -> bool:
+        return shard.states.shape[1] == self.width and torch.from_numpy(shard.states[:0]).dtype == self.dtype
+
+    def _add(self, shard: Shard, entries: IntArray) -> None:
+        self.index.add_shard(shard, entries)
+        self.used.add(shard.path)
+        with suppress(OSError):  # a folder of another user
+            os.utime(shard.path)  # the least recently used is removed first
+
+    def _compute(self, missing: IntArray, batch_tokens: int) -> None:
+        """Writes the states of the missing texts. Raises OSError, after removing what it has written."""
+        written: list[Path] = []
+        try:
+            with progress_bar() as bar:
+                task = bar.add_task("filling the cache", total=len(missing), unit=self.description["texts"], note="")
+                for part in self._parts(missing):
+                    states = torch.empty(int(self.index.rows[part].sum()), self.width, dtype=self.dtype)
+                    done: list[int] = []
+                    start = 0
+                    for texts, rows in self._encode(part, batch_tokens):
+                        states[start : start + len(rows)] = rows
+                        start += len(rows)
+                        done += texts.tolist()
+                        bar.advance(task, len(texts))
+
+                    self._make_room(part)  # again: others may be writing
+                    digests, count = self.index.digests[done], self.index.rows[done]
+                    shard = self.store.add(self.key, self.description, digests, count, states)
+                    written.append(shard.path)
+                    self._add(shard, np.arange(len(done)))
+        except OSError:
+            for path in written:
+                self.store.discard(path, "the others could not be written")
+            raise
+
+    def _parts(self, texts: IntArray) -> list[IntArray]:
+        """The texts of each new shard, long ones first, so that one that does not fit in memory fails at once."""
+        if not len(texts):
+            return []
+        texts = texts[np.argsort(-self.index.tokens[texts], kind="stable")]
+        shard = self.index.rows[texts].cumsum() * self.width * self.dtype.itemsize // SHARD_BYTES
+        return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
+
+    def _encode(self, texts: IntArray, batch_tokens: int) -> Iterator[tuple[IntArray, Tensor]]:
+        """Batches of the texts, each with the rows of the prefix's output."""
+        for rows in TokenBudgetBatches(self.index.tokens[texts], batch_tokens):
+            batch = collate([self.index.example(text) for text in texts[rows]])
+            parts = self.limit.run(lambda parts: self._run_prefix(parts[0]), [batch])
+            yield texts[rows], torch.cat([states for _, states in parts])
+
+    def _run_prefix(self, batch: Batch) -> Tensor:
+        device = self.runtime.device
+        with self.runtime.autocast():
+            return self.model.encode_prefix(batch["input_ids"].to(device), batch["lengths"].to(device))

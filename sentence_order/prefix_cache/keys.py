@@ -1,0 +1,131 @@
+"""What determines the output of a frozen prefix: the prefix itself, and the texts that it reads separately."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sentence_order.arrays import IntArray
+from sentence_order.data.tokenization import Corpus
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.prefix_cache.store import DIGEST_BYTES, Digests
+
+# Part of every key: a change in what the model computes must change it.
+CACHE_VERSION = "2"
+
+
+@dataclass(frozen=True)
+class PrefixKind:
+    """The extent of a frozen prefix.
+
+    Attributes:
+        stages: the number of the encoder's lowest stages that it consists of (see `model/modeling.py`).
+        local: it reads every sentence separately; otherwise every document.
+        pooled: it ends in sentence vectors; otherwise in token states.
+    """
+
+    stages: int
+    local: bool
+    pooled: bool
+
+    @classmethod
+    def of(cls, model: SentenceOrdererModel) -> "PrefixKind":
+        stages, layers = model.prefix_stages, len(model.blocks) - 1
+        return cls(stages, min(stages - 1, layers) <= model.config.joint_from, stages > len(model.blocks))
+
+
+def prefix_key(model: SentenceOrdererModel, dtype: torch.dtype, precision: torch.dtype) -> str:
+    """A fingerprint of everything that determines the output of the frozen prefix for given token ids.
+
+    These are the weights and the settings of its blocks, where joint layers begin, how sentences are pooled, and the
+    precision in which its output is computed and stored. Text, tokenizer and maximal length determine the token ids,
+    and are covered by the key of each text.
+    """
+    kind = PrefixKind.of(model)
+    blocks = model.blocks[: kind.stages]
+    encoder = {name: value for name, value in model.encoder.config.to_dict().items() if "dropout" not in name}
+    settings = {
+        "version": CACHE_VERSION,
+        "encoder": encoder,
+        "stages": kind.stages,
+        "joint_from": min(model.config.joint_from, len(blocks) - 1),
+        "pooling": model.config.pooling if kind.pooled else None,
+        "dtype": str(dtype),
+        "precision": str(precision),
+    }
+    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=DIGEST_BYTES)
+    for number, modules in enumerate(blocks):
+        for module in modules:
+            for name, weights in module.state_dict().items():
+                digest.update(f"{number} {name} {weights.dtype} {tuple(weights.shape)}".encode())
+                digest.update(weight_bytes(weights))
+    return digest.hexdigest()
+
+
+def weight_bytes(weights: Tensor) -> memoryview:
+    """The bytes of a weight, for digests."""
+    return weights.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of a corpus that a prefix reads separately: its sentences or, with joint layers, its documents.
+
+    The sentences of a document are sorted by their content, so that the cached states do not depend on any order.
+
+    Attributes:
+        digests: of each text's token ids.
+        members: the numbers of all texts' sentences in the corpus, text after text.
+        first: where each text begins in `members` and, at the end, where the last one ends.
+        sentence_rows: the number of rows of the prefix's output for each sentence.
+        offset: the first row of each sentence within its text.
+    """
+
+    digests: Digests
+    members: IntArray
+    first: IntArray
+    sentence_rows: IntArray
+    offset: IntArray
+
+    @property
+    def rows(self) -> IntArray:
+        """The number of rows of the prefix's output for each text."""
+        return np.add.reduceat(self.sentence_rows[self.members], self.first[:-1])
+
+    @classmethod
+    def of(cls, corpus: Corpus, kind: PrefixKind) -> "Texts":
+        tokens, first_token = corpus.input_ids, corpus.first_token.data
+        sentences = _array((_digest(tokens[a:b].tobytes()) for a, b in pairwise(first_token)), len(corpus.lengths))
+        rows = np.ones_like(corpus.lengths) if kind.pooled else corpus.lengths
+        if kind.local:
+            numbers = np.arange(len(sentences))
+            return cls(sentences, numbers, np.arange(len(sentences) + 1), rows, np.zeros_like(numbers))
+        first = corpus.first_sentence
+        document = np.repeat(np.arange(len(corpus)), corpus.sizes)
+        members = np.lexsort((sentences, document))
+        ends = rows[members].cumsum()
+        start = np.concatenate([[0], ends])[first]
+        offset = np.empty_like(members)
+        offset[members] = ends - rows[members] - start[document]
+        ordered = sentences[members]
+        digests = _array((_digest(ordered[a:b].tobytes()) for a, b in pairwise(first.data)), len(corpus))
+        return cls(digests, members, first, rows, offset)
+
+    def text_of_sentence(self) -> IntArray:
+        """The number of the text that each sentence of the corpus belongs to."""
+        numbers = np.empty_like(self.members)
+        numbers[self.members] = np.repeat(np.arange(len(self.digests)), np.diff(self.first))
+        return numbers
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def _array(digests: Iterable[bytes], count: int) -> Digests:
+    return np.fromiter(digests, dtype=f"S{DIGEST_BYTES}", count=count)

@@ -1,0 +1,235 @@
+"""The files of the prefix cache: immutable, memory-mapped shards, shared by every run and process.
+
+    DIR/KEY/NAME.states
+
+KEY is a digest of everything that determines the output of a frozen prefix, except the text; a shard holds many texts,
+each with a digest of its own and a checksum. It is a safetensors file with another suffix, so that the cache never
+touches other files in DIR, such as checkpoints. A shard appears under its name only when it is complete, and is never
+changed; a damaged one is removed. Writers of one KEY take turns by a lock, which is released if its process is killed.
+"""
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xxhash
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sentence_order.arrays import FloatArray, IntArray
+from sentence_order.runtime.files import set_default_permissions
+
+log = logging.getLogger(__name__)
+
+SUFFIX, UNFINISHED, LOCK = ".states", ".unfinished", "lock"
+DIGEST_BYTES = 16
+# Left free for the run's own checkpoints and logs.
+FREE_BYTES = 2**30
+
+Digests = np.ndarray[Any, np.dtype[np.bytes_]]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """An open shard: text k has `count[k]` rows of `states`, from `start[k]` on."""
+
+    path: Path
+    digests: Digests
+    start: Counts
+    count: Counts
+    checksums: Counts
+    states: FloatArray
+
+    def intact(self, entries: IntArray) -> bool:
+        """True if the states of some of its texts match their checksums."""
+        return bool(
+            (_checksums(self.digests, self.start, self.count, self.states, entries) == self.checksums[entries]).all()
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A shard as it is listed."""
+
+    path: Path
+    key: str
+    bytes: int
+    used: float  # seconds since the epoch
+
+    def description(self) -> dict[str, str] | None:
+        """The description of its prefix and texts, or None if it is damaged."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return json.loads(file.metadata()["about"])
+        except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError):
+            return None
+
+
+class Store:
+    """The shards under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser()
+
+    def entries(self) -> list[Entry]:
+        """Every shard, the one that was used last first."""
+        found = []
+        for path in self.folder.glob(f"*/*{SUFFIX}"):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:  # another process has just removed it
+                continue
+            found.append(Entry(path, path.parent.name, stat.st_size, stat.st_mtime))
+        return sorted(found, key=lambda entry: -entry.used)
+
+    def open(self, key: str) -> list[Shard]:
+        """The shards of one key. Their content is not verified yet: see `Shard.intact`."""
+        shards = []
+        for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
+            try:
+                shards.append(_open(path))
+            except FileNotFoundError:  # another process has just removed it
+                continue
+            except (OSError, RuntimeError) as error:
+                log.info("prefix cache: ignoring %s, which cannot be opened: %s", path, error)
+            except (SafetensorError, KeyError, TypeError, ValueError) as error:
+                self.discard(path, f"damaged ({error})")
+        return shards
+
+    def clear(self, key: str) -> None:
+        """Removes all files of one key, those of killed writers included. Raises OSError if that is not allowed."""
+        with self.lock(key):
+            for path in (self.folder / key).glob(f"*{SUFFIX}"):
+                path.unlink(missing_ok=True)
+
+    def add(self, key: str, about: dict[str, str], digests: Digests, count: Counts, states: Tensor) -> Shard:
+        """Writes the states of texts, `count` rows of each, as one shard, complete or not at all.
+
+        To be called under `lock`.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        start = count.cumsum() - count
+        checksums = _checksums(digests, start, count, states.numpy(), np.arange(len(digests)))
+        tensors = {
+            "digests": torch.from_numpy(digests.view(np.uint8).reshape(-1, DIGEST_BYTES)),
+            "count": torch.from_numpy(count),
+            "checksums": torch.from_numpy(checksums),
+            "states": states,
+        }
+        path = self.folder / key / f"{uuid.uuid4().hex}{SUFFIX}"
+        unfinished = path.with_suffix(UNFINISHED)
+        try:
+            save_file(tensors, unfinished, {"about": json.dumps(about)})
+            set_default_permissions(unfinished)
+            with unfinished.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(unfinished, path)
+            return _open(path)
+        except SafetensorError as error:  # what safetensors raises for a full disk
+            raise OSError(str(error)) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Waits for and holds the lock for writing shards of one key. Raises OSError if nothing can be written."""
+        folder = self.folder / key
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, fallback_to_soft=False)  # a soft lock would outlive a killed process
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("prefix cache: waiting for another process that is filling %s", folder)
+            lock.acquire()
+        try:
+            for pattern in (f"*{UNFINISHED}", ".tmp*"):  # of killed writers: ours, and safetensors' own
+                for path in folder.glob(pattern):
+                    path.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def make_room(self, wanted: int, limit: float, keep: set[Path]) -> None:
+        """Removes shards, the least recently used first, until there is room for `wanted` more bytes.
+
+        Raises:
+            OSError: even without everything but `keep` there would not be room, within `limit` or on the disk; then
+                nothing is removed.
+        """
+        entries = self.entries()
+        total = sum(entry.bytes for entry in entries)
+        spare = [entry for entry in entries if entry.path not in keep]
+        spared = sum(entry.bytes for entry in spare)
+        if total - spared + wanted > limit:
+            raise OSError(f"it would need {gigabytes(wanted)} more, and cache.max_gb allows {gigabytes(limit)}")
+        self._check_disk(wanted, spared)
+        while spare and (total + wanted > limit or wanted > self._free()):
+            free, oldest = self._free(), spare.pop()
+            self.discard(oldest.path, "least recently used, to make room")
+            total -= oldest.bytes
+            if total + wanted <= limit and self._free() <= free:
+                break  # it stays on the disk while another process reads it, and so might the next ones
+        self._check_disk(wanted)
+
+    def _free(self) -> int:
+        return max(0, shutil.disk_usage(self.folder).free - FREE_BYTES)
+
+    def _check_disk(self, wanted: int, spared: int = 0) -> None:
+        if wanted > (free := self._free()) + spared:
+            raise OSError(f"it would need {gigabytes(wanted)} more, and {gigabytes(free)} of the disk are free")
+
+    def discard(self, path: Path, reason: str) -> None:
+        """Removes a shard, if that is allowed; processes of this machine that have it open can still read it."""
+        log.info("prefix cache: removing %s: %s", path, reason)
+        with suppress(PermissionError):
+            path.unlink(missing_ok=True)
+
+
+def gigabytes(count: float) -> str:
+    """A number of bytes, for messages."""
+    return f"{count / 1e9:.2f} GB"
+
+
+def _open(path: Path) -> Shard:
+    with safe_open(path, framework="pt") as file:
+        # Views of the mapped file: rows are read when they are used.
+        tensors = {name: file.get_tensor(name).numpy() for name in ("digests", "count", "checksums", "states")}
+    for name, dtype, dimensions in (("digests", np.uint8, 2), ("count", np.int64, 1), ("checksums", np.int64, 1)):
+        if (
+            tensors[name].dtype != dtype
+            or tensors[name].ndim != dimensions
+            or len(tensors[name]) != len(tensors["count"])
+        ):
+            raise ValueError(f"'{name}' has an unexpected type or shape")
+    if tensors["states"].ndim != 2:
+        raise ValueError("'states' has an unexpected shape")
+    digests, count = tensors["digests"].view(f"S{DIGEST_BYTES}")[:, 0], tensors["count"]
+    return Shard(path, digests, count.cumsum() - count, count, tensors["checksums"], tensors["states"])
+
+
+def _checksums(digests: Digests, start: Counts, count: Counts, states: FloatArray, entries: IntArray) -> Counts:
+    """A checksum of the digest and the rows of each of some texts."""
+    size = len(states)
+    if (count[entries] < 0).any() or (start[entries] < 0).any() or (start[entries] + count[entries] > size).any():
+        return np.full(len(entries), -1, dtype=np.int64)
+    rows = np.ascontiguousarray(states).view(np.uint8)
+    bounds = zip(start[entries].tolist(), (start + count)[entries].tolist(), strict=True)
+    found = [
+        xxhash.xxh3_64_intdigest(rows[a:b].data, seed=int.from_bytes(digest[:8], "little"))
+        for digest, (a, b) in zip(digests[entries].tolist(), bounds, strict=True)
+    ]
+    return np.array(found, dtype=np.uint64).view(np.int64)

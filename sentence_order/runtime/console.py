@@ -1,0 +1,100 @@
+"""One console on standard error for log lines, tables and progress bars."""
+
+import logging
+import sys
+import warnings
+from contextlib import suppress
+from logging.handlers import MemoryHandler
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(stderr=True, highlight=False)
+
+log = logging.getLogger("sentence_order")
+_buffer = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL, flushOnClose=False)
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log lines above a live progress bar, without line breaks, so that paths in them can be copied."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), soft_wrap=True, markup=False)
+
+
+class _LogFile(logging.FileHandler):
+    """Raises on a full disk, in place of printing a traceback for every line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        error = sys.exc_info()[1]
+        assert error is not None
+        raise error
+
+
+def log_error_to_file(message: str) -> None:
+    """Adds a line to the run's log file, if that can be written, but not to the console."""
+    record = logging.LogRecord(log.name, logging.ERROR, __file__, 0, message, None, None)
+    for handler in log.handlers:
+        if isinstance(handler, _LogFile):
+            with suppress(OSError):
+                handler.emit(record)
+
+
+def mute_console() -> None:
+    """Silences this process's console; the main process logs for all."""
+    console.quiet = True
+
+
+def set_up_logging() -> None:
+    """Sends the package's log lines to the console, and buffers them until `add_log_file` names a file."""
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.handlers.clear()
+    handler = ConsoleHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    log.addHandler(handler)
+    log.addHandler(_buffer)
+    quiet_libraries()
+
+
+def add_log_file(file: Path) -> None:
+    """Writes the log lines to a file as well, those since the start included."""
+    target = _LogFile(file, encoding="utf-8")
+    target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _buffer.setTarget(target)
+    _buffer.flush()
+    log.removeHandler(_buffer)
+    log.addHandler(target)
+
+
+def quiet_libraries() -> None:
+    """Keeps the libraries' own progress bars and notes out of the run's output."""
+    import datasets
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    if not console.is_terminal:
+        datasets.disable_progress_bars()
+    warnings.filterwarnings("ignore", module=r"torch\.utils\.data")  # pin_memory without an accelerator, and the like
+
+
+def progress_bar(transient: bool = False) -> Progress:
+    """Progress bars with counts, elapsed and remaining time; a task has the fields `unit` and `note`.
+
+    Transient bars disappear when they are done.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        TextColumn("<"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=transient,
+    )

@@ -1,0 +1,160 @@
+"""Device, precision and worker processes; each choice is logged once with its reason."""
+
+import ctypes
+import gc
+import logging
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sentence_order.config.schema import Precision
+from sentence_order.errors import UserError
+from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16 autocast", torch.float16: "fp16 autocast, scaled losses"}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The device and precision to compute with, and the processes that train together."""
+
+    device: torch.device
+    precision: torch.dtype = torch.float32
+    processes: Processes = SINGLE_PROCESS
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of every forward pass."""
+        if self.precision is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.precision)
+
+
+def choose_runtime(device: str, precision: Precision, processes: Processes = SINGLE_PROCESS) -> Runtime:
+    """Resolves the config keys `device` and `precision`, and configures the allocator.
+
+    Raises:
+        UserError: the device does not exist.
+    """
+    _keep_freed_memory()
+    chosen, reason = _choose_device(device, processes)
+    log.info("device: %s (%s)", chosen, reason)
+    dtype, reason = _choose_precision(precision, chosen)
+    log.info("precision: %s (%s)", PRECISIONS[dtype], reason)
+    if processes.world_size > 1:
+        log.info(
+            "processes: %d, each with its shard of every batch (WORLD_SIZE, as torchrun sets it)", processes.world_size
+        )
+    return Runtime(chosen, dtype, processes)
+
+
+def _keep_freed_memory() -> None:
+    """Makes glibc keep freed blocks of any size for the next step.
+
+    By default it returns them to the system, and getting them back page by page takes a tenth of a step on a CPU.
+    """
+    trim_threshold, mmap_max = -1, -4  # malloc.h
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_max, 0)
+
+
+def _choose_device(setting: str, processes: Processes) -> tuple[torch.device, str]:
+    if processes.world_size > 1 and (setting == "cuda" or (setting == "auto" and torch.cuda.is_available())):
+        if processes.local_rank >= torch.cuda.device_count():
+            raise UserError(
+                f"device: {torch.cuda.device_count()} CUDA devices were found, too few for the processes that torchrun "
+                "starts; lower --nproc_per_node, or add device=cpu"
+            )
+        torch.cuda.set_device(processes.local_rank)
+        return torch.device("cuda", processes.local_rank), "one for each process of this machine"
+    if setting == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda"), f"auto: {torch.cuda.get_device_name()}"
+        return torch.device("cpu"), f"auto: no CUDA device; {torch.get_num_threads()} threads"
+    try:
+        device = torch.device(setting)
+    except RuntimeError as error:
+        raise UserError(f"device: {setting!r} is not a device; accepted are auto, cpu, cuda and cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device: {setting!r} is not supported; accepted are auto, cpu, cuda and cuda:N")
+    if device.type == "cuda" and device.index is not None and processes.world_size > 1:
+        raise UserError(f"device: {setting!r} is one device for {processes.world_size} processes; give cuda or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device: {setting!r} does not exist; {torch.cuda.device_count()} CUDA devices were found")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # for code that asks for the current device
+    return device, "as set"
+
+
+def _choose_precision(setting: Precision, device: torch.device) -> tuple[torch.dtype, str]:
+    if setting is not Precision.auto:
+        return DTYPES[setting.value], "as set"
+    if device.type == "cpu":
+        return (torch.float32, "auto: on a CPU bf16 is no faster, and many times slower without hardware support")
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16, "auto: this CUDA device supports bf16"
+    return torch.float32, "auto: this CUDA device does not support bf16; try precision=fp16"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """True for an error by which a device, or the system, reports that it is out of memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The messages of PyTorch's allocator and of oneDNN on a CPU.
+    messages = ("can't allocate memory", "could not create a primitive")
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in messages)
+
+
+def release_memory(device: torch.device) -> None:
+    """Returns freed memory to the device or the system, after an allocation that failed.
+
+    On a CPU it also switches oneDNN off from then on, which needs memory of its own for every new shape.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return
+    torch.backends.mkldnn.set_flags(False)
+    if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        malloc_trim(0)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak memory of this process in bytes: of the GPU, or its own without mapped files."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # freed memory stays with the process (see above), so this does not go down
+        line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def choose_workers(setting: int | None, device: torch.device) -> int:
+    """How many processes make examples (`trainer.workers`)."""
+    if setting is not None:
+        workers, reason = setting, "as set"
+    elif device.type == "cpu":
+        workers, reason = 0, "auto: on a CPU they would take the cores that train"
+    else:
+        workers, reason = (
+            max(0, min(4, (os.cpu_count() or 1) - 1)),
+            "auto: up to 4, one core left to the training process",
+        )
+    log.info("workers: %d (%s)", workers, reason)
+    return workers
+
+
+def make_deterministic() -> None:
+    """Bit-identical runs, at some cost in speed on CUDA."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)

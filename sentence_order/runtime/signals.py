@@ -1,0 +1,72 @@
+"""Signals from the user or a cluster: stop the run (SIGTERM, SIGINT), or save a checkpoint (SIGUSR1)."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from sentence_order.errors import Interrupted
+from sentence_order.runtime.console import console, log
+
+# One request often arrives twice: from a terminal or a cluster, and again from the parent process.
+DUPLICATE_SECONDS = 1.0
+
+
+class Signals:
+    """The signals that have arrived; the training loop checks them between two steps.
+
+    Attributes:
+        stop: the signal to stop, if one has arrived.
+        save: a signal to save has arrived.
+    """
+
+    def __init__(self) -> None:
+        self.stop: int | None = None
+        self.save = False
+        self._deferred = False
+        self._stopped_at = 0.0
+        self._process = os.getpid()
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Handles signals within the block; outside of `deferred` a signal to stop raises `Interrupted` at once."""
+        if threading.current_thread() is not threading.main_thread():  # which alone receives signals
+            yield
+            return
+        handlers = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGUSR1: self._on_save}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within the block, the first signal to stop is only noted; the next one ends the process at once."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked worker, which this process will end
+            return
+        name = signal.Signals(number).name
+        if self.stop is not None:
+            if time.monotonic() - self._stopped_at < DUPLICATE_SECONDS:
+                return
+            console.show_cursor()  # which a progress bar hides
+            os.write(2, f"\nstopped at once by a second signal, {name}\n".encode())
+            os._exit(128 + number)
+        self.stop, self._stopped_at = number, time.monotonic()
+        if not self._deferred:
+            raise Interrupted(number, f"stopped by {name}")
+        log.info("%s: finishing the step and saving; once more to stop at once", name)
+
+    def _on_save(self, number: int, frame: FrameType | None) -> None:
+        self.save = True

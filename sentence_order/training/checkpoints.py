@@ -1,0 +1,74 @@
+"""Writes the checkpoints of a run: the best one by validation, and the last one, from which it can resume."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sentence_order.errors import TrainingError
+from sentence_order.evaluation.evaluator import Evaluation
+from sentence_order.evaluation.results import split_results, write_json
+from sentence_order.inference.calibration import fit_calibration
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.files import atomic_folder
+from sentence_order.training.model_card import ModelCardContext, write_card
+from sentence_order.training.state import TrainerState, write_state
+
+# In the best checkpoint: its results on the validation documents, for the results.json of the run.
+VALIDATION_FILE = "validation.json"
+BOOTSTRAP_RESAMPLES = 1000
+
+
+class CheckpointWriter:
+    """Writes `folder/checkpoints/best` and `folder/checkpoints/last`, each complete or not at all.
+
+    Attributes:
+        card: for the model card of every checkpoint.
+        writes: True in the main process, which alone writes.
+    """
+
+    def __init__(self, folder: Path, model: SentenceOrdererModel, card: ModelCardContext | None, writes: bool) -> None:
+        self.folder, self.model, self.card, self.writes = folder, model, card, writes
+
+    def save_best(self, state: TrainerState, evaluation: Evaluation, ids: Sequence[str], seed: int) -> None:
+        """Saves the model with the calibration fitted to this evaluation, and its results.
+
+        Args:
+            evaluation: of the validation documents, whose `ids` these are.
+            seed: of the bootstrap.
+        """
+
+        def write_results(fresh: Path) -> None:
+            results = split_results(evaluation, ids, calibration, BOOTSTRAP_RESAMPLES, seed)
+            write_json(fresh / VALIDATION_FILE, results)
+
+        calibration = fit_calibration(evaluation.log_odds_D, evaluation.perfect)
+        self.model.config.calibration = calibration
+        self._write("best", state, write_results)
+        self.model.config.calibration = None  # it is that of these weights only
+
+    def save_last(self, state: TrainerState, training_state: dict[str, Any]) -> Path:
+        """Saves the model and what is needed to resume; returns the checkpoint."""
+        return self._write("last", state, lambda fresh: write_state(training_state, fresh))
+
+    def _write(self, name: str, state: TrainerState, write_more: Callable[[Path], None]) -> Path:
+        for weight_name, weight in self.model.named_parameters():
+            if not weight.isfinite().all():
+                raise TrainingError(f"the weights of {weight_name} are not finite; not saving them")
+        path = self.folder / "checkpoints" / name
+        if not self.writes:
+            return path
+        with atomic_folder(path) as fresh:
+            self.model.save_pretrained(fresh)
+            if self.card is not None:
+                results = {"validation": state.last_validation} if state.last_validation else {}
+                write_card(fresh, self.card, state.step, results)
+            write_more(fresh)
+        return path
+
+
+def read_best_validation(folder: Path) -> dict[str, Any]:
+    """The results of a run's best checkpoint on the validation documents."""
+    text = (folder / "checkpoints" / "best" / VALIDATION_FILE).read_text(encoding="utf-8")
+    results: dict[str, Any] = json.loads(text)
+    return results

@@ -1,0 +1,213 @@
+"""The folder of a run: what it already holds, whether a run may resume in it, and its lock."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sentence_order.config.keys import OnResume, flatten_config, key_infos
+from sentence_order.config.parsing import check_texts, override_with_typed
+from sentence_order.config.schema import TrainConfig
+from sentence_order.errors import UserError, first_line
+from sentence_order.runtime.files import atomic_file, check_writable
+
+log = logging.getLogger(__name__)
+
+CONFIG_FILE, OVERRIDES_FILE, RESULTS_FILE, LOCK_FILE = "config.yaml", "overrides.yaml", "results.json", ".lock"
+# Keys of earlier versions, which the configs of their runs still have.
+REMOVED_KEYS = ("batch", "debug.replay")
+# A process that was told to stop may need this long to release its folder.
+LOCK_SECONDS = 20
+MAX_CHANGES = 8
+
+
+class RunStatus(Enum):
+    """How far a run has come."""
+
+    NEW = "new"
+    INCOMPLETE = "incomplete"
+    FINISHED = "finished"
+
+
+def run_status(folder: Path) -> RunStatus:
+    """How far the run of a folder has come, if there is one."""
+    if not (folder / CONFIG_FILE).exists():
+        return RunStatus.NEW
+    return RunStatus.FINISHED if (folder / RESULTS_FILE).exists() else RunStatus.INCOMPLETE
+
+
+def find_run(path: Path) -> Path | None:
+    """The run's folder that a path names, itself or by one of its checkpoints; None if there is no run."""
+    for folder in (path, path.parent.parent if path.parent.name == "checkpoints" else path):
+        if run_status(folder) is not RunStatus.NEW:
+            return folder
+    return None
+
+
+def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
+    """The config with which `resume=DIR` resumes the run in DIR: its own, with the keys that were typed.
+
+    Args:
+        typed: the overrides of the command line. If they choose options of groups too, they describe the whole run.
+
+    Raises:
+        UserError: there is no run.
+    """
+    if config.resume in ("off", "auto"):
+        return config
+    folder = find_run(Path(config.resume))
+    if folder is None:
+        raise UserError(
+            f"resume: {config.resume} is not a run's folder (no {CONFIG_FILE}); accepted are off, auto and the folder "
+            "of a run"
+        )
+    keys = [override.split("=", 1)[0].lstrip("+") for override in typed]
+    if "output_dir" in keys and Path(config.output_dir).absolute() != folder.absolute():
+        raise UserError(f"resume: the run resumes in {folder} itself; leave out output_dir={config.output_dir}")
+    if set(keys) <= set(flatten_config(config)):
+        config = override_with_typed(read_config(folder), config, list(typed))
+    return replace(config, output_dir=str(folder), resume="auto")
+
+
+def check_run_dir(config: TrainConfig) -> RunStatus:
+    """How far this very run has come in its `output_dir`.
+
+    Raises:
+        UserError: the folder cannot be used, or holds another run, which is never overwritten.
+    """
+    folder = Path(config.output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"output_dir: {folder} is a file; name a folder")
+    check_writable("output_dir", folder)
+    status = run_status(folder)
+    if status is RunStatus.NEW:
+        return status
+    if config.resume == "off":
+        raise UserError(
+            f"output_dir: {folder} already holds a run; name another folder, remove it, or resume the run: resume=auto"
+        )
+
+    infos = key_infos(TrainConfig)
+    changes = find_changes(read_config(folder), config)
+    if fixed := {key: values for key, values in changes.items() if infos[key].on_resume is OnResume.FIXED}:
+        raise UserError(
+            f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
+            f"(resume={folder} alone), or name another folder"
+        )
+    return status
+
+
+def log_changes(config: TrainConfig) -> None:
+    """Logs the settings that differ from those of the run in `output_dir`, which resumes with them."""
+    if changes := find_changes(read_config(Path(config.output_dir)), config):
+        log.info("resuming with other settings: %s", format_changes(changes))
+
+
+@contextmanager
+def lock_run_dir(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in the same folder; the lock of a killed process is released.
+
+    Raises:
+        UserError: another process has it.
+    """
+    lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)  # a soft lock would outlive a killed process
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout as error:
+        raise UserError(f"output_dir: another process is training in {folder}; wait for it, or stop it") from error
+    except (OSError, NotImplementedError) as error:
+        log.info("%s cannot be locked (%s); make sure that nothing else trains in it", folder, error)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_config(folder: Path, config: TrainConfig, typed: Sequence[str]) -> None:
+    """Writes the config of a run, and the overrides that were typed for it, now or when it was started."""
+    by_key = {text.split("=", 1)[0]: text for text in (*read_overrides(folder), *typed)}
+    overrides = [text for key, text in by_key.items() if key not in ("output_dir", "resume", "sweep")]
+    with atomic_file(folder / CONFIG_FILE) as stream:
+        stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    with atomic_file(folder / OVERRIDES_FILE) as stream:
+        stream.write(OmegaConf.to_yaml(OmegaConf.create(overrides)))
+
+
+def read_overrides(folder: Path) -> list[str]:
+    """The overrides that were typed for a run; none if there is no record of them.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    file = folder / OVERRIDES_FILE
+    if not file.exists():
+        return []
+    try:
+        overrides = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
+            raise ValueError("it is not a list of overrides")
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: is damaged ({first_line(error)})") from error
+    return overrides
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The config of a run.
+
+    Raises:
+        UserError: there is none, or it is damaged or not a config of this program.
+    """
+    file = folder / CONFIG_FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+        if "${" in text:  # which would read the environment, for one; a run writes plain values
+            raise ValueError("it contains an interpolation")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # a few lines of these fill a memory
+            raise ValueError("it contains an alias")
+
+        content = OmegaConf.create(text)
+        for key in REMOVED_KEYS:
+            group, _, name = key.rpartition(".")
+            owner = OmegaConf.select(content, group) if group else content
+            if isinstance(owner, DictConfig):
+                owner.pop(name, None)
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), content))
+        assert isinstance(config, TrainConfig)
+        check_texts(config)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AssertionError,
+        RecursionError,
+        yaml.YAMLError,
+        OmegaConfBaseException,
+    ) as error:
+        raise UserError(f"{file}: not the config of a run of this version ({first_line(error)})") from error
+    return config
+
+
+def find_changes(saved: TrainConfig, given: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """The keys that matter to a run and differ between two configs, with both values."""
+    infos = key_infos(TrainConfig)
+    old, new = flatten_config(saved), flatten_config(given)
+    return {
+        key: (old[key], new[key])
+        for key in new
+        if old[key] != new[key] and infos[key].on_resume is not OnResume.IGNORED
+    }
+
+
+def format_changes(changes: dict[str, tuple[Any, Any]]) -> str:
+    """Changed keys in one line, with their old and new values."""
+    texts = [f"{key}: {saved} there, {given} here" for key, (saved, given) in changes.items()]
+    more = f"; and {len(texts) - MAX_CHANGES} more" if len(texts) > MAX_CHANGES else ""
+    return "; ".join(texts[:MAX_CHANGES]) + more

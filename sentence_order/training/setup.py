@@ -1,0 +1,123 @@
+"""What a training run starts from: the corpora, the model with what is frozen in it, and the prefix cache."""
+
+from dataclasses import dataclass, replace
+
+from datasets import Dataset
+from rich.table import Table
+from transformers import PreTrainedTokenizerBase
+
+from sentence_order.config.schema import Split, TrainConfig
+from sentence_order.data.sources import load_splits
+from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.model.build import TINY, build_model, copy_weights
+from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.encoder import load_tokenizer
+from sentence_order.model.freezing import BlockReport, freeze_phases, report_blocks
+from sentence_order.model.limits import check_fits
+from sentence_order.model.linear import log_kernel
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.prefix_cache.fill import attach_hidden_states
+from sentence_order.runtime.device import Runtime, choose_runtime
+from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training run starts from."""
+
+    model: SentenceOrdererModel
+    corpora: dict[str, Corpus]
+    runtime: Runtime
+    blocks: list[BlockReport]
+
+
+def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
+    """Loads and tokenises the corpora, and builds the model with its first frozen blocks.
+
+    Raises:
+        UserError: naming the config key, or the file and line.
+    """
+    runtime = choose_runtime(config.device, config.precision, processes)
+    log_kernel(runtime.device)
+    with processes.main_process_first():
+        return _load(config, runtime)
+
+
+def _load(config: TrainConfig, runtime: Runtime) -> Setup:
+    start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
+    splits = [split.value for split in Split]
+    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits)
+    tokenizer = start.tokenizer if start and start.tokenizer else _make_tokenizer(config, raw["train"])
+    # The model first: settings that do not fit the encoder are reported before minutes of tokenising.
+    model = build_model(
+        config.encoder,
+        config.model,
+        tokenizer,
+        config.data.max_sentence_tokens,
+        config.loss,
+        config.decoder,
+        config.seed,
+    )
+    if start is not None:
+        copy_weights(model, start, str(config.init_from))
+    phases = freeze_phases(config.freeze, len(model.blocks) - 1)
+    model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
+    blocks = report_blocks(model, phases)
+    model.to(runtime.device)
+
+    corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
+    for name, corpus in corpora.items():
+        check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
+    if config.debug.overfit:
+        corpora = dict.fromkeys(splits, corpora["train"])
+    return Setup(model, corpora, runtime, blocks)
+
+
+def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int = 1) -> Setup:
+    """Attaches the cached output of the frozen prefix to the corpora, if that pays for that number of runs."""
+    tokens = {name: int(corpus.tokens.sum()) for name, corpus in setup.corpora.items()}
+    trainer = config.trainer
+    if trainer.max_steps is None:
+        training = trainer.epochs * tokens["train"]
+    else:
+        training = trainer.max_steps * trainer.accumulate * trainer.batch_tokens
+    corpora = attach_hidden_states(
+        setup.model,
+        setup.corpora,
+        config.cache,
+        setup.runtime,
+        # At least one validation.
+        tokens_read=num_runs_sharing_cache * (training + tokens["validation"] + tokens["test"]),
+        batch_tokens=trainer.eval_batch_tokens,
+    )
+    return replace(setup, corpora=corpora)
+
+
+def parameter_table(blocks: list[BlockReport]) -> Table:
+    """The number of parameters of every block, and when it is trained."""
+    table = Table(title="Trainable parameters", title_justify="left")
+    table.add_column("block")
+    table.add_column("parameters", justify="right")
+    table.add_column("state")
+    for block in blocks:
+        state = {None: "[cyan]frozen[/cyan]", 0.0: "trained"}.get(block.trained_from)
+        state = state or f"[cyan]trained from epoch {block.trained_from:g} on[/cyan]"
+        table.add_row(block.name, f"{block.parameters:,}", state)
+    trained = sum(block.parameters for block in blocks if block.trained_from is not None)
+    total = sum(block.parameters for block in blocks)
+    table.add_section()
+    table.add_row("all", f"{total:,}", f"{trained:,} trained ({trained / total:.0%})")
+    return table
+
+
+def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerBase:
+    """The encoder's own tokenizer; for the tiny encoder, one that is trained on the training documents."""
+    if config.encoder.name != TINY:
+        return load_tokenizer(config.encoder.name)
+    texts = (sentence for document in train for sentence in document["sentences"])
+    return tiny_tokenizer(texts, config.encoder.tiny_vocabulary)
+
+
+def _tokenize(config: TrainConfig, split: Dataset, tokenizer: PreTrainedTokenizerBase, name: str) -> Corpus:
+    return tokenize_corpus(split, tokenizer, config.data.max_sentences, config.data.max_sentence_tokens, name)

@@ -1,0 +1,237 @@
+"""Logs a run to metrics.jsonl and TensorBoard, under the same names."""
+
+import errno
+import json
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from sentence_order.config.keys import InHparams, flatten_config, key_infos
+from sentence_order.config.schema import LossConfig, TrainConfig
+from sentence_order.data.tokenization import Corpus
+from sentence_order.evaluation.evaluator import Evaluation
+from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
+from sentence_order.runtime.files import oserrors_with_path
+from sentence_order.training.plan import StepInput
+
+log = logging.getLogger(__name__)
+
+NUM_SAMPLES = 3
+METRICS_FILE, EVENT_FILES = "metrics.jsonl", "events.out.tfevents.*"
+# TensorBoard's page of custom scalars: what to look at first. The tags of each chart are regular expressions.
+LAYOUT = {
+    "quality": {
+        "Kendall's tau": ["validation/tau$"],
+        "accuracy and perfect matches": ["validation/accuracy$", "validation/pmr$"],
+        "loss per pair": ["train/loss$", "validation/loss$"],
+    },
+    "training": {
+        "learning rates": ["train/lr/.*"],
+        "gradient norm": ["train/gradient_norm$"],
+        "documents per second": ["train/documents_per_second$"],
+    },
+}
+# What TensorBoard's table of hyper-parameters shows beside the settings: scalars of the run, totals of its training.
+HPARAMS_METRICS = ("test/tau", "test/pmr", "test/accuracy")
+HPARAMS_TOTALS = ("seconds_in_steps", "documents_per_second", "parameters_trained", "peak_memory_gb")
+
+
+def _ignore_full_disk(args: threading.ExceptHookArgs, others: Any = threading.excepthook) -> None:
+    """TensorBoard's writing thread prints a traceback for an error that it then raises in ours, which reports it."""
+    if not (isinstance(args.exc_value, OSError) and type(args.thread).__name__ == "_AsyncWriterThread"):
+        others(args)
+
+
+threading.excepthook = _ignore_full_disk
+
+
+@dataclass
+class Meter:
+    """Sums over the training steps since the last logged line, in all processes together."""
+
+    loss: float = 0.0
+    num_pairs: int = 0
+    num_documents: int = 0
+    num_tokens: int = 0
+    padded_size: int = 0
+    seconds: float = 0.0
+
+    def update(self, inputs: StepInput, loss: float | None, seconds: float) -> None:
+        """Adds a step; its loss is per pair, and None if the step was skipped."""
+        if loss is not None:
+            self.loss += loss * inputs.num_pairs
+            self.num_pairs += inputs.num_pairs
+        self.num_documents += inputs.num_documents
+        self.num_tokens += inputs.num_tokens
+        self.padded_size += inputs.padded_size
+        self.seconds += seconds
+
+    def pop(self) -> dict[str, float]:
+        """The means by tag; resets the sums."""
+        values = {"train/loss": self.loss / self.num_pairs} if self.num_pairs else {}
+        values |= {
+            "train/documents_per_second": self.num_documents / self.seconds,
+            "train/tokens_per_second": self.num_tokens / self.seconds,
+            "train/padding_share": 1 - self.num_tokens / self.padded_size,
+        }
+        self.load_state_dict(Meter().state_dict())
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums by name."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Sets the sums."""
+        vars(self).update(state)
+
+
+class Tracker:
+    """Writes scalars to `metrics.jsonl` (an object per line, with its step) and everything to TensorBoard's event file.
+
+    Event files are in the run's folder itself, so that TensorBoard names the run like its folder.
+    """
+
+    def __init__(self, folder: Path, logged_bytes: int | None = None, step: int = 0) -> None:
+        """Args:
+        logged_bytes: the length of metrics.jsonl at the checkpoint that a run resumes from, after `step` steps; what
+            was logged later is removed. None for a new run.
+        """
+        self.folder = folder
+        if logged_bytes is not None:
+            _truncate(folder / METRICS_FILE, logged_bytes)
+        self._lines = (folder / METRICS_FILE).open("a", encoding="utf-8")
+        existing = set(folder.glob(EVENT_FILES))
+        self.board = SummaryWriter(str(folder), purge_step=None if logged_bytes is None else step + 1)
+        self._events = set(folder.glob(EVENT_FILES)) - existing
+        if logged_bytes is None:
+            self._add_layout()
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Writes what is still buffered; after another error, as far as possible."""
+        with suppress(OSError) if kind else nullcontext():
+            self.board.close()
+        with suppress(OSError) if kind else oserrors_with_path(self.folder / METRICS_FILE):
+            self._lines.close()
+
+    def sync(self) -> int:
+        """Waits until everything logged is on the disk itself; returns the length of metrics.jsonl.
+
+        Raises:
+            OSError: it cannot be written, or a file was removed.
+        """
+        self.board.flush()
+        for file in {self.folder / METRICS_FILE, *self._events}:
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        return (self.folder / METRICS_FILE).stat().st_size
+
+    def log_scalars(self, step: int, epoch: float, values: dict[str, float]) -> None:
+        """Logs values by tag (`train/loss`, `validation/tau`) at an optimizer step."""
+        with oserrors_with_path(self.folder / METRICS_FILE):
+            if os.fstat(self._lines.fileno()).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "removed while the run was writing to it")
+            self._lines.write(json.dumps({"step": step, "epoch": round(epoch, 4), **values}) + "\n")
+            self._lines.flush()
+        for tag, value in values.items():
+            self.board.add_scalar(tag, value, step)
+
+    def log_evaluation(
+        self,
+        step: int,
+        epoch: float,
+        split: str,
+        evaluation: Evaluation,
+        corpus: Corpus,
+        calibration: Sequence[float] | None = None,
+    ) -> None:
+        """Logs an evaluation: its metrics, sample documents as text, pictures."""
+        reliability = evaluation.reliability(calibration)
+        values = {f"{split}/loss": evaluation.loss, f"{split}/calibration_error": reliability.error}
+        values.update({f"{split}/{name}": value for name, value in evaluation.summary().items()})
+        self.log_scalars(step, epoch, values)
+
+        for row in range(min(NUM_SAMPLES, len(corpus))):
+            self.board.add_text(f"{split}/document_{row}", _sample_table(corpus.documents[row], evaluation, row), step)
+        confusion = position_confusion_figure(evaluation.confusion_SS, evaluation.common_documents)
+        self.board.add_figure(f"{split}/position_confusion", confusion, step)
+        self.board.add_figure(f"{split}/reliability", reliability_figure(reliability), step)
+        if evaluation.pair_probability_SS is not None:
+            picture = pair_probability_figure(evaluation.pair_probability_SS)
+            self.board.add_figure(f"{split}/pair_probability", picture, step)
+        self.board.flush()
+
+    def log_hparams(self, config: TrainConfig, training: dict[str, Any], step: int) -> None:
+        """Logs the run's row in TensorBoard's table of hyper-parameters.
+
+        The summaries are written to the run itself: `SummaryWriter.add_hparams` would make a sub-run.
+
+        Args:
+            training: the record of the training in results.json.
+        """
+        totals = {f"total/{name}": float(training[name]) for name in HPARAMS_TOTALS}
+        for summary in hparams(_hparams(config, training["frozen"]), dict.fromkeys([*HPARAMS_METRICS, *totals])):
+            self.board._get_file_writer().add_summary(summary)
+        for tag, value in totals.items():
+            self.board.add_scalar(tag, value, step)
+
+    def _add_layout(self) -> None:
+        """Tells TensorBoard which curves to show first; once per run."""
+        self.board.add_custom_scalars(
+            {page: {name: ["Multiline", tags] for name, tags in charts.items()} for page, charts in LAYOUT.items()}
+        )
+
+
+def remove_logs(folder: Path) -> None:
+    """Removes what a run has logged that starts from the beginning."""
+    for file in (folder / METRICS_FILE, *folder.glob(EVENT_FILES)):
+        file.unlink(missing_ok=True)
+
+
+def _truncate(file: Path, size: int) -> None:
+    if not file.is_file() or file.stat().st_size < size:
+        log.info("%s has been truncated or removed since the checkpoint; its earlier lines are lost", file)
+    else:
+        os.truncate(file, size)
+
+
+def _hparams(config: TrainConfig, frozen: list[str]) -> dict[str, Any]:
+    """The settings that a run is known by: those that always count, and others that are not the default."""
+    own, default = flatten_config(config), flatten_config(TrainConfig())
+    infos = key_infos(TrainConfig)
+    always = [key for key in own if infos[key].in_hparams is InHparams.ALWAYS]
+    changed = [key for key in own if infos[key].in_hparams is InHparams.IF_CHANGED and own[key] != default[key]]
+    settings = {
+        "loss": "+".join(loss_names(config.loss)),
+        "frozen": ", ".join(frozen) or "none",
+        **{key: own[key] for key in (*always, *changed)},
+    }
+    return {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
+
+
+def loss_names(config: LossConfig) -> list[str]:
+    """The losses that have a weight."""
+    return [name for name, weight in asdict(config).items() if weight and name != "margin_width"]
+
+
+def _sample_table(document: dict[str, Any], evaluation: Evaluation, row: int) -> str:
+    """A document as a Markdown table: input, prediction (with a mark for right places), true order."""
+    sentences, given, order = document["sentences"], evaluation.given[row], evaluation.order[row]
+    lines = ["| | given | predicted | true |", "|---|---|---|---|"]
+    for k, true in enumerate(sentences):
+        predicted = sentences[given[order[k]]]
+        mark = "✓ " if predicted == true else "✗ "
+        cells = [text.replace("|", "\\|") for text in (sentences[given[k]], mark + predicted, true)]
+        lines.append(f"| {k + 1} | {' | '.join(cells)} |")
+    return "\n".join(lines)

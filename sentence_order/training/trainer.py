@@ -1,0 +1,344 @@
+"""The training loop."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+from signal import Signals as SignalNames
+from typing import Any
+
+from sentence_order.config.commands import resume_command
+from sentence_order.config.schema import OnNonfinite, TrainConfig
+from sentence_order.data.tokenization import Corpus
+from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
+from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
+from sentence_order.evaluation.metrics import MAIN_METRICS, PRIMARY_METRIC
+from sentence_order.evaluation.statistics import with_intervals
+from sentence_order.model.freezing import freeze_phases
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.console import progress_bar
+from sentence_order.runtime.device import Runtime, out_of_memory
+from sentence_order.runtime.signals import Signals
+from sentence_order.training.checkpoints import CheckpointWriter
+from sentence_order.training.diagnose import diagnose, format_diagnosis, save_batch
+from sentence_order.training.model_card import ModelCardContext
+from sentence_order.training.plan import StepInput, TrainingPlan
+from sentence_order.training.state import TrainerState, digest_inputs, random_state, set_random_state
+from sentence_order.training.step import StepOutput, Stepper
+from sentence_order.training.tracker import Meter, Tracker
+
+log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """One training run; it leaves the best model (by validation tau) and the last one in `folder/checkpoints`.
+
+    Attributes:
+        state: the progress of the run.
+        stepper: the optimizer and the weights that it updates.
+        meter: what has happened since the last logged line.
+        pending_phases: the phases of `freeze.schedule` that are still to come.
+        stop_signal, save_requested: signals that have arrived in any process.
+        last_checkpoint: the one that the run can resume from, if there is one yet.
+    """
+
+    def __init__(
+        self,
+        model: SentenceOrdererModel,
+        train: Corpus,
+        validation: Corpus,
+        config: TrainConfig,
+        runtime: Runtime,
+        folder: Path,
+        *,
+        tracker: Tracker | None,
+        card: ModelCardContext | None = None,
+        signals: Signals | None = None,
+        on_step: Callable[["Trainer"], None] = lambda trainer: None,
+    ) -> None:
+        """Args:
+        tracker: logs the run; None in all processes but the main one.
+        card: for the model card of every checkpoint.
+        signals: those that have arrived from outside.
+        on_step: called after each step and everything that follows it.
+        """
+        self.model, self.train_corpus, self.validation_corpus = model, train, validation
+        self.config, self.runtime, self.folder = config, runtime, folder
+        self.tracker, self.on_step = tracker, on_step
+        self.signals = signals or Signals()
+        self.plan = TrainingPlan(train, validation, config.trainer, config.seed, runtime)
+        self.stepper = Stepper(model, config.optim, runtime, self.plan.total_steps, config.debug.anomaly)
+        self.pending_phases = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]
+        self.checkpoints = CheckpointWriter(folder, model, card, runtime.processes.is_main)
+
+        self.state, self.meter = TrainerState(), Meter()
+        self.stop_signal, self.save_requested = 0, False
+        self.last_checkpoint: Path | None = None
+        self.digests = digest_inputs({"train": train, "validation": validation}, model)
+        self.started = time.perf_counter()
+        self.progress = progress_bar()
+
+    def train(self) -> None:
+        """Trains to the end.
+
+        Raises:
+            TrainingError: a loss or gradient was not finite, a file could not be written, something did not fit in
+                memory, another process of the run ended, or `debug.overfit` did not order its documents.
+            Interrupted: a signal arrived, and the run was saved.
+        """
+        self.model.train()
+        with self.signals.deferred(), self.progress, self._add_run_context_to_errors():
+            total, done = self.plan.total_steps, self.state.step
+            task = self.progress.add_task("training", total=total, completed=done, unit="steps", note="")
+            if self.state.validation_pending:  # a signal had interrupted it
+                self.validate()
+                self.save_checkpoint()
+            inputs = self.plan.batches(start=done)
+
+            while not self.check_stop():  # max_steps, early stopping, overfit, a signal in any process
+                step_input = next(inputs)
+                self.maybe_unfreeze(step_input.epoch_before)  # freeze.schedule
+
+                output = self.training_step(step_input)  # forward, backward, all-reduce, clip, optimizer
+                if output.nonfinite_reason is not None:
+                    self.handle_nonfinite(output, step_input)  # skip or raise, naming block and documents
+                self.progress.update(task, advance=1, note=self._progress_note(output))
+
+                # Once in a while: log, validate, save.
+                if self.should_log():
+                    self.log_training(output)
+                if self.should_validate():
+                    self.validate()  # keeps the best, counts num_bad_validations
+                if self.should_save():
+                    self.save_checkpoint()
+                self.on_step(self)
+
+        if self.config.debug.overfit and self.state.best_metrics["pmr"] < 1:
+            raise TrainingError(
+                f"debug=overfit: after {self.state.step} steps only {self.state.best_metrics['pmr']:.0%} of the "
+                "documents that the model trains on are in order; check the data, the learning rates and what is frozen"
+            )
+
+    def check_stop(self) -> bool:
+        """True if no step is left. Raises Interrupted if a signal to stop has arrived in any process."""
+        if self.state.done:
+            self._read_control_flags()  # one may have arrived since the last step
+        if self.stop_signal:
+            name, step = SignalNames(self.stop_signal).name, self.state.step
+            raise Interrupted(self.stop_signal, f"stopped by {name} after step {step}, saved in {self.last_checkpoint}")
+        return self.state.done
+
+    def maybe_unfreeze(self, epoch: float) -> None:
+        """Enters the phases of `freeze.schedule` that begin up to this epoch."""
+        while self.pending_phases and epoch >= self.pending_phases[0].epoch:
+            phase = self.pending_phases.pop(0)
+            unfrozen = self.model.frozen_blocks - phase.blocks
+            self.model.freeze(phase.blocks, self.model.permanently_frozen_blocks)
+            self.stepper.add_unfrozen()
+            names = [name for number, name in enumerate(self.model.parts) if number in unfrozen]
+            log.info("epoch %g: unfreezing %s", phase.epoch, ", ".join(names))
+
+    def training_step(self, inputs: StepInput) -> StepOutput:
+        """One optimizer step, and the progress that it makes."""
+        started = time.perf_counter()
+        output = self.stepper.training_step(inputs.batches, inputs.num_pairs, self.state.step)
+        loss = output.loss if output.nonfinite_reason is None else None
+        self.meter.update(inputs, loss, time.perf_counter() - started)
+
+        state = self.state
+        state.step += 1
+        state.epoch = inputs.epoch_after
+        state.done = state.step >= self.plan.total_steps
+        state.validation_pending = state.done or self._is_due(self.plan.eval_every)
+        self._read_control_flags()
+        return output
+
+    def handle_nonfinite(self, output: StepOutput, inputs: StepInput) -> None:
+        """Skips a step whose loss or gradient was not finite, or raises TrainingError; keeps its batch."""
+        processes, ids = self.runtime.processes, self.train_corpus.documents["id"]
+        diagnosis = diagnose(self.stepper, inputs.batches, inputs.num_pairs, output.random_state)
+        own = format_diagnosis(diagnosis, [ids[row] for row in diagnosis.rows]) if diagnosis else None
+        diagnoses = processes.gather(own)
+        failing_rank = next((rank for rank, text in enumerate(diagnoses) if text is not None), None)
+        kept = ""
+        if processes.rank == failing_rank:
+            names = [ids[row] for batch in inputs.batches for row in batch["document"].tolist()]
+            try:
+                kept = f"; batch kept in {save_batch(self.folder, inputs.batches, self.state.step, names)}"
+            except OSError as error:  # the first error is the more important one
+                kept = f"; the batch could not be kept ({error})"
+
+        if failing_rank is None:
+            message = f"{output.nonfinite_reason}; when the step was repeated, everything was finite"
+        else:
+            message = f"{diagnoses[failing_rank]}{''.join(processes.gather(kept))}"
+        self.state.num_skipped_steps += 1
+        skipped, limit = self.state.num_skipped_steps, self.config.max_nonfinite
+        if self.config.on_nonfinite is OnNonfinite.stop:
+            raise TrainingError(message)
+        if skipped > limit:
+            raise TrainingError(f"{message}; {skipped} steps would be skipped, and max_nonfinite is {limit}")
+        log.info("skipping step %d (%d of at most %d): %s", self.state.step, skipped, limit, message)
+
+    def should_log(self) -> bool:
+        """After the first step, the last one, and every `trainer.log_every`."""
+        return self.state.done or self.state.step == 1 or self._is_due(self.config.trainer.log_every)
+
+    def should_validate(self) -> bool:
+        """If a validation is due; while a signal to stop waits, it stays pending for the resumed run."""
+        return self.state.validation_pending and not self.stop_signal
+
+    def should_save(self) -> bool:
+        """After a validation, when a signal waits, and every `trainer.save_every`."""
+        validated = self.state.validated_step == self.state.step
+        signalled = self.stop_signal or self.save_requested
+        return bool(validated or signalled or self._is_due(self.config.trainer.save_every))
+
+    def log_training(self, output: StepOutput) -> None:
+        """Logs the means since the last line, and the learning rates and gradient norms of the step."""
+        self.state.seconds += self.meter.seconds
+        self.state.num_documents += self.meter.num_documents
+        values = self.meter.pop()
+        if self.tracker is None:
+            return
+        values |= {name: norm for name, norm in output.gradient_norms.items() if math.isfinite(norm)}
+        values |= {f"train/lr/{group['name']}": group["lr"] for group in self.stepper.optimizer.param_groups}
+        if self.stepper.scaler.is_enabled():
+            values["train/loss_scale"] = self.stepper.scaler.get_scale()
+        if self.state.num_skipped_steps:
+            values["train/skipped_steps"] = self.state.num_skipped_steps
+        self.tracker.log_scalars(self.state.step, self.state.epoch, values)
+
+    def validate(self) -> None:
+        """Evaluates on the validation documents, saves the best model, and decides on early stopping.
+
+        If a signal to stop interrupts it, it stays pending.
+        """
+        with self.stepper.average.applied():
+            evaluation = self._evaluate()
+            if evaluation is None:
+                self._read_control_flags()
+                return
+
+            summary, state = evaluation.summary(), self.state
+            state.last_validation = {"documents": len(evaluation.order), **with_intervals(evaluation.ratios)}
+            state.num_bad_validations += 1
+            if not state.best_metrics or summary[PRIMARY_METRIC] > state.best_metrics[PRIMARY_METRIC]:
+                state.best_metrics, state.best_step, state.num_bad_validations = summary, state.step, 0
+                ids = self.validation_corpus.documents["id"]
+                self.checkpoints.save_best(state, evaluation, ids, self.config.seed)
+        state.validation_pending, state.validated_step = False, state.step
+
+        if self.config.debug.overfit and summary["pmr"] == 1:
+            state.done = True
+        patience = self.config.trainer.patience
+        if patience is not None and state.num_bad_validations >= patience and not state.done:
+            log.info(
+                "Early stopping at step %d: %s has not improved for %d validations",
+                *(state.step, PRIMARY_METRIC, state.num_bad_validations),
+            )
+            state.done = True
+
+    def _evaluate(self) -> Evaluation | None:
+        """Evaluates and logs the model on the validation documents; None if a signal to stop has interrupted it."""
+        corpus = self.validation_corpus
+        task = self.progress.add_task("validating", total=len(corpus), unit="documents", note="")
+        evaluation = evaluate_corpus(
+            self.model,
+            corpus,
+            self.config.decoder,
+            self.runtime,
+            seed=self.config.seed,
+            batch_tokens=self.config.trainer.eval_batch_tokens,
+            advance=partial(self.progress.advance, task),
+            stop=lambda: self.signals.stop is not None,
+        )
+        self.progress.remove_task(task)
+        if evaluation is None:
+            return None
+
+        if self.tracker is not None:
+            self.tracker.log_evaluation(self.state.step, self.state.epoch, "validation", evaluation, corpus)
+        summary = evaluation.summary()
+        metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in MAIN_METRICS)
+        log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
+        return evaluation
+
+    def save_checkpoint(self) -> None:
+        """Saves the model as it is evaluated, and everything that is needed to resume."""
+        state = self.state_dict()
+        with self.stepper.average.applied():
+            self.last_checkpoint = self.checkpoints.save_last(self.state, state)
+        if self.save_requested:
+            self.save_requested = self.signals.save = False
+            log.info("SIGUSR1: saved step %d in %s", self.state.step, self.last_checkpoint)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that is needed to resume after this step; all processes of a run take part."""
+        return {
+            "trainer": {**self.state.state_dict(), "previous_seconds": self.seconds_so_far()},
+            "meter": self.meter.state_dict(),
+            "stepper": self.stepper.state_dict(),
+            "num_pending_phases": len(self.pending_phases),
+            "digests": self.digests,
+            "logged_bytes": self.tracker.sync() if self.tracker else 0,
+            "random": self.runtime.processes.gather(random_state(self.runtime.device)),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resumes from a state: this trainer must be as its config makes it.
+
+        Raises:
+            UserError: its texts or frozen weights are not those of the saved run.
+        """
+        for key, digest in self.digests.items():
+            if digest != state["digests"].get(key):
+                raise UserError(f"{key}: has changed since the run was saved; restore it, or start a run elsewhere")
+        while len(self.pending_phases) > state["num_pending_phases"]:
+            self.maybe_unfreeze(self.pending_phases[0].epoch)
+        self.state.load_state_dict(state["trainer"])
+        self.meter.load_state_dict(state["meter"])
+        self.stepper.load_state_dict(state["stepper"])
+        if (rank := self.runtime.processes.rank) < len(state["random"]):  # a further process has drawn nothing yet
+            set_random_state(state["random"][rank], self.runtime.device)
+        self.last_checkpoint = self.folder / "checkpoints" / "last"
+
+    def seconds_so_far(self) -> float:
+        """Since the run was started, without the time in which it was stopped."""
+        return self.state.previous_seconds + time.perf_counter() - self.started
+
+    def _is_due(self, every: int | None) -> bool:
+        return every is not None and self.state.step % every == 0
+
+    def _progress_note(self, output: StepOutput) -> str:
+        best = self.state.best_metrics
+        return f"loss {output.loss:.3f}" + (f", best {PRIMARY_METRIC} {best[PRIMARY_METRIC]:.3f}" if best else "")
+
+    def _read_control_flags(self) -> None:
+        """Agrees with the other processes on the signals that have arrived."""
+        stop = self.signals.stop
+        flags = self.runtime.processes.any_of([stop == SIGTERM, stop == SIGINT, self.signals.save])
+        self.stop_signal = int(SIGTERM) if flags[0] else int(SIGINT) if flags[1] else 0
+        self.save_requested = flags[2]
+
+    @contextmanager
+    def _add_run_context_to_errors(self) -> Iterator[None]:
+        """Adds the step and the checkpoint to resume from to every error that stops the run."""
+        try:
+            yield
+        except BrokenPipeError:  # the reader of our output went away, and there is nobody to report to
+            raise
+        except (TrainingError, OSError, RuntimeError, MemoryError) as error:
+            if isinstance(error, OSError):
+                what = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
+            elif isinstance(error, TrainingError) or out_of_memory(error) or "DataLoader worker" in str(error):
+                what = first_line(error)
+            else:
+                raise
+            last = self.last_checkpoint if self.last_checkpoint and self.last_checkpoint.exists() else None
+            then = f"{last}; to resume: {resume_command(self.folder)}" if last else "none yet"
+            raise TrainingError(f"step {self.state.step}: {what}; last checkpoint: {then}") from error

@@ -1,0 +1,115 @@
+"""Every mistake on the command line is one line that names the key and what is accepted; help is fast.
+
+The wording of messages is checked here, and nowhere else.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from sentence_order.config.cli import compose
+from sentence_order.config.schema import SCHEMAS
+from sentence_order.errors import UserError
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "complaint"),
+    [
+        ("train", ["+typo=1"], "unknown key 'typo'"),
+        ("train", ["trainer.epoch=2"], "unknown key 'trainer.epoch'; did you mean 'trainer.epochs'?"),
+        ("train", ["+trainer.epoch=2"], "unknown key 'trainer.epoch'; did you mean 'trainer.epochs'?"),
+        ("train", ["epochs=2"], "unknown key 'epochs'; did you mean 'trainer.epochs'?"),
+        ("train", ["encodr=minilm"], "unknown key 'encodr'; did you mean 'encoder'?"),
+        ("train", ["loss.lst_mle=1"], "unknown key 'loss.lst_mle'; did you mean 'loss.list_mle'?"),
+        ("train", ["batch=some"], "unknown key 'batch'"),
+        ("train", ["encoder=minlm"], "unknown encoder 'minlm'; did you mean 'minilm'? Available: bert_base, "),
+        ("train", ["debug=replay"], "unknown debug 'replay'. Available: anomaly, overfit, smoke\n"),
+        ("train", ["cache=kept"], "unknown cache 'kept'. Available: auto, off; to name a folder: cache=./kept\n"),
+        ("predict", ["decoder=" + "x" * 5000], "the name of an option is too long"),
+        ("train", ["decoder=all"], "decoder.name: Invalid value 'all', expected one of [exact, "),
+        ("train", ["data.train=a=b"], "cannot parse data.train=a=b;"),
+        ("train", ["a\x1b[31m=1"], "cannot parse a\\x1b[31m=1;"),
+        ("train", ["\r=1"], "cannot parse \\r=1;"),
+        ("train", ['device="a\x1b[31m\r"'], "device: 'a\\x1b[31m\\r' is not a device; accepted are auto, cpu, cuda"),
+        ("train", ["trainer.epochs=many"], "trainer.epochs: Value 'many'"),
+        ("train", ["optim.betas=[a,b]"], "optim.betas: Value 'a'"),
+        ("train", ["on_nonfinite=go"], "on_nonfinite: Invalid value 'go', expected one of [stop, skip]"),
+        ("train", ["precision=fp7"], "precision: Invalid value 'fp7', expected one of [auto, fp32, bf16, fp16]"),
+        ("train", ["init_from=${oc.env:NOT_SET}"], "init_from: "),
+        ("train", ["trainer.epochs=0"], "trainer.epochs: must be greater than 0, not 0"),
+        ("train", ["trainer.patience=0"], "trainer.patience: must be greater than 0, not 0"),
+        ("train", ["max_nonfinite=-1"], "max_nonfinite: must be at least 0, not -1"),
+        ("train", ["loss.order=-1"], "loss.order: must be at least 0, not -1.0"),
+        ("train", [f"seed={10**30}"], "seed: must be at most "),
+        ("train", ["optim.lr=inf"], "optim.lr: must be at most "),
+        ("train", ["cache.dtype=int8"], "cache.dtype: Invalid value 'int8', expected one of [float32, float16]"),
+        ("train", ["cache.max_gb=nan"], "cache.max_gb: must be greater than 0, not nan"),
+        ("train", ["model.set_layers=100000"], "model.set_layers: must be at least 0 and at most 1000, not 100000"),
+        ("train", ["optim.ema=1"], "optim.ema: must be at least 0 and less than 1, not 1.0"),
+        ("train", ["model.dropout=2"], "model.dropout: must be at least 0 and less than 1, not 2.0"),
+        ("predict", ["checkpoint=x", "input=y", "threshold=2"], "threshold: must be at least 0 and at most 1, not 2.0"),
+        ("evaluate", ["checkpoint=x", "data=synthetic", "shuffles=0"], "shuffles: must be greater than 0, not 0"),
+        ("train", ["encoder.tiny_width=100"], "encoder.tiny_width: a multiple of 24, not 100"),
+        ("train", ["resume=nowhere"], "resume: nowhere is not a run's folder (no config.yaml); accepted are off, auto"),
+        ("train", ["data=hub"], "data.hub_id: data=hub needs the id of a data set"),
+        ("train", ["data.train=mine.jsonl"], "data.train: data=synthetic reads no files; add data=jsonl, csv"),
+        ("train", ["data=jsonl", "data.train='a\u2028b'", "trainer.epochs=0"], "trainer.epochs: must be"),
+        ("train", ["freeze.depth=2", "freeze.layers=1"], "freeze.depth: cannot be combined with freeze.layers; leave"),
+        ("train", ["model.heads=[[]]"], "model.heads: a list of single values, not [[]]"),
+        ("train", ["model.heads=[]"], "model.heads: none; available: pairs, scores, neighbours, "),
+        ("train", ["model.heads=[pairs,scores]"], "model.heads: pairs and scores predict the same; choose one of them"),
+        ("train", ["model.heads=[pairs,pointer]"], "model.heads: pointer cannot be combined with other heads"),
+        (
+            "train",
+            ["model.heads=[pairs]", "loss=margin"],
+            "loss.neighbours: needs the head neighbours, and model.heads is [pairs]; add loss.neighbours=0, or"
+            " the head\n",
+        ),
+        ("train", ["loss=regression"], "loss: nothing trains the head neighbours; give a weight to loss.neighbours or"),
+        (
+            "train",
+            ["decoder=pointer"],
+            "decoder=pointer: needs the head pointer or relational_pointer, and the model's heads are "
+            "[neighbours,pairs]; choose one of exact, expected_tau, beam, ",
+        ),
+        ("predict", ["checkpoint=x", "input=x", "output=."], "output: . is a folder; name a file"),
+        (
+            "evaluate",
+            ["checkpoint=."],
+            "data: no value, and . is not in a run's folder, whose data would be used; add data=",
+        ),
+        ("evaluate", ["data=text"], "checkpoint: no value; give it on the command line: checkpoint=VALUE"),
+        ("predict", ["checkpoint=x"], "input: no value; give it on the command line: input=VALUE"),
+    ],
+)
+def test_mistakes_are_one_line_that_names_the_key(
+    command: Command, name: str, arguments: list[str], complaint: str
+) -> None:
+    done = command(name, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {complaint}")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.rstrip("\n").isprintable()
+
+
+def test_compose_refuses_what_the_command_line_would() -> None:
+    for overrides in (["encoder=minlm"], ["trainer.epoch=2"], ["a=b=c"]):
+        with pytest.raises(UserError):
+            compose("train", overrides)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_help_loads_nothing_heavy(name: str) -> None:
+    line = [sys.executable, "-X", "importtime", "-m", f"sentence_order.{name}", "--help"]
+    done = subprocess.run(line, env=dict(os.environ), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "Groups:" in done.stdout
+    assert "assignment|beam|borda|exact|expected_tau|pointer|topological" in done.stdout
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "hydra" in imported
+    assert not imported & {"torch", "transformers", "datasets", "numpy", "scipy", "matplotlib", "pyarrow"}

@@ -1,0 +1,76 @@
+"""What results.json holds, and how it is read again."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentence_order.errors import UserError
+from sentence_order.evaluation.results import (
+    COUNTS,
+    as_json,
+    package_version,
+    provenance,
+    read_results,
+    shared_documents,
+    write_results,
+)
+
+
+def result(*ids: str, sentences: int = 4) -> dict[str, Any]:
+    """Results of documents whose counts are their places in the list, so that they can be told apart."""
+    counts = {name: list(range(len(ids))) for name in COUNTS}
+    return {"per_document": {"id": list(ids), **counts, "sentences": [sentences] * len(ids)}}
+
+
+def test_versions_are_recorded() -> None:
+    """That of a package that is not installed, as this one where it runs from its source tree, is unknown."""
+    assert provenance()["versions"]["torch"].startswith("2.")
+    assert package_version("a-package-that-nobody-has") == "unknown"
+
+
+def test_json_has_a_list_on_one_line_and_the_same_content() -> None:
+    content = {"a": [1, 2.5, "x, y"], "b": {"rows": [{"c": [True, None]}], "none": []}, "text": "é\n"}
+    text = as_json(content)
+    assert json.loads(text) == content
+    assert '"a": [1, 2.5, "x, y"]' in text
+    with pytest.raises(ValueError, match="JSON"):
+        as_json({"value": float("nan")})
+
+
+def test_results_are_written_to_a_file_or_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"test": result("a", "b")}
+    write_results(content, None)
+    assert json.loads(capsys.readouterr().out) == content
+    write_results(content, tmp_path / "sub" / "results.json")
+    assert read_results(tmp_path / "sub" / "results.json", "test") == content["test"]
+    assert read_results(tmp_path / "sub", "test") == content["test"]  # of a run's folder
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"test": 3}', '{"test": {"per_document": {"id": []}}}', '{"other": {}}', "[" * 100_000]
+)
+def test_what_holds_no_results_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "results.json"
+    file.write_text(content)
+    with pytest.raises(UserError, match=re.escape(str(file))):
+        read_results(file, "test")
+    with pytest.raises(UserError, match=r"missing\.json"):
+        read_results(tmp_path / "missing.json", "test")
+
+
+def test_documents_are_matched_by_their_ids() -> None:
+    ids, counts = shared_documents([result("a", "b", "c", "d"), result("d", "x", "b")])
+    assert ids == ["b", "d"]
+    assert [each["correct"].tolist() for each in counts] == [[1, 3], [2, 0]]
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [(result("x", "y"), "in common"), (result("a", "a"), "unique"), (result("b", sentences=5), "document b")],
+)
+def test_results_that_cannot_be_compared_are_refused(other: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        shared_documents([result("a", "b"), other])

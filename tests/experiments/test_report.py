@@ -1,0 +1,186 @@
+"""The report: its verdict, tables and pictures; and the comparison of two results."""
+
+import csv
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from sentence_order.experiments.report import write_report
+from tests.experiments.runs import make_run
+
+Command = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Nothing frozen, the embeddings (as good, faster), and a layer with them (clearly worse, fastest)."""
+    draw = random.Random(0)
+    base = [draw.randrange(1, 5) for _ in range(300)]
+    for seed in (0, 1):
+        settings = [f"seed={seed}"]
+        alike = [wrong + draw.choice((-1, 0, 0, 1)) for wrong in base]
+        make_run(tmp_path / f"none{seed}", settings, base, seconds=100 + seed, started=seed)
+        frozen = ["freeze.depth=embeddings", *settings]
+        make_run(tmp_path / f"emb{seed}", frozen, alike, frozen=1, seconds=60 + seed, started=2 + seed)
+        frozen = ["freeze.depth=1", *settings]
+        worse = [wrong + 2 for wrong in base]
+        make_run(tmp_path / f"layer{seed}", frozen, worse, frozen=2, seconds=10 + seed, started=4 + seed)
+    return tmp_path
+
+
+def test_verdict_names_the_cost_and_the_best_trade_off(runs: Path) -> None:
+    cost, trade_off, beyond_chance, limits = write_report([runs], runs / "report", margin=0.05)
+    assert "50 % of the parameters train that do with nothing frozen. It costs 0.400 of tau (0." in cost
+    assert "saves 90 % of the training time (10 s against 100 s, and 10 s once to fill the prefix cache)" in cost
+    assert trade_off.startswith("The best trade-off is **embeddings frozen**: tau 0.")
+    assert "saves 40 % of the training time" in trade_off
+    assert "loses less than 0.05 of tau; they do not for any faster arm" in trade_off
+    assert (
+        "beyond chance in 1 of 2 arms (embeddings + 1 layer); the data do not tell apart: embeddings." in beyond_chance
+    )
+    assert "2 seeds an arm and 300 test documents" in limits
+    strict = write_report([runs], runs / "strict", margin=0.0)
+    assert strict[1].startswith(
+        "Of no faster arm do the data support that it loses less than 0 of tau. The nearest is **e"
+    )
+
+
+def test_verdict_says_that_there_is_one_seed(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", [], [0, 1, 2])
+    make_run(tmp_path / "b", ["optim.lr=1e-4"], [1, 1, 3], seconds=120, started=1)
+    best, trade_off, _, limits = write_report([tmp_path], tmp_path / "report")
+    assert best.startswith("No arm has a greater tau than **lr: 8e-05**: 0.800 (")
+    assert trade_off == "No arm trains in less time than lr: 8e-05 (100 s)."
+    assert "how much another seed would change is not known" in limits
+
+
+def test_a_single_arm_is_compared_with_nothing(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", [], [0, 1, 2])
+    assert write_report([tmp_path], tmp_path / "report")[0].startswith(
+        "There is one arm, and nothing to compare: tau 0.8"
+    )
+    assert "Less **" not in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_report_has_tables_and_pictures(runs: Path) -> None:
+    write_report([runs], runs / "report")
+    names = {"tau_against_time", "quality_by_depth", "learning_curves"}
+    pictures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert {file.name for file in (runs / "report").iterdir()} == {"report.md", "report.csv", "report.tex"} | pictures
+    for name in names:
+        assert (runs / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "embeddings + 1 layer" in (runs / "report" / "tau_against_time.svg").read_text(), "text stays text"
+    text = (runs / "report" / "report.md").read_text()
+    assert text.startswith("With **embeddings + 1 layer frozen**")
+    assert "| none | 2 | 0." in text
+    assert "![quality and training time by what is frozen](quality_by_depth.png)" in text
+    assert "`emb0` (seed 0), `emb1` (seed 1)" in text
+    with (runs / "report" / "report.csv").open() as stream:
+        rows = {row["arm"]: row for row in csv.DictReader(stream)}
+    assert list(rows) == ["none", "embeddings", "embeddings + 1 layer"]
+    worst = rows["embeddings + 1 layer"]
+    assert float(worst["tau_low"]) < float(worst["tau"]) < float(worst["tau_high"])
+    assert float(worst["tau_difference"]) == pytest.approx(-0.4)
+    assert float(worst["tau_difference_p"]) < 0.001
+    assert rows["none"]["tau_difference"] == ""
+    latex = (runs / "report" / "report.tex").read_text()
+    assert latex.startswith(r"\begin{tabular}")
+    assert r"(100 \%)" in latex
+
+
+def test_the_same_runs_give_the_same_files(runs: Path) -> None:
+    for name in ("one", "other"):
+        write_report([runs], runs / name)
+    for file in (runs / "one").iterdir():
+        assert file.read_bytes() == (runs / "other" / file.name).read_bytes(), file.name
+
+
+def test_arms_that_freeze_the_same_have_no_picture_by_depth(tmp_path: Path) -> None:
+    for number in range(3):
+        make_run(tmp_path / str(number), [f"optim.lr={number + 1}e-5"], [0, number, 1], started=number)
+    write_report([tmp_path], tmp_path / "report")
+    assert not (tmp_path / "report" / "quality_by_depth.png").exists()
+    assert (tmp_path / "report" / "tau_against_time.png").exists()
+
+
+def test_the_command_prints_the_verdict_and_names_mistakes(command: Command, runs: Path) -> None:
+    done = command("report", str(runs))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("With embeddings + 1 layer frozen, 50 % of the parameters")
+    assert (runs / "report" / "report.md").exists()
+    for arguments, named in (
+        ([str(runs / "nowhere")], "nowhere"),
+        ([str(runs), "--baseline", "half"], "--baseline"),
+        ([str(runs), "--output", str(runs / "none0" / "config.yaml")], "--output"),
+        ([str(runs), "--json", str(runs / "both.json")], "--json"),
+        ([str(runs / "none0" / "results.json")], "pairs"),
+    ):
+        done = command("report", *arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        assert named in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--margin=-1", "--resamples=0", "--seed=-1", "--split=train"])
+def test_options_out_of_range_are_refused(command: Command, option: str) -> None:
+    done = command("report", "runs", option)
+    assert done.returncode == 2
+    assert option.split("=")[0] in done.stderr.splitlines()[-1]
+
+
+def test_two_results_are_compared_document_by_document(command: Command, tmp_path: Path) -> None:
+    """Two runs are also reported on; of two files there is the comparison alone."""
+    make_run(tmp_path / "a", [], [0, 1, 2, 3])
+    make_run(tmp_path / "b", ["optim.lr=1e-4"], [0, 2, 2, 5], started=1)
+    expected = [1 - 2 * wrong / 10 for wrong in (6 / 4, 9 / 4)]
+    files = [str(tmp_path / name / "results.json") for name in "ab"]
+    for paths in ([str(tmp_path / name) for name in "ab"], files, [str(tmp_path / "a"), files[1]]):
+        done = command("report", *paths, "--json", "both.json", "--resamples", "200")
+        assert done.returncode == 0, done.stderr
+        found = json.loads((tmp_path / "both.json").read_text())
+        assert (found["a"], found["b"], found["documents"]) == (*paths, 4)
+        row = found["metrics"]["tau"]
+        assert [row["a"], row["b"]] == pytest.approx(expected)
+        difference = row["difference"]
+        assert difference["value"] == pytest.approx(expected[1] - expected[0])
+        assert difference["low"] <= difference["value"] <= difference["high"]
+        assert (tmp_path / "a" / "report" / "report.md").exists() == (paths != files)
+        shutil.rmtree(tmp_path / "a" / "report", ignore_errors=True)
+
+
+def test_documents_that_only_one_result_has_are_left_out(command: Command, tmp_path: Path) -> None:
+    make_run(tmp_path / "a", [], [0, 1, 2, 3])
+    make_run(tmp_path / "few", [], [0, 1])
+    files = [str(tmp_path / name / "results.json") for name in ("a", "few")]
+    done = command("report", *files, "--json", "both.json", "--resamples", "50")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "both.json").read_text())
+    assert found["documents"] == 2
+    assert {(row["difference"]["value"], row["p"]) for row in found["metrics"].values()} == {(0.0, 1.0)}
+    assert "left out" in done.stderr
+
+
+def test_files_that_are_not_results_are_refused(command: Command, tmp_path: Path) -> None:
+    whole = make_run(tmp_path / "a", [], [0, 1, 2, 3]) / "results.json"
+    twice = json.loads(whole.read_text())
+    twice["test"]["per_document"]["id"][1] = twice["test"]["per_document"]["id"][0]
+    (tmp_path / "twice.json").write_text(json.dumps(twice))
+    (tmp_path / "bad.json").write_text("{}")
+    (tmp_path / "deep.json").write_bytes(b"[" * 100_000)
+    for arguments, named in (
+        (["bad.json"], "bad.json"),
+        (["deep.json"], "deep.json"),
+        (["none.json"], "none.json"),
+        (["twice.json"], "id"),
+        ([str(whole), "--split", "validation"], "validation"),
+        ([str(whole), "--json", "."], "--json"),
+    ):
+        done = command("report", str(whole), *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert named in done.stderr

@@ -1,0 +1,247 @@
+"""Sweeps: what a command line asks for, how jobs are named, and that each is trained, skipped, resumed or reported."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from sentence_order.experiments.sweep import (
+    FAILURE_FILE,
+    INTERRUPTED,
+    RUNS_VARIABLE,
+    Sweep,
+    job_name,
+    num_runs_sharing_cache,
+)
+from sentence_order.training.state import STATE_FILE
+from tests.experiments.runs import make_run
+
+Command = Callable[..., CompletedProcess[str]]
+QUALITY = ("arm", "seeds", "tau", "tau_low", "tau_high", "pmr", "accuracy", "tau_difference", "tau_difference_p")
+
+
+def test_a_single_run_is_no_sweep() -> None:
+    for arguments in (["freeze=none"], ["sweep=null"], [], ["sweep=loss", "--cfg", "job"]):
+        assert Sweep.parse(arguments) == (None, arguments)
+
+
+def test_keys_that_determine_the_frozen_prefix_change_slowest() -> None:
+    sweep, arguments = Sweep.parse(["seed=0,1", "-m", "trainer.epochs=1,2", "freeze=none,encoder", "data=jsonl"])
+    assert sweep is not None
+    assert arguments[:5] == ["-m", "freeze=none,encoder", "data=jsonl", "seed=0,1", "trainer.epochs=1,2"]
+    assert sweep.swept == {"seed": 2, "trainer.epochs": 2, "freeze": 2}
+    assert arguments[-1] == f"output_dir={sweep.folder}"
+
+
+def test_the_same_sweep_has_the_same_folder() -> None:
+    def folder(*arguments: str) -> str:
+        sweep, _ = Sweep.parse(list(arguments))
+        assert sweep is not None
+        return str(sweep.folder)
+
+    assert folder("sweep=loss") == "outputs/loss"
+    assert folder("-m", "optim.lr=1e-4,2e-4", "seed=range(3)") == "outputs/lr_seed"
+    shorter = folder("sweep=loss", "data=jsonl", "data.train=a.jsonl")
+    assert shorter.startswith("outputs/loss-")
+    assert shorter == folder("data.train=a.jsonl", "sweep=loss", "data=jsonl", "seed=0,1,2"), (
+        "more seeds: the same sweep"
+    )
+    assert shorter != folder("sweep=loss", "data=jsonl", "data.train=b.jsonl")
+    assert folder("sweep=loss", "output_dir=mine") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "keys", "name"),
+    [
+        (["freeze.depth=none", "data=jsonl", "seed=0"], ["freeze.depth", "seed"], "depth-none_seed-0"),
+        (["optim.lr=1e-4", "+seed=1"], ["optim.lr", "seed"], "lr-1e-4_seed-1"),
+        (["encoder.name=a/b", "freeze.layers=[0,2]"], ["encoder.name", "freeze.layers"], "name-a-b_layers-0-2"),
+        (["encoder.name=x", "decoder.name=y"], ["encoder.name", "decoder.name"], "encoder.name-x_decoder.name-y"),
+        (["data.test="], ["data.test"], "test-empty"),
+        (["seed=0"], [], "run"),
+    ],
+)
+def test_jobs_are_named_by_what_differs(overrides: list[str], keys: list[str], name: str) -> None:
+    assert job_name(overrides, keys) == name
+
+
+def test_a_job_is_told_how_many_runs_share_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RUNS_VARIABLE, raising=False)
+    assert num_runs_sharing_cache() == 1
+    monkeypatch.setenv(RUNS_VARIABLE, "6")
+    assert num_runs_sharing_cache() == 6
+    assert Sweep.parse(["sweep=loss", "seed=0,1"]) == (None, ["sweep=loss", "seed=0,1"]), "a job is no sweep itself"
+
+
+def test_a_job_stops_when_its_sweep_is_killed() -> None:
+    """Its standard input then ends."""
+    code = "import time; from sentence_order.experiments.sweep import *; stop_with_parent(); print(1); time.sleep(60)"
+    line = [sys.executable, "-u", "-c", code]
+    environment = {**os.environ, RUNS_VARIABLE: "1"}
+    with subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as job:
+        assert job.stdin is not None
+        assert job.stdout is not None
+        assert job.stdout.readline() == b"1\n"
+        assert job.poll() is None
+        job.stdin.close()
+        assert job.wait(30) == -signal.SIGTERM
+
+
+MADE_UP = ["encoder=tiny", "data.limit_train=9", "output_dir=sweep"]
+
+
+def test_finished_jobs_are_skipped_and_reported(command: Command, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path / "sweep" / f"lr-0.0001_seed-{seed}", ["optim.lr=1e-4", f"seed={seed}"], [0, 1, 2])
+        make_run(tmp_path / "sweep" / f"lr-0.0002_seed-{seed}", ["optim.lr=2e-4", f"seed={seed}"], [0, 1, 1], started=1)
+    done = command("train", "-m", "optim.lr=1e-4,2e-4", "seed=0,1", *MADE_UP)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("skipped") == 4
+    assert "job 4 of 4, lr-0.0002_seed-1" in done.stderr
+    assert [row["arm"] for row in _report(tmp_path / "sweep")] == ["lr: 0.0001", "lr: 0.0002"]
+    assert (tmp_path / "sweep" / "report" / "report.md").exists()
+
+
+def test_a_sweep_is_not_resumed_by_the_folder_of_a_run(command: Command, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", [], [0, 1])
+    done = command("train", "-m", "seed=0,1", *MADE_UP, "resume=run")
+    assert done.returncode == 1
+    assert done.stderr.count("resume: ") >= 2
+
+
+SMALL = [
+    *("debug=smoke", "data.limit_train=20", "data.limit_validation=8", "data.limit_test=8"),
+    *("trainer.max_steps=2", "trainer.eval_every=2"),
+]
+
+
+def test_a_job_that_fails_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
+    """The folder of the first one holds another run."""
+    make_run(tmp_path / "sweep" / "depth-none", [], [0, 1, 2])
+    done = command("train", "-m", *SMALL, "freeze.depth=none,all", "output_dir=sweep")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "1 failed" in done.stderr
+    assert "trainer.max_steps" in (tmp_path / "sweep" / "depth-none" / FAILURE_FILE).read_text()
+    results = json.loads((tmp_path / "sweep" / "depth-all" / "results.json").read_text())
+    assert results["train"]["frozen"][0] == "embeddings"
+    assert not (tmp_path / "sweep" / "depth-all" / FAILURE_FILE).exists()
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_in_its_own_process_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
+    done = command("train", "-m", *SMALL, "freeze.depth=9,all", "output_dir=sweep")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "freeze.depth" in (tmp_path / "sweep" / "depth-9" / FAILURE_FILE).read_text()
+    assert (tmp_path / "sweep" / "depth-all" / "results.json").exists()
+    assert (tmp_path / "sweep" / "report" / "report.md").exists()
+
+
+ARGUMENTS = (
+    *("sweep=frozen_vs_unfrozen", "debug=smoke", "freeze.depth=none,2", "seed=0,1"),
+    *("trainer.max_steps=40", "trainer.eval_every=20", "trainer.save_every=10", "output_dir=sweep"),
+)
+LINE = [sys.executable, "-m", "sentence_order.train", *ARGUMENTS]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep over two depths and two seeds."""
+    place = tmp_path_factory.mktemp("uninterrupted")
+    done = subprocess.run(LINE, cwd=place, env=dict(os.environ), capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    (place / "stderr.txt").write_text(done.stderr)
+    return place / "sweep"
+
+
+def _report(sweep: Path) -> list[dict[str, str]]:
+    """All of a report's table that does not depend on how fast the machine was."""
+    with (sweep / "report" / "report.csv").open() as stream:
+        return [{key: row[key] for key in QUALITY} for row in csv.DictReader(stream)]
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_in_a_report(uninterrupted: Path) -> None:
+    output = (uninterrupted.parent / "stderr.txt").read_text()
+    names = {f"depth-{depth}_seed-{seed}" for depth in ("none", 2) for seed in (0, 1)}
+    assert {folder.name for folder in uninterrupted.glob("depth-*")} == names
+    assert all(name in output for name in names)
+    assert "With **embeddings + 2 layers frozen**" in (uninterrupted / "report" / "report.md").read_text()
+    assert "With embeddings + 2 layers frozen, " in output
+    assert [row["arm"] for row in _report(uninterrupted)] == ["none", "embeddings + 2 layers"]
+    results = [json.loads((uninterrupted / f"depth-2_seed-{seed}" / "results.json").read_text()) for seed in (0, 1)]
+    assert all(found["train"]["cached"] for found in results)
+
+
+@pytest.mark.slow
+def test_tensorboard_has_one_run_per_job_under_its_name(uninterrupted: Path) -> None:
+    folders = {events.parent for events in uninterrupted.rglob("events.out.tfevents.*")}
+    assert folders == set(uninterrupted.glob("depth-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to stop"])
+def test_a_stopped_sweep_resumes_to_the_same_report(tmp_path: Path, uninterrupted: Path, number: int) -> None:
+    """It is stopped in the middle of its second job; repeated, it skips the first job and resumes the second."""
+    first = subprocess.Popen(LINE, cwd=tmp_path, env=dict(os.environ), stderr=subprocess.PIPE, text=True)
+    job = tmp_path / "sweep" / "depth-none_seed-1"
+    deadline = time.monotonic() + 120
+    while not (job / "checkpoints" / "last" / STATE_FILE).exists():
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(number)
+    _, output = first.communicate(timeout=60)
+    if number == signal.SIGTERM:
+        assert first.returncode == 128 + number
+        assert INTERRUPTED in output
+    assert not (job / "results.json").exists()
+
+    again = subprocess.run(LINE, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=250)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("skipped") == 1
+    assert "depth-none_seed-1, resumed" in again.stderr
+    assert _report(tmp_path / "sweep") == _report(uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plugin", "arguments", "jobs"),
+    [
+        (
+            "hydra_plugins.hydra_optuna_sweeper",
+            ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=2"],
+            2,
+        ),
+        ("hydra_plugins.hydra_joblib_launcher", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"], 2),
+    ],
+)
+def test_plugins_of_hydra_run_the_jobs(tmp_path: Path, plugin: str, arguments: list[str], jobs: int) -> None:
+    pytest.importorskip(plugin, reason="the extra 'slow' is not installed")
+    swept = ["optim.lr=interval(1e-5,1e-3)", "hydra.sweeper.n_jobs=1"] if "optuna" in plugin else []
+    line = [
+        sys.executable,
+        "-m",
+        "sentence_order.train",
+        "-m",
+        "debug=smoke",
+        "trainer.max_steps=4",
+        *arguments,
+        *swept,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(
+        [*line, "output_dir=sweep"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "sweep").glob("*/results.json"))) == jobs
+    assert (tmp_path / "sweep" / "report" / "report.md").exists()

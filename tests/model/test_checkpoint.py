@@ -1,0 +1,151 @@
+"""Checkpoints load by folder, run or hub id; those of earlier versions too, by the former names of their weights."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
+
+from sentence_order.config.cli import compose
+from sentence_order.config.schema import HeadName
+from sentence_order.errors import UserError
+from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.model.checkpoint import find_checkpoint, load_checkpoint
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.files import MANIFEST, find_corruption
+from sentence_order.training.run_dir import read_config
+
+# The names of the heads' modules in revision 5905ae2.
+FORMER_NAMES = {
+    "pairs": "pair_head",
+    "scores": "score_head",
+    "neighbours": "neighbour_head",
+    "positions": "position_head",
+    "pointer": "pointer_head",
+    "relational_pointer": "pointer_head",
+}
+HEADS = {
+    "pairs and neighbours": (["pairs", "neighbours"], {"order": 1.0}, "exact"),
+    "scores": (["scores"], {"list_mle": 1.0}, "borda"),
+    "positions": (["positions"], {"position": 1.0}, "assignment"),
+    "pointer": (["pointer"], {"pointer": 1.0}, "pointer"),
+    "relational pointer": (["relational_pointer"], {"pointer": 1.0}, "pointer"),
+}
+
+
+def same_weights(a: SentenceOrdererModel, b: SentenceOrdererModel) -> bool:
+    """True if two models have the same weights, under the same names."""
+    ours, theirs = a.state_dict(), b.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_checkpoint_with_former_names_loads(
+    make_model: Callable[..., SentenceOrdererModel], tmp_path: Path, name: str
+) -> None:
+    heads, loss, decoder = HEADS[name]
+    model = make_model(heads=[HeadName(head) for head in heads], loss=loss, decoder=decoder)
+    model.save_pretrained(tmp_path / "old")
+    file = tmp_path / "old" / "model.safetensors"
+    weights = load_file(file)
+    former = {re.sub(r"^heads\.(\w+)", lambda found: FORMER_NAMES[found[1]], key): weights[key] for key in weights}
+    assert {key.split(".")[0] for key in former} > {FORMER_NAMES[head] for head in heads}
+    assert not any(key.startswith("heads.") for key in former)
+    save_file(former, file, {"format": "pt"})
+
+    loaded = load_checkpoint(str(tmp_path / "old"))
+    assert same_weights(loaded, model)
+    assert same_weights(AutoModel.from_pretrained(tmp_path / "old"), model)
+    loaded.save_pretrained(tmp_path / "new")
+    assert load_file(tmp_path / "new" / "model.safetensors").keys() == weights.keys()
+    assert same_weights(load_checkpoint(str(tmp_path / "new")), model)
+
+
+def test_the_config_of_an_earlier_versions_run_is_read(tmp_path: Path) -> None:
+    """It has the keys `batch` and `debug.replay`, which are gone."""
+    config = compose("train", ["debug=smoke", "output_dir=run"])
+    content = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    content |= {"batch": None, "debug": {**content["debug"], "replay": False}}
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(content))
+    assert read_config(tmp_path) == config
+    content["debug"]["other"] = True
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(content))
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        read_config(tmp_path)
+
+
+def test_save_pretrained_keeps_the_card_and_writes_checksums(
+    tiny_model: SentenceOrdererModel, stories: list[list[str]], tmp_path: Path
+) -> None:
+    SentenceOrderer(tiny_model, "# A card").save_pretrained(tmp_path / "first")
+    loaded = SentenceOrderer.from_pretrained(tmp_path / "first")
+    assert loaded.card == "# A card"
+    assert loaded.predict(stories[:9]) == SentenceOrderer(tiny_model).predict(stories[:9])
+
+    loaded.save_pretrained(tmp_path / "second")
+    assert (tmp_path / "second" / "README.md").read_text() == "# A card"
+    files = {path.name for path in (tmp_path / "second").iterdir()}
+    assert files == {
+        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+        MANIFEST,
+        "README.md",
+    }
+    assert find_corruption(tmp_path / "second") is None
+    (tmp_path / "second" / "config.json").write_text("{}")
+    assert "config.json" in (find_corruption(tmp_path / "second") or "")
+
+
+def test_push_to_hub_uploads_a_saved_checkpoint(
+    tiny_model: SentenceOrdererModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, dict[str, object]]] = []
+
+    class Hub:
+        def __init__(self, token: str | None) -> None:
+            assert token == "secret"
+
+        def create_repo(self, repo_id: str, **options: object) -> SimpleNamespace:
+            calls.append(("create", options))
+            return SimpleNamespace(repo_id=f"owner/{repo_id}")
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> str:
+            calls.append(("upload", {"repo_id": repo_id, "commit_message": commit_message}))
+            shutil.copytree(folder_path, tmp_path / "hub")
+            return f"https://hub/{repo_id}"
+
+    monkeypatch.setattr("sentence_order.inference.orderer.HfApi", Hub)
+    orderer = SentenceOrderer(tiny_model, "# A card")
+    assert orderer.push_to_hub("name", private=True, token="secret", commit_message="First") == "https://hub/owner/name"
+    assert calls == [
+        ("create", {"private": True, "exist_ok": True}),
+        ("upload", {"repo_id": "owner/name", "commit_message": "First"}),
+    ]
+    orderer.save_pretrained(tmp_path / "saved")
+    uploaded = {path.name: path.read_bytes() for path in (tmp_path / "hub").iterdir()}
+    assert uploaded == {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+
+
+def test_a_runs_folder_stands_for_its_best_checkpoint(tiny_model: SentenceOrdererModel, tmp_path: Path) -> None:
+    best = tmp_path / "run" / "checkpoints" / "best"
+    SentenceOrderer(tiny_model).save_pretrained(best)
+    for path in (tmp_path / "run", best):
+        assert find_checkpoint(str(path)) == best
+    assert same_weights(load_checkpoint(str(tmp_path / "run")), tiny_model)
+
+
+def test_folders_that_are_not_checkpoints_are_refused(tiny_model: SentenceOrdererModel, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^init_from: \./nowhere"):
+        find_checkpoint("./nowhere", "init_from")
+    SentenceOrderer(tiny_model).save_pretrained(tmp_path / "checkpoint")
+    (tmp_path / "checkpoint" / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"^checkpoint: .*tokenizer\.json"):
+        find_checkpoint(str(tmp_path / "checkpoint"))
+    (tmp_path / "checkpoint" / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"^checkpoint: .*tokenizer\.json"):
+        find_checkpoint(str(tmp_path / "checkpoint"))

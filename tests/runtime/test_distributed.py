@@ -1,0 +1,135 @@
+"""Several processes train one model, and end with what one alone ends with."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+from sentence_order.runtime.files import find_corruption
+from sentence_order.training.state import read_state
+from tests.records import lines_without_clock
+
+Torchrun = Callable[..., "subprocess.Popen[str]"]
+SMOKE = ("debug=smoke", "data.limit_validation=41", "freeze=embeddings")
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Iterator[Torchrun]:
+    """Starts a training in two processes, which are killed if they are left at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*overrides: str) -> "subprocess.Popen[str]":
+        launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+        line = [sys.executable, *launcher, "-m", "sentence_order.train", *overrides]
+        environment = dict(os.environ)
+        started.append(
+            subprocess.Popen(
+                line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def run_alone(folder: Path, *overrides: str) -> str:
+    """Trains in one process; returns what it prints to standard error."""
+    line = [sys.executable, "-m", "sentence_order.train", *overrides]
+    environment = dict(os.environ)
+    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run in one process."""
+    folder = tmp_path_factory.mktemp("single")
+    run_alone(folder, *SMOKE, "output_dir=run")
+    return folder / "run"
+
+
+def assert_same(run: Path, single: Path) -> None:
+    lines, expected = lines_without_clock(run), lines_without_clock(single)
+    assert [line.keys() for line in lines] == [line.keys() for line in expected]
+    for line, other in zip(lines, expected, strict=True):
+        for tag, value in line.items():
+            assert value == pytest.approx(other[tag], abs=1e-5 if "norm" in tag else 1e-6), (tag, line["step"])
+    one, other = (read_state(folder / "checkpoints" / "last") for folder in (run, single))
+    assert one is not None
+    assert other is not None
+    for weight, expected_weight in zip(one["stepper"]["weights"], other["stepper"]["weights"], strict=True):
+        torch.testing.assert_close(weight, expected_weight, atol=1e-5, rtol=1e-4)
+
+
+def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, single: Path) -> None:
+    process = torchrun(*SMOKE)  # output_dir is named by the time, which each would read for itself
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 0, err
+    (run,) = (tmp_path / "outputs").iterdir()
+    assert_same(run, single)
+    assert err.count("processes: 2") == 1  # one of them reports for both
+    assert err.count("step 10: ") == (run / "train.log").read_text().count("step 10: ") == 1
+    results, expected = (json.loads((folder / "results.json").read_text()) for folder in (run, single))
+    assert results["processes"] == 2
+    assert results["train"]["documents_seen"] == expected["train"]["documents_seen"]
+    for split in ("validation", "test"):
+        assert results[split]["per_document"]["id"] == expected[split]["per_document"]["id"]
+
+
+@pytest.mark.slow
+def test_where_one_is_killed_the_others_stop_and_one_alone_can_resume(torchrun: Torchrun, tmp_path: Path) -> None:
+    """With the prefix from a cache, which the main process fills for both."""
+    cached = (*SMOKE[:2], "freeze=none", "freeze.depth=1", "cache.dir=cache", "trainer.max_steps=40", "output_dir=run")
+    process = torchrun(*cached)
+    last = tmp_path / "run" / "checkpoints" / "last"
+    deadline = time.monotonic() + 120
+    while not last.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert re.search(r"error: step \d+: another process .*; last checkpoint: run/checkpoints/last; ", err), err
+    assert find_corruption(last) is None
+    assert len(list((tmp_path / "cache").rglob("*.states"))) == 1
+    assert "resuming from step" in run_alone(tmp_path, "resume=run")
+    reference = tmp_path / "reference"
+    reference.mkdir()
+    run_alone(reference, *cached)
+    assert_same(tmp_path / "run", reference / "run")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 11])
+def test_shards_are_all_items_once(count: int) -> None:
+    shards = [Processes(rank, count, rank).shard(range(7)) for rank in range(count)]
+    assert sorted(item for shard in shards for item in shard) == list(range(7))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+    assert [Processes(rank, count, rank).is_main for rank in range(count)] == [True] + [False] * (count - 1)
+
+
+def test_a_single_process_needs_no_others() -> None:
+    tensor = torch.tensor([1.0, 2.0])
+    SINGLE_PROCESS.all_reduce_([tensor])
+    assert tensor.tolist() == [1.0, 2.0]
+    assert SINGLE_PROCESS.gather("value") == ["value"]
+    assert SINGLE_PROCESS.broadcast("value") == "value"
+    assert SINGLE_PROCESS.any_of([True, False]) == [True, False]
+    SINGLE_PROCESS.barrier()
+    with SINGLE_PROCESS.main_process_first():
+        pass

@@ -1,0 +1,77 @@
+"""The README.md of a checkpoint."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from omegaconf import OmegaConf
+
+from sentence_order.config.cli import compose
+from sentence_order.config.commands import shell
+from sentence_order.config.schema import TrainConfig
+from sentence_order.model.freezing import BlockReport
+from sentence_order.training.model_card import ModelCardContext, write_card
+
+BLOCKS = [BlockReport("embeddings", 1000, None), BlockReport("layer_0", 200, 0.5), BlockReport("heads", 30, 0.0)]
+METRICS = {
+    "accuracy": {"value": 0.51, "low": 0.41, "high": 0.61},
+    "pmr": {"value": 0.25, "low": None, "high": None},
+    "tau": {"value": 0.71666, "low": 0.7, "high": 0.75},
+}
+
+
+def card_of(folder: Path, *overrides: str, revision: str | None = "abc123", **results: object) -> str:
+    typed = ["data=text", "data.train=my file.txt", *overrides]
+    context = ModelCardContext(
+        compose("train", typed), BLOCKS, {"train": "7 documents"}, shell("train", *typed), revision
+    )
+    write_card(folder, context, 1234, results)
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_card_tells_results_data_and_command(tmp_path: Path) -> None:
+    found = {"documents": 2000, **METRICS}
+    card = card_of(tmp_path, validation=found, test=found)
+    row = "2,000 | 0.510 (0.410 to 0.610) | 0.250 | 0.717 (0.700 to 0.750) |"
+    assert f"| validation | {row}" in card
+    assert f"| test | {row}" in card
+    assert "- train: 7 documents" in card
+    assert "1,234 steps" in card
+    assert "revision abc123" in card
+    assert "python -m sentence_order.train data=text 'data.train=my file.txt'\n" in card
+    assert "Trained: layer_0, heads. Frozen: embeddings." in card
+
+
+def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
+    card_of(tmp_path, "encoder.name=someone/their-encoder", test={"documents": 20, **METRICS})
+    data = ModelCard.load(tmp_path / "README.md").data
+    assert (data.library_name, data.base_model) == ("sentence_order", "someone/their-encoder")
+    assert {result.metric_type: result.metric_value for result in data.eval_results} == {
+        "accuracy": 0.51,
+        "pmr": 0.25,
+        "tau": 0.7167,
+    }
+    assert {result.dataset_name for result in data.eval_results} == {"text, test"}
+
+
+@pytest.mark.parametrize("encoder", ["tiny", "./my/encoder", "/home/me"])
+def test_only_a_hub_id_is_named_as_base_model(tmp_path: Path, encoder: str) -> None:
+    card_of(tmp_path, f"encoder.name={encoder}")
+    assert ModelCard.load(tmp_path / "README.md").data.base_model is None
+
+
+def test_card_of_a_checkpoint_without_results(tmp_path: Path) -> None:
+    card = card_of(tmp_path, revision=None)
+    assert "not been evaluated" in card
+    assert "revision" not in card
+    assert ModelCard.load(tmp_path / "README.md").data.eval_results is None
+
+
+def test_whole_configuration_can_be_read_back(tmp_path: Path) -> None:
+    card = card_of(tmp_path, "optim.lr=3e-5")
+    text = card.split("```yaml\n")[1].split("```")[0]
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), yaml.safe_load(text)))
+    expected = compose("train", ["data=text", "data.train=my file.txt", "optim.lr=3e-5"])
+    expected.output_dir = config.output_dir  # named by the time
+    assert config == expected

@@ -1,0 +1,105 @@
+"""One run from its command to results.json, and what it leaves for the next commands."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.forks import Server
+from tests.records import lines_without_clock
+
+TYPED = (
+    *("debug=smoke", "data.limit_train=60", "data.limit_validation=30", "data.limit_test=30", "encoder.tiny_width=48"),
+    *("trainer.max_steps=6", "trainer.eval_every=2", "trainer.save_every=1", "freeze.schedule=[0:1,0.2:embeddings]"),
+)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was let alone."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    done = forks.run("sentence_order.train", [*TYPED, "output_dir=run"], folder, None, {})
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def resumed(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that broke off in its fourth step, and was resumed with another `trainer.log_every`."""
+    folder = tmp_path_factory.mktemp("resumed")
+    done = forks.run("tests.faults", ["full:update:4", *TYPED, "output_dir=run"], folder, None, {})
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "run" / "results.json").exists()
+    done = forks.run("sentence_order.train", ["resume=run", "trainer.log_every=3"], folder, None, {})
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_results_are_those_of_the_best_checkpoint(unbroken: Path, command, tmp_path: Path) -> None:
+    """As it is evaluated by the command that the run prints, which takes data and settings from the run."""
+    results = read(unbroken / "results.json")
+    assert results["validation"] == read(unbroken / "checkpoints" / "best" / "validation.json")
+    for split in ("validation", "test"):
+        done = command("evaluate", f"checkpoint={unbroken}", f"split={split}", "output=evaluated.json")
+        assert done.returncode == 0, done.stderr
+        evaluated = read(tmp_path / "evaluated.json")[split]
+        assert evaluated.pop("loss") == pytest.approx(results[split].pop("loss"), rel=1e-6)
+        assert evaluated == results[split]
+
+
+def test_best_validation_is_the_best_of_all(unbroken: Path) -> None:
+    lines = lines_without_clock(unbroken)
+    taus = {line["step"]: line["validation/tau"] for line in lines if "validation/tau" in line}
+    results = read(unbroken / "results.json")
+    assert list(taus) == [2, 4, 6]
+    assert results["validation"]["tau"]["value"] == max(taus.values())
+    assert taus[results["train"]["best_step"]] == max(taus.values())
+
+
+def test_record_of_the_training_adds_up(unbroken: Path) -> None:
+    training = read(unbroken / "results.json")["train"]
+    assert (training["documents"], training["steps"], training["cached"]) == (60, 6, False)
+    assert training["frozen"] == ["embeddings"]
+    assert 0 < training["parameters_trained"] < training["parameters"]
+    expected = training["documents_seen"] / training["seconds_in_steps"]
+    assert training["documents_per_second"] == pytest.approx(expected, rel=0.1)
+
+
+def test_resumed_run_has_the_results_of_the_unbroken_one(unbroken: Path, resumed: Path) -> None:
+    one, other = read(resumed / "results.json"), read(unbroken / "results.json")
+    for split in ("validation", "test"):
+        assert one[split] == other[split]
+    for name in ("steps", "best_step", "documents_seen", "parameters_trained", "frozen"):
+        assert one["train"][name] == other["train"][name]
+    for name in ("best", "last"):
+        weights = [run / "checkpoints" / name / "model.safetensors" for run in (resumed, unbroken)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_typed_words_are_kept_and_are_the_command_of_the_cards(unbroken: Path, resumed: Path) -> None:
+    for run, words in ((unbroken, [*TYPED]), (resumed, [*TYPED, "trainer.log_every=3"])):
+        assert yaml.safe_load((run / "overrides.yaml").read_text(encoding="utf-8")) == words
+        for name in ("best", "last"):
+            card = (run / "checkpoints" / name / "README.md").read_text(encoding="utf-8")
+            (line,) = [line for line in card.splitlines() if "-m sentence_order.train " in line]
+            assert shlex.split(line)[-len(words) :] == words
+
+
+def test_finished_run_is_left_alone(unbroken: Path, command) -> None:
+    before = {path: path.stat().st_mtime_ns for path in unbroken.rglob("*") if path.is_file() and path.suffix != ".log"}
+    for words in ([f"resume={unbroken}"], [*TYPED, f"output_dir={unbroken}", "resume=auto"]):
+        done = command("train", *words)
+        assert done.returncode == 0, done.stderr
+        assert "results.json" in done.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    done = command("train", *TYPED, f"output_dir={unbroken}")
+    assert done.returncode == 2
+    assert "output_dir" in done.stderr

@@ -1,0 +1,136 @@
+"""What may be changed when a run resumes, and what may not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sentence_order.config.cli import compose
+from sentence_order.config.schema import TrainConfig
+from sentence_order.errors import UserError
+from sentence_order.training.run_dir import (
+    CONFIG_FILE,
+    RESULTS_FILE,
+    RunStatus,
+    check_run_dir,
+    find_run,
+    lock_run_dir,
+    log_changes,
+    read_config,
+    read_overrides,
+    resolve_resume,
+    write_config,
+)
+
+TYPED = ["data=text", "data.train=mine.txt", "optim.lr=1e-4", "seed=3"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run that has begun."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_config(folder, compose("train", [*TYPED, f"output_dir={folder}"]), TYPED)
+    return folder
+
+
+def resumed(*typed: str) -> TrainConfig:
+    return resolve_resume(compose("train", list(typed)), typed)
+
+
+def test_folder_alone_resumes_with_its_own_config(run: Path) -> None:
+    for folder in (run, run / "checkpoints" / "last"):
+        config = resumed(f"resume={folder}")
+        assert (config.data.train, config.optim.lr, config.seed) == ("mine.txt", 1e-4, 3)
+        assert (config.output_dir, config.resume) == (str(run), "auto")
+        assert check_run_dir(config) is RunStatus.INCOMPLETE
+
+
+def test_run_resumes_where_its_folder_was_moved_to(run: Path) -> None:
+    moved = run.rename(run.with_name("moved"))
+    assert check_run_dir(resumed(f"resume={moved}")) is RunStatus.INCOMPLETE
+
+
+def test_some_keys_may_change(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    config = resumed(f"resume={run}", "trainer.log_every=3", "device=cpu", "on_nonfinite=skip")
+    assert (config.trainer.log_every, config.optim.lr) == (3, 1e-4)
+    assert check_run_dir(config) is RunStatus.INCOMPLETE
+    log_changes(config)
+    (record,) = caplog.records
+    changes = "trainer.log_every: 10 there, 3 here; on_nonfinite: stop there, skip here; device: auto there, cpu here"
+    assert changes in record.getMessage()
+
+
+@pytest.mark.parametrize("typed", ["optim.lr=8e-5", "seed=0", "trainer.epochs=2", "model.dropout=0.1", "optim.ema=0.9"])
+def test_other_keys_may_not_change(run: Path, typed: str) -> None:
+    """Also where what is typed is the default, which the run did not have."""
+    with pytest.raises(UserError, match=rf"output_dir: .*\({typed.split('=')[0]}: .* there, .* here\)"):
+        check_run_dir(resumed(f"resume={run}", typed, "trainer.log_every=3"))
+
+
+def test_command_that_describes_a_whole_run_must_describe_that_one(run: Path) -> None:
+    assert check_run_dir(resumed(f"resume={run}", *TYPED)) is RunStatus.INCOMPLETE
+    with pytest.raises(UserError, match=r"output_dir: .*\(seed: 3 there, 0 here\)"):
+        check_run_dir(resumed(f"resume={run}", *TYPED[:-1]))
+
+
+def test_run_resumes_in_its_own_folder(run: Path, tmp_path: Path) -> None:
+    assert resumed(f"resume={run}", f"output_dir={run}").output_dir == str(run)
+    with pytest.raises(UserError, match=r"resume: .*output_dir="):
+        resumed(f"resume={run}", f"output_dir={tmp_path / 'other'}")
+
+
+def test_resume_needs_a_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"resume: {tmp_path}"):
+        resumed(f"resume={tmp_path}")
+
+
+def test_off_never_overwrites_a_run(run: Path) -> None:
+    config = replace(resumed(f"resume={run}"), resume="off")
+    with pytest.raises(UserError, match=r"output_dir: .*resume=auto"):
+        check_run_dir(config)
+
+
+def test_status_and_folder_of_a_run(run: Path, tmp_path: Path) -> None:
+    config = resumed(f"resume={run}")
+    (run / RESULTS_FILE).touch()
+    assert check_run_dir(config) is RunStatus.FINISHED
+    assert check_run_dir(replace(config, output_dir=str(tmp_path / "other"))) is RunStatus.NEW
+    assert find_run(run) == find_run(run / "checkpoints" / "best") == run
+    assert find_run(tmp_path) is None
+
+
+def test_config_and_typed_overrides_are_kept(run: Path) -> None:
+    assert read_overrides(run) == TYPED
+    config = resumed(f"resume={run}", "trainer.log_every=3")
+    write_config(run, config, [f"resume={run}", "trainer.log_every=3"])
+    write_config(run, config, ["resume=auto", "trainer.log_every=4", f"output_dir={run}"])
+    assert read_overrides(run) == [*TYPED, "trainer.log_every=4"]
+    assert read_config(run) == config
+
+
+@pytest.mark.parametrize(
+    "content", ["seed: ${oc.env:HOME}", "seed: &a 3\nmax_nonfinite: *a", "seed: many", "no_key: 3", "["]
+)
+def test_a_config_that_was_tampered_with_is_refused(run: Path, content: str) -> None:
+    (run / CONFIG_FILE).write_text(content)
+    with pytest.raises(UserError, match=CONFIG_FILE):
+        read_config(run)
+
+
+def test_runs_of_earlier_versions_can_be_read(run: Path) -> None:
+    """Their configs have keys that are gone since."""
+    config = read_config(run)
+    text = (run / CONFIG_FILE).read_text()
+    (run / CONFIG_FILE).write_text(text.replace("debug:\n", "debug:\n  replay: false\n") + "batch: null\n")
+    assert "replay" in (run / CONFIG_FILE).read_text()
+    assert read_config(run) == config
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentence_order.training.run_dir.LOCK_SECONDS", 0.1)
+    with lock_run_dir(tmp_path), pytest.raises(UserError, match="output_dir: another"), lock_run_dir(tmp_path):
+        pass
+    with lock_run_dir(tmp_path):  # it was released
+        pass

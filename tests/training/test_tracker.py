@@ -1,0 +1,134 @@
+"""What a run logs: lines of metrics.jsonl, TensorBoard's curves and table, and the means between two lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from sentence_order.config.cli import compose
+from sentence_order.training.plan import StepInput
+from sentence_order.training.tracker import METRICS_FILE, Meter, Tracker, remove_logs
+
+
+def lines_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / METRICS_FILE).read_text().splitlines()]
+
+
+def curve_of(folder: Path, tag: str) -> dict[int, float]:
+    return {event.step: event.value for event in EventAccumulator(str(folder)).Reload().Scalars(tag)}
+
+
+def log_steps(tracker: Tracker, *steps: int, offset: float = 0.0) -> None:
+    for step in steps:
+        tracker.log_scalars(step, step / 10, {"train/loss": step + offset})
+
+
+def test_scalars_have_the_same_names_and_values_in_both_places(tmp_path: Path) -> None:
+    with Tracker(tmp_path) as tracker:
+        tracker.log_scalars(1, 0.123456, {"train/loss": 0.5, "validation/tau": 0.25})
+        tracker.log_scalars(2, 0.2, {"train/loss": 1.5})
+    assert lines_of(tmp_path) == [
+        {"step": 1, "epoch": 0.1235, "train/loss": 0.5, "validation/tau": 0.25},
+        {"step": 2, "epoch": 0.2, "train/loss": 1.5},
+    ]
+    assert curve_of(tmp_path, "train/loss") == {1: 0.5, 2: 1.5}
+    assert curve_of(tmp_path, "validation/tau") == {1: 0.25}
+
+
+def test_what_was_logged_after_the_checkpoint_is_replaced_on_resume(tmp_path: Path) -> None:
+    """In metrics.jsonl to the byte, a half line included; on TensorBoard's page the later points are shown."""
+    with Tracker(tmp_path) as tracker:
+        log_steps(tracker, 1, 2)
+        logged_bytes = tracker.sync()
+        before = (tmp_path / METRICS_FILE).read_bytes()
+        log_steps(tracker, 3, 4)
+    assert logged_bytes == len(before)
+    with (tmp_path / METRICS_FILE).open("a") as lines:
+        lines.write('{"step": 5, "ep')
+
+    with Tracker(tmp_path, logged_bytes, step=2) as tracker:
+        assert (tmp_path / METRICS_FILE).read_bytes() == before
+        log_steps(tracker, 3, offset=0.5)
+    assert [line["train/loss"] for line in lines_of(tmp_path)] == [1.0, 2.0, 3.5]
+    assert curve_of(tmp_path, "train/loss") == {1: 1.0, 2: 2.0, 3: 3.5}
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_lost_lines_do_not_keep_a_run_from_resuming(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None
+) -> None:
+    caplog.set_level("INFO")
+    if content is not None:
+        (tmp_path / METRICS_FILE).write_text(content)
+    with Tracker(tmp_path, 100, step=2) as tracker:
+        log_steps(tracker, 3)
+    assert [line["step"] for line in lines_of(tmp_path)] == [3]
+    assert METRICS_FILE in caplog.text
+
+
+@pytest.mark.parametrize("pattern", [METRICS_FILE, "events.out.tfevents.*"])
+def test_files_that_are_removed_are_an_error(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(FileNotFoundError), Tracker(tmp_path) as tracker:  # noqa: PT012
+        log_steps(tracker, 1)
+        tracker.sync()
+        for file in tmp_path.glob(pattern):
+            file.unlink()
+        tracker.sync()
+
+
+def test_logs_of_a_run_that_starts_again_are_removed(tmp_path: Path) -> None:
+    with Tracker(tmp_path) as tracker:
+        log_steps(tracker, 1)
+    (tmp_path / "config.yaml").touch()
+    remove_logs(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
+    remove_logs(tmp_path)
+
+
+def step_input(num_documents: int, num_pairs: int, num_tokens: int, padded_size: int) -> StepInput:
+    return StepInput(0.0, 0.1, num_documents, num_pairs, num_tokens, padded_size, [])
+
+
+def test_means_between_two_lines_by_hand() -> None:
+    """The loss is a mean over pairs, and not over steps; skipped steps count in all but the loss."""
+    meter = Meter()
+    meter.update(step_input(2, 10, 80, 100), loss=1.0, seconds=2.0)
+    meter.update(step_input(4, 30, 70, 100), loss=2.0, seconds=1.0)
+    meter.update(step_input(3, 50, 60, 100), loss=None, seconds=1.0)
+    resumed = Meter()
+    resumed.load_state_dict(meter.state_dict())
+    for each in (meter, resumed):
+        assert each.pop() == {
+            "train/loss": (10 * 1.0 + 30 * 2.0) / 40,
+            "train/documents_per_second": 9 / 4,
+            "train/tokens_per_second": 210 / 4,
+            "train/padding_share": pytest.approx(1 - 210 / 300),
+        }
+        assert each.state_dict() == Meter().state_dict()
+
+
+def test_without_a_finite_step_there_is_no_mean_loss() -> None:
+    meter = Meter()
+    meter.update(step_input(1, 3, 10, 10), loss=None, seconds=1.0)
+    assert "train/loss" not in meter.pop()
+
+
+def test_table_of_hyperparameters_names_what_a_run_is_known_by(tmp_path: Path) -> None:
+    """Some settings always, others if they are not the default, and never where the run is."""
+    typed = ["debug=smoke", "loss=pairwise_logistic", "model.dropout=0.2", "optim.lr=1e-4", f"output_dir={tmp_path}"]
+    config = compose("train", typed)
+    totals = {"seconds_in_steps": 2.0, "documents_per_second": 3.0, "parameters_trained": 4, "peak_memory_gb": 0.5}
+    with Tracker(tmp_path) as tracker:
+        tracker.log_hparams(config, {"frozen": ["embeddings", "layer_0"], **totals}, step=7)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = HParamsPluginData.FromString(content).session_start_info.hparams
+    found = {name: value.number_value or value.string_value for name, value in hparams.items()}
+    assert found["frozen"] == "embeddings, layer_0"
+    assert found["loss"] == "pairwise_logistic+neighbours"
+    assert (found["encoder.name"], found["decoder.name"]) == ("tiny", "exact")
+    assert (found["optim.lr"], found["model.dropout"]) == pytest.approx((1e-4, 0.2))
+    assert found.keys().isdisjoint({"output_dir", "device", "optim.ema", "model.attention_dropout"})
+    assert {tag: curve_of(tmp_path, f"total/{tag}") for tag in totals} == {tag: {7: totals[tag]} for tag in totals}

@@ -1,0 +1,186 @@
+"""The training loop: what is accumulated, what is frozen, what stops a run, what it leaves behind."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from sentence_order.config.schema import FreezeConfig, OptimConfig
+from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.errors import TrainingError
+from sentence_order.model.freezing import freeze_phases
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.training.optimization import make_optimizer
+from sentence_order.training.trainer import Trainer
+from tests.training.trainers import Poison, corpus_of, train, trainer_of
+
+
+def batches_of(trainer: Trainer, *sizes: int) -> list[Batch]:
+    corpus = trainer.train_corpus
+    examples = iter(Examples(corpus, 0, 0)[k] for k in range(len(corpus)))
+    return [collate([next(examples) for _ in range(size)]) for size in sizes]
+
+
+def pairs_of(batches: list[Batch]) -> int:
+    return sum(int((n * (n - 1) // 2).sum()) for n in (batch["mask"].sum(1) for batch in batches))
+
+
+def weights(model: SentenceOrdererModel) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def saved_weights(folder: Path, checkpoint: str) -> torch.Tensor:
+    return weights(SentenceOrdererModel.from_pretrained(folder / "checkpoints" / checkpoint))
+
+
+def test_accumulated_step_is_the_step_of_one_large_batch(make_model, stories, tmp_path: Path) -> None:
+    """Documents of 4 to 8 sentences: means of micro-batch means would differ, sums over all pairs do not."""
+    gradients: list[torch.Tensor] = []
+    for sizes in ([8], [2, 6]):
+        trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path / str(len(sizes)))
+        trainable = trainer.stepper.trainable
+        trainer.stepper.optimizer.register_step_pre_hook(
+            lambda *_, trainable=trainable: gradients.append(torch.cat([p.grad.flatten() for p in trainable]))
+        )
+        batches = batches_of(trainer, *sizes)
+        trainer.stepper.training_step(batches, pairs_of(batches), step=0)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
+    assert gradients[0].norm() > 0.01
+
+
+def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    before = weights(model)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=6, eval_every=3, log_every=2)
+    train(trainer)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 4, 6]
+    assert [line["step"] for line in lines if "validation/tau" in line] == [3, 6]
+    rates = [line["train/lr/encoder"] for line in lines if "train/lr/encoder" in line]
+    assert rates == pytest.approx([8e-5 * (1 - done / 6) for done in (0, 1, 3, 5)])
+    assert not torch.equal(weights(model), before)
+    assert torch.equal(saved_weights(tmp_path, "last"), weights(model))
+    assert (tmp_path / "checkpoints" / "best" / "model.safetensors").is_file()
+    inputs = trainer.plan.batches(start=0)
+    assert trainer.state.num_documents == sum(next(inputs).num_documents for _ in range(6))
+
+
+def test_best_checkpoint_is_that_of_the_best_validation(make_model, stories, tmp_path: Path) -> None:
+    """Also where the weights get worse afterwards, here by chance alone."""
+    kept: dict[int, torch.Tensor] = {}
+
+    def on_step(trainer: Trainer) -> None:
+        kept[trainer.state.step] = weights(trainer.model)
+        with torch.no_grad():
+            for weight in trainer.model.parameters():
+                weight += 0.5 * torch.randn_like(weight)
+
+    model = make_model()
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=6, eval_every=1, on_step=on_step)
+    train(trainer)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    taus = [line["validation/tau"] for line in lines if "validation/tau" in line]
+    best = 1 + taus.index(max(taus))
+    assert trainer.state.best_step == best < 6
+    assert trainer.state.num_bad_validations == 6 - best
+    assert torch.equal(saved_weights(tmp_path, "best"), kept[best])
+    assert torch.equal(saved_weights(tmp_path, "last"), kept[6])
+
+
+def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    model.freeze({0, 1, 3})
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3))
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
+
+
+@pytest.mark.parametrize(("value", "loss"), [(math.nan, "nan"), (-math.inf, "inf")])
+def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path: Path, value: float, loss: str) -> None:
+    model = make_model()
+    poison = Poison(model, 2, value=value)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=1, on_step=poison)
+    with pytest.raises(TrainingError) as caught:
+        train(trainer)
+    message = str(caught.value)
+    assert message.startswith(f"step 2: the loss is {loss}; documents: d")
+    assert f"checkpoint: {tmp_path / 'checkpoints' / 'last'}; " in message
+    assert f"resume={tmp_path}" in message
+    assert torch.isfinite(saved_weights(tmp_path, "last")).all()
+
+
+def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> None:
+    trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path, max_steps=3)
+    trainer.save_checkpoint()
+    with torch.no_grad():
+        next(trainer.model.heads["pairs"].parameters())[0, 0] = float("inf")
+    with pytest.raises(TrainingError, match=r"heads\.pairs.* not finite"):
+        trainer.save_checkpoint()
+    assert torch.isfinite(saved_weights(tmp_path, "last")).all()
+
+
+def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_path: Path) -> None:
+    model = make_model()
+    next(model.heads["pairs"].parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3)
+    with pytest.raises(TrainingError, match=r"step 1: .*gradient.* in heads; documents: d"):
+        train(trainer)
+    assert torch.isfinite(weights(model)).all()
+
+
+def test_overfitting_ends_with_the_first_perfect_validation(make_model, stories, tmp_path: Path) -> None:
+    """And fails if there is none."""
+    config = {"max_steps": 60, "eval_every": 5, "epochs": 60}
+    rates = OptimConfig(lr=2e-3, head_lr=5e-3, warmup=0.0)
+    model = make_model()
+    trainer = trainer_of(model, corpus_of(model, stories[:2]), tmp_path / "able", rates, overfit=True, **config)
+    train(trainer)
+    assert trainer.state.best_metrics["pmr"] == 1
+    assert trainer.state.step == trainer.state.best_step < 60
+
+    model = make_model()
+    frozen = OptimConfig(lr=0.0, head_lr=0.0)
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path / "unable", frozen, overfit=True, max_steps=2)
+    with pytest.raises(TrainingError, match="overfit"):
+        train(trainer)
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.9])
+def test_blocks_move_from_their_epoch_on(make_model, stories, tmp_path: Path, layer_decay: float) -> None:
+    """And then train in groups as if they always had."""
+    model = make_model()
+    config = OptimConfig(warmup=0.0, layer_decay=layer_decay, ema=0.5)
+    schedule = FreezeConfig(schedule=["0:all", "0.5:1", "1:embeddings"])
+    phases = freeze_phases(schedule, 4)
+    model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    moved: dict[str, int] = {}
+
+    def on_step(trainer: Trainer) -> None:
+        for name, weight in model.named_parameters():
+            if name not in moved and not torch.equal(weight, before[name]):
+                moved[name] = trainer.state.step
+
+    trainer = trainer_of(
+        model, corpus_of(model, stories), tmp_path, optim=config, freeze=schedule, epochs=2, on_step=on_step
+    )
+    per_epoch = trainer.plan.total_steps // 2
+    train(trainer)
+    begins = {name: step for name, step in moved.items() if name.endswith("attention.self.query.weight")}
+    half = math.ceil(per_epoch / 2) + 1
+    assert [begins.get(f"encoder.encoder.layer.{k}.attention.self.query.weight") for k in range(4)] == [
+        *(per_epoch + 1, half, half, half)
+    ]
+    assert not any("embeddings" in name for name in moved)
+    assert model.config.frozen_blocks == [0]
+    expected = make_optimizer(model, config).param_groups
+    found = {group["name"]: group for group in trainer.stepper.optimizer.param_groups}
+    assert set(found) == {group["name"] for group in expected}
+    for group in expected:
+        assert {id(weight) for weight in group["params"]} == {id(w) for w in found[group["name"]]["params"]}
+        assert group["rate"] == found[group["name"]]["rate"]
+    trainable = sum(len(group["params"]) for group in expected)
+    assert len(trainer.stepper.average.average) == len(trainer.stepper.trainable) == trainable
