@@ -22,7 +22,9 @@ from tests.training.trainers import corpus_of, train, trainer_of
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.mark.parametrize("name", survival.RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if "cache" in name else []) for name in survival.RUNS]
+)
 def test_killed_runs_end_as_the_unbroken_one(tmp_path: Path, name: str) -> None:
     """The short form of `python -m tests.survival`."""
     overrides = survival.RUNS[name]
