@@ -1,11 +1,10 @@
 """Evaluates a checkpoint: python -m sentence_order.evaluate checkpoint=DIR [data=GROUP] [output=FILE]."""
 
-from dataclasses import fields
 from pathlib import Path
 
 from sentence_order.config import cli
 from sentence_order.config.parsing import options_of, override_with_typed
-from sentence_order.config.schema import EvaluateConfig, TrainConfig
+from sentence_order.config.schema import EvaluateConfig
 from sentence_order.config.validation import check_data, check_ranges
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_output
@@ -29,10 +28,13 @@ def evaluate(config: EvaluateConfig) -> None:
 
 def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateConfig:
     """For a run's checkpoint, takes data, cache, precision and seed from its config, unless they were typed."""
-    if config.data.source is not None:
+    path = Path(config.checkpoint)
+    folder = find_run(path)
+    if folder is None and config.data.source is not None:
         return config
-    folder = find_run(Path(config.checkpoint))
-    if folder is None and not Path(config.checkpoint).exists() and config.checkpoint.count("/") != 1:  # no hub id
+    if (
+        folder is None and not path.exists() and (path.parent.is_dir() or config.checkpoint.count("/") != 1)
+    ):  # no hub id
         raise UserError(f"checkpoint: {config.checkpoint}: no such folder")
     if folder is None:
         raise UserError(
@@ -42,12 +44,9 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
 
     run = read_config(folder)
     own = EvaluateConfig(checkpoint=config.checkpoint)
-    shared = {item.name for item in fields(TrainConfig)} & {"data", "cache", "precision", "seed"}
-    for name in shared:
+    for name in ("data", "cache", "precision", "seed"):
         setattr(own, name, getattr(run, name))
-    evaluated = override_with_typed(own, config, typed)
-    evaluated.checkpoint = config.checkpoint
-    return evaluated
+    return override_with_typed(own, config, typed)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import override
+from sentence_order.config.commands import normalize_overrides, override
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
@@ -39,6 +39,8 @@ from sentence_order.runtime.files import atomic_file
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, run_status
 
 FAILURE_FILE = "failure.txt"
+# The last words of a job's command line.
+RUN_ONE = ("resume=auto", "hydra.mode=RUN")
 # Of a folder's name; file systems allow at most 255 bytes.
 MAX_NAME = 160
 # Set for the jobs of a sweep: how many of them read the same frozen prefix.
@@ -68,6 +70,7 @@ class Sweep:
 
         Jobs that share a frozen prefix are made to follow each other: what the prefix depends on changes slowest.
         """
+        arguments = normalize_overrides(arguments)
         overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
         if {"--cfg", "-c", "--info", "-i"} & set(arguments) or RUNS_VARIABLE in os.environ:
             return None, arguments  # nothing is going to run, or this is a job
@@ -272,7 +275,20 @@ def _job_overrides(hydra: Any, config: TrainConfig, keys: Sequence[str]) -> list
         override(key, flat[key]) if (key := text.split("=", 1)[0].lstrip("+")) in keys and key in flat else text
         for text in texts
     ]
-    return [*requoted, override("output_dir", config.output_dir), "resume=auto", "hydra.mode=RUN"]
+    search = [text for text in hydra.overrides.hydra if text.startswith("hydra.searchpath=")]
+    return [*_config_flags(), *search, *requoted, override("output_dir", config.output_dir), *RUN_ONE]
+
+
+def _config_flags() -> list[str]:
+    """Hydra's flags of the command line that say where configs are."""
+    names = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
+    pairs = zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True)
+    return [
+        word
+        for flag, value in pairs
+        if flag.partition("=")[0] in names
+        for word in ([flag] if "=" in flag else [flag, value])
+    ]
 
 
 def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:
@@ -319,7 +335,8 @@ def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
     while chunk := os.read(process.stdout.fileno(), 2**16):
         os.write(2, chunk)
         tail = (tail + chunk)[-(2**16) :]
-    return [line.strip() for line in tail.decode(errors="replace").splitlines() if line.strip()]
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", tail.decode(errors="replace"))  # a terminal's control sequences
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 @contextmanager

@@ -110,16 +110,18 @@ def _run(
             command=shell("train", *read_overrides(folder)),
             revision=git_revision(),
         )
-        with _open_tracker(folder, state, processes) as tracker:
-            trainer = Trainer(
-                *(setup.model, setup.corpora["train"], setup.corpora["validation"], config, setup.runtime, folder),
-                tracker=tracker,
-                card=card,
-                signals=signals,
-            )
-            if state is not None:
-                trainer.load_state_dict(state)
-            del state  # as large as the model, or three times that
+        trainer = Trainer(
+            *(setup.model, setup.corpora["train"], setup.corpora["validation"], config, setup.runtime, folder),
+            tracker=None,
+            card=card,
+            signals=signals,
+        )
+        if state is not None:
+            trainer.load_state_dict(state)  # refuses other inputs, before anything in the folder changes
+        tracker = _open_tracker(folder, state) if processes.is_main else None
+        trainer.tracker = tracker
+        del state  # as large as the model, or three times that
+        with tracker or nullcontext():
             trainer.train()
 
             processes.barrier()  # until the main process has written the best checkpoint
@@ -178,10 +180,8 @@ def _attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int
     return setup, time.perf_counter() - started
 
 
-def _open_tracker(folder: Path, state: dict[str, Any] | None, processes: Processes) -> Any:
-    """The tracker of the main process, from the state that a run resumes from; a null context in the others."""
-    if not processes.is_main:
-        return nullcontext()
+def _open_tracker(folder: Path, state: dict[str, Any] | None) -> Tracker:
+    """The tracker of a new run, or of one that resumes from a state."""
     if state is None:
         return Tracker(folder)
     return Tracker(folder, state["logged_bytes"], state["trainer"]["step"])

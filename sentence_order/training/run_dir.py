@@ -64,6 +64,14 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
     if config.resume in ("off", "auto"):
         return config
     folder = find_run(Path(config.resume))
+    if (
+        folder is not None
+        and Path(config.resume).name != "last"
+        and Path(config.resume).parent == folder / "checkpoints"
+    ):
+        raise UserError(
+            f"resume: a run resumes from its last checkpoint; to start from this one: init_from={config.resume}"
+        )
     if folder is None:
         raise UserError(
             f"resume: {config.resume} is not a run's folder (no {CONFIG_FILE}); accepted are off, auto and the folder "

@@ -117,6 +117,8 @@ class Trainer:
                     self.save_checkpoint()
                 self.on_step(self)
 
+        self._read_control_flags()  # a signal may have arrived since the last step
+        self._raise_if_stopped()
         if self.config.debug.overfit and self.state.best_metrics["pmr"] < 1:
             raise TrainingError(
                 f"debug=overfit: after {self.state.step} steps only {self.state.best_metrics['pmr']:.0%} of the "
@@ -125,11 +127,7 @@ class Trainer:
 
     def check_stop(self) -> bool:
         """True if no step is left. Raises Interrupted if a signal to stop has arrived in any process."""
-        if self.state.done:
-            self._read_control_flags()  # one may have arrived since the last step
-        if self.stop_signal:
-            name, step = SignalNames(self.stop_signal).name, self.state.step
-            raise Interrupted(self.stop_signal, f"stopped by {name} after step {step}, saved in {self.last_checkpoint}")
+        self._raise_if_stopped()
         return self.state.done
 
     def maybe_unfreeze(self, epoch: float) -> None:
@@ -310,6 +308,11 @@ class Trainer:
     def seconds_so_far(self) -> float:
         """Since the run was started, without the time in which it was stopped."""
         return self.state.previous_seconds + time.perf_counter() - self.started
+
+    def _raise_if_stopped(self) -> None:
+        if self.stop_signal:
+            name, step = SignalNames(self.stop_signal).name, self.state.step
+            raise Interrupted(self.stop_signal, f"stopped by {name} after step {step}, saved in {self.last_checkpoint}")
 
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0
