@@ -30,7 +30,7 @@ from sentence_order.runtime.console import (
     progress_bar,
     set_up_logging,
 )
-from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
+from sentence_order.runtime.device import Runtime, make_deterministic, out_of_memory, peak_memory
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes, destroy_processes, init_processes
 from sentence_order.runtime.files import find_corruption, recover_interrupted_write
 from sentence_order.runtime.signals import Signals
@@ -131,18 +131,8 @@ def _run(
             return
         results = {"validation": read_best_validation(folder), "test": test}
         write_card(folder / "checkpoints" / "best", card, trainer.state.best_step, results)
-        record = {
-            **results,
-            "seed": config.seed,
-            "device": str(setup.runtime.device),
-            "processes": processes.world_size,
-            "started": date.isoformat(timespec="seconds"),
-            "wall_time_s": round(trainer.state.previous_seconds + time.perf_counter() - started, 2),
-            "train": training,
-            **provenance(),
-        }
-        write_json(folder / RESULTS_FILE, record)
-        _print_results(folder, record)
+        seconds = trainer.state.previous_seconds + time.perf_counter() - started
+        _write_results(config, setup.runtime, results, training, date, seconds)
 
 
 def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str, Any] | None:
@@ -228,6 +218,30 @@ def _training_record(trainer: Trainer, setup: Setup, seconds_in_cache: float) ->
         "seconds_in_cache": round(seconds_in_cache, 2),
         "peak_memory_gb": round(peak_memory(setup.runtime.device) / 1e9, 3),
     }
+
+
+def _write_results(
+    config: TrainConfig,
+    runtime: Runtime,
+    results: dict[str, Any],
+    training: dict[str, Any],
+    date: datetime,
+    seconds: float,
+) -> None:
+    """Writes and prints the results of a run, with what is needed to repeat it."""
+    record = {
+        **results,
+        "seed": config.seed,
+        "device": str(runtime.device),
+        "processes": runtime.processes.world_size,
+        "started": date.isoformat(timespec="seconds"),
+        "wall_time_s": round(seconds, 2),
+        "train": training,
+        **provenance(),
+    }
+    folder = Path(config.output_dir)
+    write_json(folder / RESULTS_FILE, record)
+    _print_results(folder, record)
 
 
 def _print_results(folder: Path, results: dict[str, Any]) -> None:
