@@ -30,13 +30,12 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
     """For a run's checkpoint, takes data, cache, precision and seed from its config, unless they were typed."""
     path = Path(config.checkpoint)
     folder = find_run(path)
-    if folder is None and config.data.source is not None:
-        return config
-    if (
-        folder is None and not path.exists() and (path.parent.is_dir() or config.checkpoint.count("/") != 1)
-    ):  # no hub id
-        raise UserError(f"checkpoint: {config.checkpoint}: no such folder")
     if folder is None:
+        if config.data.source is not None:
+            return config
+        hub_id = config.checkpoint.count("/") == 1 and not path.parent.is_dir()
+        if not path.exists() and not hub_id:
+            raise UserError(f"checkpoint: {config.checkpoint}: no such folder")
         raise UserError(
             f"data: no value, and {config.checkpoint} is not in a run's folder, whose data would be used; add "
             f"data={'|'.join(options_of('data'))}"

@@ -5,7 +5,7 @@ Each mistake is a UserError that names the key and what is accepted.
 
 from typing import Any
 
-from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
+from sentence_order.config.components import DECODERS, HEADS, LOSSES, decoders_for, heads_for, readers_of
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TINY_HEAD_WIDTH, DataConfig, FreezeConfig, LossConfig, Source, TrainConfig
 from sentence_order.errors import UserError
@@ -85,10 +85,9 @@ def check_loss(loss: LossConfig, heads: set[str]) -> None:
 def check_decoder(name: str, heads: set[str]) -> None:
     """Raises UserError if the heads provide no scores that a decoder reads."""
     if not (readable := heads_for(DECODERS[name])) & heads:
-        fitting = [decoder for decoder, component in DECODERS.items() if heads_for(component) & heads]
         raise UserError(
             f"decoder={name}: needs the head {' or '.join(sorted(readable))}, and the model's heads are "
-            f"[{','.join(sorted(heads))}]; choose one of {', '.join(fitting)}"
+            f"[{','.join(sorted(heads))}]; choose one of {', '.join(decoders_for(heads))}"
         )
 
 

@@ -15,6 +15,7 @@ from sentence_order.experiments.runs import find_runs, group_runs
 from sentence_order.experiments.verdict import MARGIN, verdict
 from sentence_order.runtime.console import console
 from sentence_order.runtime.files import atomic_file
+from sentence_order.training.run_dir import RESULTS_FILE
 
 
 def write_report(
@@ -47,7 +48,7 @@ def write_report(
 
 def is_result(path: Path) -> bool:
     """True for a results file, or a run's folder with one; not for the folder of a sweep."""
-    return path.is_file() or (path / "results.json").is_file()
+    return path.is_file() or (path / RESULTS_FILE).is_file()
 
 
 def print_comparison(a: Path, b: Path, split: str, resamples: int, seed: int) -> dict[str, Any]:

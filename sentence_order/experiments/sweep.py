@@ -39,8 +39,7 @@ from sentence_order.runtime.files import atomic_file
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, run_status
 
 FAILURE_FILE = "failure.txt"
-# The last words of a job's command line.
-RUN_ONE = ("resume=auto", "hydra.mode=RUN")
+MULTIRUN_FLAGS = {"-m", "--multirun"}
 # Of a folder's name; file systems allow at most 255 bytes.
 MAX_NAME = 160
 # Set for the jobs of a sweep: how many of them read the same frozen prefix.
@@ -56,12 +55,14 @@ class Sweep:
         folder: `output_dir`, which holds the folders of the jobs.
         swept: the keys that the command line sweeps over, with the number of values of each, if that is known.
         fixed: the keys that it gives one value, though the sweep's own file may sweep over them.
+        flags: its other words, such as `--config-dir DIR`, which hold for every job.
         started: seconds since the epoch.
     """
 
     folder: Path
     swept: dict[str, int | None]
     fixed: frozenset[str]
+    flags: list[str]
     started: float
 
     @classmethod
@@ -74,7 +75,7 @@ class Sweep:
         overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
         if {"--cfg", "-c", "--info", "-i"} & set(arguments) or RUNS_VARIABLE in os.environ:
             return None, arguments  # nothing is going to run, or this is a job
-        flagged = {"-m", "--multirun"} & set(arguments)
+        flagged = MULTIRUN_FLAGS & set(arguments)
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
         if not flagged and name is None:
             return None, arguments
@@ -90,7 +91,8 @@ class Sweep:
         else:
             folder = _default_folder(name, swept, [text for key, text in fixed.items() if key != "sweep"])
             ordered.append(override("output_dir", folder))
-        return cls(Path(folder), swept, frozenset(fixed), time.time()), [*others, *ordered]
+        flags = [word for word in others if word not in MULTIRUN_FLAGS]
+        return cls(Path(folder), swept, frozenset(fixed), flags, time.time()), [*others, *ordered]
 
     def run(self) -> None:
         """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
@@ -124,7 +126,8 @@ class Sweep:
                 resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
                 print_line(f"{head}{resumed}{self._time_left(hydra, keys)}")
                 num_runs = math.prod(count or 1 for key, count in keys.items() if not _determines_prefix(key))
-                _train_in_subprocess(_job_overrides(hydra, config, list(keys)), num_runs)
+                flags = [word for word in self.flags if word not in hydra.overrides.task]
+                _train_in_subprocess([*flags, *_job_overrides(hydra, config, list(keys))], num_runs)
         except (UserError, TrainingError) as error:
             print_line(f"{head} failed: {error}")
             with atomic_file(folder / FAILURE_FILE) as stream:
@@ -276,19 +279,7 @@ def _job_overrides(hydra: Any, config: TrainConfig, keys: Sequence[str]) -> list
         for text in texts
     ]
     search = [text for text in hydra.overrides.hydra if text.startswith("hydra.searchpath=")]
-    return [*_config_flags(), *search, *requoted, override("output_dir", config.output_dir), *RUN_ONE]
-
-
-def _config_flags() -> list[str]:
-    """Hydra's flags of the command line that say where configs are."""
-    names = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
-    pairs = zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True)
-    return [
-        word
-        for flag, value in pairs
-        if flag.partition("=")[0] in names
-        for word in ([flag] if "=" in flag else [flag, value])
-    ]
+    return [*search, *requoted, override("output_dir", config.output_dir), "resume=auto", "hydra.mode=RUN"]
 
 
 def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:

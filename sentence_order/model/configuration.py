@@ -13,10 +13,9 @@ from sentence_order.errors import UserError
 from sentence_order.model.encoder import ARCHITECTURES, longest_sentence
 
 CHOICES = {
-    **{
-        name: [choice.value for choice in enum]
-        for name, enum in (("joint", Joint), ("position_ids", PositionIds), ("pooling", Pooling))
-    },
+    "joint": [choice.value for choice in Joint],
+    "position_ids": [choice.value for choice in PositionIds],
+    "pooling": [choice.value for choice in Pooling],
     "decoder": [*DECODERS],
 }
 
@@ -91,7 +90,8 @@ class SentenceOrdererConfig(PreTrainedConfig):
     def _check(self) -> None:
         """Rejects what would fail later, or silently change the predicted orders."""
         for name, choices in CHOICES.items():
-            self._accept(name, choices)
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name}: one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if not isinstance(self.encoder, dict) or self.encoder.get("model_type") not in ARCHITECTURES:
             raise UserError(f"its encoder must be one of {', '.join(ARCHITECTURES)}")
         encoder = AutoConfig.for_model(**self.encoder)
@@ -120,10 +120,6 @@ class SentenceOrdererConfig(PreTrainedConfig):
             not isinstance(self.calibration, list) or len(self.calibration) != 2 or not _numbers(self.calibration)
         ):
             raise UserError(f"calibration: a slope and an offset, or null, not {self.calibration!r}")
-
-    def _accept(self, name: str, accepted: list[str]) -> None:
-        if getattr(self, name) not in accepted:
-            raise UserError(f"{name}: one of {', '.join(accepted)}, not {getattr(self, name)!r}")
 
 
 def _numbers(values: Iterable[Any]) -> bool:

@@ -117,7 +117,7 @@ def _run(
             signals=signals,
         )
         if state is not None:
-            trainer.load_state_dict(state)  # refuses other inputs, before anything in the folder changes
+            trainer.load_state_dict(state)  # refuses other inputs, before what was logged is cut
         tracker = _open_tracker(folder, state) if processes.is_main else None
         trainer.tracker = tracker
         del state  # as large as the model, or three times that

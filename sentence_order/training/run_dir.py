@@ -46,10 +46,8 @@ def run_status(folder: Path) -> RunStatus:
 
 def find_run(path: Path) -> Path | None:
     """The run's folder that a path names, itself or by one of its checkpoints; None if there is no run."""
-    for folder in (path, path.parent.parent if path.parent.name == "checkpoints" else path):
-        if run_status(folder) is not RunStatus.NEW:
-            return folder
-    return None
+    folders = [path, path.parent.parent] if path.parent.name == "checkpoints" else [path]
+    return next((folder for folder in folders if run_status(folder) is not RunStatus.NEW), None)
 
 
 def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
@@ -63,12 +61,9 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
     """
     if config.resume in ("off", "auto"):
         return config
-    folder = find_run(Path(config.resume))
-    if (
-        folder is not None
-        and Path(config.resume).name != "last"
-        and Path(config.resume).parent == folder / "checkpoints"
-    ):
+    path = Path(config.resume)
+    folder = find_run(path)
+    if folder not in (None, path) and path.name != "last":
         raise UserError(
             f"resume: a run resumes from its last checkpoint; to start from this one: init_from={config.resume}"
         )

@@ -14,8 +14,9 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from sentence_order.config.components import LOSSES
 from sentence_order.config.keys import InHparams, flatten_config, key_infos
-from sentence_order.config.schema import LossConfig, TrainConfig
+from sentence_order.config.schema import TrainConfig
 from sentence_order.data.tokenization import Corpus
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
@@ -213,16 +214,11 @@ def _hparams(config: TrainConfig, frozen: list[str]) -> dict[str, Any]:
     always = [key for key in own if infos[key].in_hparams is InHparams.ALWAYS]
     changed = [key for key in own if infos[key].in_hparams is InHparams.IF_CHANGED and own[key] != default[key]]
     settings = {
-        "loss": "+".join(loss_names(config.loss)),
+        "loss": "+".join(name for name in LOSSES if getattr(config.loss, name)),
         "frozen": ", ".join(frozen) or "none",
         **{key: own[key] for key in (*always, *changed)},
     }
     return {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
-
-
-def loss_names(config: LossConfig) -> list[str]:
-    """The losses that have a weight."""
-    return [name for name, weight in asdict(config).items() if weight and name != "margin_width"]
 
 
 def _sample_table(document: dict[str, Any], evaluation: Evaluation, row: int) -> str:
