@@ -76,7 +76,7 @@ def name_no_block() -> None:
 
 def forget_random_state() -> None:
     """A resumed run draws other dropout."""
-    trainer.set_random_state = lambda *_: None
+    trainer.set_rng_state = lambda *_: None
 
 
 def spoil_cache() -> None:

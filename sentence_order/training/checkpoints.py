@@ -20,55 +20,48 @@ BOOTSTRAP_RESAMPLES = 1000
 
 
 class CheckpointWriter:
-    """Writes `folder/checkpoints/best` and `folder/checkpoints/last`, each complete or not at all.
+    """Writes `folder/checkpoints/best` and `last`, each complete or not at all; only the main process writes."""
 
-    Attributes:
-        card: for the model card of every checkpoint.
-        writes: True in the main process, which alone writes.
-    """
-
-    def __init__(self, folder: Path, model: SentenceOrdererModel, card: ModelCardContext | None, writes: bool) -> None:
-        self.folder, self.model, self.card, self.writes = folder, model, card, writes
+    def __init__(self, folder: Path, model: SentenceOrdererModel, card: ModelCardContext | None, is_main: bool) -> None:
+        self.folder, self.model, self.card, self.is_main = folder, model, card, is_main
 
     def save_best(self, state: TrainerState, evaluation: Evaluation, ids: Sequence[str], seed: int) -> None:
-        """Saves the model with the calibration fitted to this evaluation, and its results.
+        """Saves the model with the calibration fitted to an evaluation of the validation documents, and its results.
 
         Args:
-            evaluation: of the validation documents, whose `ids` these are.
+            ids: of the documents.
             seed: of the bootstrap.
         """
-
-        def write_results(fresh: Path) -> None:
-            results = split_results(evaluation, ids, calibration, BOOTSTRAP_RESAMPLES, seed)
-            write_json(fresh / VALIDATION_FILE, results)
-
         calibration = fit_calibration(evaluation.log_odds_D, evaluation.perfect)
+
+        def write_results(tmp_dir: Path) -> None:
+            results = split_results(evaluation, ids, calibration, BOOTSTRAP_RESAMPLES, seed)
+            write_json(tmp_dir / VALIDATION_FILE, results)
+
         self.model.config.calibration = calibration
         self._write("best", state, write_results)
         self.model.config.calibration = None  # it is that of these weights only
 
     def save_last(self, state: TrainerState, training_state: dict[str, Any]) -> Path:
         """Saves the model and what is needed to resume; returns the checkpoint."""
-        return self._write("last", state, lambda fresh: write_state(training_state, fresh))
+        return self._write("last", state, lambda tmp_dir: write_state(training_state, tmp_dir))
 
-    def _write(self, name: str, state: TrainerState, write_more: Callable[[Path], None]) -> Path:
+    def _write(self, name: str, state: TrainerState, write_extra: Callable[[Path], None]) -> Path:
         for weight_name, weight in self.model.named_parameters():
             if not weight.isfinite().all():
-                raise TrainingError(f"the weights of {weight_name} are not finite; not saving them")
+                raise TrainingError(f"{weight_name} contains NaN or infinite values; checkpoint not saved")
         path = self.folder / "checkpoints" / name
-        if not self.writes:
+        if not self.is_main:
             return path
-        with atomic_folder(path) as fresh:
-            self.model.save_pretrained(fresh)
+        with atomic_folder(path) as tmp_dir:
+            self.model.save_pretrained(tmp_dir)
             if self.card is not None:
                 results = {"validation": state.last_validation} if state.last_validation else {}
-                write_card(fresh, self.card, state.step, results)
-            write_more(fresh)
+                write_card(tmp_dir, self.card, state.step, results)
+            write_extra(tmp_dir)
         return path
 
 
 def read_best_validation(folder: Path) -> dict[str, Any]:
     """The results of a run's best checkpoint on the validation documents."""
-    text = (folder / "checkpoints" / "best" / VALIDATION_FILE).read_text(encoding="utf-8")
-    results: dict[str, Any] = json.loads(text)
-    return results
+    return dict(json.loads((folder / "checkpoints" / "best" / VALIDATION_FILE).read_text(encoding="utf-8")))

@@ -4,14 +4,14 @@ RUN/nonfinite/step_N.safetensors    the tensors of the batch, and the ids of its
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -19,8 +19,9 @@ from sentence_order.data.examples import Batch, slice_batch
 from sentence_order.errors import first_line
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.files import atomic_file
-from sentence_order.training.state import random_state, set_random_state
-from sentence_order.training.step import Stepper
+from sentence_order.training.plan import StepInput
+from sentence_order.training.state import get_rng_state, set_rng_state
+from sentence_order.training.step import StepOutput, Stepper
 
 FOLDER = "nonfinite"
 MAX_IDS = 20
@@ -42,29 +43,57 @@ class Diagnosis:
     rows: list[int]
 
 
-def diagnose(stepper: Stepper, batches: Sequence[Batch], num_pairs: int, before: dict[str, Tensor]) -> Diagnosis | None:
+def describe_nonfinite(
+    stepper: Stepper, inputs: StepInput, output: StepOutput, ids: Sequence[str], folder: Path, step: int
+) -> str:
+    """What was not finite in a step, and where, in one line; all processes take part.
+
+    The batch of the first such step of a run is saved, and only that one.
+
+    Args:
+        ids: of the documents of the corpus.
+        folder: the run's.
+    """
+    processes = stepper.runtime.processes
+    diagnosis = diagnose(stepper, inputs.batches, inputs.num_pairs, output.rng_state)
+    texts = processes.gather(diagnosis and _format(diagnosis, ids))
+    failing_rank = next((rank for rank, text in enumerate(texts) if text is not None), None)
+    if failing_rank is None:
+        return f"{output.nonfinite_reason}; when the step was repeated, everything was finite"
+
+    saved = ""
+    if processes.rank == failing_rank:
+        try:
+            saved = f"batch saved to {_save_batch(folder / FOLDER, inputs.batches, step, ids)}"
+        except OSError as error:  # the first error is the more important one
+            saved = f"the batch could not be saved ({error})"
+    return f"{texts[failing_rank]}; {processes.gather(saved)[failing_rank]}"
+
+
+def diagnose(
+    stepper: Stepper, batches: Sequence[Batch], num_pairs: int, rng_state: dict[str, Tensor]
+) -> Diagnosis | None:
     """Repeats the forward and backward passes of a step and finds where numbers stop being finite, if they do.
 
     Args:
-        before: the random state of dropout at the step.
+        rng_state: of dropout, at the step.
     """
-    after = random_state(stepper.runtime.device)
-    set_random_state(before, stepper.runtime.device)
+    after = get_rng_state(stepper.runtime.device)
+    set_rng_state(rng_state, stepper.runtime.device)
     try:
-        for batch in batches:
-            for part in stepper.limit.split(batch):
-                if (fault := _find_fault(stepper, part, num_pairs)) is None:
-                    continue
+        for part in (part for batch in batches for part in stepper.limit.split(batch)):
+            if fault := _find_fault(stepper, part, num_pairs):
                 documents = [slice_batch(part, row, row + 1) for row in range(len(part["mask"]))]
-                faulty = [one for one in documents if _find_fault(stepper, one, num_pairs) is not None] or [part]
-                return replace(fault, rows=[row for one in faulty for row in one["document"].tolist()])
+                faulty = [one for one in documents if _find_fault(stepper, one, num_pairs)] or [part]
+                return Diagnosis(*fault, rows=[row for one in faulty for row in one["document"].tolist()])
         return None
     finally:
-        set_random_state(after, stepper.runtime.device)
+        set_rng_state(after, stepper.runtime.device)
         stepper.optimizer.zero_grad(set_to_none=True)
 
 
-def _find_fault(stepper: Stepper, batch: Batch, num_pairs: int) -> Diagnosis | None:
+def _find_fault(stepper: Stepper, batch: Batch, num_pairs: int) -> tuple[str, str | None] | None:
+    """What is not finite for a batch, and in which part of the model."""
     stepper.optimizer.zero_grad(set_to_none=True)
     with _watch_outputs(stepper.model) as nonfinite_parts:
         try:
@@ -72,15 +101,15 @@ def _find_fault(stepper: Stepper, batch: Batch, num_pairs: int) -> Diagnosis | N
         except RuntimeError as error:
             if "nan values" not in str(error):  # what autograd's anomaly detection raises
                 raise
-            return Diagnosis(first_line(error), next(iter(nonfinite_parts), None), [])
-    if not torch.isfinite(torch.tensor(value)):
-        return Diagnosis(f"the loss is {value}", next(iter(nonfinite_parts), None), [])
+            return first_line(error), next(iter(nonfinite_parts), None)
+    if not math.isfinite(value):
+        return f"the loss is {value}", next(iter(nonfinite_parts), None)
 
     # Gradients flow downwards: the fault is in the highest part that has a nonfinite one.
     for name, modules in reversed(stepper.model.parts.items()):
         gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
         if not all(gradient.isfinite().all() for gradient in gradients):
-            return Diagnosis("a gradient is not finite", name, [])
+            return "a gradient is not finite", name
     return None
 
 
@@ -106,31 +135,20 @@ def _watch_outputs(model: SentenceOrdererModel) -> Iterator[list[str]]:
             handle.remove()
 
 
-def save_batch(folder: Path, batches: Sequence[Batch], step: int, ids: Sequence[str]) -> Path:
-    """Keeps the batch of the first nonfinite step of a run, and only that one.
-
-    Args:
-        folder: the run's.
-        ids: of the documents, batch after batch.
-
-    Returns:
-        The file.
-
-    Raises:
-        OSError: it could not be written.
-    """
-    if kept := sorted((folder / FOLDER).glob("step_*.safetensors")):
-        return kept[0]
+def _save_batch(folder: Path, batches: Sequence[Batch], step: int, ids: Sequence[str]) -> Path:
+    if saved := sorted(folder.glob("step_*.safetensors")):
+        return saved[0]
     tensors = {f"{k}.{name}": tensor.contiguous() for k, batch in enumerate(batches) for name, tensor in batch.items()}
-    path = folder / FOLDER / f"step_{step}.safetensors"
+    names = [ids[row] for batch in batches for row in batch["document"].tolist()]
+    path = folder / f"step_{step}.safetensors"
     with atomic_file(path) as stream:
         assert isinstance(stream, TextIOWrapper)
-        stream.buffer.write(save(tensors, {"ids": json.dumps(list(ids))}))
+        stream.buffer.write(save(tensors, {"ids": json.dumps(names)}))
     return path
 
 
-def format_diagnosis(diagnosis: Diagnosis, ids: Sequence[str]) -> str:
-    """A diagnosis in one line; `ids` are those of its documents."""
+def _format(diagnosis: Diagnosis, ids: Sequence[str]) -> str:
     block = f", first in {diagnosis.block}" if diagnosis.block else ""
-    more = f" and {len(ids) - MAX_IDS} more" if len(ids) > MAX_IDS else ""
-    return f"{diagnosis.what}{block}; documents: {', '.join(ids[:MAX_IDS])}{more}"
+    names = ", ".join(ids[row] for row in diagnosis.rows[:MAX_IDS])
+    more = f" and {len(diagnosis.rows) - MAX_IDS} more" if len(diagnosis.rows) > MAX_IDS else ""
+    return f"{diagnosis.what}{block}; documents: {names}{more}"

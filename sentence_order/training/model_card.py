@@ -33,7 +33,7 @@ class ModelCardContext:
     """What the cards of all checkpoints of a run have in common.
 
     Attributes:
-        corpora: a description of each split, by its name.
+        corpora: a description of each split.
         command: repeats the run.
         revision: of the source tree, if the program runs from one.
     """
@@ -51,12 +51,9 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
     Args:
         results: by split, its metrics with intervals (`statistics.with_intervals`), and `documents`.
     """
-    with atomic_file(folder / CARD_FILE) as stream:
-        stream.write(_card(context, step, results))
-
-
-def _card(context: ModelCardContext, step: int, results: Mapping[str, Mapping[str, Any]]) -> str:
     revision = f", at revision {context.revision}" if context.revision else ""
+    trained = ", ".join(block.name for block in context.blocks if block.trained_from is not None)
+    frozen = ", ".join(block.name for block in context.blocks if block.trained_from is None) or "nothing"
     lines = [
         "---",
         _metadata(context.config, results),
@@ -83,13 +80,14 @@ def _card(context: ModelCardContext, step: int, results: Mapping[str, Mapping[st
         "",
         f"    {context.command}",
         "",
-        f"{_trained_and_frozen(context.blocks)} The whole configuration:",
+        f"Trained: {trained}. Frozen: {frozen}. The whole configuration:",
         "",
         "```yaml",
         OmegaConf.to_yaml(OmegaConf.structured(context.config)).rstrip(),
         "```",
     ]
-    return "\n".join(lines) + "\n"
+    with atomic_file(folder / CARD_FILE) as stream:
+        stream.write("\n".join(lines) + "\n")
 
 
 def _metadata(config: TrainConfig, results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -115,12 +113,6 @@ def _metadata(config: TrainConfig, results: Mapping[str, Mapping[str, Any]]) -> 
         eval_results=scores or None,
     )
     return str(data.to_yaml())
-
-
-def _trained_and_frozen(blocks: list[BlockReport]) -> str:
-    trained = [block.name for block in blocks if block.trained_from is not None]
-    frozen = [block.name for block in blocks if block.trained_from is None]
-    return f"Trained: {', '.join(trained)}. Frozen: {', '.join(frozen) or 'nothing'}."
 
 
 def _metric_table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

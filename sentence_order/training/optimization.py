@@ -79,17 +79,16 @@ class WeightAverage:
     """
 
     def __init__(self, weights: Sequence[nn.Parameter], decay: float) -> None:
-        self.weights: list[torch.Tensor] = list(weights)
         self.decay, self.steps = decay, 0
-        self.average = self._copies(self.weights)
-
-    def _copies(self, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        return [weight.detach().clone() for weight in weights] if self.decay else []
+        self.weights: list[torch.Tensor] = []
+        self.average: list[torch.Tensor] = []
+        self.add(weights)
 
     def add(self, weights: Sequence[nn.Parameter]) -> None:
         """Adds newly trainable weights, whose average is as yet the weights themselves."""
         self.weights += weights
-        self.average += self._copies(weights)
+        if self.decay:
+            self.average += [weight.detach().clone() for weight in weights]
 
     @torch.no_grad()
     def update(self) -> None:

@@ -4,13 +4,13 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,36 +21,21 @@ from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import git_revision, provenance, split_results, write_json
 from sentence_order.evaluation.tables import metric_table
 from sentence_order.model.checkpoint import load_checkpoint
-from sentence_order.runtime.console import (
-    add_log_file,
-    console,
-    log,
-    log_error_to_file,
-    mute_console,
-    progress_bar,
-    set_up_logging,
-)
-from sentence_order.runtime.device import Runtime, make_deterministic, out_of_memory, peak_memory
+from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
+from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes, destroy_processes, init_processes
 from sentence_order.runtime.files import find_corruption, recover_interrupted_write
 from sentence_order.runtime.signals import Signals
+from sentence_order.training import run_dir
 from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, read_best_validation
 from sentence_order.training.model_card import ModelCardContext, write_card
-from sentence_order.training.run_dir import (
-    CONFIG_FILE,
-    RESULTS_FILE,
-    RunStatus,
-    check_run_dir,
-    lock_run_dir,
-    log_changes,
-    read_overrides,
-    run_status,
-    write_config,
-)
+from sentence_order.training.run_dir import RunStatus
 from sentence_order.training.setup import Setup, attach_cache, parameter_table, set_up
 from sentence_order.training.state import read_state
 from sentence_order.training.tracker import Tracker, remove_logs
 from sentence_order.training.trainer import Trainer
+
+T = TypeVar("T")
 
 
 def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: int = 1) -> None:
@@ -65,17 +50,45 @@ def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: 
         TrainingError: the run could not go on.
         Interrupted: a signal told it to stop.
     """
-    signals = Signals()
+    signals, processes = Signals(), SINGLE_PROCESS
     set_up_logging()
-    with _end_cleanly(config) as connect, signals.caught():
-        processes = connect()
-        config = replace(config, output_dir=processes.broadcast(config.output_dir))
-        if processes.broadcast(processes.is_main and check_run_dir(config)) is RunStatus.FINISHED:
-            folder = Path(config.output_dir)
-            log.info("%s is finished; its results are in %s", folder, folder / RESULTS_FILE)
-        else:
+    try:
+        with signals.caught():
+            processes = init_processes(config.device)
+            if not processes.is_main:
+                console.quiet = True  # the main process logs for all
+            config = replace(config, output_dir=processes.broadcast(config.output_dir))
             _run(config, typed, num_runs_sharing_cache, processes, signals)
+    except Interrupted as error:
+        if not processes.is_main:
+            sys.exit(128 + error.signal)  # the main process reports for all
+        raise _explain_interruption(error, Path(config.output_dir)) from None
+    except (UserError, TrainingError) as error:
+        log_error_to_file(str(error))
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        log_error_to_file(message)
+        raise TrainingError(message) from error
+    except Exception as error:
+        log_error_to_file(traceback.format_exc())
+        if out_of_memory(error):
+            raise TrainingError(f"out of memory: {first_line(error)}") from error
+        raise
     destroy_processes()  # not after an error, when this would wait for others in vain
+
+
+def _explain_interruption(error: Interrupted, folder: Path) -> Interrupted:
+    """Adds how to go on."""
+    then = {
+        RunStatus.NEW: "nothing was started yet",
+        RunStatus.INCOMPLETE: f"to resume: {resume_command(folder)}",
+        RunStatus.FINISHED: "the run is finished",
+    }[run_dir.run_status(folder)]
+    log_error_to_file(f"{error}; {then}")
+    return Interrupted(error.signal, f"{error}; {then}")
 
 
 def _run(
@@ -84,67 +97,69 @@ def _run(
     """Set-up, training, test and results, while no other process can train in the folder."""
     started, date = time.perf_counter(), datetime.now(UTC)
     folder = Path(config.output_dir)
+    if processes.broadcast(processes.is_main and run_dir.check_run_dir(config)) is RunStatus.FINISHED:
+        log.info("%s is finished; its results are in %s", folder, folder / run_dir.RESULTS_FILE)
+        return
     torch.autograd.set_detect_anomaly(config.debug.anomaly)
     if config.debug.anomaly:
         make_deterministic()
     setup = set_up(config, processes)
 
     folder.mkdir(parents=True, exist_ok=True)
-    with lock_run_dir(folder) if processes.is_main else nullcontext():
+    with run_dir.lock_run_dir(folder) if processes.is_main else nullcontext():
         if processes.is_main:
             add_log_file(folder / "train.log")
-        status = check_run_dir(config)  # again, now that no other process can start there
-        state = _load_training_state(config, processes) if status is RunStatus.INCOMPLETE else None
-        if len(set(processes.gather((status.value, state and state["trainer"]["step"])))) > 1:
-            raise UserError(f"output_dir: {folder} must be one folder for all machines")
-        if status is RunStatus.FINISHED:
-            return
-
+        state = _load_training_state(config, processes)
         if processes.is_main:
-            write_config(folder, config, typed)
-        setup, seconds_in_cache = _attach_cache(config, setup, num_runs_sharing_cache)
+            run_dir.write_config(folder, config, typed)
+        _log_setup(folder, setup)
+        setup = attach_cache(config, setup, num_runs_sharing_cache)
         card = ModelCardContext(
             config,
             setup.blocks,
             corpora={name: corpus.describe() for name, corpus in setup.corpora.items()},
-            command=shell("train", *read_overrides(folder)),
+            command=shell("train", *run_dir.read_overrides(folder)),
             revision=git_revision(),
         )
+
+        corpora = setup.corpora
         trainer = Trainer(
-            *(setup.model, setup.corpora["train"], setup.corpora["validation"], config, setup.runtime, folder),
-            tracker=None,
+            *(setup.model, corpora["train"], corpora["validation"], config, setup.runtime, folder),
             card=card,
             signals=signals,
         )
         if state is not None:
             trainer.load_state_dict(state)  # refuses other inputs, before what was logged is cut
-        tracker = _open_tracker(folder, state) if processes.is_main else None
-        trainer.tracker = tracker
         del state  # as large as the model, or three times that
-        with tracker or nullcontext():
+        if processes.is_main:
+            trainer.tracker = Tracker(folder, trainer.logged_bytes, trainer.state.step)
+        with trainer.tracker or nullcontext():
             trainer.train()
 
             processes.barrier()  # until the main process has written the best checkpoint
-            training = _training_record(trainer, setup, seconds_in_cache)
-            test = _test(trainer, setup, tracker, training)
-        if not processes.is_main:
-            return
-        results = {"validation": read_best_validation(folder), "test": test}
-        write_card(folder / "checkpoints" / "best", card, trainer.state.best_step, results)
-        seconds = trainer.state.previous_seconds + time.perf_counter() - started
-        _write_results(config, setup.runtime, results, training, date, seconds)
+            training = _training_record(trainer, setup)
+            test = _test(trainer, setup, training)
+        if processes.is_main:
+            results = {"validation": read_best_validation(folder), "test": test}
+            write_card(folder / "checkpoints" / "best", card, trainer.state.best_step, results)
+            seconds = trainer.state.previous_seconds + time.perf_counter() - started
+            _write_results(trainer, results, training, date, seconds)
 
 
 def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str, Any] | None:
-    """The state that a run resumes from; None if it must start from the beginning."""
+    """The state that a run resumes from; None if it must start from the beginning. All processes take part."""
     folder = Path(config.output_dir)
+    # Again, now that no other process can start there.
+    if _agree(processes, run_dir.check_run_dir(config), folder) is RunStatus.NEW:
+        return None
     best, last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
-    log_changes(config)
+    run_dir.log_changes(config)
     if processes.is_main:
-        for path in (best, last, folder / CONFIG_FILE, folder / RESULTS_FILE):
+        for path in (best, last, folder / run_dir.CONFIG_FILE, folder / run_dir.RESULTS_FILE):
             recover_interrupted_write(path)
     processes.barrier()
     state = read_state(last)
+    step = _agree(processes, state and state["trainer"]["step"], folder)
     if state is None:
         log.info("%s has no checkpoint yet; starting from the beginning", folder)
         if processes.is_main:
@@ -154,30 +169,25 @@ def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str,
     problem = find_corruption(best) if best.exists() else "it is missing"
     if state["trainer"]["best_metrics"] and problem:
         raise UserError(f"{best}: {problem}; the run cannot be tested without it: restore it, or start a run elsewhere")
-    log.info("resuming from step %d, saved in %s", state["trainer"]["step"], last)
+    log.info("resuming from step %d, saved in %s", step, last)
     return state
 
 
-def _attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int) -> tuple[Setup, float]:
-    """Reports what was set up, and attaches the prefix cache; also returns the seconds that filling it took."""
+def _agree(processes: Processes, found: T, folder: Path) -> T:
+    """What every process has found in the folder. Raises UserError if that is not the same."""
+    if len(set(processes.gather(found))) > 1:
+        raise UserError(f"output_dir: {folder} must be one folder for all machines")
+    return found
+
+
+def _log_setup(folder: Path, setup: Setup) -> None:
     for name, corpus in setup.corpora.items():
         log.info("%s: %s", name, corpus.describe())
     console.print(parameter_table(setup.blocks))
-    log.info("run: %s; watch it with: tensorboard --logdir %s", config.output_dir, config.output_dir)
-    started = time.perf_counter()
-    with setup.runtime.processes.main_process_first():
-        setup = attach_cache(config, setup, num_runs_sharing_cache)
-    return setup, time.perf_counter() - started
+    log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
 
 
-def _open_tracker(folder: Path, state: dict[str, Any] | None) -> Tracker:
-    """The tracker of a new run, or of one that resumes from a state."""
-    if state is None:
-        return Tracker(folder)
-    return Tracker(folder, state["logged_bytes"], state["trainer"]["step"])
-
-
-def _test(trainer: Trainer, setup: Setup, tracker: Tracker | None, training: dict[str, Any]) -> dict[str, Any]:
+def _test(trainer: Trainer, setup: Setup, training: dict[str, Any]) -> dict[str, Any]:
     """The results of the best checkpoint on the test documents."""
     config, runtime, corpus = trainer.config, setup.runtime, setup.corpora["test"]
     best = load_checkpoint(str(trainer.folder / "checkpoints" / "best"), "output_dir").to(runtime.device)
@@ -195,14 +205,14 @@ def _test(trainer: Trainer, setup: Setup, tracker: Tracker | None, training: dic
         )
     assert evaluation is not None
     calibration, step = best.config.calibration, trainer.state.step
-    if tracker is not None:
+    if trainer.tracker is not None:
         epoch = trainer.state.num_documents / len(trainer.train_corpus)
-        tracker.log_evaluation(step, epoch, "test", evaluation, corpus, calibration)
-        tracker.log_hparams(config, training, step)
+        trainer.tracker.log_evaluation(step, epoch, "test", evaluation, corpus, calibration)
+        trainer.tracker.log_hparams(config, training, step)
     return split_results(evaluation, corpus.documents["id"], calibration, BOOTSTRAP_RESAMPLES, config.seed)
 
 
-def _training_record(trainer: Trainer, setup: Setup, seconds_in_cache: float) -> dict[str, Any]:
+def _training_record(trainer: Trainer, setup: Setup) -> dict[str, Any]:
     state, blocks = trainer.state, setup.blocks
     return {
         "documents": len(trainer.train_corpus),
@@ -215,94 +225,39 @@ def _training_record(trainer: Trainer, setup: Setup, seconds_in_cache: float) ->
         "parameters_trained": sum(block.parameters for block in blocks if block.trained_from is not None),
         "frozen": [block.name for block in blocks if block.trained_from is None],
         "cached": setup.corpora["train"].states is not None,
-        "seconds_in_cache": round(seconds_in_cache, 2),
+        "seconds_in_cache": round(setup.seconds_in_cache, 2),
         "peak_memory_gb": round(peak_memory(setup.runtime.device) / 1e9, 3),
     }
 
 
 def _write_results(
-    config: TrainConfig,
-    runtime: Runtime,
-    results: dict[str, Any],
-    training: dict[str, Any],
-    date: datetime,
-    seconds: float,
+    trainer: Trainer, results: dict[str, Any], training: dict[str, Any], date: datetime, seconds: float
 ) -> None:
-    """Writes and prints the results of a run, with what is needed to repeat it."""
+    """Writes and prints the results of a run, with what is needed to repeat it, and the commands to type next."""
     record = {
         **results,
-        "seed": config.seed,
-        "device": str(runtime.device),
-        "processes": runtime.processes.world_size,
+        "seed": trainer.config.seed,
+        "device": str(trainer.runtime.device),
+        "processes": trainer.runtime.processes.world_size,
         "started": date.isoformat(timespec="seconds"),
         "wall_time_s": round(seconds, 2),
         "train": training,
         **provenance(),
     }
-    folder = Path(config.output_dir)
-    write_json(folder / RESULTS_FILE, record)
-    _print_results(folder, record)
+    write_json(trainer.folder / run_dir.RESULTS_FILE, record)
 
-
-def _print_results(folder: Path, results: dict[str, Any]) -> None:
-    """Test metrics, and the commands to type next."""
-    training = results["train"]
     console.print(metric_table("test", results["test"]))
     log.info(
         "%d documents in %.0f s of training steps (%.1f per second), best at step %d of %d; %.0f s in total",
         *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),
-        *(training["best_step"], training["steps"], results["wall_time_s"]),
+        *(training["best_step"], training["steps"], seconds),
     )
-    checkpoint = override("checkpoint", str(folder))
+    folder = str(trainer.folder)
+    checkpoint = override("checkpoint", folder)
     console.print("\nnext:", style="bold")
     for command in (
-        f"tensorboard --logdir {shlex.quote(str(folder))}",
+        f"tensorboard --logdir {shlex.quote(folder)}",
         shell("evaluate", checkpoint),
         shell("predict", checkpoint, "input=FILE"),
     ):
         console.print(f"  {environment()}{command}", soft_wrap=True, markup=False)
-
-
-@contextmanager
-def _end_cleanly(config: TrainConfig) -> Iterator[Callable[[], Processes]]:
-    """Writes every error that ends the run to its log file, and turns foreseeable ones into a single line.
-
-    Yields:
-        A function that connects to the other processes.
-    """
-    processes = SINGLE_PROCESS
-
-    def connect() -> Processes:
-        nonlocal processes
-        processes = init_processes(config.device)
-        if not processes.is_main:
-            mute_console()
-        return processes
-
-    try:
-        yield connect
-    except Interrupted as error:
-        if not processes.is_main:
-            sys.exit(128 + error.signal)  # the main process reports for all
-        folder = Path(config.output_dir)
-        then = {
-            RunStatus.NEW: "nothing was started yet",
-            RunStatus.INCOMPLETE: f"to resume: {resume_command(folder)}",
-            RunStatus.FINISHED: "the run is finished",
-        }[run_status(folder)]
-        log_error_to_file(f"{error}; {then}")
-        raise Interrupted(error.signal, f"{error}; {then}") from None
-    except (UserError, TrainingError) as error:
-        log_error_to_file(str(error))
-        raise
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        log_error_to_file(message)
-        raise TrainingError(message) from error
-    except Exception as error:
-        log_error_to_file(traceback.format_exc())
-        if out_of_memory(error):
-            raise TrainingError(f"out of memory: {first_line(error)}") from error
-        raise

@@ -1,10 +1,9 @@
 """What a training run starts from: the corpora, the model with what is frozen in it, and the prefix cache."""
 
+import time
 from dataclasses import dataclass, replace
 
-from datasets import Dataset
 from rich.table import Table
-from transformers import PreTrainedTokenizerBase
 
 from sentence_order.config.schema import Split, TrainConfig
 from sentence_order.data.sources import load_splits
@@ -24,12 +23,11 @@ from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training run starts from."""
-
     model: SentenceOrdererModel
     corpora: dict[str, Corpus]
     runtime: Runtime
     blocks: list[BlockReport]
+    seconds_in_cache: float = 0.0
 
 
 def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
@@ -48,7 +46,14 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
     splits = [split.value for split in Split]
     raw = load_splits(config.data, ["train"] if config.debug.overfit else splits)
-    tokenizer = start.tokenizer if start and start.tokenizer else _make_tokenizer(config, raw["train"])
+    if start and start.tokenizer:
+        tokenizer = start.tokenizer
+    elif config.encoder.name == TINY:
+        texts = (sentence for document in raw["train"] for sentence in document["sentences"])
+        tokenizer = tiny_tokenizer(texts, config.encoder.tiny_vocabulary)
+    else:
+        tokenizer = load_tokenizer(config.encoder.name)
+
     # The model first: settings that do not fit the encoder are reported before minutes of tokenising.
     model = build_model(
         config.encoder,
@@ -66,8 +71,10 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     blocks = report_blocks(model, phases)
     model.to(runtime.device)
 
-    corpora = {name: _tokenize(config, split, tokenizer, name) for name, split in raw.items()}
-    for name, corpus in corpora.items():
+    corpora = {}
+    for name, split in raw.items():
+        limits = config.data.max_sentences, config.data.max_sentence_tokens
+        corpora[name] = corpus = tokenize_corpus(split, tokenizer, *limits, name)
         check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
     if config.debug.overfit:
         corpora = dict.fromkeys(splits, corpora["train"])
@@ -76,22 +83,23 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
 
 def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int = 1) -> Setup:
     """Attaches the cached output of the frozen prefix to the corpora, if that pays for that number of runs."""
+    started, trainer = time.perf_counter(), config.trainer
     tokens = {name: int(corpus.tokens.sum()) for name, corpus in setup.corpora.items()}
-    trainer = config.trainer
     if trainer.max_steps is None:
         training = trainer.epochs * tokens["train"]
     else:
         training = trainer.max_steps * trainer.accumulate * trainer.batch_tokens
-    corpora = attach_hidden_states(
-        setup.model,
-        setup.corpora,
-        config.cache,
-        setup.runtime,
-        # At least one validation.
-        tokens_read=num_runs_sharing_cache * (training + tokens["validation"] + tokens["test"]),
-        batch_tokens=trainer.eval_batch_tokens,
-    )
-    return replace(setup, corpora=corpora)
+    with setup.runtime.processes.main_process_first():
+        corpora = attach_hidden_states(
+            setup.model,
+            setup.corpora,
+            config.cache,
+            setup.runtime,
+            # At least one validation.
+            tokens_read=num_runs_sharing_cache * (training + tokens["validation"] + tokens["test"]),
+            batch_tokens=trainer.eval_batch_tokens,
+        )
+    return replace(setup, corpora=corpora, seconds_in_cache=time.perf_counter() - started)
 
 
 def parameter_table(blocks: list[BlockReport]) -> Table:
@@ -109,15 +117,3 @@ def parameter_table(blocks: list[BlockReport]) -> Table:
     table.add_section()
     table.add_row("all", f"{total:,}", f"{trained:,} trained ({trained / total:.0%})")
     return table
-
-
-def _make_tokenizer(config: TrainConfig, train: Dataset) -> PreTrainedTokenizerBase:
-    """The encoder's own tokenizer; for the tiny encoder, one that is trained on the training documents."""
-    if config.encoder.name != TINY:
-        return load_tokenizer(config.encoder.name)
-    texts = (sentence for document in train for sentence in document["sentences"])
-    return tiny_tokenizer(texts, config.encoder.tiny_vocabulary)
-
-
-def _tokenize(config: TrainConfig, split: Dataset, tokenizer: PreTrainedTokenizerBase, name: str) -> Corpus:
-    return tokenize_corpus(split, tokenizer, config.data.max_sentences, config.data.max_sentence_tokens, name)

@@ -127,7 +127,7 @@ def digest_inputs(corpora: dict[str, Corpus], model: SentenceOrdererModel) -> di
     return {**digests, "encoder.name or init_from, the frozen weights": digest.hexdigest()}
 
 
-def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+def get_rng_state(device: torch.device) -> dict[str, torch.Tensor]:
     """The state of the generators that dropout on a device draws from."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
@@ -135,8 +135,8 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor]:
     return state
 
 
-def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Restores a `random_state`."""
+def set_rng_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Restores a `get_rng_state`."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

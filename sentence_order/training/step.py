@@ -22,7 +22,7 @@ from sentence_order.training.optimization import (
     make_optimizer,
     set_learning_rates,
 )
-from sentence_order.training.state import random_state, set_random_state
+from sentence_order.training.state import get_rng_state, set_rng_state
 
 ADVICE = "lower data.max_sentences or data.max_sentence_tokens, or freeze more (freeze=encoder needs the least memory)"
 
@@ -36,13 +36,13 @@ class StepOutput:
         gradient_norms: before clipping, by tag.
         nonfinite_reason: what was NaN or infinite, so that the weights have not changed; None if they have, or if only
             the scale of fp16 losses was too large.
-        random_state: of dropout, before the step.
+        rng_state: of dropout, before the step.
     """
 
     loss: float
     gradient_norms: dict[str, float]
     nonfinite_reason: str | None
-    random_state: dict[str, Tensor] = field(repr=False)
+    rng_state: dict[str, Tensor] = field(repr=False)
 
 
 class Stepper:
@@ -114,7 +114,7 @@ class Stepper:
             TrainingError: a single document does not fit in memory, or another process has ended.
         """
         set_learning_rates(self.optimizer, self.lr_factor(step))
-        before = random_state(self.runtime.device)
+        before = get_rng_state(self.runtime.device)
         total, anomaly = self._forward_backward(batches, num_pairs, before)
         loss, num_anomalies = self._reduce(total, anomaly)
 
@@ -156,7 +156,7 @@ class Stepper:
             # Outside the handler, whose exception keeps the tensors that filled the memory. Start over.
             self.limit.lower(part, message)
             self.optimizer.zero_grad(set_to_none=True)
-            set_random_state(before, self.runtime.device)
+            set_rng_state(before, self.runtime.device)
 
     def backward(self, batch: Batch, num_pairs: int) -> Tensor:
         """Adds the gradient of one batch to those accumulated; returns the sum of its losses."""

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,14 @@ METRICS_FILE, EVENT_FILES = "metrics.jsonl", "events.out.tfevents.*"
 # TensorBoard's page of custom scalars: what to look at first. The tags of each chart are regular expressions.
 LAYOUT = {
     "quality": {
-        "Kendall's tau": ["validation/tau$"],
-        "accuracy and perfect matches": ["validation/accuracy$", "validation/pmr$"],
-        "loss per pair": ["train/loss$", "validation/loss$"],
+        "Kendall's tau": ["Multiline", ["validation/tau$"]],
+        "accuracy and perfect matches": ["Multiline", ["validation/accuracy$", "validation/pmr$"]],
+        "loss per pair": ["Multiline", ["train/loss$", "validation/loss$"]],
     },
     "training": {
-        "learning rates": ["train/lr/.*"],
-        "gradient norm": ["train/gradient_norm$"],
-        "documents per second": ["train/documents_per_second$"],
+        "learning rates": ["Multiline", ["train/lr/.*"]],
+        "gradient norm": ["Multiline", ["train/gradient_norm$"]],
+        "documents per second": ["Multiline", ["train/documents_per_second$"]],
     },
 }
 # What TensorBoard's table of hyper-parameters shows beside the settings: scalars of the run, totals of its training.
@@ -75,24 +75,14 @@ class Meter:
         self.padded_size += inputs.padded_size
         self.seconds += seconds
 
-    def pop(self) -> dict[str, float]:
-        """The means by tag; resets the sums."""
+    def means(self) -> dict[str, float]:
+        """The means by tag."""
         values = {"train/loss": self.loss / self.num_pairs} if self.num_pairs else {}
-        values |= {
+        return values | {
             "train/documents_per_second": self.num_documents / self.seconds,
             "train/tokens_per_second": self.num_tokens / self.seconds,
             "train/padding_share": 1 - self.num_tokens / self.padded_size,
         }
-        self.load_state_dict(Meter().state_dict())
-        return values
-
-    def state_dict(self) -> dict[str, Any]:
-        """The sums by name."""
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Sets the sums."""
-        vars(self).update(state)
 
 
 class Tracker:
@@ -106,15 +96,15 @@ class Tracker:
         logged_bytes: the length of metrics.jsonl at the checkpoint that a run resumes from, after `step` steps; what
             was logged later is removed. None for a new run.
         """
-        self.folder = folder
+        self.path = folder / METRICS_FILE
         if logged_bytes is not None:
-            _truncate(folder / METRICS_FILE, logged_bytes)
-        self._lines = (folder / METRICS_FILE).open("a", encoding="utf-8")
+            _truncate(self.path, logged_bytes)
+        self._metrics_file = self.path.open("a", encoding="utf-8")
         existing = set(folder.glob(EVENT_FILES))
-        self.board = SummaryWriter(str(folder), purge_step=None if logged_bytes is None else step + 1)
+        self.writer = SummaryWriter(str(folder), purge_step=None if logged_bytes is None else step + 1)
         self._events = set(folder.glob(EVENT_FILES)) - existing
         if logged_bytes is None:
-            self._add_layout()
+            self.writer.add_custom_scalars(LAYOUT)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -122,9 +112,9 @@ class Tracker:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Writes what is still buffered; after another error, as far as possible."""
         with suppress(OSError) if kind else nullcontext():
-            self.board.close()
-        with suppress(OSError) if kind else oserrors_with_path(self.folder / METRICS_FILE):
-            self._lines.close()
+            self.writer.close()
+        with suppress(OSError) if kind else oserrors_with_path(self.path):
+            self._metrics_file.close()
 
     def sync(self) -> int:
         """Waits until everything logged is on the disk itself; returns the length of metrics.jsonl.
@@ -132,21 +122,21 @@ class Tracker:
         Raises:
             OSError: it cannot be written, or a file was removed.
         """
-        self.board.flush()
-        for file in {self.folder / METRICS_FILE, *self._events}:
+        self.writer.flush()
+        for file in {self.path, *self._events}:
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
-        return (self.folder / METRICS_FILE).stat().st_size
+        return self.path.stat().st_size
 
     def log_scalars(self, step: int, epoch: float, values: dict[str, float]) -> None:
         """Logs values by tag (`train/loss`, `validation/tau`) at an optimizer step."""
-        with oserrors_with_path(self.folder / METRICS_FILE):
-            if os.fstat(self._lines.fileno()).st_nlink == 0:
+        with oserrors_with_path(self.path):
+            if os.fstat(self._metrics_file.fileno()).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, "removed while the run was writing to it")
-            self._lines.write(json.dumps({"step": step, "epoch": round(epoch, 4), **values}) + "\n")
-            self._lines.flush()
+            self._metrics_file.write(json.dumps({"step": step, "epoch": round(epoch, 4), **values}) + "\n")
+            self._metrics_file.flush()
         for tag, value in values.items():
-            self.board.add_scalar(tag, value, step)
+            self.writer.add_scalar(tag, value, step)
 
     def log_evaluation(
         self,
@@ -164,14 +154,14 @@ class Tracker:
         self.log_scalars(step, epoch, values)
 
         for row in range(min(NUM_SAMPLES, len(corpus))):
-            self.board.add_text(f"{split}/document_{row}", _sample_table(corpus.documents[row], evaluation, row), step)
+            self.writer.add_text(f"{split}/document_{row}", _sample_table(corpus.documents[row], evaluation, row), step)
         confusion = position_confusion_figure(evaluation.confusion_SS, evaluation.common_documents)
-        self.board.add_figure(f"{split}/position_confusion", confusion, step)
-        self.board.add_figure(f"{split}/reliability", reliability_figure(reliability), step)
+        self.writer.add_figure(f"{split}/position_confusion", confusion, step)
+        self.writer.add_figure(f"{split}/reliability", reliability_figure(reliability), step)
         if evaluation.pair_probability_SS is not None:
             picture = pair_probability_figure(evaluation.pair_probability_SS)
-            self.board.add_figure(f"{split}/pair_probability", picture, step)
-        self.board.flush()
+            self.writer.add_figure(f"{split}/pair_probability", picture, step)
+        self.writer.flush()
 
     def log_hparams(self, config: TrainConfig, training: dict[str, Any], step: int) -> None:
         """Logs the run's row in TensorBoard's table of hyper-parameters.
@@ -183,15 +173,9 @@ class Tracker:
         """
         totals = {f"total/{name}": float(training[name]) for name in HPARAMS_TOTALS}
         for summary in hparams(_hparams(config, training["frozen"]), dict.fromkeys([*HPARAMS_METRICS, *totals])):
-            self.board._get_file_writer().add_summary(summary)
+            self.writer._get_file_writer().add_summary(summary)
         for tag, value in totals.items():
-            self.board.add_scalar(tag, value, step)
-
-    def _add_layout(self) -> None:
-        """Tells TensorBoard which curves to show first; once per run."""
-        self.board.add_custom_scalars(
-            {page: {name: ["Multiline", tags] for name, tags in charts.items()} for page, charts in LAYOUT.items()}
-        )
+            self.writer.add_scalar(tag, value, step)
 
 
 def remove_logs(folder: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGTERM
@@ -24,10 +25,10 @@ from sentence_order.runtime.console import progress_bar
 from sentence_order.runtime.device import Runtime, out_of_memory
 from sentence_order.runtime.signals import Signals
 from sentence_order.training.checkpoints import CheckpointWriter
-from sentence_order.training.diagnose import diagnose, format_diagnosis, save_batch
+from sentence_order.training.diagnose import describe_nonfinite
 from sentence_order.training.model_card import ModelCardContext
 from sentence_order.training.plan import StepInput, TrainingPlan
-from sentence_order.training.state import TrainerState, digest_inputs, random_state, set_random_state
+from sentence_order.training.state import TrainerState, digest_inputs, get_rng_state, set_rng_state
 from sentence_order.training.step import StepOutput, Stepper
 from sentence_order.training.tracker import Meter, Tracker
 
@@ -44,6 +45,7 @@ class Trainer:
         pending_phases: the phases of `freeze.schedule` that are still to come.
         stop_signal, save_requested: signals that have arrived in any process.
         last_checkpoint: the one that the run can resume from, if there is one yet.
+        logged_bytes: the length of metrics.jsonl at the checkpoint that the run has resumed from; None in a new run.
     """
 
     def __init__(
@@ -55,15 +57,13 @@ class Trainer:
         runtime: Runtime,
         folder: Path,
         *,
-        tracker: Tracker | None,
+        tracker: Tracker | None = None,
         card: ModelCardContext | None = None,
         signals: Signals | None = None,
         on_step: Callable[["Trainer"], None] = lambda trainer: None,
     ) -> None:
         """Args:
         tracker: logs the run; None in all processes but the main one.
-        card: for the model card of every checkpoint.
-        signals: those that have arrived from outside.
         on_step: called after each step and everything that follows it.
         """
         self.model, self.train_corpus, self.validation_corpus = model, train, validation
@@ -78,6 +78,7 @@ class Trainer:
         self.state, self.meter = TrainerState(), Meter()
         self.stop_signal, self.save_requested = 0, False
         self.last_checkpoint: Path | None = None
+        self.logged_bytes: int | None = None
         self.digests = digest_inputs({"train": train, "validation": validation}, model)
         self.started = time.perf_counter()
         self.progress = progress_bar()
@@ -117,8 +118,8 @@ class Trainer:
                     self.save_checkpoint()
                 self.on_step(self)
 
-        self._read_control_flags()  # a signal may have arrived since the last step
-        self._raise_if_stopped()
+        self._sync_signals()  # one may have arrived since the last step
+        self.check_stop()
         if self.config.debug.overfit and self.state.best_metrics["pmr"] < 1:
             raise TrainingError(
                 f"debug=overfit: after {self.state.step} steps only {self.state.best_metrics['pmr']:.0%} of the "
@@ -127,7 +128,9 @@ class Trainer:
 
     def check_stop(self) -> bool:
         """True if no step is left. Raises Interrupted if a signal to stop has arrived in any process."""
-        self._raise_if_stopped()
+        if self.stop_signal:
+            name, step = SignalNames(self.stop_signal).name, self.state.step
+            raise Interrupted(self.stop_signal, f"stopped by {name} after step {step}, saved in {self.last_checkpoint}")
         return self.state.done
 
     def maybe_unfreeze(self, epoch: float) -> None:
@@ -144,36 +147,23 @@ class Trainer:
         """One optimizer step, and the progress that it makes."""
         started = time.perf_counter()
         output = self.stepper.training_step(inputs.batches, inputs.num_pairs, self.state.step)
-        loss = output.loss if output.nonfinite_reason is None else None
-        self.meter.update(inputs, loss, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.meter.update(inputs, None if output.nonfinite_reason else output.loss, seconds)
 
         state = self.state
         state.step += 1
+        state.num_documents += inputs.num_documents
+        state.seconds += seconds
         state.epoch = inputs.epoch_after
         state.done = state.step >= self.plan.total_steps
         state.validation_pending = state.done or self._is_due(self.plan.eval_every)
-        self._read_control_flags()
+        self._sync_signals()
         return output
 
     def handle_nonfinite(self, output: StepOutput, inputs: StepInput) -> None:
-        """Skips a step whose loss or gradient was not finite, or raises TrainingError; keeps its batch."""
-        processes, ids = self.runtime.processes, self.train_corpus.documents["id"]
-        diagnosis = diagnose(self.stepper, inputs.batches, inputs.num_pairs, output.random_state)
-        own = format_diagnosis(diagnosis, [ids[row] for row in diagnosis.rows]) if diagnosis else None
-        diagnoses = processes.gather(own)
-        failing_rank = next((rank for rank, text in enumerate(diagnoses) if text is not None), None)
-        kept = ""
-        if processes.rank == failing_rank:
-            names = [ids[row] for batch in inputs.batches for row in batch["document"].tolist()]
-            try:
-                kept = f"; batch kept in {save_batch(self.folder, inputs.batches, self.state.step, names)}"
-            except OSError as error:  # the first error is the more important one
-                kept = f"; the batch could not be kept ({error})"
-
-        if failing_rank is None:
-            message = f"{output.nonfinite_reason}; when the step was repeated, everything was finite"
-        else:
-            message = f"{diagnoses[failing_rank]}{''.join(processes.gather(kept))}"
+        """Skips a step whose loss or gradient was not finite, or raises TrainingError; saves its batch."""
+        ids = self.train_corpus.documents["id"]
+        message = describe_nonfinite(self.stepper, inputs, output, ids, self.folder, self.state.step)
         self.state.num_skipped_steps += 1
         skipped, limit = self.state.num_skipped_steps, self.config.max_nonfinite
         if self.config.on_nonfinite is OnNonfinite.stop:
@@ -198,9 +188,8 @@ class Trainer:
 
     def log_training(self, output: StepOutput) -> None:
         """Logs the means since the last line, and the learning rates and gradient norms of the step."""
-        self.state.seconds += self.meter.seconds
-        self.state.num_documents += self.meter.num_documents
-        values = self.meter.pop()
+        values = self.meter.means()
+        self.meter = Meter()
         if self.tracker is None:
             return
         values |= {name: norm for name, norm in output.gradient_norms.items() if math.isfinite(norm)}
@@ -219,7 +208,7 @@ class Trainer:
         with self.stepper.average.applied():
             evaluation = self._evaluate()
             if evaluation is None:
-                self._read_control_flags()
+                self._sync_signals()
                 return
 
             summary, state = evaluation.summary(), self.state
@@ -279,12 +268,12 @@ class Trainer:
         """Everything that is needed to resume after this step; all processes of a run take part."""
         return {
             "trainer": {**self.state.state_dict(), "previous_seconds": self.seconds_so_far()},
-            "meter": self.meter.state_dict(),
+            "meter": asdict(self.meter),
             "stepper": self.stepper.state_dict(),
             "num_pending_phases": len(self.pending_phases),
             "digests": self.digests,
             "logged_bytes": self.tracker.sync() if self.tracker else 0,
-            "random": self.runtime.processes.gather(random_state(self.runtime.device)),
+            "random": self.runtime.processes.gather(get_rng_state(self.runtime.device)),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -299,20 +288,15 @@ class Trainer:
         while len(self.pending_phases) > state["num_pending_phases"]:
             self.maybe_unfreeze(self.pending_phases[0].epoch)
         self.state.load_state_dict(state["trainer"])
-        self.meter.load_state_dict(state["meter"])
+        self.meter = Meter(**state["meter"])
         self.stepper.load_state_dict(state["stepper"])
         if (rank := self.runtime.processes.rank) < len(state["random"]):  # a further process has drawn nothing yet
-            set_random_state(state["random"][rank], self.runtime.device)
-        self.last_checkpoint = self.folder / "checkpoints" / "last"
+            set_rng_state(state["random"][rank], self.runtime.device)
+        self.last_checkpoint, self.logged_bytes = self.folder / "checkpoints" / "last", state["logged_bytes"]
 
     def seconds_so_far(self) -> float:
         """Since the run was started, without the time in which it was stopped."""
         return self.state.previous_seconds + time.perf_counter() - self.started
-
-    def _raise_if_stopped(self) -> None:
-        if self.stop_signal:
-            name, step = SignalNames(self.stop_signal).name, self.state.step
-            raise Interrupted(self.stop_signal, f"stopped by {name} after step {step}, saved in {self.last_checkpoint}")
 
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0
@@ -321,7 +305,7 @@ class Trainer:
         best = self.state.best_metrics
         return f"loss {output.loss:.3f}" + (f", best {PRIMARY_METRIC} {best[PRIMARY_METRIC]:.3f}" if best else "")
 
-    def _read_control_flags(self) -> None:
+    def _sync_signals(self) -> None:
         """Agrees with the other processes on the signals that have arrived."""
         stop = self.signals.stop
         flags = self.runtime.processes.any_of([stop == SIGTERM, stop == SIGINT, self.signals.save])

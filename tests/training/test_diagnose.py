@@ -16,7 +16,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.training.diagnose import diagnose
-from sentence_order.training.state import random_state
+from sentence_order.training.state import get_rng_state
 from sentence_order.training.trainer import Trainer
 from tests.training.trainers import Poison, corpus_of, train, trainer_of
 
@@ -66,7 +66,7 @@ def test_diagnosis_leaves_no_trace(make_model, stories, tmp_path: Path) -> None:
     row = spoil_document(model, corpus)
     trainer = trainer_of(model, corpus, tmp_path)
     inputs = next(step for step in trainer.plan.batches(start=0) if row in step.batches[0]["document"])
-    before = random_state(trainer.runtime.device)
+    before = get_rng_state(trainer.runtime.device)
     torch.rand(5)
     expected = torch.get_rng_state()
     found = diagnose(trainer.stepper, inputs.batches, inputs.num_pairs, before)
