@@ -89,7 +89,7 @@ def test_a_finished_run_is_not_changed(command: Command, trained: Path) -> None:
     assert (trained / "results.json").read_bytes() == before
     done = command("train", "debug=smoke", f"output_dir={trained}", "resume=auto", "optim.lr=1e-3")
     assert done.returncode == 2
-    assert "optim.lr: 8e-05 there, 0.001 here" in done.stderr
+    assert "optim.lr: 8e-05 saved, 0.001 given" in done.stderr
 
 
 def test_metrics_are_in_tensorboard_and_in_metrics_jsonl(trained: Path) -> None:

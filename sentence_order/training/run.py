@@ -153,7 +153,8 @@ def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str,
     if _agree(processes, run_dir.check_run_dir(config), folder) is RunStatus.NEW:
         return None
     best, last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
-    run_dir.log_changes(config)
+    if changes := run_dir.find_changes(run_dir.read_config(folder), config):
+        log.info("resuming with other settings: %s", run_dir.format_changes(changes))
     if processes.is_main:
         for path in (best, last, folder / run_dir.CONFIG_FILE, folder / run_dir.RESULTS_FILE):
             recover_interrupted_write(path)

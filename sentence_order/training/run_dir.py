@@ -1,7 +1,7 @@
 """The folder of a run: what it already holds, whether a run may resume in it, and its lock."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts, override_with_typed
 from sentence_order.config.schema import TrainConfig
-from sentence_order.errors import UserError, first_line
+from sentence_order.errors import UserError, first_line, printable
 from sentence_order.runtime.files import atomic_file, check_writable
 
 log = logging.getLogger(__name__)
@@ -27,18 +27,17 @@ REMOVED_KEYS = ("batch", "debug.replay")
 # A process that was told to stop may need this long to release its folder.
 LOCK_SECONDS = 20
 MAX_CHANGES = 8
+UNREADABLE = (OSError, ValueError, TypeError, AssertionError, RecursionError)
 
 
 class RunStatus(Enum):
-    """How far a run has come."""
-
     NEW = "new"
     INCOMPLETE = "incomplete"
     FINISHED = "finished"
 
 
 def run_status(folder: Path) -> RunStatus:
-    """How far the run of a folder has come, if there is one."""
+    """How far the run of a folder has come; NEW if there is none."""
     if not (folder / CONFIG_FILE).exists():
         return RunStatus.NEW
     return RunStatus.FINISHED if (folder / RESULTS_FILE).exists() else RunStatus.INCOMPLETE
@@ -53,11 +52,7 @@ def find_run(path: Path) -> Path | None:
 def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
     """The config with which `resume=DIR` resumes the run in DIR: its own, with the keys that were typed.
 
-    Args:
-        typed: the overrides of the command line. If they choose options of groups too, they describe the whole run.
-
-    Raises:
-        UserError: there is no run.
+    If the typed overrides choose options of groups too, they describe the whole run. Raises UserError if there is none.
     """
     if config.resume in ("off", "auto"):
         return config
@@ -98,20 +93,12 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
             f"output_dir: {folder} already holds a run; name another folder, remove it, or resume the run: resume=auto"
         )
 
-    infos = key_infos(TrainConfig)
-    changes = find_changes(read_config(folder), config)
-    if fixed := {key: values for key, values in changes.items() if infos[key].on_resume is OnResume.FIXED}:
+    if fixed := find_changes(read_config(folder), config, {OnResume.FIXED}):
         raise UserError(
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
             f"(resume={folder} alone), or name another folder"
         )
     return status
-
-
-def log_changes(config: TrainConfig) -> None:
-    """Logs the settings that differ from those of the run in `output_dir`, which resumes with them."""
-    if changes := find_changes(read_config(Path(config.output_dir)), config):
-        log.info("resuming with other settings: %s", format_changes(changes))
 
 
 @contextmanager
@@ -145,11 +132,7 @@ def write_config(folder: Path, config: TrainConfig, typed: Sequence[str]) -> Non
 
 
 def read_overrides(folder: Path) -> list[str]:
-    """The overrides that were typed for a run; none if there is no record of them.
-
-    Raises:
-        UserError: the record is damaged.
-    """
+    """The overrides that were typed for a run; none if there is no record of them, or a damaged one."""
     file = folder / OVERRIDES_FILE
     if not file.exists():
         return []
@@ -158,16 +141,13 @@ def read_overrides(folder: Path) -> list[str]:
         if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
             raise ValueError("it is not a list of overrides")
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: is damaged ({first_line(error)})") from error
+        log.warning("ignoring %s, which is damaged: %s", file, printable(first_line(error)))
+        return []
     return overrides
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """The config of a run.
-
-    Raises:
-        UserError: there is none, or it is damaged or not a config of this program.
-    """
+    """The config of a run. Raises UserError if there is none, or it is damaged or not a config of this program."""
     file = folder / CONFIG_FILE
     try:
         text = file.read_text(encoding="utf-8")
@@ -185,32 +165,21 @@ def read_config(folder: Path) -> TrainConfig:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), content))
         assert isinstance(config, TrainConfig)
         check_texts(config)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AssertionError,
-        RecursionError,
-        yaml.YAMLError,
-        OmegaConfBaseException,
-    ) as error:
+    except (*UNREADABLE, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{file}: not the config of a run of this version ({first_line(error)})") from error
     return config
 
 
-def find_changes(saved: TrainConfig, given: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    """The keys that matter to a run and differ between two configs, with both values."""
-    infos = key_infos(TrainConfig)
-    old, new = flatten_config(saved), flatten_config(given)
-    return {
-        key: (old[key], new[key])
-        for key in new
-        if old[key] != new[key] and infos[key].on_resume is not OnResume.IGNORED
-    }
+def find_changes(
+    saved: TrainConfig, given: TrainConfig, kinds: Container[OnResume] = (OnResume.FIXED, OnResume.CHANGEABLE)
+) -> dict[str, tuple[Any, Any]]:
+    """The keys of some kinds that differ between two configs, with both values."""
+    infos, old, new = key_infos(TrainConfig), flatten_config(saved), flatten_config(given)
+    return {key: (old[key], new[key]) for key in new if old[key] != new[key] and infos[key].on_resume in kinds}
 
 
 def format_changes(changes: dict[str, tuple[Any, Any]]) -> str:
     """Changed keys in one line, with their old and new values."""
-    texts = [f"{key}: {saved} there, {given} here" for key, (saved, given) in changes.items()]
+    texts = [f"{key}: {saved} saved, {given} given" for key, (saved, given) in changes.items()]
     more = f"; and {len(texts) - MAX_CHANGES} more" if len(texts) > MAX_CHANGES else ""
     return "; ".join(texts[:MAX_CHANGES]) + more

@@ -77,31 +77,23 @@ def write_state(state: dict[str, Any], checkpoint: Path) -> None:
 
 
 def read_state(checkpoint: Path) -> dict[str, Any] | None:
-    """The training state of a checkpoint; None if there is no checkpoint.
-
-    Raises:
-        UserError: it is damaged, or of another version of this program.
-    """
+    """The training state of a checkpoint, if there is one. Raises UserError if it is damaged or of another version."""
     if not checkpoint.exists():
         return None
-    problem, state = find_corruption(checkpoint), None
-    if not (checkpoint / MANIFEST).exists():
-        problem = f"it has no {MANIFEST}"
-    if problem is None:
-        try:
-            state = torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            problem = first_line(error)
-    if problem is None and not isinstance(state, dict):
-        problem = f"{STATE_FILE} is not a training state"
-
-    best = checkpoint.with_name("best")
-    if problem is not None:
+    best, state = checkpoint.with_name("best"), None
+    try:
+        if not (checkpoint / MANIFEST).exists():
+            raise ValueError(f"it has no {MANIFEST}")
+        if problem := find_corruption(checkpoint):
+            raise ValueError(problem)
+        state = torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"{STATE_FILE} is not a training state")
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"{checkpoint} is damaged: {problem}; a run in another folder can start from the best weights, "
+            f"{checkpoint} is damaged: {first_line(error)}; a run in another folder can start from the best weights, "
             f"init_from={best}; to start this one from the beginning, remove {checkpoint.name}"
-        )
-    assert isinstance(state, dict)
+        ) from error
     if state.get("version") != STATE_VERSION:
         raise UserError(
             f"resume: {checkpoint} was saved by another version of this program and cannot be resumed; a new run can "

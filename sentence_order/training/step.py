@@ -136,8 +136,7 @@ class Stepper:
     ) -> tuple[Tensor, str | None]:
         """Accumulates the gradients of batches, in parts if they do not fit in memory.
 
-        Returns:
-            The sum of the losses; the message of autograd's anomaly detection, if it has raised.
+        Returns the sum of the losses, and the message of autograd's anomaly detection if it has raised.
         """
         while True:
             total, part = torch.zeros((), device=self.runtime.device), None
@@ -179,11 +178,7 @@ class Stepper:
         return loss, num_anomalies
 
     def _clip_and_step(self, reason: str | None) -> tuple[dict[str, float], str | None]:
-        """Updates the weights, unless something is not finite.
-
-        Returns:
-            The norms of the gradient; the reason, or that the norm is not finite.
-        """
+        """Updates the weights, unless something is not finite; returns the gradient norms, and what is not finite."""
         if reason is None:
             self.scaler.unscale_(self.optimizer)
         blocks = gradient_norms(self.model) if self.norms_per_block else {}

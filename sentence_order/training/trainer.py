@@ -39,9 +39,6 @@ class Trainer:
     """One training run; it leaves the best model (by validation tau) and the last one in `folder/checkpoints`.
 
     Attributes:
-        state: the progress of the run.
-        stepper: the optimizer and the weights that it updates.
-        meter: what has happened since the last logged line.
         pending_phases: the phases of `freeze.schedule` that are still to come.
         stop_signal, save_requested: signals that have arrived in any process.
         last_checkpoint: the one that the run can resume from, if there is one yet.
