@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ RUNS = {
 # How long to wait for a process that hangs.
 PATIENCE = 600
 
+Start = Callable[[Path, list[str]], "subprocess.CompletedProcess[str]"]
+
 
 @dataclass
 class Tally:
@@ -54,9 +57,9 @@ class Tally:
     starts: int = 0
 
 
-def start(folder: Path, fault: str, overrides: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
-    """Starts a run in `folder/run`, whose cache lies beside it, and waits for its end."""
-    line = [sys.executable, "-m", "tests.faults", fault, *SMALL, *overrides]
+def start(folder: Path, words: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Starts `tests.faults` in a folder, and waits for its end."""
+    line = [sys.executable, "-m", "tests.faults", *words]
     path = os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
@@ -64,17 +67,23 @@ def start(folder: Path, fault: str, overrides: tuple[str, ...]) -> "subprocess.C
     )
 
 
-def run_unbroken(folder: Path, overrides: tuple[str, ...]) -> dict[str, int]:
+def run_unbroken(folder: Path, overrides: tuple[str, ...], start: Start = start) -> dict[str, int]:
     """Lets a run alone; returns how often it passes each point."""
     folder.mkdir(parents=True)
-    done = start(folder, "count", overrides)
+    done = start(folder, ["count", *SMALL, *overrides])
     assert done.returncode == 0, done.stderr
     counts: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return counts
 
 
 def torment(
-    folder: Path, overrides: tuple[str, ...], kills: int, passed: dict[str, int], dice: random.Random, tally: Tally
+    folder: Path,
+    overrides: tuple[str, ...],
+    kills: int,
+    passed: dict[str, int],
+    dice: random.Random,
+    tally: Tally,
+    start: Start = start,
 ) -> None:
     """Kills a run up to so many times, and lets it end.
 
@@ -87,7 +96,7 @@ def torment(
         point = dice.choice(sorted(passed))
         left = passed[point] * (STEPS - (saved or 0)) // STEPS  # about so often will it be passed again
         fault = f"kill:{point}:{dice.randint(1, max(1, left))}"
-        done = start(folder, fault, overrides)
+        done = start(folder, [fault, *SMALL, *overrides])
         check_start(done.stderr, saved, tally)
         if done.returncode == 0:  # the point was not passed so often, and the run has ended
             return
@@ -95,7 +104,7 @@ def torment(
         tally.kills[point] += 1
         check_remains(folder, f"{fault}\n{done.stderr}", tally)
     saved = saved_step(folder)
-    done = start(folder, "none", overrides)
+    done = start(folder, ["none", *SMALL, *overrides])
     check_start(done.stderr, saved, tally)
     assert done.returncode == 0, done.stderr
 

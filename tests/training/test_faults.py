@@ -16,6 +16,7 @@ from sentence_order.runtime.files import find_corruption
 from sentence_order.training.state import read_state
 from sentence_order.training.trainer import Trainer
 from tests import faults, survival
+from tests.forks import Server
 from tests.records import lines_without_clock
 from tests.training.trainers import corpus_of, train, trainer_of
 
@@ -25,14 +26,18 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if "cache" in name else []) for name in survival.RUNS]
 )
-def test_killed_runs_end_as_the_unbroken_one(tmp_path: Path, name: str) -> None:
+def test_killed_runs_end_as_the_unbroken_one(forks: Server, tmp_path: Path, name: str) -> None:
     """The short form of `python -m tests.survival`."""
+
+    def start(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+        return forks.run("tests.faults", words, folder, None, {})
+
     overrides = survival.RUNS[name]
-    passed = survival.run_unbroken(tmp_path / "unbroken", overrides)
+    passed = survival.run_unbroken(tmp_path / "unbroken", overrides, start)
     expected = faults.POINTS.keys() - ({"cache"} if "cache.dir=cache" not in overrides else set())
     assert passed.keys() == expected
     tally, dice = survival.Tally(), random.Random(len(name))
-    survival.torment(tmp_path / "killed", overrides, 2, passed, dice, tally)
+    survival.torment(tmp_path / "killed", overrides, 2, passed, dice, tally, start)
     survival.compare(tmp_path / "killed", tmp_path / "unbroken")
     assert tally.kills.total() >= 1
 
