@@ -58,7 +58,7 @@ class Turns:
         elapsed = time.perf_counter() - self.started
         if elapsed < self.seconds:
             return
-        documents, step = trainer.state.num_documents + trainer.meter.num_documents, trainer.state.step
+        documents, step = trainer.state.num_documents, trainer.state.step
         self.pipe.send((documents - self.documents, elapsed, step - self.step, peak_memory(trainer.runtime.device)))
         self.documents, self.step = documents, step
         seconds = self.pipe.recv()

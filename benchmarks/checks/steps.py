@@ -74,7 +74,7 @@ def make_trainer(
     config = setup.compose(f"trainer.eval_every={NEVER}", *own)
     prepared = attach_cache(config, set_up(config))
     train, validation = prepared.corpora["train"], prepared.corpora["validation"]
-    folder = tracker.folder if tracker else setup.folder
+    folder = tracker.path.parent if tracker else setup.folder
     return Trainer(
         prepared.model, train, validation, config, prepared.runtime, folder, tracker=tracker, on_step=on_step
     )
