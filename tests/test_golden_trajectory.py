@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import Server
 from tests.records import lines_without_clock
 
 GOLDEN = Path(__file__).with_name("golden_trajectory.json")
@@ -31,20 +32,12 @@ RUNS = {
 }
 
 
-def train(folder: Path, overrides: tuple[str, ...]) -> list[dict[str, float]]:
-    """Trains in one thread; returns the lines of metrics.jsonl, but for what is measured by the clock."""
-    line = [sys.executable, "-m", "sentence_order.train", *SETTINGS, *overrides]
-    root = Path(__file__).resolve().parent.parent
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return lines_without_clock(folder / "run")
-
-
 @pytest.mark.parametrize("name", RUNS)
-def test_losses_and_metrics_are_those_checked_in(tmp_path: Path, name: str) -> None:
+def test_losses_and_metrics_are_those_checked_in(forks: Server, tmp_path: Path, name: str) -> None:
     expected = json.loads(GOLDEN.read_text(encoding="utf-8"))[name]
-    found = train(tmp_path, RUNS[name])
+    done = forks.run("sentence_order.train", [*SETTINGS, *RUNS[name]], tmp_path, None, {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    found = lines_without_clock(tmp_path / "run")
     assert len(found) == len(expected)
     for line, golden in zip(found, expected, strict=True):
         assert line == pytest.approx(golden, rel=1e-4, abs=1e-4)
@@ -52,10 +45,13 @@ def test_losses_and_metrics_are_those_checked_in(tmp_path: Path, name: str) -> N
 
 def main() -> None:
     """Renews the file."""
-    trajectories = {}
+    root, trajectories = Path(__file__).resolve().parent.parent, {}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     for name, overrides in RUNS.items():
         with tempfile.TemporaryDirectory() as folder:
-            trajectories[name] = train(Path(folder), overrides)
+            line = [sys.executable, "-m", "sentence_order.train", *SETTINGS, *overrides]
+            subprocess.run(line, cwd=folder, env=environment, check=True)
+            trajectories[name] = lines_without_clock(Path(folder) / "run")
     runs = (
         f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, lines)) + "\n]" for name, lines in trajectories.items()
     )

@@ -110,7 +110,7 @@ def parameter_table(blocks: list[BlockReport]) -> Table:
     table.add_column("state")
     for block in blocks:
         state = {None: "[cyan]frozen[/cyan]", 0.0: "trained"}.get(block.trained_from)
-        state = state or f"[cyan]trained from epoch {block.trained_from:g} on[/cyan]"
+        state = state or f"[cyan]unfrozen at epoch {block.trained_from:g}[/cyan]"
         table.add_row(block.name, f"{block.parameters:,}", state)
     trained = sum(block.parameters for block in blocks if block.trained_from is not None)
     total = sum(block.parameters for block in blocks)

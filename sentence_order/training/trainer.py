@@ -324,5 +324,9 @@ class Trainer:
             else:
                 raise
             last = self.last_checkpoint if self.last_checkpoint and self.last_checkpoint.exists() else None
-            then = f"{last}; to resume: {resume_command(self.folder)}" if last else "none yet"
-            raise TrainingError(f"step {self.state.step}: {what}; last checkpoint: {then}") from error
+            then = (
+                f"last checkpoint: {last}; to resume: {resume_command(self.folder)}"
+                if last
+                else "no checkpoint saved yet"
+            )
+            raise TrainingError(f"step {self.state.step}: {what}; {then}") from error

@@ -51,7 +51,7 @@ def test_block_and_document_are_named_and_the_batch_is_kept(make_model, stories,
     message = str(caught.value)
     assert message.startswith(f"step {step}: the loss is nan, first in embeddings; documents: d{row}; ")
     assert str(kept) in message
-    assert message.endswith("none yet")
+    assert message.endswith("; no checkpoint saved yet")
 
     batch = next(trainer.plan.batches(start=step - 1)).batches[0]
     with safe_open(kept, framework="pt") as file:
