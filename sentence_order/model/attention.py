@@ -41,16 +41,16 @@ class Segments:
         return x_NLX.flatten(0, 1).index_select(0, self.slot_P)
 
 
-@dataclass(frozen=True)
 class Layout:
     """Which tokens of a batch belong together, by the number of tokens of each sentence: `lengths_BS`, 0 at padding."""
 
-    lengths_BS: Tensor
+    def __init__(self, lengths_BS: Tensor) -> None:
+        self.lengths_BS, self.mask_BS = lengths_BS, lengths_BS > 0
 
     @cached_property
     def sentences(self) -> Segments:
         """The tokens of each sentence."""
-        return Segments.from_lengths(self.lengths_BS[self.lengths_BS > 0])
+        return Segments.from_lengths(self.lengths_BS[self.mask_BS])
 
     @cached_property
     def documents(self) -> Segments:
@@ -60,15 +60,14 @@ class Layout:
     @cached_property
     def members(self) -> Segments:
         """The sentences of each document."""
-        return Segments.from_lengths((self.lengths_BS > 0).sum(1))
+        return Segments.from_lengths(self.mask_BS.sum(1))
 
     @cached_property
     def pairs(self) -> "Pairs":
         """Every two sentences of a document, read together."""
-        return Pairs.of(self.lengths_BS)
+        return Pairs(self)
 
 
-@dataclass(frozen=True)
 class Pairs:
     """A batch laid out anew: every unordered pair of sentences of a document, the tokens of both one after the other.
 
@@ -76,42 +75,31 @@ class Pairs:
         token_K: the packed token of the batch, for each packed token of all pairs.
         segments: the tokens of each pair.
         sides: the tokens of each side of each pair, first and second alternating.
-        cell_Q: the place of each side in a B * S * S grid: sentence i beside sentence j at [b, i, j].
+        views: the sides, Q of them, in a row for each sentence of the batch (B * S): beside sentence j at [., j].
     """
 
-    token_K: Tensor
-    segments: Segments
-    sides: Segments
-    cell_Q: Tensor
+    def __init__(self, layout: Layout) -> None:
+        other_BSS = pair_mask(layout.mask_BS)
+        document_E, first_E, second_E = other_BSS.triu(1).nonzero().unbind(1)
+        side_E2 = torch.stack([first_E, second_E], 1)
+        sentence_Q = (document_E[:, None] * len(other_BSS[0]) + side_E2).flatten()
+        length_X, length_Q = layout.lengths_BS.flatten(), layout.lengths_BS.flatten()[sentence_Q]
 
-    @classmethod
-    def of(cls, lengths_BS: Tensor) -> "Pairs":
-        sentences = lengths_BS.shape[1]
-        length_X = lengths_BS.flatten()
-        start_X = length_X.cumsum(0) - length_X
-        real_BS = lengths_BS > 0
-        pair_BSS = (real_BS[:, :, None] & real_BS[:, None, :]).triu(1)
-        document_E, first_E, second_E = pair_BSS.nonzero().unbind(1)
-        sentence_Q = (document_E[:, None] * sentences + torch.stack([first_E, second_E], 1)).flatten()
-        length_Q = length_X[sentence_Q]
-        offset_Q = start_X[sentence_Q] - (length_Q.cumsum(0) - length_Q)
-        total = int(length_Q.sum())
-        token_K = torch.arange(total, device=lengths_BS.device) + offset_Q.repeat_interleave(
-            length_Q, output_size=total
-        )
-        other_Q = torch.stack([second_E, first_E], 1).flatten()
-        return cls(
-            token_K,
-            Segments.from_lengths(length_Q.view(-1, 2).sum(1)),
-            Segments.from_lengths(length_Q),
-            sentence_Q * sentences + other_Q,
-        )
+        # Each token is as far from its sentence's first one as it is from its side's.
+        start_Q = (length_X.cumsum(0) - length_X)[sentence_Q]
+        offset_Q = start_Q - (length_Q.cumsum(0) - length_Q)
+        token_K = offset_Q.repeat_interleave(length_Q)
+        self.token_K = token_K + torch.arange(len(token_K), device=token_K.device)
+        self.segments = Segments.from_lengths(length_Q.view(-1, 2).sum(1))
+        self.sides = Segments.from_lengths(length_Q)
+        slot_Q = sentence_Q * len(other_BSS[0]) + side_E2.flip(1).flatten()
+        self.views = Segments(slot_Q, other_BSS.flatten(0, 1))
 
-    def grid(self, x_QH: Tensor, mask_BS: Tensor) -> Tensor:
-        """(Q, H) -> (B, S, S, H): each sentence beside each other, zeros on the diagonal and at padding."""
-        documents, sentences = mask_BS.shape
-        grid = x_QH.new_zeros(documents * sentences**2, x_QH.shape[1]).index_copy(0, self.cell_Q, x_QH)
-        return grid.view(documents, sentences, sentences, -1)
+
+def pair_mask(mask_BS: Tensor) -> Tensor:
+    """True for every two different sentences of a document: (B, S, S)."""
+    itself_SS = torch.eye(mask_BS.shape[1], dtype=torch.bool, device=mask_BS.device)
+    return mask_BS[:, :, None] & mask_BS[:, None, :] & ~itself_SS
 
 
 def segment_attention(
@@ -130,9 +118,8 @@ def segment_attention(
     """
     segments = attention_mask
     q_NALV, k_NALV, v_NALV = (segments.unpack(x[0].transpose(0, 1)).transpose(1, 2) for x in (query, key, value))
-    mask_N11L = segments.mask_NL[:, None, None, :]
     out_NALV = nn.functional.scaled_dot_product_attention(
-        q_NALV, k_NALV, v_NALV, attn_mask=mask_N11L, dropout_p=dropout, scale=scaling
+        q_NALV, k_NALV, v_NALV, attn_mask=segments.mask_NL[:, None, None, :], dropout_p=dropout, scale=scaling
     )
     return segments.pack(out_NALV.transpose(1, 2))[None], None
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Pairs of sentences times hidden units that are computed at once: what fits the processor's cache. Most batches are
-# smaller.
+from sentence_order.model.attention import pair_mask
+
+# Pairs of sentences times hidden units computed at once: what fits the processor's cache. Most batches are smaller.
 MAX_HIDDEN_UNITS = 2**22
 
 
@@ -27,8 +28,7 @@ class HeadSize(NamedTuple):
 class PairNetwork(nn.Module):
     """Features of every two sentences, `f(x_i, x_j) = V gelu(A x_i + C x_j)`: (B, S, X, H) -> (B, S, S, F).
 
-    `x[b, i, j]` is sentence i as it reads beside sentence j, if sentences are read in pairs. If each has one vector,
-    the hidden layer of a pair is a sum of two terms, and the S x S pairs cost 2 S matrix-vector products.
+    If each sentence has one vector, the S x S pairs cost 2 S matrix-vector products.
     """
 
     def __init__(self, size: HeadSize, features: int = 1) -> None:
@@ -137,15 +137,12 @@ class NeighbourHead(nn.Module):
 
         Zero if nothing can follow: at padding, and of an item with itself.
         """
-        documents, sentences, others, width = views_BSXH.shape
-        boundary_H = self.boundary.to(views_BSXH.dtype)
-        if others > 1:  # beside the boundary, a sentence has its mean view
+        if views_BSXH.shape[2] > 1:  # beside the boundary, a sentence has its mean view
             views_BSXH = torch.cat([mean_view(views_BSXH, mask_BS)[:, :, None], views_BSXH], dim=2)
-        items_BTXH = torch.cat([boundary_H.expand(documents, 1, views_BSXH.shape[2], width), views_BSXH], dim=1)
+        boundary_B1XH = self.boundary.to(views_BSXH.dtype).expand_as(views_BSXH[:, :1])
+        items_BTXH = torch.cat([boundary_B1XH, views_BSXH], dim=1)
         score_BTT = self.network(items_BTXH).squeeze(-1).float()
-        real_BT = nn.functional.pad(mask_BS, (1, 0), value=True)
-        itself_TT = torch.eye(1 + sentences, dtype=torch.bool, device=real_BT.device)
-        possible_BTT = real_BT[:, :, None] & real_BT[:, None, :] & ~itself_TT
+        possible_BTT = pair_mask(nn.functional.pad(mask_BS, (1, 0), value=True))
         # Finite, so that the softmax of a row of padding is no NaN.
         score_BTT = score_BTT.masked_fill(~possible_BTT, torch.finfo(score_BTT.dtype).min)
         log_probs_BTT = (score_BTT.log_softmax(2) + score_BTT.log_softmax(1)) / 2
@@ -169,12 +166,11 @@ class PositionHead(nn.Module):
 
     def forward(self, views_BSXH: Tensor, vectors_BSH: Tensor, mask_BS: Tensor) -> dict[str, Tensor]:
         """`position_logits` (B, S, S), `[b, i, k]` of sentence i at position k, and the `logits` that they imply."""
-        width = vectors_BSH.shape[2]
-        position_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
-        to_last_BS = mask_BS.sum(1, keepdim=True) - 1 - position_S
-        waves = [sinusoids(distance, width // 2) for distance in (position_S.expand_as(to_last_BS), to_last_BS)]
+        width, padding_BS = vectors_BSH.shape[2], ~mask_BS
+        from_first_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
+        to_last_BS = mask_BS.sum(1, keepdim=True) - 1 - from_first_S
+        waves = [sinusoids(distance_BS, width // 2) for distance_BS in (from_first_S.expand_as(to_last_BS), to_last_BS)]
         query_BSH = self.encode(torch.cat(waves, dim=2).to(vectors_BSH.dtype))
-        padding_BS = ~mask_BS
         query_BSH = self.decoder(
             query_BSH, vectors_BSH, tgt_key_padding_mask=padding_BS, memory_key_padding_mask=padding_BS
         )
@@ -208,6 +204,5 @@ def mean_view(views_BSXH: Tensor, mask_BS: Tensor) -> Tensor:
     """The mean of a sentence's views beside the others of its document: (B, S, X, H) -> (B, S, H)."""
     if views_BSXH.shape[2] == 1:
         return views_BSXH[:, :, 0]
-    itself_SS = torch.eye(mask_BS.shape[1], dtype=torch.bool, device=mask_BS.device)
-    other_BSS = (mask_BS[:, :, None] & mask_BS[:, None, :] & ~itself_SS).to(views_BSXH.dtype)
+    other_BSS = pair_mask(mask_BS).to(views_BSXH.dtype)
     return (views_BSXH * other_BSS[..., None]).sum(2) / other_BSS.sum(2).clamp(min=1)[..., None]

@@ -17,18 +17,9 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedToken
 from sentence_order.config.components import HEADS
 from sentence_order.decoding.scores import Scores
 from sentence_order.losses import OrderingLoss, count_pairs, weighted_loss
+from sentence_order.model import encoder as encoders
 from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import (
-    NO_CODE,
-    bare_tokenizer,
-    check_vocabulary,
-    embed,
-    embedding_modules,
-    empty_encoder,
-    encoder_layers,
-    set_layer,
-)
 from sentence_order.model.heads import HeadSize, mean_view
 from sentence_order.model.linear import use_onednn
 
@@ -59,14 +50,12 @@ class SentenceOrdererModel(PreTrainedModel):
     def __init__(self, config: SentenceOrdererConfig) -> None:
         super().__init__(config)
         assert config.encoder is not None, "the configuration of the encoder is required"
-        self.encoder = empty_encoder(config.encoder)
-        self.set_layers = nn.ModuleList(set_layer(self.encoder) for _ in range(config.set_layers))
+        self.encoder = encoders.empty_encoder(config.encoder)
+        self.set_layers = nn.ModuleList(encoders.set_layer(self.encoder) for _ in range(config.set_layers))
         own = self.encoder.config
         size = HeadSize(own.hidden_size, config.head_width, config.dropout, own.num_attention_heads)
-        heads = {name: head.load()(size) for name, head in HEADS.items() if name in config.heads}
-        self.heads = nn.ModuleDict(heads)
-        self.frozen_blocks: frozenset[int] = frozenset()
-        self.permanently_frozen_blocks: frozenset[int] = frozenset()
+        self.heads = nn.ModuleDict({name: head.load()(size) for name, head in HEADS.items() if name in config.heads})
+        self.frozen_blocks = self.permanently_frozen_blocks = frozenset[int]()
         use_onednn(self)
         self.post_init()
 
@@ -78,23 +67,20 @@ class SentenceOrdererModel(PreTrainedModel):
     @property
     def blocks(self) -> list[list[nn.Module]]:
         """The encoder's blocks, lowest first: block 0 is the embeddings, block k its k-th layer (from 1)."""
-        return [embedding_modules(self.encoder), *([layer] for layer in encoder_layers(self.encoder))]
+        return [encoders.embedding_modules(self.encoder), *([layer] for layer in encoders.encoder_layers(self.encoder))]
 
     @property
     def parts(self) -> dict[str, list[nn.Module]]:
         """Every part of the model by name: the encoder's blocks, lowest first, then set layers and heads."""
-        names = ["embeddings", *(f"layer_{k}" for k in range(len(self.blocks) - 1))]
-        blocks = dict(zip(names, self.blocks, strict=True))
-        return {**blocks, "set_layers": [self.set_layers], "heads": [*self.heads.values()]}
+        embeddings, *layers = self.blocks
+        named = {f"layer_{k}": layer for k, layer in enumerate(layers)}
+        return {"embeddings": embeddings, **named, "set_layers": [self.set_layers], "heads": [*self.heads.values()]}
 
     def freeze(self, blocks: Iterable[int], permanent: Iterable[int] | None = None) -> None:
         """Freezes these `blocks` and unfreezes the others: no gradient, no dropout even in training, no autograd below.
 
-        The third part of freezing, absence from the optimizer, follows from `requires_grad`.
-
-        Args:
-            permanent: those of them that stay frozen throughout training, by default all. The lowest of these make the
-                frozen prefix, and a checkpoint lists them.
+        The third part of freezing, absence from the optimizer, follows from `requires_grad`. Those that stay frozen
+        throughout training are `permanent`, by default all; a checkpoint lists them.
         """
         self.frozen_blocks = frozenset(blocks)
         self.permanently_frozen_blocks = self.frozen_blocks if permanent is None else frozenset(permanent)
@@ -109,8 +95,7 @@ class SentenceOrdererModel(PreTrainedModel):
     def prefix_stages(self) -> int:
         """The number of lowest stages that stay frozen: all, pooling included, if every block does."""
         blocks = len(self.blocks)
-        lowest = next((number for number in range(blocks) if number not in self.permanently_frozen_blocks), blocks)
-        return lowest if lowest < blocks else blocks + 1
+        return next((n for n in range(blocks) if n not in self.permanently_frozen_blocks), blocks + 1)
 
     def train(self, mode: bool = True) -> "SentenceOrdererModel":
         """Sets training mode, in which frozen blocks stay in evaluation mode."""
@@ -137,7 +122,8 @@ class SentenceOrdererModel(PreTrainedModel):
             prefix: instead of `input_ids`, the output of `encode_prefix` for them.
         """
         assert lengths is not None, "a batch has lengths"
-        layout, mask_BS = Layout(lengths), lengths > 0
+        layout = Layout(lengths)
+        mask_BS = layout.mask_BS
         if prefix is None:
             assert input_ids is not None, "a batch has token ids, or the output of the frozen prefix"
             prefix = self._run_frozen_stages(input_ids, layout)
@@ -145,24 +131,25 @@ class SentenceOrdererModel(PreTrainedModel):
             prefix = prefix.to(self.dtype)  # it may be cached in half precision
 
         vectors_QH = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
-        if self.config.joint == "pairs":
-            views_BSXH = layout.pairs.grid(vectors_QH, mask_BS)
+        pairs = self.config.joint == "pairs"
+        if pairs:
+            views_BSXH = layout.pairs.views.unpack(vectors_QH).unflatten(0, mask_BS.shape)
             vectors_NH = layout.members.pack(mean_view(views_BSXH, mask_BS))
         else:
             vectors_NH = vectors_QH
         for layer in self.set_layers:
-            vectors_NH = _hidden_states(layer(vectors_NH[None], layout.members))[0]
+            vectors_NH = _run_layer(layer, vectors_NH, layout.members)
         vectors_BSH = layout.members.unpack(vectors_NH)
-        if self.config.joint != "pairs":
+        if not pairs:
             views_BSXH = vectors_BSH[:, :, None]
 
-        scores: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for head in self.heads.values():
-            scores |= head(views_BSXH, vectors_BSH, mask_BS)
+            found |= head(views_BSXH, vectors_BSH, mask_BS)
         if positions is not None:
-            total = self.ordering_loss(Scores(**scores), positions, mask_BS)
-            scores["loss"] = total / count_pairs(mask_BS).clamp(min=1)
-        return Scores(**scores)
+            total = self.ordering_loss(Scores(**found), positions, mask_BS)
+            found["loss"] = total / count_pairs(mask_BS).clamp(min=1)
+        return Scores(**found)
 
     def encode_prefix(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """The output of the frozen prefix for a batch, packed: (P, H), a row per token.
@@ -178,38 +165,36 @@ class SentenceOrdererModel(PreTrainedModel):
 
     def _run_stages(self, x_PX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
         """Runs the stages from `first` to before `last` on the output of the stage before."""
-        layers = encoder_layers(self.encoder)
+        layers = encoders.encoder_layers(self.encoder)
         pairs = self.config.joint == "pairs"
         for stage in range(first, last):
             if stage == 0:
                 whole = layout.sentences if self.config.position_ids == "per_sentence" else layout.documents
-                x_PX = embed(self.encoder, x_PX, whole.slot_P % whole.mask_NL.shape[1])[0]
+                x_PX = encoders.embed(self.encoder, x_PX, whole.slot_P % whole.mask_NL.shape[1])[0]
             elif stage <= len(layers):
                 if pairs and stage == self.config.joint_from + 1:
                     x_PX = x_PX.index_select(0, layout.pairs.token_K)
                 together = layout.pairs.segments if pairs else layout.documents
                 segments = layout.sentences if stage <= self.config.joint_from else together
-                x_PX = _hidden_states(layers[stage - 1](x_PX[None], segments))[0]
+                x_PX = _run_layer(layers[stage - 1], x_PX, segments)
             else:
-                x_PX = self._pool(x_PX, layout.pairs.sides if pairs else layout.sentences)
+                sentences = layout.pairs.sides if pairs else layout.sentences
+                states_NLH = sentences.unpack(x_PX)
+                mean = self.config.pooling == "mean"
+                x_PX = states_NLH.sum(1) / sentences.mask_NL.sum(1, keepdim=True) if mean else states_NLH[:, 0]
         return x_PX
-
-    def _pool(self, states_PH: Tensor, sentences: Segments) -> Tensor:
-        """One vector per sentence, or side of a pair: (P, H) -> (N, H)."""
-        states_NLH = sentences.unpack(states_PH)
-        if self.config.pooling == "first":
-            return states_NLH[:, 0]
-        return states_NLH.sum(1) / sentences.mask_NL.sum(1, keepdim=True)
 
     @classmethod
     def from_pretrained(cls, path: str | PathLike[str], *args: Any, **kwargs: Any) -> "SentenceOrdererModel":
         """Loads a checkpoint (folder or hub id) with its tokenizer, in float32 unless `dtype` is given."""
         where = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
         config = kwargs.pop("config", None) or cls.config_class.from_pretrained(path, **where)
-        tokenizer = bare_tokenizer(path, **where)
-        check_vocabulary(tokenizer, AutoConfig.for_model(**config.encoder))
-        renamed = {rf"^{old}\.": new for old, new in renamed_weights(config.heads).items()}
-        kwargs = {"dtype": torch.float32, **kwargs, **NO_CODE, "use_safetensors": True, "key_mapping": renamed}
+        tokenizer = encoders.bare_tokenizer(path, **where)
+        encoders.check_vocabulary(tokenizer, AutoConfig.for_model(**config.encoder))
+        # In revision 5905ae2 and before, `heads.pairs` was `pair_head`, and `heads.relational_pointer` `pointer_head`.
+        former = {head: head.removeprefix("relational_").removesuffix("s") + "_head" for head in config.heads}
+        renamed = {rf"^{name}\.": f"heads.{head}." for head, name in former.items()}
+        kwargs = {"dtype": torch.float32, **kwargs, **encoders.NO_CODE, "use_safetensors": True, "key_mapping": renamed}
         loaded = super().from_pretrained(path, *args, config=config, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True
         model.tokenizer = tokenizer
@@ -223,25 +208,12 @@ class SentenceOrdererModel(PreTrainedModel):
             self.tokenizer.save_pretrained(Path(path))
 
 
-def renamed_weights(heads: list[str]) -> dict[str, str]:
-    """Prefixes of weights in checkpoints of revision 5905ae2 and before, with today's."""
-    pointer = next((name for name in heads if "pointer" in name), "pointer")
-    return {
-        "pair_head": "heads.pairs.",
-        "score_head": "heads.scores.",
-        "neighbour_head": "heads.neighbours.",
-        "position_head": "heads.positions.",
-        "pointer_head": f"heads.{pointer}.",
-    }
-
-
 # `AutoModel` then loads checkpoints, once this module has been imported.
 AutoConfig.register(SentenceOrdererConfig.model_type, SentenceOrdererConfig)
 AutoModel.register(SentenceOrdererConfig, SentenceOrdererModel)
 
 
-def _hidden_states(states: Any) -> Tensor:
-    """The output of a layer; some families of encoders return it in a tuple."""
-    tensor = states[0] if isinstance(states, tuple) else states
-    assert isinstance(tensor, Tensor)
-    return tensor
+def _run_layer(layer: nn.Module, states_PH: Tensor, segments: Segments) -> Tensor:
+    states = layer(states_PH[None], segments)
+    states_1PH: Tensor = states[0] if isinstance(states, tuple) else states  # as families of encoders return it
+    return states_1PH[0]

@@ -20,22 +20,23 @@ class PointerHead(nn.Module):
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__()
-        width, hidden, relational = size.width, size.hidden, self.relational
+        width, hidden = size.width, size.hidden
         self.dropout = nn.Dropout(size.dropout)
         self.begin = nn.Linear(width, width)
         self.cell = nn.GRUCell(width, width)
         self.query = nn.Linear(width, hidden)
         self.key = nn.Linear(width, hidden, bias=False)
         self.score = nn.Linear(hidden, 1, bias=False)
-        self.relate = PairNetwork(size, FEATURES) if relational else None
-        self.history = nn.Linear(FEATURES, hidden, bias=False) if relational else None
-        self.future = nn.Linear(FEATURES, hidden, bias=False) if relational else None
+        if self.relational:
+            self.relate = PairNetwork(size, FEATURES)
+            self.history = nn.Linear(FEATURES, hidden, bias=False)
+            self.future = nn.Linear(FEATURES, hidden, bias=False)
 
     def forward(self, views_BSXH: Tensor, vectors_BSH: Tensor, mask_BS: Tensor) -> dict[str, "BoundPointer"]:
         """`pointer`, the distribution over the orders of each document."""
         # The pointer is called outside of autocast: its tensors have the type of its weights.
         own = self.begin.weight.dtype
-        relations_BSSF = None if self.relate is None else self.relate(views_BSXH).to(own)
+        relations_BSSF = self.relate(views_BSXH).to(own) if self.relational else None
         return {"pointer": BoundPointer(self, self.dropout(vectors_BSH).to(own), relations_BSSF, mask_BS)}
 
 
@@ -67,18 +68,14 @@ class BoundPointer:
         possible_BWS = self.mask_BS[:, None] & ~placed_BWS
         hidden_BWSU = self.head.query(state_BWH)[:, :, None] + self.keys_BSU[:, None]
         if self.relations_BSSF is not None:
-            hidden_BWSU = hidden_BWSU + self._relational(placed_BWS, possible_BWS)
+            hidden_BWSU = hidden_BWSU + self._relate(self.relations_BSSF, placed_BWS, possible_BWS)
         score_BWS = self.head.score(torch.tanh(hidden_BWSU)).squeeze(-1).float()
         # Finite, so that the softmax of a row with no possibility is no NaN.
         least = torch.finfo(score_BWS.dtype).min
         return score_BWS.masked_fill(~possible_BWS, least).log_softmax(2).masked_fill(~possible_BWS, -torch.inf)
 
-    def _relational(self, placed_BWS: Tensor, possible_BWS: Tensor) -> Tensor:
+    def _relate(self, relations_BSSF: Tensor, placed_BWS: Tensor, possible_BWS: Tensor) -> Tensor:
         """What the mean relations of candidates, to those before and to those left, add to the hidden layer."""
-        head, relations_BSSF = self.head, self.relations_BSSF
-        assert relations_BSSF is not None
-        assert head.history is not None
-        assert head.future is not None
         before_BWS, after_BWS = placed_BWS.to(relations_BSSF.dtype), possible_BWS.to(relations_BSSF.dtype)
         history_BWSF = torch.einsum("bwj,bjif->bwif", before_BWS, relations_BSSF)
         history_BWSF = history_BWSF / before_BWS.sum(2).clamp(min=1)[:, :, None, None]
@@ -86,7 +83,7 @@ class BoundPointer:
         future_BWSF = torch.einsum("bwj,bijf->bwif", after_BWS, relations_BSSF)
         future_BWSF = future_BWSF - after_BWS[..., None] * itself_BSF[:, None]
         future_BWSF = future_BWSF / (after_BWS.sum(2) - 1).clamp(min=1)[:, :, None, None]
-        return head.history(history_BWSF) + head.future(future_BWSF)
+        return self.head.history(history_BWSF) + self.head.future(future_BWSF)
 
     def advance(self, state_BWH: Tensor, sentence_BW: Tensor) -> Tensor:
         """See `scores.Pointer`."""
