@@ -1,24 +1,15 @@
 """Makes the model that a training config describes."""
 
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from sentence_order.config import schema
 from sentence_order.config.commands import override
-from sentence_order.config.schema import (
-    DecoderConfig,
-    EncoderConfig,
-    Joint,
-    LossConfig,
-    ModelConfig,
-    Pooling,
-    PositionIds,
-)
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import ARCHITECTURES, check_vocabulary, load_encoder, longest_sentence
+from sentence_order.model.encoder import ARCHITECTURES, check_vocabulary, count_layers, load_encoder, longest_sentence
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_config
 
@@ -29,18 +20,17 @@ ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
 def build_model(
-    encoder: EncoderConfig,
-    model: ModelConfig,
+    encoder: schema.EncoderConfig,
+    model: schema.ModelConfig,
     tokenizer: PreTrainedTokenizerBase,
     max_sentence_tokens: int,
-    loss: LossConfig,
-    decoder: DecoderConfig,
+    loss: schema.LossConfig,
+    decoder: schema.DecoderConfig,
     seed: int,
 ) -> SentenceOrdererModel:
     """Makes a model over a pretrained encoder, or the random tiny one; new weights are drawn from `seed`.
 
-    Raises:
-        UserError: naming the config key that does not fit the encoder.
+    Raises UserError naming the config key that does not fit the encoder.
     """
     torch.manual_seed(seed)
     if encoder.name == TINY:
@@ -57,14 +47,19 @@ def build_model(
     assert decoder.name is not None
     assert decoder.beam_width is not None
 
-    if max_sentence_tokens > longest_sentence(own):
+    longest, layers = longest_sentence(own), own.num_hidden_layers
+    if max_sentence_tokens > longest:
         raise UserError(
-            f"data.max_sentence_tokens: {max_sentence_tokens} is more than the {longest_sentence(own)} positions "
-            f"of {encoder.name}"
+            f"data.max_sentence_tokens: {max_sentence_tokens} is more than the {longest} positions of {encoder.name}"
         )
-    joint = joint_from(encoder.joint_from, own.num_hidden_layers)
+    joint_from = count_layers(encoder.joint_from, layers)
+    if joint_from is None:
+        raise UserError(
+            f"encoder.joint_from: a number from 0 to {layers} (this encoder's layers), half or all, "
+            f"not {encoder.joint_from!r}"
+        )
     heads = [head.value for head in model.heads]
-    _check_joint(encoder, joint, own.num_hidden_layers, model, set(heads))
+    _check_joint(encoder, joint_from, layers, model, set(heads))
 
     settings = own.to_dict()
     settings.pop("_name_or_path", None)  # a path of the machine that trained the model
@@ -73,7 +68,7 @@ def build_model(
 
     config = SentenceOrdererConfig(
         encoder=settings,
-        joint_from=joint,
+        joint_from=joint_from,
         joint=encoder.joint.value,
         position_ids=encoder.position_ids.value,
         pooling=model.pooling.value,
@@ -94,17 +89,20 @@ def build_model(
     return made
 
 
-def _check_joint(encoder: EncoderConfig, joint: int, layers: int, model: ModelConfig, heads: set[str]) -> None:
+def _check_joint(
+    encoder: schema.EncoderConfig, joint_from: int, layers: int, model: schema.ModelConfig, heads: set[str]
+) -> None:
     """Raises UserError for settings that do not fit the way the encoder reads across sentences."""
-    if joint == 0 and model.pooling is Pooling.first and encoder.position_ids is PositionIds.per_sentence:
+    per_sentence = encoder.position_ids is schema.PositionIds.per_sentence
+    if joint_from == 0 and model.pooling is schema.Pooling.first and per_sentence:
         raise UserError(
             "encoder.joint_from=0 cannot be combined with model.pooling=first: all first tokens would be equal"
         )
-    if encoder.joint is Joint.documents:
+    if encoder.joint is schema.Joint.documents:
         return
-    if joint == layers:
+    if joint_from == layers:
         raise UserError("encoder.joint=pairs: no layer is joint; encoder.joint_from must be below the number of layers")
-    if encoder.position_ids is PositionIds.per_document:
+    if not per_sentence:
         raise UserError("encoder.joint=pairs cannot be combined with encoder.position_ids=per_document")
     if model.set_layers and heads <= {"pairs", "neighbours"}:
         raise UserError(
@@ -113,38 +111,22 @@ def _check_joint(encoder: EncoderConfig, joint: int, layers: int, model: ModelCo
         )
 
 
-def joint_from(setting: Any, layers: int) -> int:
-    """Resolves `encoder.joint_from`: a number of layers, "half" or "all". Raises UserError."""
-    if setting in ("half", "all"):
-        return layers // 2 if setting == "half" else layers
-    if isinstance(setting, int) and not isinstance(setting, bool) and 0 <= setting <= layers:
-        return setting
-    raise UserError(
-        f"encoder.joint_from: a number from 0 to {layers} (this encoder's layers), half or all, not {setting!r}"
-    )
-
-
 def copy_weights(model: SentenceOrdererModel, source: SentenceOrdererModel, where: str) -> None:
-    """Copies the weights of a trained model, heads included.
+    """Copies the weights of a trained model, whose checkpoint is `where`, heads included.
 
-    Args:
-        where: the checkpoint of `source`, for messages.
-
-    Raises:
-        UserError: naming the config key in which the two differ.
+    Raises UserError naming the config key in which the two differ.
     """
-    _check_same(model, source, where, "model", ("set_layers", "heads", "head_width", "pooling"))
-    weights, shapes = source.state_dict(), {name: weight.shape for name, weight in model.state_dict().items()}
-    if {name: weight.shape for name, weight in weights.items()} != shapes:
-        raise UserError(f"init_from: {where} was trained with another encoder; encoder.name must be the one it had")
-    _check_same(model, source, where, "encoder", ("joint_from", "joint", "position_ids"))
-    model.load_state_dict(weights)
 
+    def check_same(group: str, *keys: str) -> None:
+        for key in keys:
+            if (theirs := getattr(source.config, key)) != getattr(model.config, key):
+                raise UserError(f"init_from: {where} was trained with {override(f'{group}.{key}', theirs)}; add that")
 
-def _check_same(
-    model: SentenceOrdererModel, source: SentenceOrdererModel, where: str, group: str, keys: tuple[str, ...]
-) -> None:
-    for key in keys:
-        own, theirs = getattr(model.config, key), getattr(source.config, key)
-        if own != theirs:
-            raise UserError(f"init_from: {where} was trained with {override(f'{group}.{key}', theirs)}; add that")
+    check_same("model", "set_layers", "heads", "head_width", "pooling")
+    try:
+        model.load_state_dict(source.state_dict())
+    except RuntimeError as error:  # other names or shapes
+        raise UserError(
+            f"init_from: {where} was trained with another encoder; encoder.name must be the one it had"
+        ) from error
+    check_same("encoder", "joint_from", "joint", "position_ids")

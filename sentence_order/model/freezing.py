@@ -4,11 +4,13 @@ Block 0 is the embeddings, block k the encoder's k-th layer; layers are numbered
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sentence_order.config.schema import FreezeConfig
 from sentence_order.errors import UserError
+from sentence_order.model.encoder import count_layers
 from sentence_order.model.modeling import SentenceOrdererModel
 
 
@@ -30,25 +32,20 @@ class BlockReport:
 
 
 def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
-    """What a run freezes: a single phase, or those of `freeze.schedule`, each a subset of the one before.
+    """What a run freezes of an encoder of `total` layers: one phase, or those of `freeze.schedule`.
 
     Gradual unfreezing from the top is due to Howard and Ruder 2018, "Universal language model fine-tuning for text
-    classification".
-
-    Args:
-        total: how many layers the encoder has.
-
-    Raises:
-        UserError: a setting is not valid, names a layer that does not exist, or freezes what trained before.
+    classification". Raises UserError if a setting is not valid, names a layer that does not exist, or freezes what
+    trained before.
     """
+    if not config.schedule and config.depth is None:
+        return [Phase(0.0, frozenset(frozen_blocks(config.embeddings, config.layers, total)))]
     if not config.schedule:
-        if config.depth is None:
-            return [Phase(0.0, frozenset(frozen_blocks(config.embeddings, config.layers, total)))]
         return [Phase(0.0, _blocks_of_depth(config.depth, total, "freeze.depth"))]
+
     phases: list[Phase] = []
     for entry in config.schedule:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?):(\w+)", entry)
-        if match is None:
+        if not (match := re.fullmatch(r"(\d+(?:\.\d+)?):(\w+)", entry)):
             raise UserError(
                 f"freeze.schedule: {entry!r} is not valid; each entry is an epoch and a depth, as in "
                 "[0:all,0.5:half,1:none]"
@@ -66,54 +63,41 @@ def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
 
 
 def _blocks_of_depth(depth: Any, total: int, key: str) -> frozenset[int]:
-    if depth == "none":
-        return frozenset()
-    if depth == "embeddings":
-        return frozenset({0})
-    if depth in ("half", "all") or (isinstance(depth, int) and not isinstance(depth, bool) and 0 < depth <= total):
-        return frozenset(frozen_blocks(True, depth, total))
-    raise UserError(
-        f"{key}: {depth!r} is not valid; accepted are none, embeddings, a number of layers from 1 to {total} "
-        "(the lowest, and the embeddings), half and all"
-    )
+    if depth in ("none", "embeddings"):
+        return frozenset({0} if depth == "embeddings" else ())
+    if depth == 0 or (count := count_layers(depth, total)) is None:
+        raise UserError(
+            f"{key}: {depth!r} is not valid; accepted are none, embeddings, a number of layers from 1 to {total} "
+            "(the lowest, and the embeddings), half and all"
+        )
+    return frozenset(range(count + 1))
 
 
 def frozen_blocks(embeddings: bool, layers: Any, total: int) -> set[int]:
-    """Resolves `freeze.embeddings` and `freeze.layers` to block numbers.
+    """Resolves `freeze.embeddings` and `freeze.layers`, of `total` layers, to block numbers.
 
-    Args:
-        layers: the lowest N layers (4), a range with both ends ("2-4"), a list ([0, 2]), "half" or "all".
-        total: how many layers the encoder has.
-
-    Raises:
-        UserError: the setting is none of these, or names a layer that does not exist.
+    Layers are the lowest N (4), a range with both ends ("2-4"), a list ([0, 2]), "half" or "all". Raises UserError if
+    the setting is none of these, or names a layer that does not exist.
     """
-    numbers = _layer_numbers(layers, total)
+    span = re.fullmatch(r"(\d+)-(\d+)", layers) if isinstance(layers, str) else None
+    numbers: Sequence[int]
+    if (count := count_layers(layers, total)) is not None:
+        numbers = range(count)
+    elif type(layers) is int:
+        raise UserError(f"freeze.layers: the lowest {layers} layers cannot be frozen; this encoder has {total}")
+    elif isinstance(layers, list) and all(type(number) is int for number in layers):
+        numbers = layers
+    elif span and int(span[1]) <= int(span[2]):
+        numbers = range(int(span[1]), int(span[2]) + 1)
+    else:
+        raise UserError(
+            f"freeze.layers: {layers!r} is not valid; accepted are a number (the lowest N), a range '2-4', "
+            "a list [0,2], half and all"
+        )
     for number in numbers:
         if not 0 <= number < total:
             raise UserError(f"freeze.layers: there is no layer {number}; this encoder has layers 0 to {total - 1}")
     return {number + 1 for number in numbers} | ({0} if embeddings else set())
-
-
-def _layer_numbers(layers: Any, total: int) -> list[int]:
-    if layers == "half":
-        return list(range(total // 2))
-    if layers == "all":
-        return list(range(total))
-    if isinstance(layers, int) and not isinstance(layers, bool):
-        if not 0 <= layers <= total:
-            raise UserError(f"freeze.layers: the lowest {layers} layers cannot be frozen; this encoder has {total}")
-        return list(range(layers))
-    if isinstance(layers, list) and all(isinstance(n, int) and not isinstance(n, bool) for n in layers):
-        return layers
-    if isinstance(layers, str) and (span := re.fullmatch(r"(\d+)-(\d+)", layers)):
-        first, last = int(span[1]), int(span[2])
-        if first <= last:
-            return list(range(first, last + 1))
-    raise UserError(
-        f"freeze.layers: {layers!r} is not valid; accepted are a number (the lowest N), a range '2-4', "
-        "a list [0,2], half and all"
-    )
 
 
 def report_blocks(model: SentenceOrdererModel, phases: list[Phase]) -> list[BlockReport]:

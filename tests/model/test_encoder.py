@@ -7,7 +7,7 @@ from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetCon
 
 from sentence_order.config.schema import DecoderConfig, DecoderName, EncoderConfig, LossConfig, ModelConfig, Pooling
 from sentence_order.errors import UserError
-from sentence_order.model.build import build_model, joint_from
+from sentence_order.model.build import build_model
 from sentence_order.model.encoder import check_architecture, encoder_location, load_encoder
 from sentence_order.model.tiny import tiny_tokenizer
 
@@ -55,15 +55,15 @@ def test_damaged_or_foreign_weights_are_refused(tiny_model, tmp_path: Path) -> N
         load_encoder(str(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize(("setting", "layers"), [("half", 3), (0, 0), (6, 6), (2, 2)])
-def test_joint_from_names_a_layer(setting: object, layers: int) -> None:
-    assert joint_from(setting, 6) == layers
+@pytest.mark.parametrize(("setting", "layers"), [("half", 2), ("all", 4), (0, 0), (4, 4), (2, 2)])
+def test_joint_from_names_a_layer(make_model, setting: object, layers: int) -> None:
+    assert make_model(joint_from=setting).config.joint_from == layers
 
 
-@pytest.mark.parametrize("setting", [7, -1, "third", 1.5, None, True])
-def test_joint_from_that_does_not_exist_is_refused(setting: object) -> None:
+@pytest.mark.parametrize("setting", [5, -1, "third", 1.5, None, True])
+def test_joint_from_that_does_not_exist_is_refused(make_model, setting: object) -> None:
     with pytest.raises(UserError, match=r"encoder\.joint_from"):
-        joint_from(setting, 6)
+        make_model(joint_from=setting)
 
 
 def test_pooling_of_first_tokens_that_would_be_equal_is_refused(make_model) -> None:
