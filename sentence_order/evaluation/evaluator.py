@@ -193,7 +193,7 @@ class _BatchEvaluator:
         batch = shuffled[0]
         for scores in scores_per_shuffle:
             self._check_finite(scores, batch)
-        scores = average_over_shuffles(scores_per_shuffle, [(each["positions"], each["mask"]) for each in shuffled])
+        scores = average_over_shuffles(scores_per_shuffle, shuffled)
         positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]
         order_BS, _ = decode_batch(self.decoder, scores, batch, self.beam_width)
 

@@ -1,8 +1,8 @@
 """The confidence of a whole order: its probability by the model, calibrated on validation documents.
 
-The model's scores give every order of a document a probability (`decoding/likelihood.py`, or a pointer). Its log-odds
-are scaled and shifted by the slope and the offset that fit best which orders were right, on documents that were not
-trained on (Platt 1999, "Probabilistic outputs for support vector machines"). The checkpoint's configuration keeps both.
+The log-odds of the probability by the scores (`decoding/likelihood.py`, or a pointer) are scaled and shifted by the
+slope and the offset that fit best which orders were right (Platt 1999, "Probabilistic outputs for support vector
+machines"). The checkpoint's configuration keeps both.
 """
 
 from collections.abc import Sequence
@@ -41,11 +41,8 @@ def order_log_odds(scores: Scores, order_BS: Tensor, mask_BS: Tensor, text_id_BS
     same_BSS = (text_id_BS[:, :, None] == text_id_BS[:, None, :]) & mask_BS[:, :, None] & mask_BS[:, None, :]
     choices_BS = same_BSS.tril().sum(2).clamp(min=1)
     log_prob_B = log_prob_B + choices_BS.double().log().sum(1)
-
-    # The log-odds stay finite in float64.
-    log_prob_B = log_prob_B.clamp(max=-1e-12)
-    log_odds: FloatArray = (log_prob_B - torch.log(-torch.expm1(log_prob_B))).numpy()
-    return log_odds
+    log_prob_B = log_prob_B.clamp(max=-1e-12)  # the log-odds stay finite in float64
+    return (log_prob_B - torch.log(-torch.expm1(log_prob_B))).numpy()
 
 
 def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
@@ -62,8 +59,7 @@ def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
 def calibrate(log_odds_D: FloatArray, calibration: Sequence[float] | None) -> FloatArray:
     """The probability that each order is right; without a calibration, the model's own."""
     slope, offset = calibration or IDENTITY
-    confidence: FloatArray = expit(slope * log_odds_D + offset)
-    return confidence
+    return expit(slope * log_odds_D + offset)
 
 
 class Reliability(NamedTuple):

@@ -6,11 +6,13 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import IO
 
+from sentence_order.config.keys import flatten_config
 from sentence_order.config.schema import InputFormat, PredictConfig
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.readers import Document, Layout, read_documents
@@ -30,37 +32,30 @@ SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".txt": "text"}
 def predict_file(config: PredictConfig) -> None:
     """Orders the documents of `input`, in chunks, and writes one JSON object per line to `output` or standard output.
 
-    An output file appears when it is complete.
-
-    Raises:
-        UserError: naming the config key, or the file and line.
+    An output file appears when it is complete. Raises UserError naming the config key, or the file and line.
     """
     set_up_logging()
-    layout = Layout(
-        id_column=config.id_column,
-        sentences_column=config.sentences_column,
-        sentence_columns=list(config.sentence_columns),
-        text_column=config.text_column,
-        text_layout=config.text_layout.value,
-    )
+    settings = flatten_config(config)
+    layout = Layout(**{item.name: settings[item.name] for item in fields(Layout)})
     documents = read_documents(config.input, _input_format(config), layout)
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
     orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
     model_config = orderer.model.config
-    if config.decoder.name:
-        check_decoder(config.decoder.name.value, set(model_config.heads))
+    if decoder := settings["decoder.name"]:
+        check_decoder(decoder, set(model_config.heads))
     if config.threshold and model_config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
     runtime = choose_runtime(config.device, config.precision)
     log_kernel(runtime.device)
     orderer.to(runtime.device)
 
-    with _open_output(config.output) as stream, progress_bar() as bar:
+    output = nullcontext(sys.stdout) if config.output is None else atomic_file(Path(config.output))
+    with output as stream, progress_bar() as bar:
         task = bar.add_task("ordering", total=None, unit="documents", note="")
         predict = partial(
             orderer.predict,
-            decoder=config.decoder.name and config.decoder.name.value,
+            decoder=decoder,
             beam_width=config.decoder.beam_width,
             batch_tokens=config.batch_tokens,
             shuffles=config.shuffles,
@@ -129,10 +124,6 @@ def _input_format(config: PredictConfig) -> str:
             f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
         )
     return SUFFIXES[name.suffix]
-
-
-def _open_output(path: str | None) -> AbstractContextManager[IO[str]]:
-    return nullcontext(sys.stdout) if path is None else atomic_file(Path(path))
 
 
 def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:

@@ -21,13 +21,9 @@ _limits: WeakKeyDictionary[SentenceOrdererModel, BatchLimit] = WeakKeyDictionary
 def score_with_oom_fallback(
     model: SentenceOrdererModel, batches: Sequence[Batch], runtime: Runtime
 ) -> Iterator[tuple[Sequence[Batch], list[Scores]]]:
-    """Scores the same documents under several shuffles, in smaller batches if they do not fit in memory.
+    """Yields batches of the same documents under several shuffles, with the scores of each.
 
-    Yields:
-        The batches, or parts of them, with the scores of each shuffle.
-
-    Raises:
-        TrainingError: a single document does not fit.
+    What does not fit in memory comes in parts. Raises TrainingError if a single document does not fit.
     """
     limit = _limits.setdefault(model, BatchLimit(runtime.device, "leave it out, or split it"))
     yield from limit.run(lambda parts: [score_batch(model, batch, runtime) for batch in parts], batches)
@@ -36,33 +32,25 @@ def score_with_oom_fallback(
 @torch.no_grad()
 def score_batch(model: SentenceOrdererModel, batch: Batch, runtime: Runtime) -> Scores:
     """The model's scores of a batch, on the CPU in float32; gold positions are not among its inputs."""
-    inputs = {
-        name: batch[name].to(runtime.device, non_blocking=True)
-        for name in ("input_ids", "lengths", "prefix")
-        if name in batch
-    }
+    given = [name for name in ("input_ids", "lengths", "prefix") if name in batch]
+    inputs = {name: batch[name].to(runtime.device, non_blocking=True) for name in given}
     with runtime.autocast():
         scores: Scores = model(**inputs)
     return scores.on_cpu()
 
 
-def average_over_shuffles(scores_per_shuffle: Sequence[Scores], shuffled: Sequence[tuple[Tensor, Tensor]]) -> Scores:
+def average_over_shuffles(scores_per_shuffle: Sequence[Scores], batches: Sequence[Batch]) -> Scores:
     """The mean of a model's scores of the same documents under several shuffles, with the indices of the first one.
 
-    A pointer cannot be averaged: that of the first shuffle is returned.
-
-    Args:
-        shuffled: of each shuffle (positions, mask): a number for each sentence, the same in all shuffles.
+    A batch's positions serve as numbers of its sentences, the same in all shuffles. A pointer cannot be averaged: that
+    of the first shuffle is returned.
     """
-    if len(scores_per_shuffle) == 1 or scores_per_shuffle[0].pointer is not None:
+    if len(batches) == 1 or scores_per_shuffle[0].pointer is not None:
         return scores_per_shuffle[0]
-    indices = [gold_order(*shuffle) for shuffle in shuffled]  # of the sentence of each number, in each shuffle
+    indices = [gold_order(batch["positions"], batch["mask"]) for batch in batches]  # of the sentence of each number
     number_BS = indices[0].argsort(1)
-    relabelled = [
-        scores.relabelled(index_BS.gather(1, number_BS))
-        for scores, index_BS in zip(scores_per_shuffle, indices, strict=True)
-    ]
-    return mean_scores(relabelled)
+    labelled = zip(scores_per_shuffle, indices, strict=True)
+    return mean_scores([scores.relabelled(index_BS.gather(1, number_BS)) for scores, index_BS in labelled])
 
 
 def decode_batch(decoder: str, scores: Scores, batch: Batch, beam_width: int) -> tuple[Tensor, Tensor]:

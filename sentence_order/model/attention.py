@@ -69,14 +69,7 @@ class Layout:
 
 
 class Pairs:
-    """A batch laid out anew: every unordered pair of sentences of a document, the tokens of both one after the other.
-
-    Attributes:
-        token_K: the packed token of the batch, for each packed token of all pairs.
-        segments: the tokens of each pair.
-        sides: the tokens of each side of each pair, first and second alternating.
-        views: the sides, Q of them, in a row for each sentence of the batch (B * S): beside sentence j at [., j].
-    """
+    """A batch laid out anew: every two sentences of a document, once, the tokens of both one after the other."""
 
     def __init__(self, layout: Layout) -> None:
         other_BSS = pair_mask(layout.mask_BS)
@@ -85,15 +78,15 @@ class Pairs:
         sentence_Q = (document_E[:, None] * len(other_BSS[0]) + side_E2).flatten()
         length_X, length_Q = layout.lengths_BS.flatten(), layout.lengths_BS.flatten()[sentence_Q]
 
-        # Each token is as far from its sentence's first one as it is from its side's.
+        # The token of the batch, for each token of all pairs: as far from the first one of its sentence as here.
         start_Q = (length_X.cumsum(0) - length_X)[sentence_Q]
-        offset_Q = start_Q - (length_Q.cumsum(0) - length_Q)
-        token_K = offset_Q.repeat_interleave(length_Q)
-        self.token_K = token_K + torch.arange(len(token_K), device=token_K.device)
-        self.segments = Segments.from_lengths(length_Q.view(-1, 2).sum(1))
-        self.sides = Segments.from_lengths(length_Q)
-        slot_Q = sentence_Q * len(other_BSS[0]) + side_E2.flip(1).flatten()
-        self.views = Segments(slot_Q, other_BSS.flatten(0, 1))
+        offset_K = (start_Q - (length_Q.cumsum(0) - length_Q)).repeat_interleave(length_Q)
+        self.token_K = torch.arange(len(offset_K), device=offset_K.device) + offset_K
+
+        self.segments = Segments.from_lengths(length_Q.view(-1, 2).sum(1))  # the tokens of each pair
+        self.sides = Segments.from_lengths(length_Q)  # and of each side of it, first and second alternating
+        # The sides, in a row for each of the B * S sentences: beside sentence j at [., j].
+        self.views = Segments(sentence_Q * len(other_BSS[0]) + side_E2.flip(1).flatten(), other_BSS.flatten(0, 1))
 
 
 def pair_mask(mask_BS: Tensor) -> Tensor:

@@ -7,16 +7,17 @@ from transformers import PreTrainedTokenizerBase
 
 from sentence_order.config import schema
 from sentence_order.config.commands import override
+from sentence_order.config.keys import flatten_config
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import ARCHITECTURES, check_vocabulary, count_layers, load_encoder, longest_sentence
+from sentence_order.model.encoder import check_vocabulary, count_layers, load_encoder, longest_sentence
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_config
 
 TINY = "tiny"
-# The names that families of encoders give to their rates of dropout, on hidden states and on attention weights.
-HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout")
-ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+# The names that families of encoders give to the rates of dropout.
+DROPOUT = {"hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "attention_dropout"}
+DROPOUT |= {"dropout": "dropout", "attention_dropout": "attention_dropout"}
 
 
 def build_model(
@@ -43,7 +44,6 @@ def build_model(
             check_vocabulary(tokenizer, own)
         except ValueError as error:
             raise UserError(f"encoder.name: {encoder.name}: {error}") from error
-    assert own.model_type in ARCHITECTURES
     assert decoder.name is not None
     assert decoder.beam_width is not None
 
@@ -58,24 +58,20 @@ def build_model(
             f"encoder.joint_from: a number from 0 to {layers} (this encoder's layers), half or all, "
             f"not {encoder.joint_from!r}"
         )
-    heads = [head.value for head in model.heads]
-    _check_joint(encoder, joint_from, layers, model, set(heads))
+    _check_joint(encoder, joint_from, layers, model)
 
     settings = own.to_dict()
     settings.pop("_name_or_path", None)  # a path of the machine that trained the model
-    settings.update({key: model.dropout for key in HIDDEN_DROPOUT if key in settings})
-    settings.update({key: model.attention_dropout for key in ATTENTION_DROPOUT if key in settings})
+    settings.update({key: getattr(model, name) for key, name in DROPOUT.items() if key in settings})
+    own_settings = flatten_config(model)
+    del own_settings["attention_dropout"]  # it is in `settings`
 
     config = SentenceOrdererConfig(
+        **own_settings,
         encoder=settings,
         joint_from=joint_from,
         joint=encoder.joint.value,
         position_ids=encoder.position_ids.value,
-        pooling=model.pooling.value,
-        set_layers=model.set_layers,
-        heads=heads,
-        head_width=model.head_width,
-        dropout=model.dropout,
         max_sentence_tokens=max_sentence_tokens,
         decoder=decoder.name.value,
         beam_width=decoder.beam_width,
@@ -89,9 +85,7 @@ def build_model(
     return made
 
 
-def _check_joint(
-    encoder: schema.EncoderConfig, joint_from: int, layers: int, model: schema.ModelConfig, heads: set[str]
-) -> None:
+def _check_joint(encoder: schema.EncoderConfig, joint_from: int, layers: int, model: schema.ModelConfig) -> None:
     """Raises UserError for settings that do not fit the way the encoder reads across sentences."""
     per_sentence = encoder.position_ids is schema.PositionIds.per_sentence
     if joint_from == 0 and model.pooling is schema.Pooling.first and per_sentence:
@@ -104,7 +98,7 @@ def _check_joint(
         raise UserError("encoder.joint=pairs: no layer is joint; encoder.joint_from must be below the number of layers")
     if not per_sentence:
         raise UserError("encoder.joint=pairs cannot be combined with encoder.position_ids=per_document")
-    if model.set_layers and heads <= {"pairs", "neighbours"}:
+    if model.set_layers and {head.value for head in model.heads} <= {"pairs", "neighbours"}:
         raise UserError(
             "model.set_layers: with encoder.joint=pairs, the heads pairs and neighbours read every two sentences "
             "separately, and a set layer would have no effect; add model.set_layers=0"

@@ -23,23 +23,23 @@ FLOAT_TYPES = ("F16", "BF16", "F32", "F64")
 def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Path:
     """The folder of a checkpoint: one on this machine, the best one of a run's folder, or one downloaded from the hub.
 
-    Args:
-        key: the config key that named it, for messages.
-        hub: options of `huggingface_hub.snapshot_download`.
-
-    Raises:
-        UserError: there is none, it is not one of this program, or a part of it is missing or damaged.
+    The options are those of `huggingface_hub.snapshot_download`. Raises UserError, which begins with the config key,
+    if there is none, it is not one of this program, or a part of it is missing or damaged.
     """
     folder = Path(checkpoint)
     if not os.path.exists(checkpoint):
         if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
             raise UserError(f"{key}: {checkpoint}: no such folder")
-        folder = _download(checkpoint, key, **hub)
-    if (folder / "checkpoints" / "best").is_dir():
-        folder = folder / "checkpoints" / "best"
+        try:
+            folder = Path(snapshot_download(checkpoint, allow_patterns=[*REQUIRED_FILES, MANIFEST, CARD_FILE], **hub))
+        except Exception as error:  # no such name, no network, and what else may happen on the way
+            raise UserError(
+                f"{key}: {checkpoint} is not a folder here, and could not be loaded from the hub: {first_line(error)}"
+            ) from error
+    if (best := folder / "checkpoints" / "best").is_dir():
+        folder = best
 
-    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
-    if missing:
+    if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
         raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
     if foreign := [file.name for pattern in FOREIGN_FILES for file in folder.glob(pattern)]:
         raise UserError(f"{key}: {folder} contains {foreign[0]}, which is not part of a checkpoint of this program")
@@ -50,11 +50,7 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
 
 
 def load_checkpoint(checkpoint: str, key: str = "checkpoint") -> SentenceOrdererModel:
-    """Loads the model of a checkpoint (see `find_checkpoint`) with its tokenizer, in evaluation mode.
-
-    Raises:
-        UserError: naming the config `key`.
-    """
+    """Loads the model of a checkpoint with its tokenizer, in evaluation mode: see `find_checkpoint`."""
     return load_model(find_checkpoint(checkpoint, key), key)
 
 
@@ -63,26 +59,28 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
     weights = folder / "model.safetensors"
     try:
         with safe_open(weights, framework="pt") as file:  # which checks the header against the file's size
-            names = list(file.keys())
-            no_floats = [name for name in names if file.get_slice(name).get_dtype() not in FLOAT_TYPES]
+            types = {name: file.get_slice(name).get_dtype() for name in list(file.keys())}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{key}: {weights} is damaged or truncated: {first_line(error)}") from error
-    if no_floats:
+    if no_floats := [name for name in types if types[name] not in FLOAT_TYPES]:
         raise UserError(f"{key}: {weights} is damaged: {no_floats[0]} does not hold floating-point numbers")
 
-    model = _load(folder, f"{key}: {folder} could not be loaded")
-    if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
-        raise UserError(f"{key}: {folder} could not be loaded: {broken[0]} contains NaN or infinity")
-    return model
-
-
-def _download(name: str, key: str, **hub: Any) -> Path:
+    complaint = f"{key}: {folder} could not be loaded"
+    options = {"output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
-        return Path(snapshot_download(name, allow_patterns=[*REQUIRED_FILES, MANIFEST, CARD_FILE], **hub))
-    except Exception as error:  # no such name, no network, and what else may happen on the way
-        raise UserError(
-            f"{key}: {name} is not a folder here, and could not be loaded from the hub: {first_line(error)}"
-        ) from error
+        model, report = SentenceOrdererModel.from_pretrained(folder, **options)
+    except Exception as error:  # what a library makes of a damaged file may be anything
+        raise UserError(f"{complaint}: {first_line(error)}") from error
+    if mismatched := report["mismatched_keys"]:
+        name, found, expected = min(mismatched)
+        raise UserError(f"{complaint}: {name} has shape {tuple(found)}, and config.json expects {tuple(expected)}")
+    if missing := report["missing_keys"]:
+        raise UserError(f"{complaint}: no weights for {min(missing)}")
+    if unexpected := report["unexpected_keys"]:
+        raise UserError(f"{complaint}: config.json does not expect the weights {min(unexpected)}")
+    if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
+        raise UserError(f"{complaint}: {broken[0]} contains NaN or infinity")
+    return model.eval()
 
 
 def _check_model_type(path: Path, key: str) -> None:
@@ -90,25 +88,5 @@ def _check_model_type(path: Path, key: str) -> None:
         model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
     except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{key}: {path} is damaged: {error}") from error
-    if model_type != SentenceOrdererConfig.model_type:
-        raise UserError(
-            f"{key}: {path.parent} holds a model of type {model_type!r}, not {SentenceOrdererConfig.model_type!r}"
-        )
-
-
-def _load(folder: Path, complaint: str) -> SentenceOrdererModel:
-    try:
-        model, report = SentenceOrdererModel.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True
-        )
-    except Exception as error:  # what a library makes of a damaged file may be anything
-        raise UserError(f"{complaint}: {first_line(error)}") from error
-    if report["mismatched_keys"]:
-        name, found, expected = sorted(report["mismatched_keys"])[0]
-        raise UserError(f"{complaint}: {name} has shape {tuple(found)}, and config.json expects {tuple(expected)}")
-    if report["missing_keys"]:
-        raise UserError(f"{complaint}: no weights for {sorted(report['missing_keys'])[0]}")
-    if report["unexpected_keys"]:
-        raise UserError(f"{complaint}: config.json does not expect the weights {sorted(report['unexpected_keys'])[0]}")
-    model.eval()
-    return model
+    if model_type != (own := SentenceOrdererConfig.model_type):
+        raise UserError(f"{key}: {path.parent} holds a model of type {model_type!r}, not {own!r}")

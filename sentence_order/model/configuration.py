@@ -7,58 +7,37 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from sentence_order.config.components import DECODERS, HEADS, LOSSES
-from sentence_order.config.schema import BEAM_WIDTH, Joint, Pooling, PositionIds
+from sentence_order.config.components import HEADS, LOSSES
+from sentence_order.config.schema import BEAM_WIDTH, DecoderName, Joint, Pooling, PositionIds
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import ARCHITECTURES, longest_sentence
 
-CHOICES = {
-    "joint": [choice.value for choice in Joint],
-    "position_ids": [choice.value for choice in PositionIds],
-    "pooling": [choice.value for choice in Pooling],
-    "decoder": [*DECODERS],
-}
+CHOICES = {"joint": Joint, "position_ids": PositionIds, "pooling": Pooling, "decoder": DecoderName}
 
 
 class SentenceOrdererConfig(PreTrainedConfig):
-    """Configuration of `SentenceOrdererModel`.
-
-    Attributes:
-        encoder: the encoder's own configuration, as a dictionary with its `model_type`.
-        joint_from: tokens attend within their sentence in the encoder's layers below this one, and across sentences
-            from it on.
-        joint: across which: those of the whole "documents", or of "pairs", every two sentences read together.
-        position_ids: they restart "per_sentence", or continue "per_document" and reveal the input order.
-        pooling: "mean" over a sentence's tokens, or its "first" token.
-        set_layers: further layers, over the sentence vectors of a document.
-        heads: names of `config.components.HEADS`.
-        head_width: hidden units of each head.
-        dropout: in the heads, before the hidden layer; that of the layers is in `encoder`.
-        max_sentence_tokens: longer sentences are cut, special tokens included.
-        frozen_blocks: the encoder's blocks that were frozen throughout training: 0 the embeddings, k its k-th layer.
-        decoder: the default decoder of `order`.
-        beam_width: the partial orders that it keeps, if it is a beam search.
-        loss: the weights of the losses that it was trained by, as in the config group `loss`.
-        calibration: slope and offset of the log-odds that an order is right; None if they were not fitted (see
-            `inference/calibration.py`).
-    """
+    """Configuration of `SentenceOrdererModel`."""
 
     model_type = "sentence-orderer"
 
-    encoder: dict[str, Any] | None = None
+    encoder: dict[str, Any] | None = None  # its own configuration, with its `model_type`
+    # Tokens attend within their sentence in the encoder's layers below this one, and across sentences from it on.
     joint_from: int = 0
-    joint: str = "documents"
+    joint: str = "documents"  # across all sentences of a document, or "pairs": every two of them, read together
+    # They restart "per_sentence", or continue "per_document" and reveal the input order.
     position_ids: str = "per_sentence"
-    pooling: str = "mean"
-    set_layers: int = 1
+    pooling: str = "mean"  # over a sentence's tokens, or its "first" token
+    set_layers: int = 1  # further layers, over the sentence vectors of a document
     heads: list[str] = field(default_factory=lambda: ["pairs", "neighbours"])
-    head_width: int = 256
-    dropout: float = 0.0
-    max_sentence_tokens: int = 128
+    head_width: int = 256  # hidden units of each head
+    dropout: float = 0.0  # in the heads, before the hidden layer; that of the layers is in `encoder`
+    max_sentence_tokens: int = 128  # longer sentences are cut, special tokens included
+    # The encoder's blocks that were frozen throughout training: 0 the embeddings, k its k-th layer.
     frozen_blocks: list[int] = field(default_factory=list)
-    decoder: str = "exact"
+    decoder: str = "exact"  # of `order`, by default
     beam_width: int = BEAM_WIDTH
-    loss: dict[str, float] = field(default_factory=lambda: {"order": 3.0})
+    loss: dict[str, float] = field(default_factory=lambda: {"order": 3.0})  # weights, as in the config group `loss`
+    # Slope and offset of the log-odds that an order is right, if they were fitted: see `inference/calibration.py`.
     calibration: list[float] | None = None
 
     @property
@@ -76,10 +55,8 @@ class SentenceOrdererConfig(PreTrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Reads the attributes above from a file, and nothing else.
 
-        Other keys that transformers would read name code, attention kernels, quantisers and files to load.
-
-        Raises:
-            UserError: a value is not valid.
+        Other keys that transformers would read name code, attention kernels, quantisers and files to load. Raises
+        UserError if a value is not valid.
         """
         own = {name: config_dict[name] for name in cls.__annotations__ if name in config_dict}
         loaded = super().from_dict(own, **kwargs)
@@ -89,8 +66,8 @@ class SentenceOrdererConfig(PreTrainedConfig):
 
     def _check(self) -> None:
         """Rejects what would fail later, or silently change the predicted orders."""
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
+        for name, kind in CHOICES.items():
+            if getattr(self, name) not in (choices := [choice.value for choice in kind]):
                 raise UserError(f"{name}: one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if not isinstance(self.encoder, dict) or self.encoder.get("model_type") not in ARCHITECTURES:
             raise UserError(f"its encoder must be one of {', '.join(ARCHITECTURES)}")
@@ -109,17 +86,12 @@ class SentenceOrdererConfig(PreTrainedConfig):
             raise UserError(f"heads: some of {', '.join(HEADS)}, not {self.heads!r}")
         if not isinstance(self.frozen_blocks, list) or not set(self.frozen_blocks) <= set(range(layers + 1)):
             raise UserError(f"frozen_blocks: some of 0 to {layers}, not {self.frozen_blocks!r}")
-        if (
-            not isinstance(self.loss, dict)
-            or not set(self.loss) <= {*LOSSES, "margin_width"}
-            or not _numbers(self.loss.values())
-        ):
-            raise UserError(f"loss: weights of {', '.join(LOSSES)}, not {self.loss!r}")
 
-        if self.calibration is not None and (
-            not isinstance(self.calibration, list) or len(self.calibration) != 2 or not _numbers(self.calibration)
-        ):
-            raise UserError(f"calibration: a slope and an offset, or null, not {self.calibration!r}")
+        loss, fitted = self.loss, self.calibration
+        if not (isinstance(loss, dict) and set(loss) <= {*LOSSES, "margin_width"} and _numbers(loss.values())):
+            raise UserError(f"loss: weights of {', '.join(LOSSES)}, not {loss!r}")
+        if fitted is not None and not (isinstance(fitted, list) and len(fitted) == 2 and _numbers(fitted)):
+            raise UserError(f"calibration: a slope and an offset, or null, not {fitted!r}")
 
 
 def _numbers(values: Iterable[Any]) -> bool:

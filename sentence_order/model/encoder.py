@@ -5,21 +5,14 @@ import functools
 import hashlib
 import importlib.util
 import logging
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.attention import ATTENTION
@@ -36,23 +29,22 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-@dataclass(frozen=True)
-class Architecture:
+class Architecture(NamedTuple):
     """Where the layers of a family of encoders are, and at which id its positions start."""
 
-    layers: str
+    layers: str = "encoder.layer"
     offset_positions: bool = False  # RoBERTa's positions start behind the padding index
 
 
 # Absolute positions are what makes the output independent of the input's order: they restart at every sentence.
 # Relative ones (MPNet, DeBERTa, T5) depend on a token's index in the input and would reveal its order.
 ARCHITECTURES = {
-    "bert": Architecture("encoder.layer"),
+    "bert": Architecture(),
     "distilbert": Architecture("transformer.layer"),
-    "electra": Architecture("encoder.layer"),
-    "roberta": Architecture("encoder.layer", offset_positions=True),
-    "xlm-roberta": Architecture("encoder.layer", offset_positions=True),
-    "camembert": Architecture("encoder.layer", offset_positions=True),
+    "electra": Architecture(),
+    "roberta": Architecture(offset_positions=True),
+    "xlm-roberta": Architecture(offset_positions=True),
+    "camembert": Architecture(offset_positions=True),
 }
 
 
@@ -63,26 +55,27 @@ def check_architecture(config: PreTrainedConfig, name: str) -> None:
             f"encoder.name: {name} is of type '{config.model_type}', which is not supported: the encoder must have "
             f"absolute positions that restart at every sentence; accepted are {', '.join(ARCHITECTURES)}"
         )
-    position_type = getattr(config, "position_embedding_type", None) or "absolute"
-    if position_type != "absolute":
+    if (position_type := getattr(config, "position_embedding_type", None) or "absolute") != "absolute":
         raise UserError(f"encoder.name: {name} has positions of type '{position_type}'; accepted are absolute ones")
 
 
 def empty_encoder(config: dict[str, Any]) -> PreTrainedModel:
     """The encoder's module tree with fresh weights, its attention by segments and without its pooler."""
-    own = AutoConfig.for_model(**config)
-    return _without_pooler(AutoModel.from_config(own, **AS_BUILT, trust_remote_code=False))
+    own = transformers.AutoConfig.for_model(**config)
+    return _without_pooler(transformers.AutoModel.from_config(own, **AS_BUILT, trust_remote_code=False))
 
 
 def load_encoder(name: str) -> PreTrainedModel:
     """Loads a pretrained encoder in float32 from a hub id or folder (see `encoder_location`)."""
     location = encoder_location(name)
-    config = _or_user_error(name, lambda: AutoConfig.from_pretrained(location, trust_remote_code=False))
+    config = _or_user_error(name, lambda: transformers.AutoConfig.from_pretrained(location, trust_remote_code=False))
     check_architecture(config, name)
     for key in IGNORED_KEYS:
         config.__dict__.pop(key, None)
     options = {**AS_BUILT, **NO_CODE, "output_loading_info": True}
-    encoder, report = _or_user_error(name, lambda: AutoModel.from_pretrained(location, config=config, **options))
+    encoder, report = _or_user_error(
+        name, lambda: transformers.AutoModel.from_pretrained(location, config=config, **options)
+    )
     if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
         raise UserError(f"encoder.name: {name} could not be loaded: its weights lack {missing[0]}")
     return _without_pooler(encoder)
@@ -96,7 +89,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTokenizerBase:
     """A tokenizer without chat templates and code, which it would be saved with (templates as files of any name)."""
-    tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False, **where)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(location, trust_remote_code=False, **where)
     tokenizer.chat_template = None
     for name in ("chat_template", "auto_map"):
         tokenizer.init_kwargs.pop(name, None)
@@ -190,8 +183,7 @@ def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
 
 
 def _or_user_error(name: str, load: Any) -> Any:
-    """Turns what loaders raise for a wrong name, a broken folder or a missing network into one line."""
     try:
         return load()
-    except Exception as error:  # what a library makes of a damaged file may be anything
+    except Exception as error:  # a wrong name, no network, or what a library makes of a damaged file
         raise UserError(f"encoder.name: {name} could not be loaded: {first_line(error)}") from error

@@ -5,8 +5,7 @@ Block 0 is the embeddings, block k the encoder's k-th layer; layers are numbered
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sentence_order.config.schema import FreezeConfig
 from sentence_order.errors import UserError
@@ -14,17 +13,15 @@ from sentence_order.model.encoder import count_layers
 from sentence_order.model.modeling import SentenceOrdererModel
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(NamedTuple):
     """The numbers of the blocks that are frozen from an epoch on; a fraction of an epoch is allowed."""
 
     epoch: float
     blocks: frozenset[int]
 
 
-@dataclass(frozen=True)
-class BlockReport:
-    """One row of the table: a block's name, its number of parameters, and the epoch from which it trains, if ever."""
+class BlockReport(NamedTuple):
+    """One row of the table: a block, its number of parameters, and the epoch from which it trains, if ever."""
 
     name: str
     parameters: int
@@ -101,10 +98,9 @@ def frozen_blocks(embeddings: bool, layers: Any, total: int) -> set[int]:
 
 
 def report_blocks(model: SentenceOrdererModel, phases: list[Phase]) -> list[BlockReport]:
-    """Every block of the model, lowest first, with when it trains."""
+    """Every block of the model that has parameters, lowest first, with when it trains."""
     rows = []
     for number, (name, modules) in enumerate(model.parts.items()):
-        if parameters := sum(p.numel() for module in modules for p in module.parameters()):
-            since = next((phase.epoch for phase in phases if number not in phase.blocks), None)
-            rows.append(BlockReport(name, parameters, since))
-    return rows
+        parameters = sum(p.numel() for module in modules for p in module.parameters())
+        rows.append(BlockReport(name, parameters, next((p.epoch for p in phases if number not in p.blocks), None)))
+    return [row for row in rows if row.parameters]

@@ -17,12 +17,10 @@ MAX_HIDDEN_UNITS = 2**22
 
 
 class HeadSize(NamedTuple):
-    """Width of the sentence vectors and of a hidden layer, rate of dropout, and the encoder's attention heads."""
-
-    width: int
-    hidden: int
+    width: int  # of the sentence vectors
+    hidden: int  # units of a hidden layer
     dropout: float
-    attention_heads: int
+    attention_heads: int  # of the encoder
 
 
 class PairNetwork(nn.Module):
@@ -89,9 +87,9 @@ def _rows(x_BSX: Tensor, start: int, count: int) -> Tensor:
 
 
 class PairHead(nn.Module):
-    """For every two sentences of a document, the log-odds that one comes before the other, at any distance.
+    """Antisymmetric `logits` (B, S, S), the log-odds that a sentence comes before another one, at any distance.
 
-    `logits[i, j] = f(h_i, h_j) - f(h_j, h_i)`, so that `logits[j, i] == -logits[i, j]` by construction.
+    `logits[i, j] = f(h_i, h_j) - f(h_j, h_i)`; those of padding have no meaning.
     """
 
     def __init__(self, size: HeadSize) -> None:
@@ -99,13 +97,12 @@ class PairHead(nn.Module):
         self.network = PairNetwork(size)
 
     def forward(self, views_BSXH: Tensor, vectors_BSH: Tensor, mask_BS: Tensor) -> dict[str, Tensor]:
-        """Antisymmetric `logits` (B, S, S); those of padding have no meaning."""
         score_BSS = self.network(views_BSXH).squeeze(-1).float()
         return {"logits": score_BSS - score_BSS.transpose(1, 2)}
 
 
 class ScoreHead(nn.Module):
-    """One number per sentence, the greater the earlier it stands; the log-odds of a pair are their difference."""
+    """One number per sentence, the greater the earlier it stands; their differences are antisymmetric `logits`."""
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__()
@@ -113,7 +110,6 @@ class ScoreHead(nn.Module):
         self.network = nn.Sequential(nn.Dropout(size.dropout), *layers)
 
     def forward(self, views_BSXH: Tensor, vectors_BSH: Tensor, mask_BS: Tensor) -> dict[str, Tensor]:
-        """Antisymmetric `logits` (B, S, S); those of padding have no meaning."""
         score_BS1 = self.network(vectors_BSH).float()
         return {"logits": score_BS1 - score_BS1.transpose(1, 2)}
 
@@ -121,10 +117,9 @@ class ScoreHead(nn.Module):
 class NeighbourHead(nn.Module):
     """For every two sentences of a document, how likely it is that one directly follows the other.
 
-    An order is a cycle through the document's boundary, which precedes the first sentence and follows the
-    last (Keswani and Jhamtani 2021, "Formulating neural sentence ordering as the asymmetric traveling salesman
-    problem"). A softmax over all that could follow sentence i, another over all that could precede sentence j, and the
-    mean of both log-probabilities is the score of i followed by j.
+    An order is a cycle through the document's boundary, which precedes the first sentence and follows the last (Keswani
+    and Jhamtani 2021, "Formulating neural sentence ordering as the asymmetric traveling salesman problem"). The score
+    of j after i is the mean log-probability of j, of all that could follow i, and of i, of all that could precede j.
     """
 
     def __init__(self, size: HeadSize) -> None:

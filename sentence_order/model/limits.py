@@ -21,27 +21,22 @@ T = TypeVar("T")
 def check_fits(config: SentenceOrdererConfig, tokens_D: IntArray, sentences_D: IntArray, key: str) -> None:
     """Checks that no document has more sentences than decoders can order, or more tokens than the encoder can read.
 
-    The latter matters only if position ids continue through the document.
-
-    Args:
-        key: the config key that named the documents.
-
-    Raises:
-        UserError: naming the key.
+    The latter matters only if position ids continue through the document. Raises UserError naming `key`, by which the
+    documents were given.
     """
     ours = key.startswith("data.")
-    if len(sentences_D) and sentences_D.max() > MAX_SENTENCES:
+    sentences, tokens = sentences_D.max(initial=0), tokens_D.max(initial=0)
+    if sentences > MAX_SENTENCES:
         advice = "lower data.max_sentences" if ours else "leave it out"
         raise UserError(
-            f"{key}: a document has {sentences_D.max():,} sentences, and at most {MAX_SENTENCES:,} can be ordered; "
-            f"{advice}"
+            f"{key}: a document has {sentences:,} sentences, and at most {MAX_SENTENCES:,} can be ordered; {advice}"
         )
 
     longest = config.longest_sentence
-    if config.depends_on_input_order and len(tokens_D) and tokens_D.max() > longest:
+    if config.depends_on_input_order and tokens > longest:
         advice = "lower data.max_sentences or data.max_sentence_tokens" if ours else "leave it out"
         raise UserError(
-            f"{key}: a document has {tokens_D.max()} tokens, and with encoder.position_ids=per_document the encoder "
+            f"{key}: a document has {tokens} tokens, and with encoder.position_ids=per_document the encoder "
             f"can read at most {longest}; {advice}"
         )
 
@@ -49,16 +44,12 @@ def check_fits(config: SentenceOrdererConfig, tokens_D: IntArray, sentences_D: I
 class BatchLimit:
     """The largest batch that fits in memory, as far as that is known; larger ones are split.
 
-    Attributes:
-        max_padded_size: tokens, padding included; None as long as every batch has fit.
+    The `advice` is what the user can do if a single document does not fit.
     """
 
     def __init__(self, device: torch.device, advice: str) -> None:
-        """Args:
-        advice: what the user can do if a single document does not fit.
-        """
         self.device, self.advice = device, advice
-        self.max_padded_size: int | None = None
+        self.max_padded_size: int | None = None  # in tokens, padding included; None as long as every batch has fit
 
     def split(self, batch: Batch) -> Iterator[Batch]:
         """The batch, or halves of halves of it that are not above the limit."""
@@ -71,11 +62,7 @@ class BatchLimit:
     def lower(self, batch: Batch, message: str) -> None:
         """Lowers the limit to half of a batch that did not fit, and releases memory.
 
-        Args:
-            message: of the error.
-
-        Raises:
-            TrainingError: the batch is a single document.
+        Raises TrainingError, with the message of the error, if the batch is a single document.
         """
         size = padded_size(batch)
         if len(batch["mask"]) == 1:
@@ -90,27 +77,19 @@ class BatchLimit:
     def run(
         self, work: Callable[[Sequence[Batch]], T], batches: Sequence[Batch]
     ) -> Iterator[tuple[Sequence[Batch], T]]:
-        """Does some work on batches of the same documents, or on their parts if they do not fit.
+        """Yields batches of the same documents, or the parts of each if they do not fit, with the result of some work.
 
-        Args:
-            work: is called again on the parts of what did not fit, so it must not leave anything behind.
-
-        Yields:
-            The batches, or the parts of each, with the result of the work.
-
-        Raises:
-            TrainingError: a single document does not fit.
+        The work is done again on the parts of what did not fit, so it must not leave anything behind. Raises
+        TrainingError if a single document does not fit.
         """
         for parts in zip(*map(self.split, batches), strict=True):
             try:
-                result = work(parts)
+                yield parts, work(parts)
+                continue
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
                 message = first_line(error)
-            else:
-                yield parts, result
-                continue
             # Outside the handler, whose exception keeps the tensors that filled the memory.
             self.lower(parts[0], message)
             yield from self.run(work, parts)

@@ -1,8 +1,7 @@
 """The ordering model: any BERT-like encoder, set layers over its sentence vectors, and heads that score orders.
 
 The encoder runs in stages: stage 0 embeds, stage k is its k-th layer (from 1), the last one pools every sentence into a
-vector. A frozen prefix is some of the lowest stages; its output for a text is always the same, and can be cached and
-passed in.
+vector. While the lowest ones are frozen, their output for a text is always the same: it can be cached and passed in.
 """
 
 from collections.abc import Iterable
@@ -31,15 +30,13 @@ class SentenceOrdererModel(PreTrainedModel):
     """Scores the orders of a document's sentences: by default, for every two of them, which one comes first and whether
     one directly follows the other.
 
-    A sentence's position ids restart at its first token; below `config.joint_from` tokens attend within their sentence,
-    from there on across the document, or (`config.joint`) within every pair of sentences. The computation does not
-    depend on the input order, so the scores of a reshuffled document are the reshuffled scores, unless
-    `config.position_ids` continue through the document.
+    In the layers below `config.joint_from` tokens attend within their sentence, from there on across the document, or
+    (`config.joint`) within every pair of sentences. Position ids restart at every sentence, so the scores of a
+    reshuffled document are the reshuffled scores, unless `config.position_ids` continue through the document.
 
     Attributes:
         tokenizer: loaded and saved with the model.
-        frozen_blocks: numbers of the frozen `blocks`.
-        permanently_frozen_blocks: those of them that stay frozen throughout training.
+        frozen_blocks: numbers of the frozen `blocks`; of those, `permanently_frozen_blocks` never train.
     """
 
     config_class = SentenceOrdererConfig
@@ -87,8 +84,7 @@ class SentenceOrdererModel(PreTrainedModel):
         assert self.permanently_frozen_blocks <= self.frozen_blocks
         self.config.frozen_blocks = sorted(self.permanently_frozen_blocks)
         for number, modules in enumerate(self.blocks):
-            for module in modules:
-                module.requires_grad_(number not in self.frozen_blocks)
+            nn.ModuleList(modules).requires_grad_(number not in self.frozen_blocks)
         self.train(self.training)
 
     @property
@@ -101,8 +97,7 @@ class SentenceOrdererModel(PreTrainedModel):
         """Sets training mode, in which frozen blocks stay in evaluation mode."""
         super().train(mode)
         for number in self.frozen_blocks:
-            for module in self.blocks[number]:
-                module.eval()
+            nn.ModuleList(self.blocks[number]).eval()
         return self
 
     def forward(
@@ -169,7 +164,7 @@ class SentenceOrdererModel(PreTrainedModel):
         pairs = self.config.joint == "pairs"
         for stage in range(first, last):
             if stage == 0:
-                whole = layout.sentences if self.config.position_ids == "per_sentence" else layout.documents
+                whole = layout.documents if self.config.depends_on_input_order else layout.sentences
                 x_PX = encoders.embed(self.encoder, x_PX, whole.slot_P % whole.mask_NL.shape[1])[0]
             elif stage <= len(layers):
                 if pairs and stage == self.config.joint_from + 1:

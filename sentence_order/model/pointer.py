@@ -50,29 +50,26 @@ class RelationalPointerHead(PointerHead):
 
 
 class BoundPointer:
-    """A `scores.Pointer` over the documents of one batch."""
+    """A `scores.Pointer` over the documents of one batch; it starts from the mean of each document's sentences."""
 
     def __init__(self, head: PointerHead, vectors_BSH: Tensor, relations_BSSF: Tensor | None, mask_BS: Tensor) -> None:
-        self.head, self.mask_BS = head, mask_BS
+        self.head, self.mask_BS, self.relations_BSSF = head, mask_BS, relations_BSSF
         self.vectors_BSH = vectors_BSH * mask_BS[:, :, None]
         self.keys_BSU = head.key(self.vectors_BSH)
-        self.relations_BSSF = relations_BSSF
 
     def start(self) -> Tensor:
-        """Computed from the mean of each document's sentences; see `scores.Pointer`."""
         mean_BH = self.vectors_BSH.sum(1) / self.mask_BS.sum(1, keepdim=True)
         return torch.tanh(self.head.begin(mean_BH))[:, None]
 
     def next_log_probs(self, state_BWH: Tensor, placed_BWS: Tensor) -> Tensor:
-        """See `scores.Pointer`."""
         possible_BWS = self.mask_BS[:, None] & ~placed_BWS
         hidden_BWSU = self.head.query(state_BWH)[:, :, None] + self.keys_BSU[:, None]
         if self.relations_BSSF is not None:
             hidden_BWSU = hidden_BWSU + self._relate(self.relations_BSSF, placed_BWS, possible_BWS)
         score_BWS = self.head.score(torch.tanh(hidden_BWSU)).squeeze(-1).float()
         # Finite, so that the softmax of a row with no possibility is no NaN.
-        least = torch.finfo(score_BWS.dtype).min
-        return score_BWS.masked_fill(~possible_BWS, least).log_softmax(2).masked_fill(~possible_BWS, -torch.inf)
+        score_BWS = score_BWS.masked_fill(~possible_BWS, torch.finfo(score_BWS.dtype).min)
+        return score_BWS.log_softmax(2).masked_fill(~possible_BWS, -torch.inf)
 
     def _relate(self, relations_BSSF: Tensor, placed_BWS: Tensor, possible_BWS: Tensor) -> Tensor:
         """What the mean relations of candidates, to those before and to those left, add to the hidden layer."""
@@ -86,12 +83,10 @@ class BoundPointer:
         return self.head.history(history_BWSF) + self.head.future(future_BWSF)
 
     def advance(self, state_BWH: Tensor, sentence_BW: Tensor) -> Tensor:
-        """See `scores.Pointer`."""
         read_BWH = self.vectors_BSH.gather(1, sentence_BW[:, :, None].expand(-1, -1, self.vectors_BSH.shape[2]))
         return self.head.cell(read_BWH.flatten(0, 1), state_BWH.flatten(0, 1)).view_as(state_BWH)
 
     def log_probs(self, order_BS: Tensor) -> Tensor:
-        """See `scores.Pointer`."""
         order_BS = order_BS.to(self.mask_BS.device)  # an evaluation's orders are on the CPU
         states = [self.start()]
         for k in range(order_BS.shape[1] - 1):
