@@ -116,9 +116,8 @@ class SentenceOrderer:
                 it by the mean of the scores. Only useful for a model that depends on the input order.
             advance: called with the number of documents that were done since the last call.
 
-        Raises:
-            UserError: the decoder does not fit the model, a document is too long for it, or its scores are NaN.
-            TrainingError: a single document does not fit in memory.
+        Raises UserError if the decoder does not fit the model, a document is too long for it, or its scores are NaN;
+        TrainingError if a single document does not fit in memory.
         """
         config, runtime = self.model.config, runtime or Runtime(self.model.device)
         decoder, beam_width = decoder or config.decoder, beam_width or config.beam_width

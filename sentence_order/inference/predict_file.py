@@ -90,23 +90,20 @@ def _write_predictions(
             }
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
-            counts["documents"] += 1
-            counts["orderable"] += len(prediction.order) > 1
-            counts["abstained"] += abstain
-            counts["empty"] += len(document.sentences) - len(prediction.order)
+            kept = len(prediction.order)
+            counts.update(documents=1, orderable=kept > 1, abstained=abstain, empty=len(document.sentences) - kept)
     return counts
 
 
 def _log_counts(counts: Counter[str], threshold: float) -> None:
-    single = counts["documents"] - counts["orderable"]
-    parts = [f"ordered {counts['orderable'] - counts['abstained']} documents"]
+    text = f"ordered {counts['orderable'] - counts['abstained']} documents"
     if counts["abstained"]:
-        parts.append(f"abstained from {counts['abstained']} with a confidence below {threshold}")
-    if single:
-        parts.append(f"copied {single} with fewer than two sentences")
+        text += f"; abstained from {counts['abstained']} with a confidence below {threshold}"
+    if single := counts["documents"] - counts["orderable"]:
+        text += f"; copied {single} with fewer than two sentences"
     if counts["empty"]:
-        parts.append(f"left out {counts['empty']} empty sentences")
-    log.info("%s", "; ".join(parts))
+        text += f"; left out {counts['empty']} empty sentences"
+    log.info("%s", text)
 
 
 def _input_format(config: PredictConfig) -> str:

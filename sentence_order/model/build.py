@@ -1,7 +1,5 @@
 """Makes the model that a training config describes."""
 
-from dataclasses import asdict
-
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -75,7 +73,7 @@ def build_model(
         max_sentence_tokens=max_sentence_tokens,
         decoder=decoder.name.value,
         beam_width=decoder.beam_width,
-        loss={name: weight for name, weight in asdict(loss).items() if weight},
+        loss={name: weight for name, weight in flatten_config(loss).items() if weight},
     )
 
     made = SentenceOrdererModel(config)

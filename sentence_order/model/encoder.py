@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.util
 import logging
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,14 +69,12 @@ def empty_encoder(config: dict[str, Any]) -> PreTrainedModel:
 def load_encoder(name: str) -> PreTrainedModel:
     """Loads a pretrained encoder in float32 from a hub id or folder (see `encoder_location`)."""
     location = encoder_location(name)
-    config = _or_user_error(name, lambda: transformers.AutoConfig.from_pretrained(location, trust_remote_code=False))
+    config = _or_user_error(name, transformers.AutoConfig.from_pretrained, location, trust_remote_code=False)
     check_architecture(config, name)
     for key in IGNORED_KEYS:
         config.__dict__.pop(key, None)
     options = {**AS_BUILT, **NO_CODE, "output_loading_info": True}
-    encoder, report = _or_user_error(
-        name, lambda: transformers.AutoModel.from_pretrained(location, config=config, **options)
-    )
+    encoder, report = _or_user_error(name, transformers.AutoModel.from_pretrained, location, config=config, **options)
     if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
         raise UserError(f"encoder.name: {name} could not be loaded: its weights lack {missing[0]}")
     return _without_pooler(encoder)
@@ -83,8 +82,7 @@ def load_encoder(name: str) -> PreTrainedModel:
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Loads the tokenizer that belongs to a pretrained encoder."""
-    location = encoder_location(name)
-    return _or_user_error(name, lambda: bare_tokenizer(location))
+    return _or_user_error(name, bare_tokenizer, encoder_location(name))
 
 
 def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTokenizerBase:
@@ -182,8 +180,8 @@ def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
     return encoder
 
 
-def _or_user_error(name: str, load: Any) -> Any:
+def _or_user_error(name: str, load: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     try:
-        return load()
+        return load(*arguments, **options)
     except Exception as error:  # a wrong name, no network, or what a library makes of a damaged file
         raise UserError(f"encoder.name: {name} could not be loaded: {first_line(error)}") from error

@@ -36,7 +36,7 @@ def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
     trained before.
     """
     if not config.schedule and config.depth is None:
-        return [Phase(0.0, frozenset(frozen_blocks(config.embeddings, config.layers, total)))]
+        return [Phase(0.0, frozen_blocks(config.embeddings, config.layers, total))]
     if not config.schedule:
         return [Phase(0.0, _blocks_of_depth(config.depth, total, "freeze.depth"))]
 
@@ -70,7 +70,7 @@ def _blocks_of_depth(depth: Any, total: int, key: str) -> frozenset[int]:
     return frozenset(range(count + 1))
 
 
-def frozen_blocks(embeddings: bool, layers: Any, total: int) -> set[int]:
+def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:
     """Resolves `freeze.embeddings` and `freeze.layers`, of `total` layers, to block numbers.
 
     Layers are the lowest N (4), a range with both ends ("2-4"), a list ([0, 2]), "half" or "all". Raises UserError if
@@ -94,7 +94,7 @@ def frozen_blocks(embeddings: bool, layers: Any, total: int) -> set[int]:
     for number in numbers:
         if not 0 <= number < total:
             raise UserError(f"freeze.layers: there is no layer {number}; this encoder has layers 0 to {total - 1}")
-    return {number + 1 for number in numbers} | ({0} if embeddings else set())
+    return frozenset({0} if embeddings else ()) | {number + 1 for number in numbers}
 
 
 def report_blocks(model: SentenceOrdererModel, phases: list[Phase]) -> list[BlockReport]:

@@ -26,7 +26,7 @@ class HeadSize(NamedTuple):
 class PairNetwork(nn.Module):
     """Features of every two sentences, `f(x_i, x_j) = V gelu(A x_i + C x_j)`: (B, S, X, H) -> (B, S, S, F).
 
-    If each sentence has one vector, the S x S pairs cost 2 S matrix-vector products.
+    Of sentences with one vector each, the hidden layers of S x S pairs are sums of 2 S matrix-vector products.
     """
 
     def __init__(self, size: HeadSize, features: int = 1) -> None:
@@ -106,7 +106,7 @@ class ScoreHead(nn.Module):
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__()
-        layers = (nn.Linear(size.width, size.hidden), nn.GELU(), nn.Linear(size.hidden, 1))
+        layers = nn.Linear(size.width, size.hidden), nn.GELU(), nn.Linear(size.hidden, 1)
         self.network = nn.Sequential(nn.Dropout(size.dropout), *layers)
 
     def forward(self, views_BSXH: Tensor, vectors_BSH: Tensor, mask_BS: Tensor) -> dict[str, Tensor]:
@@ -128,10 +128,7 @@ class NeighbourHead(nn.Module):
         self.boundary = nn.Parameter(torch.zeros(size.width))
 
     def forward(self, views_BSXH: Tensor, vectors_BSH: Tensor, mask_BS: Tensor) -> dict[str, Tensor]:
-        """`next_log_probs` (B, T, T) of item j after item i, where 0 is the boundary and 1 + i is sentence i.
-
-        Zero if nothing can follow: at padding, and of an item with itself.
-        """
+        """`next_log_probs` (B, T, T), zero if nothing can follow: at padding, and of an item with itself."""
         if views_BSXH.shape[2] > 1:  # beside the boundary, a sentence has its mean view
             views_BSXH = torch.cat([mean_view(views_BSXH, mask_BS)[:, :, None], views_BSXH], dim=2)
         boundary_B1XH = self.boundary.to(views_BSXH.dtype).expand_as(views_BSXH[:, :1])

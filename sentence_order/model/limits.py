@@ -32,8 +32,7 @@ def check_fits(config: SentenceOrdererConfig, tokens_D: IntArray, sentences_D: I
             f"{key}: a document has {sentences:,} sentences, and at most {MAX_SENTENCES:,} can be ordered; {advice}"
         )
 
-    longest = config.longest_sentence
-    if config.depends_on_input_order and tokens > longest:
+    if config.depends_on_input_order and tokens > (longest := config.longest_sentence):
         advice = "lower data.max_sentences or data.max_sentence_tokens" if ours else "leave it out"
         raise UserError(
             f"{key}: a document has {tokens} tokens, and with encoder.position_ids=per_document the encoder "

@@ -33,16 +33,12 @@ class SentenceOrdererModel(PreTrainedModel):
     In the layers below `config.joint_from` tokens attend within their sentence, from there on across the document, or
     (`config.joint`) within every pair of sentences. Position ids restart at every sentence, so the scores of a
     reshuffled document are the reshuffled scores, unless `config.position_ids` continue through the document.
-
-    Attributes:
-        tokenizer: loaded and saved with the model.
-        frozen_blocks: numbers of the frozen `blocks`; of those, `permanently_frozen_blocks` never train.
     """
 
     config_class = SentenceOrdererConfig
     base_model_prefix = "orderer"
     main_input_name = "input_ids"
-    tokenizer: PreTrainedTokenizerBase | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None  # loaded and saved with the model
 
     def __init__(self, config: SentenceOrdererConfig) -> None:
         super().__init__(config)
@@ -52,7 +48,7 @@ class SentenceOrdererModel(PreTrainedModel):
         own = self.encoder.config
         size = HeadSize(own.hidden_size, config.head_width, config.dropout, own.num_attention_heads)
         self.heads = nn.ModuleDict({name: head.load()(size) for name, head in HEADS.items() if name in config.heads})
-        self.frozen_blocks = self.permanently_frozen_blocks = frozenset[int]()
+        self.frozen_blocks = self.permanently_frozen_blocks = frozenset[int]()  # numbers of `blocks`
         use_onednn(self)
         self.post_init()
 
