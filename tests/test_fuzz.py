@@ -192,7 +192,7 @@ def keys_and_values() -> st.SearchStrategy[tuple[str, Any]]:
     values = json_values | st.sampled_from(
         [*interpolations, "???", "half", "1e400", "nan", "x" * 5000, "..", "/", "a\0b"]
     )
-    return st.tuples(st.sampled_from(list(dotted_keys(TrainConfig))), values)
+    return st.tuples(st.sampled_from(dotted_keys(TrainConfig)), values)
 
 
 @pytest.fixture(scope="module")

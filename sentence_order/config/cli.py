@@ -131,7 +131,7 @@ def format_hydra_error(error: Exception, schema: type) -> str:
         group = no_option[1]
         return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"
     if no_key := re.search(r"Could not (?:override|append) '([^']+)'", text):
-        return f"unknown key '{no_key[1]}'{did_you_mean(no_key[1], list(dotted_keys(schema)))}"
+        return f"unknown key '{no_key[1]}'{did_you_mean(no_key[1], dotted_keys(schema))}"
     cause = error.__cause__ or error.__context__ or error
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         return format_config_error(cause, schema)

@@ -64,11 +64,6 @@ def heads_for(component: Component) -> set[str]:
     return {name for name, head in HEADS.items() if set(head.scores) & set(component.scores)}
 
 
-def decoders_for(heads: set[str]) -> list[str]:
-    """The decoders that read a score of these heads."""
-    return [name for name, decoder in DECODERS.items() if heads_for(decoder) & heads]
-
-
-def readers_of(head: str, components: Mapping[str, Component]) -> list[str]:
-    """The losses or decoders that read a score of a head."""
-    return [name for name, component in components.items() if head in heads_for(component)]
+def readers_of(heads: set[str], components: Mapping[str, Component]) -> list[str]:
+    """The losses or decoders that read a score of these heads."""
+    return [name for name, component in components.items() if heads_for(component) & heads]

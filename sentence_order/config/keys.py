@@ -1,8 +1,8 @@
 """What a config key means to the program, as metadata of its field in the schema; no other place lists keys."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 from omegaconf import MISSING
@@ -56,7 +56,6 @@ class Range:
 
 POSITIVE = Range()
 NOT_NEGATIVE = Range(low_allowed=True)
-SHARE = Range(high=1, high_allowed=False)
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,8 @@ class KeyInfo:
     """What a config key means to the program; keys of a group inherit what the group says.
 
     Attributes:
-        on_resume: whether it may change when a run resumes.
         determines_prefix: the output of frozen layers, which the prefix cache keeps, depends on it.
         varies_between_seeds: runs that differ in such keys alone are repetitions of one arm.
-        in_hparams: whether it is a column of TensorBoard's table of hyper-parameters.
         accepts: its range, if it is a number.
     """
 
@@ -80,10 +77,9 @@ class KeyInfo:
 
 def key(default: Any = MISSING, **info: Any) -> Any:
     """A field of the schema with its `KeyInfo`; a class or function as default makes the value."""
-    metadata = {"info": info}
     if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=default, metadata=info)
+    return field(default=default, metadata=info)
 
 
 CHANGEABLE = {"on_resume": OnResume.CHANGEABLE}
@@ -91,35 +87,29 @@ ALWAYS = {"in_hparams": InHparams.ALWAYS}
 IF_CHANGED = {"in_hparams": InHparams.IF_CHANGED}
 
 
-def flatten_config(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Every key of a config, as users type it (`trainer.epochs`), with its plain value."""
-    flat: dict[str, Any] = {}
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if is_dataclass(value):
-            flat |= flatten_config(value, f"{prefix}{item.name}.")
-        elif isinstance(value, list):
-            flat[prefix + item.name] = [one.value if isinstance(one, Enum) else one for one in value]
-        else:
-            flat[prefix + item.name] = value.value if isinstance(value, Enum) else value
-    return flat
-
-
-def key_infos(schema: type, prefix: str = "", inherited: dict[str, Any] | None = None) -> dict[str, KeyInfo]:
-    """The `KeyInfo` of every key of a schema, groups left out."""
+def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, KeyInfo]:
+    """The `KeyInfo` of every key of a schema as users type it (`trainer.epochs`), groups left out."""
     infos: dict[str, KeyInfo] = {}
     for item in fields(schema):
-        info = {**(inherited or {}), **item.metadata.get("info", {})}
+        info = {**inherited, **item.metadata}
         if isinstance(item.type, type) and is_dataclass(item.type):
-            infos |= key_infos(item.type, f"{prefix}{item.name}.", info)
+            infos |= key_infos(item.type, f"{prefix}{item.name}.", **info)
         else:
             infos[prefix + item.name] = KeyInfo(**info)
     return infos
 
 
-def dotted_keys(schema: type, prefix: str = "") -> Iterator[str]:
+def dotted_keys(schema: type) -> list[str]:
     """Every key of a schema as users type it, groups included."""
-    for item in fields(schema):
-        yield prefix + item.name
-        if isinstance(item.type, type) and is_dataclass(item.type):
-            yield from dotted_keys(item.type, f"{prefix}{item.name}.")
+    return list(dict.fromkeys(name for key in key_infos(schema) for name in (key.split(".")[0], key)))
+
+
+def flatten_config(config: Any) -> dict[str, Any]:
+    """Every key of a config, as users type it, with its plain value."""
+    return {key: _plain(attrgetter(key)(config)) for key in key_infos(type(config))}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value

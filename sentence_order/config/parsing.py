@@ -95,7 +95,7 @@ def did_you_mean(word: str, candidates: list[str]) -> str:
 def format_config_error(error: OmegaConfBaseException, schema: type) -> str:
     """One line for an OmegaConf error: the full key, what is wrong, and the nearest key that exists."""
     key = re.sub(r"\[\d+\]$", "", error.full_key or str(error.key))
-    keys = list(dotted_keys(schema))
+    keys = dotted_keys(schema)
     if key not in keys:
         return f"unknown key '{key}'{did_you_mean(key, keys)}"
     return f"{key}: {str(error).splitlines()[0]}"

@@ -5,101 +5,34 @@ It is the first entry of each primary config's defaults list, and the YAML group
 
 import math
 from dataclasses import dataclass, field, make_dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES
-from sentence_order.config.keys import (
-    ALWAYS,
-    CHANGEABLE,
-    IF_CHANGED,
-    NOT_NEGATIVE,
-    POSITIVE,
-    SHARE,
-    OnResume,
-    Range,
-    key,
-)
+from sentence_order.config.keys import ALWAYS, CHANGEABLE, IF_CHANGED, NOT_NEGATIVE, POSITIVE, OnResume, Range, key
 
 # Width of the attention heads of the tiny encoder.
 TINY_HEAD_WIDTH = 24
 BEAM_WIDTH = 64
+SHARE, SHARE_OR_ZERO = Range(high=1, high_allowed=False), Range(high=1, low_allowed=True, high_allowed=False)
 
-HeadName = Enum("HeadName", {name: name for name in HEADS})  # type: ignore[misc]
-DecoderName = Enum("DecoderName", {name: name for name in DECODERS})  # type: ignore[misc]
-EvaluateDecoderName = Enum("EvaluateDecoderName", {name: name for name in (*DECODERS, "all")})  # type: ignore[misc]
-
-
-class Source(Enum):
-    synthetic = "synthetic"
-    jsonl = "jsonl"
-    csv = "csv"
-    parquet = "parquet"
-    text = "text"
-    hub = "hub"
-
-
-class TextLayout(Enum):
-    lines = "lines"
-    paragraphs = "paragraphs"
-
-
-class Pooling(Enum):
-    mean = "mean"
-    first = "first"
-
-
-class Precision(Enum):
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
-
-
-class Joint(Enum):
-    documents = "documents"
-    pairs = "pairs"
-
-
-class PositionIds(Enum):
-    per_sentence = "per_sentence"
-    per_document = "per_document"
-
-
-class Schedule(Enum):
-    linear = "linear"
-    cosine = "cosine"
-    constant_with_warmup = "constant_with_warmup"
-
-
-class OnNonfinite(Enum):
-    stop = "stop"
-    skip = "skip"
-
-
-class CacheMode(Enum):
-    auto = "auto"
-    off = "off"
-
-
-class CacheDtype(Enum):
-    float32 = "float32"
-    float16 = "float16"
-
-
-class InputFormat(Enum):
-    auto = "auto"
-    text = "text"
-    jsonl = "jsonl"
-    csv = "csv"
-
-
-class Split(Enum):
-    train = "train"
-    validation = "validation"
-    test = "test"
+HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
+DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
+EvaluateDecoderName = StrEnum("EvaluateDecoderName", [*DECODERS, "all"])  # type: ignore[misc]
+Source = StrEnum("Source", "synthetic jsonl csv parquet text hub")
+TextLayout = StrEnum("TextLayout", "lines paragraphs")
+Pooling = StrEnum("Pooling", "mean first")
+Precision = StrEnum("Precision", "auto fp32 bf16 fp16")
+Joint = StrEnum("Joint", "documents pairs")
+PositionIds = StrEnum("PositionIds", "per_sentence per_document")
+Schedule = StrEnum("Schedule", "linear cosine constant_with_warmup")
+OnNonfinite = StrEnum("OnNonfinite", "stop skip")
+CacheMode = StrEnum("CacheMode", "auto off")
+CacheDtype = StrEnum("CacheDtype", "float32 float16")
+InputFormat = StrEnum("InputFormat", "auto text jsonl csv")
+Split = StrEnum("Split", "train validation test")
 
 
 @dataclass
@@ -166,8 +99,8 @@ class ModelConfig:
     heads: list[HeadName] = field(default_factory=lambda: [HeadName["pairs"], HeadName["neighbours"]])
     head_width: int = key(256, accepts=Range(high=2**20))
     # In the heads, the trainable layers of the encoder and the set layers; and on the attention weights of the layers.
-    dropout: float = key(0.0, accepts=Range(high=1, low_allowed=True, high_allowed=False))
-    attention_dropout: float = key(0.0, accepts=Range(high=1, low_allowed=True, high_allowed=False))
+    dropout: float = key(0.0, accepts=SHARE_OR_ZERO)
+    attention_dropout: float = key(0.0, accepts=SHARE_OR_ZERO)
 
 
 LossWeights = make_dataclass("LossWeights", [(name, float, key(0.0, accepts=NOT_NEGATIVE)) for name in LOSSES])
@@ -207,7 +140,7 @@ class OptimConfig:
     warmup: float = key(0.1, accepts=Range(high=1, low_allowed=True))
     max_grad_norm: float = key(1.0, accepts=Range(high=math.inf))
     # Evaluate and save a moving average of the weights, of which this share is kept at each step. 0: no average.
-    ema: float = key(0.0, accepts=Range(high=1, low_allowed=True, high_allowed=False))
+    ema: float = key(0.0, accepts=SHARE_OR_ZERO)
 
 
 @dataclass

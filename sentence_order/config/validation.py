@@ -5,7 +5,7 @@ Each mistake is a UserError that names the key and what is accepted.
 
 from typing import Any
 
-from sentence_order.config.components import DECODERS, HEADS, LOSSES, decoders_for, heads_for, readers_of
+from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TINY_HEAD_WIDTH, DataConfig, FreezeConfig, LossConfig, Source, TrainConfig
 from sentence_order.errors import UserError
@@ -76,7 +76,7 @@ def check_loss(loss: LossConfig, heads: set[str]) -> None:
             )
         trained |= readable if weight else set()
     if untrained := sorted(heads - trained):
-        names = readers_of(untrained[0], LOSSES)
+        names = readers_of({untrained[0]}, LOSSES)
         raise UserError(
             f"loss: nothing trains the head {untrained[0]}; give a weight to loss.{' or loss.'.join(names)}"
         )
@@ -87,7 +87,7 @@ def check_decoder(name: str, heads: set[str]) -> None:
     if not (readable := heads_for(DECODERS[name])) & heads:
         raise UserError(
             f"decoder={name}: needs the head {' or '.join(sorted(readable))}, and the model's heads are "
-            f"[{','.join(sorted(heads))}]; choose one of {', '.join(decoders_for(heads))}"
+            f"[{','.join(sorted(heads))}]; choose one of {', '.join(readers_of(heads, DECODERS))}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sentence_order.config.components import decoders_for
+from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.sources import load_splits
@@ -35,7 +35,7 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
 
     name = config.split.value
     corpus = _load_corpus(config, model, runtime)
-    compare = decoders_for(set(model.config.heads)) if compare_all else []
+    compare = readers_of(set(model.config.heads), DECODERS) if compare_all else []
     evaluation = _evaluate(config, model, corpus, decoder, runtime, compare)
     ids = list(corpus.documents["id"])
     found = split_results(evaluation, ids, model.config.calibration, config.bootstrap_resamples, config.seed)

@@ -47,8 +47,8 @@ def test_the_options_of_the_group_loss_give_weights_to_losses_of_the_table() -> 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_has_a_loss_and_a_decoder(head: str) -> None:
-    assert readers_of(head, LOSSES)
-    assert readers_of(head, DECODERS)
+    assert readers_of({head}, LOSSES)
+    assert readers_of({head}, DECODERS)
 
 
 @pytest.mark.parametrize("component", [*LOSSES.values(), *DECODERS.values()], ids=[*LOSSES, *DECODERS])

@@ -99,7 +99,7 @@ def test_a_stop_in_any_process_stops_all(tiny_model: SentenceOrdererModel, corpu
 
 
 def test_compared_decoders_give_what_each_gives_alone(tiny_model: SentenceOrdererModel, corpus: Corpus) -> None:
-    names = [name for head in tiny_model.config.heads for name in readers_of(head, DECODERS)]
+    names = readers_of(set(tiny_model.config.heads), DECODERS)
     together = evaluate(tiny_model, corpus, compare=names)
     assert set(together.decoders) == {"exact", "expected_tau", "beam", "borda", "topological", "assignment"}
     for name, found in together.decoders.items():

@@ -26,7 +26,7 @@ def test_order_does_not_depend_on_the_input(orderer: SentenceOrderer, stories) -
     assert [p.confidence for p in plain] == pytest.approx([p.confidence for p in other], abs=1e-5)
 
 
-@pytest.mark.parametrize("decoder", sorted({*readers_of("pairs", DECODERS), *readers_of("neighbours", DECODERS)}))
+@pytest.mark.parametrize("decoder", sorted(readers_of({"pairs", "neighbours"}, DECODERS)))
 def test_every_prediction_is_a_permutation(orderer: SentenceOrderer, stories, decoder: str) -> None:
     for story, prediction in zip(stories, orderer.predict(stories, decoder=decoder), strict=True):
         assert sorted(prediction.order) == list(range(len(story)))
