@@ -12,20 +12,12 @@ from typing import Any, NoReturn
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order.config.commands import normalize_overrides
-from sentence_order.config.keys import dotted_keys
-from sentence_order.config.parsing import (
-    config_dir,
-    did_you_mean,
-    format_config_error,
-    options_of,
-    parse_config,
-    register_schemas,
-)
+from sentence_order.config.parsing import config_dir, format_hydra_error, options_of, parse_config, register_schemas
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import Interrupted, TrainingError, UserError, printable
 
@@ -37,10 +29,8 @@ def run(name: str, task: Callable[[Any], None]) -> None:
         # Here, because Hydra prints a line of its own for an exception that leaves the job.
         try:
             task(parse_config(composed, SCHEMAS[name]))
-        except UserError as error:
-            stop(str(error), 2)
-        except TrainingError as error:
-            stop(str(error), 1)
+        except (UserError, TrainingError) as error:
+            stop(str(error), 2 if isinstance(error, UserError) else 1)
 
     run_jobs(name, job)
 
@@ -82,11 +72,7 @@ def typed_overrides() -> list[str]:
 
 
 def compose(name: str, overrides: list[str]) -> Any:
-    """The parsed config that an entry point would get from a command line.
-
-    Raises:
-        UserError: for what it would refuse.
-    """
+    """The parsed config that an entry point would get from a command line. Raises UserError where that would."""
     register_schemas()
     within_a_job = GlobalHydra.instance().is_initialized()
     try:
@@ -113,29 +99,6 @@ def help_text(name: str) -> str:
     lines = [line[1:].removeprefix(" ") for line in header]
     lines += ["", "Groups:", *(f"  {group}={'|'.join(options_of(group))}" for group in groups)]
     return "\n".join([*lines, "", "Keys:", OmegaConf.to_yaml(config)])
-
-
-def format_hydra_error(error: Exception, schema: type) -> str:
-    """One line for an error of Hydra: what is wrong on the command line, and what was probably meant."""
-    text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if isinstance(error, OverrideParseException):
-        return f"cannot parse {error.override}; quote special characters: 'key=\"value\"'"
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        options = options_of(group)
-        hint = did_you_mean(option, options) or "."
-        folder = f"; to name a folder: cache=./{option}" if group == "cache" else ""
-        return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{folder}"
-    if no_option := re.search(r"You must specify '(\w+)'", text):
-        group = no_option[1]
-        return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"
-    if no_key := re.search(r"Could not (?:override|append) '([^']+)'", text):
-        return f"unknown key '{no_key[1]}'{did_you_mean(no_key[1], dotted_keys(schema))}"
-    cause = error.__cause__ or error.__context__ or error
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return format_config_error(cause, schema)
-    return " ".join(lines[:3]) or type(error).__name__
 
 
 def stop(message: str, code: int) -> NoReturn:

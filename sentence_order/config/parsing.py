@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -41,8 +42,7 @@ def options_of(group: str) -> list[str]:
 def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
     """Turns a composed config into the schema's dataclasses.
 
-    Raises:
-        UserError: for a key that the schema does not have, a value of a wrong type, or a mandatory key without value.
+    Raises UserError for a key that the schema does not have, a value of a wrong type, or a mandatory key without value.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
@@ -61,8 +61,7 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
 def override_with_typed(config: Schema, given: Schema, typed: list[str]) -> Schema:
     """A config with those keys of another one, of the same schema, that were typed on the command line.
 
-    Args:
-        typed: overrides (`key=value`); a group (`cache=off`) stands for all of its keys.
+    A group among the overrides (`cache=off`) stands for all of its keys.
     """
     names = [override.split("=", 1)[0].lstrip("+~").split("@")[0] for override in typed]
     merged, source = OmegaConf.structured(config), OmegaConf.structured(given)
@@ -99,3 +98,26 @@ def format_config_error(error: OmegaConfBaseException, schema: type) -> str:
     if key not in keys:
         return f"unknown key '{key}'{did_you_mean(key, keys)}"
     return f"{key}: {str(error).splitlines()[0]}"
+
+
+def format_hydra_error(error: Exception, schema: type) -> str:
+    """One line for an error of Hydra: what is wrong on the command line, and what was probably meant."""
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return f"cannot parse {error.override}; quote special characters: 'key=\"value\"'"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = options_of(group)
+        hint = did_you_mean(option, options) or "."
+        folder = f"; to name a folder: cache=./{option}" if group == "cache" else ""
+        return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{folder}"
+    if no_option := re.search(r"You must specify '(\w+)'", text):
+        group = no_option[1]
+        return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"
+    if no_key := re.search(r"Could not (?:override|append) '([^']+)'", text):
+        return f"unknown key '{no_key[1]}'{did_you_mean(no_key[1], dotted_keys(schema))}"
+    cause = error.__cause__ or error.__context__ or error
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return format_config_error(cause, schema)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:3]) or type(error).__name__

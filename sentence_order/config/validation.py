@@ -1,7 +1,4 @@
-"""What the types of a config's keys cannot check: ranges, and keys that do not go together.
-
-Each mistake is a UserError that names the key and what is accepted.
-"""
+"""Raises UserError for what the types of a config's keys cannot check: ranges, and keys that do not go together."""
 
 from typing import Any
 
@@ -12,7 +9,7 @@ from sentence_order.errors import UserError
 
 
 def check_ranges(config: Any) -> None:
-    """Raises UserError if a number of a config is out of the range that its key accepts."""
+    """Checks each number of a config against the range that its key accepts."""
     values = flatten_config(config)
     for name, info in key_infos(type(config)).items():
         if info.accepts is not None:
@@ -20,7 +17,7 @@ def check_ranges(config: Any) -> None:
 
 
 def check_train(config: TrainConfig) -> None:
-    """Checks the config of a training run. Raises UserError."""
+    """Checks the config of a training run."""
     check_ranges(config)
     check_freeze(config.freeze)
     if config.decoder.name is None:
@@ -41,7 +38,7 @@ def check_train(config: TrainConfig) -> None:
 
 
 def check_freeze(freeze: FreezeConfig) -> None:
-    """Raises UserError if keys of the group contradict each other."""
+    """Checks that keys of the group do not contradict each other."""
     given = [key for key in ("embeddings", "layers", "depth", "schedule") if getattr(freeze, key) not in (0, None, [])]
     for key in ("schedule", "depth"):
         if key in given and (others := [f"freeze.{other}" for other in given if other != key]):
@@ -51,7 +48,7 @@ def check_freeze(freeze: FreezeConfig) -> None:
 
 
 def check_heads(heads: set[str]) -> None:
-    """Raises UserError if heads are missing, or two of them provide the same score."""
+    """Checks that there are heads, and that no two of them provide the same score."""
     if not heads:
         raise UserError(f"model.heads: none; available: {', '.join(HEADS)}")
     by_score: dict[str, list[str]] = {}
@@ -65,25 +62,22 @@ def check_heads(heads: set[str]) -> None:
 
 
 def check_loss(loss: LossConfig, heads: set[str]) -> None:
-    """Raises UserError if a loss has no head that it trains, or a head no loss that trains it."""
-    trained: set[str] = set()
-    for name, component in LOSSES.items():
-        weight, readable = getattr(loss, name), heads_for(component)
-        if weight and not readable & heads:
+    """Checks that every loss has a head that it trains, and every head a loss that trains it."""
+    weighted = {name: component for name, component in LOSSES.items() if getattr(loss, name)}
+    for name, component in weighted.items():
+        if not (readable := heads_for(component)) & heads:
             raise UserError(
                 f"loss.{name}: needs the head {' or '.join(sorted(readable))}, and model.heads is "
                 f"[{','.join(sorted(heads))}]; add loss.{name}=0, or the head"
             )
-        trained |= readable if weight else set()
-    if untrained := sorted(heads - trained):
-        names = readers_of({untrained[0]}, LOSSES)
-        raise UserError(
-            f"loss: nothing trains the head {untrained[0]}; give a weight to loss.{' or loss.'.join(names)}"
-        )
+    for head in sorted(heads):
+        if not readers_of({head}, weighted):
+            names = " or loss.".join(readers_of({head}, LOSSES))
+            raise UserError(f"loss: nothing trains the head {head}; give a weight to loss.{names}")
 
 
 def check_decoder(name: str, heads: set[str]) -> None:
-    """Raises UserError if the heads provide no scores that a decoder reads."""
+    """Checks that the heads provide scores that a decoder reads."""
     if not (readable := heads_for(DECODERS[name])) & heads:
         raise UserError(
             f"decoder={name}: needs the head {' or '.join(sorted(readable))}, and the model's heads are "
@@ -92,7 +86,7 @@ def check_decoder(name: str, heads: set[str]) -> None:
 
 
 def check_data(data: DataConfig) -> None:
-    """Checks keys of the data group against each other. Raises UserError."""
+    """Checks keys of the data group against each other."""
     paths = [f"data.{name}" for name in ("train", "validation", "test") if getattr(data, name)]
     if data.source is Source.synthetic and paths:
         raise UserError(f"{paths[0]}: data=synthetic reads no files; add data=jsonl, csv, parquet, text or hub")
