@@ -42,10 +42,8 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
         )
 
     run = read_config(folder)
-    own = EvaluateConfig(checkpoint=config.checkpoint)
-    for name in ("data", "cache", "precision", "seed"):
-        setattr(own, name, getattr(run, name))
-    return override_with_typed(own, config, typed)
+    settings = {name: getattr(run, name) for name in ("data", "cache", "precision", "seed")}
+    return override_with_typed(EvaluateConfig(config.checkpoint, **settings), config, typed)
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from sentence_order.config.parsing import config_dir
+from sentence_order.config.parsing import CONFIG_DIR
 
 Command = Callable[..., CompletedProcess[str]]
-EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
 # Its position ids continue through the document; the scores of all others do not depend on the input order.
 DEPEND_ON_INPUT_ORDER = {"bert4so"}
 # One of each kind of head; the others are trained in the slow run.
@@ -24,7 +24,7 @@ METRICS = ("tau", "pmr", "accuracy", "accuracy_per_document", "spearman", "pairw
 def test_every_experiment_trains_and_evaluates(
     name: str, command: Command, story_files: dict[str, Path], tmp_path: Path
 ) -> None:
-    text = (config_dir() / "experiment" / f"{name}.yaml").read_text()
+    text = (CONFIG_DIR / "experiment" / f"{name}.yaml").read_text()
     assert text.startswith(f"# @package _global_\n# python -m sentence_order.train experiment={name}")
     files = ["data=jsonl", *(f"data.{split}={path}" for split, path in story_files.items())]
     tiny = ["encoder.name=tiny", "trainer.max_steps=10", "trainer.eval_every=5", "optim.ema=0.9", "model.dropout=0"]

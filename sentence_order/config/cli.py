@@ -6,18 +6,16 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order.config.commands import normalize_overrides
-from sentence_order.config.parsing import config_dir, format_hydra_error, options_of, parse_config, register_schemas
+from sentence_order.config.parsing import CONFIG_DIR, format_hydra_error, options_of, parse_config
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import Interrupted, TrainingError, UserError, printable
 
@@ -39,13 +37,12 @@ def run_jobs(name: str, job: Callable[[DictConfig], float | None]) -> None:
     """Calls `job` with the composed config, or with that of every job of a sweep."""
     # Hydra then raises its errors to us instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    register_schemas()
     sys.argv[1:] = normalize_overrides(sys.argv[1:])
     try:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(help_text(name), flush=True)
         else:
-            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)()
+            hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
     except (HydraException, OmegaConfBaseException) as error:
         stop(format_hydra_error(error, SCHEMAS[name]), 2)
     except ValueError as error:
@@ -68,15 +65,13 @@ def run_jobs(name: str, job: Callable[[DictConfig], float | None]) -> None:
 
 def typed_overrides() -> list[str]:
     """The overrides of the command line, as they were typed."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    return list(HydraConfig.get().overrides.task)
 
 
 def compose(name: str, overrides: list[str]) -> Any:
     """The parsed config that an entry point would get from a command line. Raises UserError where that would."""
-    register_schemas()
-    within_a_job = GlobalHydra.instance().is_initialized()
     try:
-        with nullcontext() if within_a_job else hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return parse_config(hydra.compose(name, normalize_overrides(overrides)), SCHEMAS[name])
     except HydraException as error:
         raise UserError(format_hydra_error(error, SCHEMAS[name])) from error
@@ -87,11 +82,11 @@ def help_text(name: str) -> str:
 
     It replaces Hydra's own, which takes over a second to list the groups.
     """
-    yaml = (config_dir() / f"{name}.yaml").read_text(encoding="utf-8")
+    yaml = (CONFIG_DIR / f"{name}.yaml").read_text(encoding="utf-8")
     header = itertools.takewhile(lambda line: line.startswith("#"), yaml.splitlines())
     groups = [group for group in re.findall(r"^  - (\w+): ", yaml, re.M) if options_of(group)]
     overrides = [word for word in sys.argv[1:] if not word.startswith("-")]
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         try:
             config = hydra.compose(name, overrides)
         except HydraException:  # a group that has no default

@@ -6,26 +6,20 @@ of the schema, the checks of a config and the model are made from these tables, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Component:
-    """Where a component is defined, and the scores that it provides (a head) or reads (a loss, a decoder).
-
-    Attributes:
-        path: module and attribute, imported when it is used, so that this table needs no torch.
-        scores: a loss or a decoder is called with these in this order, and needs one of them at least.
-    """
+    """Where a component is defined, and the scores that it provides (a head) or reads (a loss, a decoder)."""
 
     path: str
-    scores: tuple[str, ...]
+    scores: tuple[str, ...]  # a loss or a decoder is called with these in this order, and needs one of them at least
 
     def load(self) -> Any:
-        """Imports the class or function."""
-        module, _, attribute = self.path.partition(":")
-        return getattr(import_module(f"sentence_order.{module}"), attribute)
+        """Imports the class or function; not earlier, so that the tables need no torch."""
+        return resolve_name(f"sentence_order.{self.path}")
 
 
 HEADS = {

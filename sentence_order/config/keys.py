@@ -11,21 +11,11 @@ from sentence_order.errors import UserError
 
 MAX_NUMBER = 2**62
 
-
-class OnResume(Enum):
-    """Whether a key may change when a run resumes."""
-
-    FIXED = "fixed"  # it must be as it was
-    CHANGEABLE = "changeable"  # the run may end differently, but nothing about it is wrong
-    IGNORED = "ignored"  # it does not matter to the run
-
-
-class InHparams(Enum):
-    """Whether a key is a column of TensorBoard's table of hyper-parameters."""
-
-    NEVER = "never"
-    IF_CHANGED = "if it is not the default"
-    ALWAYS = "always"
+# Whether a key may change when a run resumes. FIXED: it must be as it was; CHANGEABLE: the run may end differently, but
+# nothing about it is wrong; IGNORED: it does not matter to the run.
+OnResume = Enum("OnResume", "FIXED CHANGEABLE IGNORED")
+# Whether a key is a column of TensorBoard's table of hyper-parameters: never, if it is not the default, or always.
+InHparams = Enum("InHparams", "NEVER IF_CHANGED ALWAYS")
 
 
 @dataclass(frozen=True)
@@ -48,10 +38,9 @@ class Range:
             raise UserError(f"{key}: must be {accepted}, not {value}")
 
     def __str__(self) -> str:
-        text = f"{'at least' if self.low_allowed else 'greater than'} {self.low:g}"
-        if self.high >= MAX_NUMBER:
-            return text
-        return f"{text} and {'at most' if self.high_allowed else 'less than'} {self.high:g}"
+        low = f"{'at least' if self.low_allowed else 'greater than'} {self.low:g}"
+        high = f" and {'at most' if self.high_allowed else 'less than'} {self.high:g}"
+        return low + (high if self.high < MAX_NUMBER else "")
 
 
 POSITIVE = Range()
@@ -60,19 +49,13 @@ NOT_NEGATIVE = Range(low_allowed=True)
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """What a config key means to the program; keys of a group inherit what the group says.
-
-    Attributes:
-        determines_prefix: the output of frozen layers, which the prefix cache keeps, depends on it.
-        varies_between_seeds: runs that differ in such keys alone are repetitions of one arm.
-        accepts: its range, if it is a number.
-    """
+    """What a config key means to the program; keys of a group inherit what the group says."""
 
     on_resume: OnResume = OnResume.FIXED
-    determines_prefix: bool = False
-    varies_between_seeds: bool = False
+    determines_prefix: bool = False  # the output of frozen layers, which the prefix cache keeps, depends on it
+    varies_between_seeds: bool = False  # runs that differ in such keys alone are repetitions of one arm
     in_hparams: InHparams = InHparams.NEVER
-    accepts: Range | None = None
+    accepts: Range | None = None  # if it is a number
 
 
 def key(default: Any = MISSING, **info: Any) -> Any:

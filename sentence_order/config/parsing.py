@@ -20,23 +20,18 @@ from sentence_order.errors import UserError
 
 Schema = TypeVar("Schema")
 
+# The YAML configs: inside the package in a wheel, beside it in a source tree.
+_PACKAGE = Path(__file__).resolve().parent.parent
+CONFIG_DIR = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
 
-def register_schemas() -> None:
-    """Registers every schema as `schema/<name>`, for the defaults lists of the primary configs."""
-    for name, schema in SCHEMAS.items():
-        ConfigStore.instance().store(group="schema", name=name, node=schema, package="_global_")
-
-
-def config_dir() -> Path:
-    """The folder of YAML configs: inside the package in a wheel, beside it in a source tree."""
-    package = Path(__file__).resolve().parent.parent
-    packaged = package / "configs"
-    return packaged if packaged.is_dir() else package.parent / "configs"
+# As `schema/<name>`, for the defaults lists of the primary configs.
+for _name, _schema in SCHEMAS.items():
+    ConfigStore.instance().store(group="schema", name=_name, node=_schema, package="_global_")
 
 
 def options_of(group: str) -> list[str]:
     """The options of a config group: the files of its folder."""
-    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
 
 
 def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
@@ -47,8 +42,7 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
     try:
         plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
         merged = OmegaConf.merge(OmegaConf.structured(schema), plain)
-        missing = sorted(str(key) for key in OmegaConf.missing_keys(merged))
-        if missing:
+        if missing := sorted(OmegaConf.missing_keys(merged)):
             raise UserError(f"{missing[0]}: no value; give it on the command line: {missing[0]}=VALUE")
         parsed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
@@ -107,10 +101,9 @@ def format_hydra_error(error: Exception, schema: type) -> str:
         return f"cannot parse {error.override}; quote special characters: 'key=\"value\"'"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        options = options_of(group)
-        hint = did_you_mean(option, options) or "."
+        hint = did_you_mean(option, options_of(group)) or "."
         folder = f"; to name a folder: cache=./{option}" if group == "cache" else ""
-        return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{folder}"
+        return f"unknown {group} '{option}'{hint} Available: {', '.join(options_of(group))}{folder}"
     if no_option := re.search(r"You must specify '(\w+)'", text):
         group = no_option[1]
         return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"

@@ -1,7 +1,4 @@
-"""The typed schema of every configuration key.
-
-It is the first entry of each primary config's defaults list, and the YAML groups override it.
-"""
+"""The typed schema of every configuration key, the first of each primary config's defaults; YAML groups override it."""
 
 import math
 from dataclasses import dataclass, field, make_dataclass

@@ -1,7 +1,6 @@
 """One console on standard error for log lines, tables and progress bars."""
 
 import logging
-import sys
 import warnings
 from contextlib import suppress
 from logging.handlers import MemoryHandler
@@ -16,7 +15,7 @@ log = logging.getLogger("sentence_order")
 _buffer = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL, flushOnClose=False)
 
 
-class ConsoleHandler(logging.Handler):
+class _ConsoleHandler(logging.Handler):
     """Prints log lines above a live progress bar, without line breaks, so that paths in them can be copied."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -27,9 +26,7 @@ class _LogFile(logging.FileHandler):
     """Raises on a full disk, in place of printing a traceback for every line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        error = sys.exc_info()[1]
-        assert error is not None
-        raise error
+        raise  # what `emit` is handling
 
 
 def log_error_to_file(message: str) -> None:
@@ -50,12 +47,20 @@ def set_up_logging() -> None:
     """Sends the package's log lines to the console, and buffers them until `add_log_file` names a file."""
     log.setLevel(logging.INFO)
     log.propagate = False
-    log.handlers.clear()
-    handler = ConsoleHandler()
+    handler = _ConsoleHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    log.addHandler(handler)
-    log.addHandler(_buffer)
-    quiet_libraries()
+    log.handlers = [handler, _buffer]
+
+    # The libraries' own progress bars and notes stay out of the output.
+    import datasets
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    if not console.is_terminal:
+        datasets.disable_progress_bars()
+    warnings.filterwarnings("ignore", module=r"torch\.utils\.data")  # pin_memory without an accelerator, and the like
 
 
 def add_log_file(file: Path) -> None:
@@ -68,24 +73,8 @@ def add_log_file(file: Path) -> None:
     log.addHandler(target)
 
 
-def quiet_libraries() -> None:
-    """Keeps the libraries' own progress bars and notes out of the run's output."""
-    import datasets
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.logging.set_verbosity_error()
-    if not console.is_terminal:
-        datasets.disable_progress_bars()
-    warnings.filterwarnings("ignore", module=r"torch\.utils\.data")  # pin_memory without an accelerator, and the like
-
-
 def progress_bar(transient: bool = False) -> Progress:
-    """Progress bars with counts, elapsed and remaining time; a task has the fields `unit` and `note`.
-
-    Transient bars disappear when they are done.
-    """
+    """Progress bars, which disappear at the end if they are transient; a task has the fields `unit` and `note`."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

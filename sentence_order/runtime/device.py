@@ -37,20 +37,15 @@ class Runtime:
 
 
 def choose_runtime(device: str, precision: Precision, processes: Processes = SINGLE_PROCESS) -> Runtime:
-    """Resolves the config keys `device` and `precision`, and configures the allocator.
-
-    Raises:
-        UserError: the device does not exist.
-    """
+    """Resolves the config keys `device` and `precision`. Raises UserError if the device does not exist."""
     _keep_freed_memory()
     chosen, reason = _choose_device(device, processes)
     log.info("device: %s (%s)", chosen, reason)
     dtype, reason = _choose_precision(precision, chosen)
     log.info("precision: %s (%s)", PRECISIONS[dtype], reason)
     if processes.world_size > 1:
-        log.info(
-            "processes: %d, each with its shard of every batch (WORLD_SIZE, as torchrun sets it)", processes.world_size
-        )
+        what = "each with its shard of every batch (WORLD_SIZE, as torchrun sets it)"
+        log.info("processes: %d, %s", processes.world_size, what)
     return Runtime(chosen, dtype, processes)
 
 
@@ -66,7 +61,9 @@ def _keep_freed_memory() -> None:
 
 
 def _choose_device(setting: str, processes: Processes) -> tuple[torch.device, str]:
-    if processes.world_size > 1 and (setting == "cuda" or (setting == "auto" and torch.cuda.is_available())):
+    if setting == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu"), f"auto: no CUDA device; {torch.get_num_threads()} threads"
+    if processes.world_size > 1 and setting in ("auto", "cuda"):
         if processes.local_rank >= torch.cuda.device_count():
             raise UserError(
                 f"device: {torch.cuda.device_count()} CUDA devices were found, too few for the processes that torchrun "
@@ -75,20 +72,20 @@ def _choose_device(setting: str, processes: Processes) -> tuple[torch.device, st
         torch.cuda.set_device(processes.local_rank)
         return torch.device("cuda", processes.local_rank), "one for each process of this machine"
     if setting == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda"), f"auto: {torch.cuda.get_device_name()}"
-        return torch.device("cpu"), f"auto: no CUDA device; {torch.get_num_threads()} threads"
+        return torch.device("cuda"), f"auto: {torch.cuda.get_device_name()}"
     try:
         device = torch.device(setting)
     except RuntimeError as error:
         raise UserError(f"device: {setting!r} is not a device; accepted are auto, cpu, cuda and cuda:N") from error
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device: {setting!r} is not supported; accepted are auto, cpu, cuda and cuda:N")
-    if device.type == "cuda" and device.index is not None and processes.world_size > 1:
+    if device.type == "cpu":
+        return device, "as set"
+    if device.index is not None and processes.world_size > 1:
         raise UserError(f"device: {setting!r} is one device for {processes.world_size} processes; give cuda or auto")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device: {setting!r} does not exist; {torch.cuda.device_count()} CUDA devices were found")
-    if device.type == "cuda" and device.index is not None:
+    if device.index is not None:
         torch.cuda.set_device(device)  # for code that asks for the current device
     return device, "as set"
 
@@ -97,7 +94,7 @@ def _choose_precision(setting: Precision, device: torch.device) -> tuple[torch.d
     if setting is not Precision.auto:
         return DTYPES[setting.value], "as set"
     if device.type == "cpu":
-        return (torch.float32, "auto: on a CPU bf16 is no faster, and many times slower without hardware support")
+        return torch.float32, "auto: on a CPU bf16 is no faster, and many times slower without hardware support"
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16, "auto: this CUDA device supports bf16"
     return torch.float32, "auto: this CUDA device does not support bf16; try precision=fp16"
@@ -146,10 +143,8 @@ def choose_workers(setting: int | None, device: torch.device) -> int:
     elif device.type == "cpu":
         workers, reason = 0, "auto: on a CPU they would take the cores that train"
     else:
-        workers, reason = (
-            max(0, min(4, (os.cpu_count() or 1) - 1)),
-            "auto: up to 4, one core left to the training process",
-        )
+        workers = max(0, min(4, (os.cpu_count() or 1) - 1))
+        reason = "auto: up to 4, one core left to the training process"
     log.info("workers: %d (%s)", workers, reason)
     return workers
 

@@ -1,8 +1,7 @@
 """The processes that train one model together, as `torchrun` starts them; a single one is the plain case.
 
-A step's batches are those of a single process, whatever the number of processes: each takes its shard of every batch's
-documents, and their gradients are summed. So a run's losses do not depend on the number of processes, and a run may
-resume with another number.
+Each takes its shard of every batch's documents, and their gradients are summed. So a run's losses do not depend on the
+number of processes, and a run may resume with another number.
 """
 
 import os
@@ -27,18 +26,24 @@ BUCKET_SIZE = 2**24
 _slow_group: Any = None  # whose barriers may take long
 
 
+@contextmanager
+def _training_errors() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # what torch raises for a connection that is closed, or silent for too long
+        message = f"another process of this run has ended or does not answer ({first_line(error)})"
+        raise TrainingError(message) from error
+
+
 @dataclass(frozen=True)
 class Processes:
-    """Which process of how many this is.
+    """Which process of how many this is. What waits for another process raises TrainingError if that has ended."""
 
-    Attributes:
-        rank: from 0; process 0 is the main one, which writes files and logs for all.
-        local_rank: among the processes of its machine.
-    """
-
-    rank: int = 0
+    rank: int = 0  # that of the main process, which writes files and logs for all, is 0
     world_size: int = 1
-    local_rank: int = 0
+    local_rank: int = 0  # among the processes of its machine
 
     @property
     def is_main(self) -> bool:
@@ -49,84 +54,66 @@ class Processes:
         """The items that are this process's to do."""
         return list(items[self.rank :: self.world_size])
 
+    @_training_errors()
     def all_reduce_(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces each tensor by its sum over all processes, the same on all to the last bit.
-
-        Raises:
-            TrainingError: another process has ended.
-        """
+        """Replaces each tensor by its sum over all processes, the same on all to the last bit."""
         if self.world_size == 1:
             return
-        with _training_errors():
-            for bucket in _buckets(tensors):
-                flat = torch.cat([tensor.flatten() for tensor in bucket])
-                dist.all_reduce(flat)
-                if flat.is_cuda:
-                    torch.cuda.current_stream().synchronize()  # or nccl reports a failure later, elsewhere
-                for tensor, total in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
-                    tensor.copy_(total.view_as(tensor))
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
+            dist.all_reduce(flat)
+            if flat.is_cuda:
+                torch.cuda.current_stream().synchronize()  # or nccl reports a failure later, elsewhere
+            for tensor, total in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+                tensor.copy_(total.view_as(tensor))
 
+    @_training_errors()
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, by rank. Raises TrainingError: another process has ended."""
+        """The values of all processes, by rank."""
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
-        with _training_errors():
-            dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value)
         return values
 
     def broadcast(self, value: T) -> T:
-        """The value of the main process. Raises TrainingError: another process has ended."""
+        """The value of the main process."""
         return self.gather(value)[0]
 
     def any_of(self, flags: Sequence[bool]) -> list[bool]:
-        """Which flags are set in any process. Raises TrainingError: another process has ended."""
+        """Which flags are set in any process."""
         counts = torch.tensor([float(flag) for flag in flags])
         self.all_reduce_([counts])
         return [count > 0 for count in counts.tolist()]
 
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
-        """Runs the block in one process of each machine, and then in the others, which find its files on the disk.
-
-        Raises:
-            TrainingError: another process has ended.
-        """
+        """Runs the block in one process of each machine, and then in the others, which find its files on the disk."""
         if self.local_rank > 0:
             self.barrier()
         yield
         if self.local_rank == 0:
             self.barrier()
 
+    @_training_errors()
     def barrier(self) -> None:
-        """Waits until all processes are here, which may take long. Raises TrainingError: another one has ended."""
-        if self.world_size == 1:
-            return
-        with _training_errors():
+        """Waits until all processes are here, which may take long."""
+        if self.world_size > 1:
             dist.barrier(_slow_group)
 
 
 SINGLE_PROCESS = Processes()
 
 
-def started_by_torchrun() -> bool:
-    """True if this process is one of several."""
-    return {"RANK", "LOCAL_RANK"} <= os.environ.keys() and os.environ.get("WORLD_SIZE", "1") != "1"
-
-
+@_training_errors()
 def init_processes(device: str) -> Processes:
-    """Connects to the other processes, if there are any.
-
-    Args:
-        device: the config key; the backend is gloo on a CPU, nccl on CUDA.
-    """
-    if not started_by_torchrun():
+    """Connects to the other processes, if torchrun has started any; `device` is the config key."""
+    if not {"RANK", "LOCAL_RANK"} <= os.environ.keys() or os.environ.get("WORLD_SIZE", "1") == "1":
         return SINGLE_PROCESS
     on_cuda = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     global _slow_group
-    with _training_errors():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=STEP_TIMEOUT)
-        _slow_group = dist.new_group(backend="gloo", timeout=SETUP_TIMEOUT)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=STEP_TIMEOUT)
+    _slow_group = dist.new_group(backend="gloo", timeout=SETUP_TIMEOUT)
     return Processes(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
 
 
@@ -134,18 +121,6 @@ def destroy_processes() -> None:
     """Disconnects from the other processes; what they still wait for fails."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
-
-
-@contextmanager
-def _training_errors() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:  # what torch raises for a connection that is closed, or silent for too long
-        raise TrainingError(
-            f"another process of this run has ended or does not answer ({first_line(error)})"
-        ) from error
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

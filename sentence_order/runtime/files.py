@@ -24,10 +24,9 @@ def check_output(key: str, output: str | Path | None) -> None:
     """Raises UserError, before any work is done, if the file cannot be written."""
     if output is None:
         return
-    path = Path(output)
-    if os.path.isdir(path):
+    if os.path.isdir(output):
         raise UserError(f"{key}: {output} is a folder; name a file")
-    check_writable(key, path.parent)
+    check_writable(key, Path(output).parent)
 
 
 def check_writable(key: str, folder: Path) -> None:
@@ -54,10 +53,7 @@ def cache_folder() -> Path:
 def atomic_file(path: Path) -> Iterator[IO[str]]:
     """Opens a text file that appears under its name when the block ends without an exception, and not before.
 
-    A pipe or a device that exists is written to directly.
-
-    Raises:
-        OSError: naming the file.
+    A pipe or a device that exists is written to directly. An OSError names the file.
     """
     with oserrors_with_path(path):
         if path.exists() and not path.is_file():
@@ -83,11 +79,9 @@ def atomic_file(path: Path) -> Iterator[IO[str]]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Makes a folder that replaces an older one of its name when the block ends without an exception.
 
-    It gets a manifest of its files (see `find_corruption`) and is on the disk before the older one is touched. What a
-    killed writer leaves, `recover_interrupted_write` repairs.
-
-    Raises:
-        OSError: naming the folder; the older one is as it was.
+    It gets a manifest of its files (see `find_corruption`) and is on the disk before the older one is touched. After an
+    OSError, which names the folder, the older one is as it was; `recover_interrupted_write` repairs what a killed
+    writer leaves.
     """
     with oserrors_with_path(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,15 +16,10 @@ DUPLICATE_SECONDS = 1.0
 
 
 class Signals:
-    """The signals that have arrived; the training loop checks them between two steps.
-
-    Attributes:
-        stop: the signal to stop, if one has arrived.
-        save: a signal to save has arrived.
-    """
+    """The signals that have arrived; the training loop checks them between two steps."""
 
     def __init__(self) -> None:
-        self.stop: int | None = None
+        self.stop: int | None = None  # the signal to stop, if one has arrived
         self.save = False
         self._deferred = False
         self._stopped_at = 0.0

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, Component, heads_for, readers_of
-from sentence_order.config.parsing import config_dir, options_of
+from sentence_order.config.parsing import CONFIG_DIR, options_of
 from sentence_order.config.schema import DecoderName, EvaluateDecoderName, HeadName, LossConfig
 from sentence_order.decoding.scores import Scores
 from sentence_order.model.configuration import SentenceOrdererConfig
@@ -36,11 +36,11 @@ def test_the_schema_offers_every_component() -> None:
 def test_every_decoder_is_an_option() -> None:
     assert set(options_of("decoder")) == {*DECODERS, "all"}
     for name in options_of("decoder"):
-        assert yaml.safe_load((config_dir() / "decoder" / f"{name}.yaml").read_text())["name"] == name
+        assert yaml.safe_load((CONFIG_DIR / "decoder" / f"{name}.yaml").read_text())["name"] == name
 
 
 def test_the_options_of_the_group_loss_give_weights_to_losses_of_the_table() -> None:
-    options = [yaml.safe_load((config_dir() / "loss" / f"{name}.yaml").read_text()) for name in options_of("loss")]
+    options = [yaml.safe_load((CONFIG_DIR / "loss" / f"{name}.yaml").read_text()) for name in options_of("loss")]
     assert options
     assert all(set(weights) <= set(LOSSES) for weights in options)
 

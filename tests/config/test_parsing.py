@@ -7,7 +7,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from sentence_order.config.cli import compose
-from sentence_order.config.parsing import config_dir, did_you_mean, options_of, override_with_typed, parse_config
+from sentence_order.config.parsing import CONFIG_DIR, did_you_mean, options_of, override_with_typed, parse_config
 from sentence_order.config.schema import EvaluateConfig, TrainConfig
 from sentence_order.config.validation import check_train
 from sentence_order.errors import UserError
@@ -21,7 +21,7 @@ NEEDS = {
     "loss=pointer": POINTER_MODEL,
     "decoder=pointer": POINTER_MODEL,
 }
-OPTIONS = sorted(config_dir().glob("*/*.yaml"))
+OPTIONS = sorted(CONFIG_DIR.glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
