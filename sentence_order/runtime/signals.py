@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from sentence_order.errors import Interrupted
@@ -32,12 +32,10 @@ class Signals:
             yield
             return
         handlers = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGUSR1: self._on_save}
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        try:
+        with ExitStack() as before:
+            for number, handler in handlers.items():
+                before.callback(signal.signal, number, signal.signal(number, handler))
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
