@@ -5,8 +5,6 @@ from enum import Enum
 from operator import attrgetter
 from typing import Any
 
-from omegaconf import MISSING
-
 from sentence_order.errors import UserError
 
 MAX_NUMBER = 2**62
@@ -58,7 +56,7 @@ class KeyInfo:
     accepts: Range | None = None  # if it is a number
 
 
-def key(default: Any = MISSING, **info: Any) -> Any:
+def key(default: Any, **info: Any) -> Any:
     """A field of the schema with its `KeyInfo`; a class or function as default makes the value."""
     if callable(default):
         return field(default_factory=default, metadata=info)
