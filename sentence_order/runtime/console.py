@@ -38,11 +38,6 @@ def log_error_to_file(message: str) -> None:
                 handler.emit(record)
 
 
-def mute_console() -> None:
-    """Silences this process's console; the main process logs for all."""
-    console.quiet = True
-
-
 def set_up_logging() -> None:
     """Sends the package's log lines to the console, and buffers them until `add_log_file` names a file."""
     log.setLevel(logging.INFO)
