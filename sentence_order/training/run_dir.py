@@ -78,8 +78,7 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
 def check_run_dir(config: TrainConfig) -> RunStatus:
     """How far this very run has come in its `output_dir`.
 
-    Raises:
-        UserError: the folder cannot be used, or holds another run, which is never overwritten.
+    Raises UserError if the folder cannot be used, or holds another run, which is never overwritten.
     """
     folder = Path(config.output_dir)
     if folder.exists() and not folder.is_dir():
@@ -105,8 +104,7 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
 def lock_run_dir(folder: Path) -> Iterator[None]:
     """Keeps other processes from training in the same folder; the lock of a killed process is released.
 
-    Raises:
-        UserError: another process has it.
+    Raises UserError if another process has it.
     """
     lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:

@@ -33,8 +33,7 @@ class Setup:
 def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
     """Loads and tokenises the corpora, and builds the model with its first frozen blocks.
 
-    Raises:
-        UserError: naming the config key, or the file and line.
+    Raises UserError naming the config key, or the file and line.
     """
     runtime = choose_runtime(config.device, config.precision, processes)
     log_kernel(runtime.device)

@@ -105,13 +105,12 @@ class Stepper:
     def training_step(self, batches: Sequence[Batch], num_pairs: int, step: int) -> StepOutput:
         """One step over micro-batches, with the gradient of a single batch of all their documents.
 
+        Raises TrainingError if a single document does not fit in memory, or another process has ended.
+
         Args:
             batches: this process's shard of them.
             num_pairs: pairs of sentences in the shards of all processes, by which the loss is divided.
             step: the number of steps done before, which determines the learning rate.
-
-        Raises:
-            TrainingError: a single document does not fit in memory, or another process has ended.
         """
         set_learning_rates(self.optimizer, self.lr_factor(step))
         before = get_rng_state(self.runtime.device)

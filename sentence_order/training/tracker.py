@@ -119,8 +119,7 @@ class Tracker:
     def sync(self) -> int:
         """Waits until everything logged is on the disk itself; returns the length of metrics.jsonl.
 
-        Raises:
-            OSError: it cannot be written, or a file was removed.
+        Raises OSError if it cannot be written, or a file was removed.
         """
         self.writer.flush()
         for file in {self.path, *self._events}:

@@ -276,8 +276,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resumes from a state: this trainer must be as its config makes it.
 
-        Raises:
-            UserError: its texts or frozen weights are not those of the saved run.
+        Raises UserError if its texts or frozen weights are not those of the saved run.
         """
         for key, digest in self.digests.items():
             if digest != state["digests"].get(key):
