@@ -7,7 +7,7 @@ from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateCon
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
-from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
+from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import decoder_results, provenance, split_results, write_results
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
@@ -27,16 +27,29 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     """
     set_up_logging()
     model = load_checkpoint(config.checkpoint)
-    compare_all = config.decoder.name is not None and config.decoder.name.value == "all"
     decoder = _choose_decoder(config, model)
+    compare_all = config.decoder.name is not None and config.decoder.name.value == "all"
     runtime = choose_runtime(config.device, config.precision)
     log_kernel(runtime.device)
     model.to(runtime.device)
 
     name = config.split.value
     corpus = _load_corpus(config, model, runtime)
-    compare = readers_of(set(model.config.heads), DECODERS) if compare_all else []
-    evaluation = _evaluate(config, model, corpus, decoder, runtime, compare)
+    with progress_bar() as bar:
+        task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
+        evaluation = evaluate_corpus(
+            model,
+            corpus,
+            decoder,
+            runtime,
+            seed=config.seed,
+            batch_tokens=config.batch_tokens,
+            shuffles=config.shuffles,
+            compare=readers_of(set(model.config.heads), DECODERS) if compare_all else [],
+            advance=partial(bar.advance, task),
+        )
+    assert evaluation is not None, "nothing stops it"
+
     ids = list(corpus.documents["id"])
     found = split_results(evaluation, ids, model.config.calibration, config.bootstrap_resamples, config.seed)
     console.print(metric_table(name, found))
@@ -54,7 +67,7 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     }
     if compare_all:
         record["decoders"] = decoder_results(evaluation, config.bootstrap_resamples, config.seed)
-        console.print(decoder_table("decoders", record["decoders"]))
+        console.print(decoder_table(record["decoders"]))
     if config.output is None:
         del found["per_document"]  # only written to files
     write_results(record, config.output)
@@ -85,28 +98,3 @@ def _load_corpus(config: EvaluateConfig, model: SentenceOrdererModel, runtime: R
     return attach_hidden_states(
         model, {name: corpus}, config.cache, runtime, tokens_read=tokens, batch_tokens=config.batch_tokens
     )[name]
-
-
-def _evaluate(
-    config: EvaluateConfig,
-    model: SentenceOrdererModel,
-    corpus: Corpus,
-    decoder: DecoderConfig,
-    runtime: Runtime,
-    compare: list[str],
-) -> Evaluation:
-    with progress_bar() as bar:
-        task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
-        evaluation = evaluate_corpus(
-            model,
-            corpus,
-            decoder,
-            runtime,
-            seed=config.seed,
-            batch_tokens=config.batch_tokens,
-            shuffles=config.shuffles,
-            compare=compare,
-            advance=partial(bar.advance, task),
-        )
-    assert evaluation is not None
-    return evaluation

@@ -5,8 +5,9 @@ nor a decoder ever reads them.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -21,33 +22,17 @@ from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding.scores import MATRICES, Scores, gather_matrix
 from sentence_order.errors import TrainingError
-from sentence_order.evaluation.metrics import (
-    RatioArray,
-    document_counts,
-    metrics_of,
-    position_confusion,
-    right_slots,
-    summarise,
-)
+from sentence_order.evaluation import metrics
 from sentence_order.inference.calibration import Reliability, calibrate, measure_reliability, order_log_odds
 from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
-from sentence_order.losses import count_pairs
+from sentence_order.losses import OrderingLoss, count_pairs
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
-
-# Fields of an `Evaluation` that are sums over its documents.
-SUMS = ("total_loss", "num_pairs", "common_documents", "total_probability_SS", "total_confusion_SS")
 
 
 @dataclass(frozen=True)
 class DecoderResult:
-    """The orders of one decoder.
-
-    Attributes:
-        counts: of each document, what every metric follows from (see `metrics.document_counts`).
-        objective_D: of each order, in nats (see `decoding.decode`).
-        seconds: spent in the decoder.
-    """
+    """The orders of one decoder: their counts, their objectives in nats (see `decoding.decode`), seconds to decode."""
 
     counts: dict[str, IntArray]
     objective_D: FloatArray
@@ -56,12 +41,13 @@ class DecoderResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result for some documents, in the order of `rows`: those of a batch or of a whole corpus.
+    """The result for some documents: those of a batch or of a whole corpus.
+
+    Arrays and lists have an entry per document, in the order of `rows`; numbers and tensors are sums over documents.
 
     Attributes:
-        rows: their rows in the corpus.
+        rows: of the documents in the corpus.
         counts: what every metric follows from (see `metrics.document_counts`).
-        total_loss, num_pairs: sums over the documents.
         log_odds_D: before calibration, that a predicted order is the true one.
         given: `given[d][i]` is the gold position of the i-th sentence of the input.
         order: `order[d][k]` is the index, in the input, of the sentence predicted to be k-th.
@@ -71,7 +57,7 @@ class Evaluation:
         total_probability_SS: of these, the sum of the probabilities that the sentence of gold position i comes before
             that of position j; None if the model does not score pairs.
         total_confusion_SS: of these, how many sentences of gold position i were predicted at position j.
-        decoders: the results of every decoder that was compared, by name.
+        decoders: those that were compared, by name.
     """
 
     rows: list[int]
@@ -105,9 +91,9 @@ class Evaluation:
         return self.total_confusion_SS / self.common_documents
 
     @property
-    def ratios(self) -> dict[str, RatioArray]:
+    def ratios(self) -> dict[str, metrics.RatioArray]:
         """Every metric as numerators and denominators."""
-        return metrics_of(self.counts)
+        return metrics.metrics_of(self.counts)
 
     @property
     def perfect(self) -> FloatArray:
@@ -124,7 +110,7 @@ class Evaluation:
 
     def summary(self) -> dict[str, float]:
         """The corpus value of every metric."""
-        return summarise(self.ratios)
+        return metrics.summarise(self.ratios)
 
 
 @torch.no_grad()
@@ -147,7 +133,7 @@ def evaluate_corpus(
 
     Args:
         shuffles: score each document under this number of permutations, and order it by the mean of the scores.
-        compare: decoders whose results are compared, beside the model's own.
+        compare: further decoders, whose results are compared.
         advance: called with the number of documents done since the last call, by all processes together.
         stop: asked before each batch; if one process says so, all stop and return None.
 
@@ -159,7 +145,8 @@ def evaluate_corpus(
     batches = TokenBudgetBatches(corpus.tokens, batch_tokens).batches
     numbers = runtime.processes.shard(range(len(batches)))
     shuffled_batches = load_shuffles(corpus, [batches[number] for number in numbers], seed, shuffles)
-    evaluator = _BatchEvaluator(model, corpus, decoder, compare)
+    common_size = int(np.bincount(corpus.sizes).argmax())
+    evaluate_batch = partial(_evaluate_batch, model.ordering_loss, decoder, compare, common_size)
 
     results: list[tuple[int, Evaluation]] = []
     stopped = False
@@ -167,7 +154,9 @@ def evaluate_corpus(
         if stopped := stop():
             break
         for parts, scores_per_shuffle in score_with_oom_fallback(model, shuffled, runtime):
-            results.append((number, evaluator.evaluate(parts, scores_per_shuffle)))
+            for scores in scores_per_shuffle:
+                _check_finite(scores, parts[0], corpus)
+            results.append((number, evaluate_batch(parts, scores_per_shuffle)))
         advance(sum(map(len, batches[number : number + runtime.processes.world_size])))
     model.train(was_training)
 
@@ -178,122 +167,105 @@ def evaluate_corpus(
     return _concatenate([result for _, result in in_order])
 
 
-class _BatchEvaluator:
-    def __init__(
-        self, model: SentenceOrdererModel, corpus: Corpus, decoder: DecoderConfig, compare: Sequence[str]
-    ) -> None:
-        assert decoder.name is not None, "entry points fill it in"
-        assert decoder.beam_width is not None, "entry points fill it in"
-        self.loss, self.corpus, self.compare = model.ordering_loss, corpus, compare
-        self.decoder, self.beam_width = decoder.name.value, decoder.beam_width
-        self.common_size = int(np.bincount(corpus.sizes).argmax())
+def _check_finite(scores: Scores, batch: Batch, corpus: Corpus) -> None:
+    finite_B = torch.ones(len(batch["mask"]), dtype=torch.bool)
+    for name in MATRICES:
+        if name in scores:
+            finite_B &= scores[name].isfinite().all(2).all(1)
+    if not finite_B.all():
+        ids = [corpus.documents[row]["id"] for row in batch["document"][~finite_B].tolist()]
+        raise TrainingError(f"the model's scores are not finite for the documents {', '.join(ids[:20])}")
 
-    def evaluate(self, shuffled: Sequence[Batch], scores_per_shuffle: Sequence[Scores]) -> Evaluation:
-        """Evaluates the scores of a batch under one or several shuffles."""
-        batch = shuffled[0]
-        for scores in scores_per_shuffle:
-            self._check_finite(scores, batch)
-        scores = average_over_shuffles(scores_per_shuffle, shuffled)
-        positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]
-        order_BS, _ = decode_batch(self.decoder, scores, batch, self.beam_width)
 
-        compared = (order_BS, positions_BS, mask_BS, text_rank_BS)
-        sizes = mask_BS.sum(1).tolist()
-        common_documents = sizes.count(self.common_size)
-        confusion_SS = probability_SS = None
-        if common_documents:
-            confusion_SS = common_documents * torch.from_numpy(position_confusion(*compared, length=self.common_size))
-            if scores.logits is not None:
-                gold_BSS = _in_gold_order(scores.logits, positions_BS, mask_BS, self.common_size)
-                probability_SS = gold_BSS.sigmoid().sum(0)
+def _evaluate_batch(
+    loss: OrderingLoss,
+    decoder: DecoderConfig,
+    compare: Sequence[str],
+    common_size: int,
+    shuffled: Sequence[Batch],
+    scores_per_shuffle: Sequence[Scores],
+) -> Evaluation:
+    """Evaluates the scores of a batch under one or several shuffles."""
+    assert decoder.name is not None, "entry points fill it in"
+    assert decoder.beam_width is not None, "entry points fill it in"
+    decode = partial(decode_batch, decoder.name.value, beam_width=decoder.beam_width)
+    batch = shuffled[0]
+    positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]
+    scores = average_over_shuffles(scores_per_shuffle, shuffled)
+    order_BS, _ = decode(scores, batch)
+    changed_D = None
+    if len(shuffled) > 1:
+        orders = [decode(alone, each)[0] for alone, each in zip(scores_per_shuffle, shuffled, strict=True)]
+        changed_D = _find_changed(shuffled, orders)
 
-        return Evaluation(
-            rows=batch["document"].tolist(),
-            counts=document_counts(*compared),
-            total_loss=self.loss(scores, positions_BS, mask_BS).item(),
-            num_pairs=int(count_pairs(mask_BS)),
-            log_odds_D=order_log_odds(scores, order_BS, mask_BS, text_rank_BS),
-            given=_cut(positions_BS.tolist(), sizes),
-            order=_cut(order_BS.tolist(), sizes),
-            right=_cut(right_slots(*compared).tolist(), sizes),
-            changed_D=self._find_changed(shuffled, scores_per_shuffle) if len(shuffled) > 1 else None,
-            common_documents=common_documents,
-            total_probability_SS=probability_SS,
-            total_confusion_SS=confusion_SS,
-            decoders={name: self._decode(name, scores, batch) for name in self.compare},
-        )
+    # What the pictures show is added up over the documents of the corpus's most frequent length.
+    compared = (order_BS, positions_BS, mask_BS, text_rank_BS)
+    common_B = mask_BS.sum(1) == common_size
+    common_documents = int(common_B.sum())
+    confusion_SS = probability_SS = None
+    if common_documents:
+        confusion_SS = common_documents * torch.from_numpy(metrics.position_confusion(*compared, length=common_size))
+        if scores.logits is not None:
+            gold_BS = positions_BS[common_B, :common_size].argsort(1)
+            logits_BSS = gather_matrix(scores.logits[common_B, :common_size, :common_size], gold_BS, gold_BS)
+            probability_SS = logits_BSS.sigmoid().sum(0)
 
-    def _decode(self, decoder: str, scores: Scores, batch: Batch) -> DecoderResult:
-        started = time.perf_counter()
-        order_BS, objective_B = decode_batch(decoder, scores, batch, self.beam_width)
-        seconds = time.perf_counter() - started
-        counts = document_counts(order_BS, batch["positions"], batch["mask"], batch["text_rank"])
-        return DecoderResult(counts, objective_B.numpy(), seconds)
+    def cut(padded_BS: Tensor) -> list[list[Any]]:
+        return [values[:size] for values, size in zip(padded_BS.tolist(), mask_BS.sum(1).tolist(), strict=True)]
 
-    def _find_changed(self, shuffled: Sequence[Batch], scores_per_shuffle: Sequence[Scores]) -> FloatArray:
-        """Whether the shuffles of a document, each on its own, would have given different orders: (B)."""
-        texts = []
-        for batch, scores in zip(shuffled, scores_per_shuffle, strict=True):
-            order_BS, _ = decode_batch(self.decoder, scores, batch, self.beam_width)
-            # Texts are compared by their ranks, which are the same in all shuffles.
-            texts.append(batch["text_rank"].gather(1, order_BS))
-        differs_BS = torch.stack([texts_BS != texts[0] for texts_BS in texts[1:]]).any(0)
-        changed_B: FloatArray = (differs_BS & shuffled[0]["mask"]).any(1).double().numpy()
-        return changed_B
+    return Evaluation(
+        rows=batch["document"].tolist(),
+        counts=metrics.document_counts(*compared),
+        total_loss=loss(scores, positions_BS, mask_BS).item(),
+        num_pairs=int(count_pairs(mask_BS)),
+        log_odds_D=order_log_odds(scores, order_BS, mask_BS, text_rank_BS),
+        given=cut(positions_BS),
+        order=cut(order_BS),
+        right=cut(metrics.right_slots(*compared)),
+        changed_D=changed_D,
+        common_documents=common_documents,
+        total_probability_SS=probability_SS,
+        total_confusion_SS=confusion_SS,
+        decoders={name: _evaluate_decoder(name, scores, batch, decoder.beam_width) for name in compare},
+    )
 
-    def _check_finite(self, scores: Scores, batch: Batch) -> None:
-        finite_B = torch.ones(len(batch["mask"]), dtype=torch.bool)
-        for name in MATRICES:
-            if name in scores:
-                finite_B &= scores[name].isfinite().all(2).all(1)
-        if not finite_B.all():
-            ids = [self.corpus.documents[row]["id"] for row in batch["document"][~finite_B].tolist()]
-            raise TrainingError(f"the model's scores are not finite for the documents {', '.join(ids[:20])}")
+
+def _evaluate_decoder(decoder: str, scores: Scores, batch: Batch, beam_width: int) -> DecoderResult:
+    started = time.perf_counter()
+    order_BS, objective_B = decode_batch(decoder, scores, batch, beam_width)
+    seconds = time.perf_counter() - started
+    counts = metrics.document_counts(order_BS, batch["positions"], batch["mask"], batch["text_rank"])
+    return DecoderResult(counts, objective_B.numpy(), seconds)
+
+
+def _find_changed(shuffled: Sequence[Batch], orders: Sequence[Tensor]) -> FloatArray:
+    """Whether the shuffles of a document, each on its own, gave different orders of texts: (B)."""
+    # Texts are compared by their ranks, which are the same in all shuffles.
+    texts = [batch["text_rank"].gather(1, order_BS) for batch, order_BS in zip(shuffled, orders, strict=True)]
+    differs_BS = torch.stack([texts_BS != texts[0] for texts_BS in texts[1:]]).any(0)
+    changed_B: FloatArray = (differs_BS & shuffled[0]["mask"]).any(1).double().numpy()
+    return changed_B
 
 
 def _concatenate(parts: Sequence[Evaluation]) -> Evaluation:
     """The evaluation of the documents of all parts, in the order of the corpus."""
-    rows = [row for part in parts for row in part.rows]
-    back = np.argsort(rows)
+    in_order = np.argsort([row for part in parts for row in part.rows])
 
-    def in_order(name: str) -> list[Any]:
-        flat = [value for part in parts for value in getattr(part, name)]
-        return [flat[index] for index in back]
+    def join(values: Sequence[Any]) -> Any:
+        first = values[0]
+        if isinstance(first, (Evaluation, DecoderResult)):
+            joined = {item.name: join([getattr(value, item.name) for value in values]) for item in fields(first)}
+            return replace(first, **joined)
+        if isinstance(first, dict):
+            return {name: join([value[name] for value in values]) for name in first}
+        if isinstance(first, np.ndarray):
+            return np.concatenate(values)[in_order]
+        if isinstance(first, list):
+            flat = [entry for value in values for entry in value]
+            return [flat[index] for index in in_order]
 
-    def join(arrays: Iterable[Any]) -> Any:
-        return np.concatenate(list(arrays))[back]
+        sums = [value for value in values if value is not None]  # a part may have no document to add
+        return sum(sums[1:], sums[0]) if sums else None
 
-    def total(name: str) -> Any:
-        values = [value for part in parts if (value := getattr(part, name)) is not None]
-        return sum(values[1:], values[0]) if values else None
-
-    decoders = {
-        name: DecoderResult(
-            {count: join(part.decoders[name].counts[count] for part in parts) for count in parts[0].counts},
-            join(part.decoders[name].objective_D for part in parts),
-            sum(part.decoders[name].seconds for part in parts),
-        )
-        for name in parts[0].decoders
-    }
-    return Evaluation(
-        rows=sorted(rows),
-        counts={name: join(part.counts[name] for part in parts) for name in parts[0].counts},
-        log_odds_D=join(part.log_odds_D for part in parts),
-        given=in_order("given"),
-        order=in_order("order"),
-        right=in_order("right"),
-        changed_D=None if parts[0].changed_D is None else join(part.changed_D for part in parts),
-        decoders=decoders,
-        **{name: total(name) for name in SUMS},
-    )
-
-
-def _cut(padded: list[list[Any]], sizes: list[int]) -> list[list[Any]]:
-    return [values[:size] for values, size in zip(padded, sizes, strict=True)]
-
-
-def _in_gold_order(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, size: int) -> Tensor:
-    """The logits of the documents of `size` sentences, rows and columns by gold position (B, S, S)."""
-    common_B = mask_BS.sum(1) == size
-    index_BS = positions_BS[common_B, :size].argsort(1)
-    return gather_matrix(logits_BSS[common_B, :size, :size], index_BS, index_BS)
+    evaluation: Evaluation = join(parts)
+    return evaluation

@@ -1,6 +1,7 @@
 """The pictures of an evaluation."""
 
 import matplotlib.backends.backend_agg  # noqa: F401 - now, and not at the first picture, when memory may be short
+import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -13,16 +14,14 @@ NUMBERS_UP_TO = 12
 def pair_probability_figure(probability_SS: Tensor) -> Figure:
     """How sure the model is that the sentence of one gold position comes before that of another: ideally 1 above the
     diagonal and 0 below it."""
-    figure = _heat_map(probability_SS, "gold position of sentence j", "gold position of sentence i")
-    figure.axes[0].set_title("mean probability that i comes before j", fontsize=10)
-    return figure
+    title = "mean probability that i comes before j"
+    return _heat_map(probability_SS, title, "gold position of sentence j", "gold position of sentence i")
 
 
 def position_confusion_figure(confusion_SS: Tensor, documents: int) -> Figure:
     """Where the sentences of each gold position were put, over `documents` documents of one length."""
-    figure = _heat_map(confusion_SS, "predicted position", "gold position")
-    figure.axes[0].set_title(f"share of sentences, {documents:,} documents of {len(confusion_SS)}", fontsize=10)
-    return figure
+    title = f"share of sentences, {documents:,} documents of {len(confusion_SS)}"
+    return _heat_map(confusion_SS, title, "predicted position", "gold position")
 
 
 def reliability_figure(found: Reliability) -> Figure:
@@ -33,15 +32,13 @@ def reliability_figure(found: Reliability) -> Figure:
     share_K = found.documents_K / found.documents_K.sum()
     axes.plot(found.confidence_K, found.right_K, color="C0", linewidth=1)
     axes.scatter(found.confidence_K, found.right_K, s=20 + 600 * share_K, color="C0", alpha=0.7)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    axes.set_xlabel("confidence that the whole order is right")
-    axes.set_ylabel("share of documents that are")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="confidence that the whole order is right", ylabel="share of documents that are")
     axes.set_title(f"expected calibration error {found.error:.3f}", fontsize=10)
     return figure
 
 
-def _heat_map(values_SS: Tensor, x_label: str, y_label: str) -> Figure:
+def _heat_map(values_SS: Tensor, title: str, x_label: str, y_label: str) -> Figure:
     size = len(values_SS)
     figure = Figure(figsize=(5.2, 4.4), dpi=110, layout="constrained")
     axes = figure.subplots()
@@ -50,10 +47,8 @@ def _heat_map(values_SS: Tensor, x_label: str, y_label: str) -> Figure:
     if size <= NUMBERS_UP_TO:
         axes.set_xticks(range(size), labels=[str(k + 1) for k in range(size)])
         axes.set_yticks(range(size), labels=[str(k + 1) for k in range(size)])
-        for i in range(size):
-            for j in range(size):
-                value = float(values_SS[i, j])
-                axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="w" if value < 0.6 else "k")
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+        for (i, j), value in np.ndenumerate(values_SS.numpy()):
+            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="w" if value < 0.6 else "k")
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set_title(title, fontsize=10)
     return figure

@@ -44,14 +44,12 @@ def document_counts(order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text
         (1 or 0); `inversions`, pairs in the wrong order; `squared_displacement`, summed over sentences;
         `common`, the length of the longest common subsequence.
     """
-    order_BS, position_BS, mask_BS, text_BS = _on_cpu(order_BS, position_BS, mask_BS, text_id_BS)
+    predicted_text_BS, gold_text_BS, mask_BS = _texts_by_slot(order_BS, position_BS, mask_BS, text_id_BS)
     length_B = mask_BS.sum(1)
     assert (length_B >= 2).all(), "a document of one sentence has no order to get right"
 
-    # From here on padding is a text of its own in its own place, right by definition: it adds nothing to inversions
-    # and displacements, and is subtracted from the counts of what is right.
-    predicted_text_BS = text_BS.gather(1, order_BS)
-    gold_text_BS = text_BS.gather(1, _inverse(position_BS))
+    # Padding is right by definition: it adds nothing to inversions and displacements, and is subtracted from the counts
+    # of what is right.
     right_BS = predicted_text_BS == gold_text_BS
     padding_B = (~mask_BS).sum(1)
     gold_position_BS = _gold_position_by_slot(predicted_text_BS, gold_text_BS)
@@ -107,25 +105,14 @@ def metrics_of(counts: Mapping[str, IntArray]) -> dict[str, RatioArray]:
     return {name: RatioArray(top_B.astype(np.float64), bottom_B) for name, (top_B, bottom_B) in ratios.items()}
 
 
-def document_metrics(
-    order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor
-) -> dict[str, RatioArray]:
-    """`metrics_of` the `document_counts`."""
-    return metrics_of(document_counts(order_BS, position_BS, mask_BS, text_id_BS))
-
-
 def right_slots(order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor) -> Tensor:
     """True at every place with the right sentence, false at padding: (B, S). Arguments as for `document_counts`."""
-    order_BS, position_BS, mask_BS, text_BS = _on_cpu(order_BS, position_BS, mask_BS, text_id_BS)
-    return (text_BS.gather(1, order_BS) == text_BS.gather(1, _inverse(position_BS))) & mask_BS
+    predicted_text_BS, gold_text_BS, mask_BS = _texts_by_slot(order_BS, position_BS, mask_BS, text_id_BS)
+    return (predicted_text_BS == gold_text_BS) & mask_BS
 
 
 def summarise(ratios: Mapping[str, RatioArray]) -> dict[str, float]:
-    """The value of each metric over all documents.
-
-    Raises:
-        ValueError: there is no document.
-    """
+    """The value of each metric over all documents. Raises ValueError if there is none."""
     if any(not len(ratio.denominator) for ratio in ratios.values()):
         raise ValueError("no documents to score")
     return {name: float(ratio.numerator.sum() / ratio.denominator.sum()) for name, ratio in ratios.items()}
@@ -134,36 +121,29 @@ def summarise(ratios: Mapping[str, RatioArray]) -> dict[str, float]:
 def position_confusion(
     order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor, *, length: int
 ) -> FloatArray:
-    """Where sentences are predicted: entry [p, k] is the share of the sentences of gold position p put k-th.
+    """Where sentences are predicted: entry [p, k] is the share of the sentences of gold position p put k-th: (S, S).
 
-    Rows and columns sum to 1. Identical sentences count by ascending gold position, as in `document_metrics`.
-
-    Args:
-        order_BS, position_BS, mask_BS, text_id_BS: as for `document_metrics`.
-        length: S, only documents with this number of sentences count.
-
-    Returns:
-        `confusion_SS`.
-
-    Raises:
-        ValueError: there is no such document.
+    Rows and columns sum to 1. Identical sentences count by ascending gold position, as in `document_counts`, whose
+    arguments these are. Only documents of S = `length` sentences count; raises ValueError if there is none.
     """
-    order_BS, position_BS, mask_BS, text_BS = _on_cpu(order_BS, position_BS, mask_BS, text_id_BS)
+    predicted_text_BS, gold_text_BS, mask_BS = _texts_by_slot(order_BS, position_BS, mask_BS, text_id_BS)
     chosen_B = mask_BS.sum(1) == length
     if not chosen_B.any():
         raise ValueError(f"no document of {length} sentences")
-    gold_text_BS = text_BS.gather(1, _inverse(position_BS))
-    gold_position_BS = _gold_position_by_slot(text_BS.gather(1, order_BS), gold_text_BS)[chosen_B, :length]
+    gold_position_BS = _gold_position_by_slot(predicted_text_BS, gold_text_BS)[chosen_B, :length]
     cell_BS = gold_position_BS * length + torch.arange(length)
     count_SS = cell_BS.flatten().bincount(minlength=length**2).view(length, length)
     confusion: FloatArray = (count_SS.double() / chosen_B.sum()).numpy()
     return confusion
 
 
-def _on_cpu(
+def _texts_by_slot(
     order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The inputs with padding in its own places, and texts named by the first sentence that has them."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The predicted and the true text in each place, and the mask, on the CPU.
+
+    A text is named by the index of the first sentence that has it; padding is a text of its own in its own place.
+    """
     mask_BS = mask_BS.cpu().bool()
     assert not (mask_BS[:, 1:] & ~mask_BS[:, :-1]).any(), "padding must follow the sentences"
     place_BS = torch.arange(mask_BS.shape[1]).expand_as(mask_BS)
@@ -174,12 +154,8 @@ def _on_cpu(
     text_id_BS = text_id_BS.cpu()
     same_BSS = text_id_BS[:, :, None] == text_id_BS[:, None, :]
     first_BS = same_BSS.byte().argmax(2)  # `argmax` returns the first of equal values, so never padding
-    return order_BS, position_BS, mask_BS, torch.where(mask_BS, first_BS, place_BS)
-
-
-def _inverse(permutation_BS: Tensor) -> Tensor:
-    """From position to order, and back."""
-    return permutation_BS.argsort(dim=1)
+    text_BS = torch.where(mask_BS, first_BS, place_BS)
+    return text_BS.gather(1, order_BS), text_BS.gather(1, position_BS.argsort(dim=1)), mask_BS
 
 
 def _gold_position_by_slot(predicted_text_BS: Tensor, gold_text_BS: Tensor) -> Tensor:

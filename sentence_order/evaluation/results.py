@@ -5,12 +5,15 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sentence_order.arrays import IntArray
 from sentence_order.data.readers import find_path_problem
@@ -36,20 +39,34 @@ def split_results(
         the main metrics by number of sentences; `by_position`, the share of documents with the right sentence at each
         position (from 0); and `per_document`, lists from which all of this follows, to compare two results.
     """
-    ratios = evaluation.ratios
-    found: dict[str, Any] = {
+    intervals_of = partial(with_intervals, resamples=resamples, seed=seed)
+    ratios, sentences_D = evaluation.ratios, evaluation.counts["sentences"]
+
+    by_sentences = []
+    for size in np.unique(sentences_D):
+        chosen_D = sentences_D == size
+        own = {name: RatioArray(*(values_D[chosen_D] for values_D in ratios[name])) for name in MAIN_METRICS}
+        by_sentences.append({"sentences": int(size), "documents": int(chosen_D.sum()), **intervals_of(own)})
+    by_position = []
+    for position in range(sentences_D.max()):
+        right_D = np.array([slots[position] for slots in evaluation.right if len(slots) > position], dtype=float)
+        own = {"accuracy": RatioArray(right_D, np.ones_like(right_D))}
+        by_position.append({"position": position, "documents": len(right_D), **intervals_of(own)})
+
+    changed_D = evaluation.changed_D
+    return {
         "documents": len(evaluation.order),
         "loss": evaluation.loss,
-        **with_intervals(ratios, resamples=resamples, seed=seed),
+        **intervals_of(ratios),
         "calibration_error": evaluation.reliability(calibration).error,
-    }
-    if evaluation.changed_D is not None:
-        found["changed_by_reshuffling"] = float(evaluation.changed_D.mean())
-    counts = {name: values.tolist() for name, values in evaluation.counts.items()}
-    return found | {
-        "by_sentences": _by_sentences(ratios, evaluation.counts["sentences"], resamples, seed),
-        "by_position": _by_position(evaluation.right, resamples, seed),
-        "per_document": {"id": list(ids), "confidence": evaluation.confidence(calibration).round(6).tolist(), **counts},
+        **({} if changed_D is None else {"changed_by_reshuffling": float(changed_D.mean())}),
+        "by_sentences": by_sentences,
+        "by_position": by_position,
+        "per_document": {
+            "id": list(ids),
+            "confidence": evaluation.confidence(calibration).round(6).tolist(),
+            **{name: count_D.tolist() for name, count_D in evaluation.counts.items()},
+        },
     }
 
 
@@ -64,29 +81,6 @@ def decoder_results(evaluation: Evaluation, resamples: int, seed: int) -> dict[s
         }
         for name, found in evaluation.decoders.items()
     }
-
-
-def _by_sentences(
-    ratios: Mapping[str, RatioArray], sentences_D: IntArray, resamples: int, seed: int
-) -> list[dict[str, Any]]:
-    rows = []
-    for size in np.unique(sentences_D):
-        chosen_D = sentences_D == size
-        own = {name: RatioArray(*(values[chosen_D] for values in ratios[name])) for name in MAIN_METRICS}
-        metrics = with_intervals(own, resamples=resamples, seed=seed)
-        rows.append({"sentences": int(size), "documents": int(chosen_D.sum()), **metrics})
-    return rows
-
-
-def _by_position(right: Sequence[Sequence[bool]], resamples: int, seed: int) -> list[dict[str, Any]]:
-    rows = []
-    for position in range(max(map(len, right))):
-        right_D = np.array([slots[position] for slots in right if len(slots) > position], dtype=np.float64)
-        accuracy = with_intervals(
-            {"accuracy": RatioArray(right_D, np.ones_like(right_D))}, resamples=resamples, seed=seed
-        )
-        rows.append({"position": position, "documents": len(right_D), **accuracy})
-    return rows
 
 
 def read_results(path: str | Path, split: str) -> dict[str, Any]:
@@ -115,20 +109,16 @@ def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list
     Raises:
         UserError: there are none, an id is not unique, or a document's number of sentences differs.
     """
-    rows = [{identity: row for row, identity in enumerate(found["per_document"]["id"])} for found in results]
-    for found, row_of in zip(results, rows, strict=True):
-        if len(row_of) < (count := len(found["per_document"]["id"])):
-            raise UserError(
-                f"{count - len(row_of):,} documents of a result share their id with another one; ids must be unique"
-            )
-    ids = [identity for identity in rows[0] if all(identity in row_of for row_of in rows)]
+    frames = [
+        pd.DataFrame(found["per_document"], index=found["per_document"]["id"], columns=[*COUNTS]) for found in results
+    ]
+    for frame in frames:
+        if repeated := frame.index.duplicated().sum():
+            raise UserError(f"{repeated:,} documents of a result share their id with another one; ids must be unique")
+    ids = [identity for identity in frames[0].index if all(identity in frame.index for frame in frames)]
     if not ids:
         raise UserError("the results have no document in common, by its id")
-    counts = []
-    for found, row_of in zip(results, rows, strict=True):
-        chosen = np.array([row_of[identity] for identity in ids])
-        own = found["per_document"]
-        counts.append({name: np.array(own[name])[chosen] for name in COUNTS})
+    counts = [{name: frame.loc[ids, name].to_numpy() for name in COUNTS} for frame in frames]
     for other in counts[1:]:
         if len(differ := np.flatnonzero(counts[0]["sentences"] != other["sentences"])):
             raise UserError(f"document {ids[differ[0]]} has different numbers of sentences in the results")
@@ -174,16 +164,8 @@ def write_results(content: dict[str, Any], output: str | Path | None) -> None:
 def git_revision() -> str | None:
     """The revision of the source tree, with `-dirty` if it was changed; None in an installed package."""
     root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+    with suppress(OSError, subprocess.CalledProcessError):
+        if (root / ".git").exists():
+            return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    return None

@@ -4,11 +4,10 @@ Test sets are small (the standard error of PMR on the 377 abstracts of NIPS is 2
 with its interval. Documents are the units that are drawn; the sentences of one document are not independent.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.evaluation.metrics import RatioArray, metrics_of, summarise
@@ -42,7 +41,7 @@ def with_intervals(
     of one call belong together. The result is a function of the arguments alone.
 
     Args:
-        ratios: per document, from `document_metrics`; all metrics of the same documents.
+        ratios: all metrics of the same documents.
         confidence: share of repetitions whose interval should contain the true value, between 0 and 1.
         resamples: how often the documents are resampled.
         seed: of the draw.
@@ -59,45 +58,13 @@ def with_intervals(
     if resamples < 1:
         raise ValueError(f"resamples is {resamples}, and must be at least 1")
     values = summarise(ratios)
-    documents = {len(array) for ratio in ratios.values() for array in ratio}
-    assert len(documents) == 1, "all metrics must be of the same documents"
-    count = documents.pop()
-    if count == 1:
-        return {name: Interval(value=value, low=None, high=None) for name, value in values.items()}
-
-    numerator_MD = np.stack([ratio.numerator for ratio in ratios.values()])
-    denominator_MD = np.stack([ratio.denominator for ratio in ratios.values()])
-
-    def resampled_ratio(document_RD: npt.NDArray[np.int64], axis: int) -> FloatArray:
-        # `take` leaves the documents contiguous: twice as fast as indexing, and rounded as the sums of `summarise` are,
-        # so that documents that all agree give an interval of no width, at the value.
-        top_MR, bottom_MR = (
-            array_MD.take(document_RD, axis=1).sum(axis) for array_MD in (numerator_MD, denominator_MD)
-        )
-        ratio_MR: FloatArray = top_MR / bottom_MR
-        return ratio_MR
-
-    resampled_MR = _resampled(resampled_ratio, count, resamples, seed, 16 * len(ratios))
-    # The percentiles that scipy would return, but for its rounding: numpy's lie exactly between equal values.
-    low_M, high_M = np.quantile(resampled_MR, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
-    return {
-        name: Interval(value=values[name], low=float(low), high=float(high))
-        for name, low, high in zip(ratios, low_M, high_M, strict=True)
-    }
-
-
-class Difference(TypedDict):
-    """Two results by one metric: their values, `b` less `a`, and the p value of a difference as large by chance."""
-
-    a: float
-    b: float
-    difference: Interval
-    p: float | None
+    bounds = _resampled_bounds(ratios, ((1 - confidence) / 2, (1 + confidence) / 2), resamples, seed)
+    return {name: Interval(value=values[name], low=low, high=high) for name, (low, high) in bounds.items()}
 
 
 def compare_results(
     counts_a: Mapping[str, IntArray], counts_b: Mapping[str, IntArray], *, resamples: int = 10_000, seed: int = 0
-) -> dict[str, Difference]:
+) -> dict[str, dict[str, Any]]:
     """Each metric's difference between two results of the same documents.
 
     The interval is a paired percentile bootstrap: documents are drawn with both of their results (Koehn 2004,
@@ -111,73 +78,73 @@ def compare_results(
         seed: of both draws.
 
     Returns:
-        By metric. With a single document there is no interval and no test.
+        By metric: the values `a` and `b`; the `difference`, b less a, as an `Interval`; and `p`. With a single document
+        there is no interval and no test, and `p` is None.
     """
     ratios_a, ratios_b = metrics_of(counts_a), metrics_of(counts_b)
     values_a, values_b = summarise(ratios_a), summarise(ratios_b)
-    denominator_MD = np.stack([ratio.denominator for ratio in ratios_a.values()])
-    gain_MD = np.stack([ratios_b[name].numerator - ratios_a[name].numerator for name in ratios_a])
     assert all(np.array_equal(ratios_a[name].denominator, ratios_b[name].denominator) for name in ratios_a)
-    count = gain_MD.shape[1]
-    intervals: list[tuple[float | None, float | None]] = [(None, None)] * len(ratios_a)
-    p_values: list[float | None] = [None] * len(ratios_a)
-    if count > 1:
-
-        def difference(document_RD: npt.NDArray[np.int64], axis: int) -> FloatArray:
-            top_MR, bottom_MR = (array_MD.take(document_RD, axis=1).sum(axis) for array_MD in (gain_MD, denominator_MD))
-            quotient_MR: FloatArray = top_MR / bottom_MR
-            return quotient_MR
-
-        resampled_MR = _resampled(difference, count, resamples, seed, 16 * len(ratios_a))
-        intervals = [(float(low), float(high)) for low, high in np.quantile(resampled_MR, [0.025, 0.975], axis=1).T]
-        p_values = [*_permutation_test(gain_MD, resamples, seed)]
+    gains = {name: RatioArray(ratios_b[name].numerator - a.numerator, a.denominator) for name, a in ratios_a.items()}
+    bounds = _resampled_bounds(gains, (0.025, 0.975), resamples, seed)
     return {
-        name: Difference(
-            a=values_a[name],
-            b=values_b[name],
-            difference=Interval(value=values_b[name] - values_a[name], low=low, high=high),
-            p=p,
-        )
-        for name, (low, high), p in zip(ratios_a, intervals, p_values, strict=True)
+        name: {
+            "a": values_a[name],
+            "b": values_b[name],
+            "difference": Interval(value=values_b[name] - values_a[name], low=low, high=high),
+            "p": None if low is None else _permutation_test(gains[name].numerator, resamples, seed),
+        }
+        for name, (low, high) in bounds.items()
     }
 
 
-def _permutation_test(gain_MD: FloatArray, resamples: int, seed: int) -> list[float]:
-    """Two-sided p of each metric: both results have the same denominators, so that sums of gains suffice."""
-    from scipy.stats import permutation_test  # takes a second to import
-
-    p_values = []
-    for gain_D in gain_MD:
-        changed_D = gain_D[gain_D != 0]
-        if len(changed_D) < 2:  # one document that differs is as likely to differ the other way
-            p_values.append(1.0)
-            continue
-        found = permutation_test(
-            (changed_D,),
-            lambda sample_D, axis: sample_D.sum(axis),
-            permutation_type="samples",
-            n_resamples=resamples,
-            batch=max(1, _MEMORY_BYTES // (32 * len(changed_D))),
-            vectorized=True,
-            rng=np.random.default_rng(seed),
-        )
-        p_values.append(float(found.pvalue))
-    return p_values
-
-
-def _resampled(
-    statistic: Callable[..., FloatArray], count: int, resamples: int, seed: int, bytes_per_document: int
-) -> FloatArray:
-    """A statistic (M, R) of resampled documents: indices are resampled, so that all metrics share each sample."""
+def _resampled_bounds(
+    ratios: Mapping[str, RatioArray], shares: tuple[float, float], resamples: int, seed: int
+) -> dict[str, tuple[float | None, float | None]]:
+    """Two percentiles of each metric over resampled documents; None of a single document."""
+    count, *others = {len(part) for ratio in ratios.values() for part in ratio}
+    assert not others, "all metrics must be of the same documents"
+    if count == 1:
+        return dict.fromkeys(ratios, (None, None))
     from scipy.stats import bootstrap  # takes a second to import
 
-    distribution: FloatArray = bootstrap(
-        (np.arange(count),),
-        statistic,
+    numerator_MD = np.stack([ratio.numerator for ratio in ratios.values()])
+    denominator_MD = np.stack([ratio.denominator for ratio in ratios.values()])
+
+    def resampled_ratio(document_RD: IntArray, axis: int) -> FloatArray:
+        # `take` leaves the documents contiguous: twice as fast as indexing, and rounded as the sums of `summarise` are,
+        # so that documents that all agree give an interval of no width, at the value.
+        numerator_MR = numerator_MD.take(document_RD, axis=1).sum(axis)
+        ratio_MR: FloatArray = numerator_MR / denominator_MD.take(document_RD, axis=1).sum(axis)
+        return ratio_MR
+
+    resampled_MR = bootstrap(
+        (np.arange(count),),  # so that all metrics share each sample
+        resampled_ratio,
         vectorized=True,
         method="percentile",
         n_resamples=resamples,
-        batch=max(1, _MEMORY_BYTES // (bytes_per_document * count)),
+        batch=max(1, _MEMORY_BYTES // (16 * len(ratios) * count)),
         rng=np.random.default_rng(seed),
     ).bootstrap_distribution
-    return distribution
+    # The percentiles that scipy would return, but for its rounding: numpy's lie exactly between equal values.
+    low_M, high_M = np.quantile(resampled_MR, shares, axis=1).tolist()
+    return {name: (low, high) for name, low, high in zip(ratios, low_M, high_M, strict=True)}
+
+
+def _permutation_test(gain_D: FloatArray, resamples: int, seed: int) -> float:
+    """Two-sided p of a metric: both results have the same denominators, so that sums of gains suffice."""
+    from scipy.stats import permutation_test  # takes a second to import
+
+    changed_D = gain_D[gain_D != 0]
+    if len(changed_D) < 2:  # one document that differs is as likely to differ the other way
+        return 1.0
+    found = permutation_test(
+        (changed_D,),
+        lambda sample_D, axis: sample_D.sum(axis),
+        permutation_type="samples",
+        n_resamples=resamples,
+        batch=max(1, _MEMORY_BYTES // (32 * len(changed_D))),
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)

@@ -14,7 +14,7 @@ def metric_table(title: str, found: Mapping[str, Any]) -> Table:
     table = _table(f"{title}: {found['documents']:,} documents", "metric", "value", "95 % interval")
     for name, value in found.items():
         if isinstance(value, dict) and "value" in value:
-            table.add_row(name, f"{value['value']:.3f}", bounds(value))
+            table.add_row(name, f"{value['value']:.3f}", _bounds(value))
     for name in ("calibration_error", "changed_by_reshuffling"):
         if name in found:
             table.add_row(name, f"{found[name]:.3f}", "-")
@@ -33,9 +33,9 @@ def breakdown_table(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def decoder_table(title: str, found: Mapping[str, Any]) -> Table:
+def decoder_table(found: Mapping[str, Any]) -> Table:
     """Every decoder's main metrics with intervals, its mean objective and its speed."""
-    table = _table(title, "decoder", *MAIN_METRICS, "objective", "documents/s")
+    table = _table("decoders", "decoder", *MAIN_METRICS, "objective", "documents/s")
     for name, row in found.items():
         cells = [format_interval(row[metric]) for metric in MAIN_METRICS]
         rate = row["documents"] / max(row["seconds"], 1e-9)
@@ -49,11 +49,11 @@ def comparison_table(title: str, found: Mapping[str, Any]) -> Table:
     for name, row in found.items():
         difference = row["difference"]
         p = "-" if row["p"] is None else f"{row['p']:.4f}"
-        table.add_row(name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{difference['value']:+.3f}", bounds(difference), p)
+        table.add_row(name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{difference['value']:+.3f}", _bounds(difference), p)
     return table
 
 
-def bounds(found: Mapping[str, float | None]) -> str:
+def _bounds(found: Mapping[str, float | None]) -> str:
     """The bounds of an interval, or a dash if there is none."""
     low, high = found["low"], found["high"]
     return "-" if low is None else f"{low:.3f} to {high:.3f}"

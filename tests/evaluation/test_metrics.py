@@ -14,7 +14,8 @@ from torch import Tensor
 from sentence_order.evaluation.metrics import (
     PRIMARY_METRIC,
     RatioArray,
-    document_metrics,
+    document_counts,
+    metrics_of,
     position_confusion,
     summarise,
 )
@@ -44,6 +45,10 @@ def batch(*documents: tuple[Tensor, Tensor, Tensor], size: int = 0, fill: int = 
         n = len(order_N)
         order_BS[b, :n], position_BS[b, :n], text_id_BS[b, :n], mask_BS[b, :n] = order_N, position_N, text_id_N, True
     return order_BS, position_BS, mask_BS, text_id_BS
+
+
+def document_metrics(*documents: Tensor) -> dict[str, RatioArray]:
+    return metrics_of(document_counts(*documents))
 
 
 def as_lists(parts: dict[str, RatioArray]) -> dict[str, tuple[list[float], list[float]]]:
