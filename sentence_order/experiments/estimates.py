@@ -9,7 +9,7 @@ of Satterthwaite 1946. With one seed an arm, that part is not known, and left ou
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,35 +39,41 @@ class Difference:
         """True if it is not explained by chance."""
         return self.p < 1 - CONFIDENCE
 
+    def __str__(self) -> str:
+        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
 
 @dataclass(frozen=True)
 class Row:
     """The results of an arm.
 
     Attributes:
-        quality: accuracy, PMR and tau on the test documents.
-        costs: seconds of training steps, documents a second in them, peak memory in GB.
         cache_seconds: spent by its runs together on filling the prefix cache.
+        values: by metric on the test documents, and of the `COSTS`.
         difference: by metric, to the baseline, which itself has none.
     """
 
     arm: Arm
-    quality: dict[str, Interval]
-    costs: dict[str, Interval]
     parameters: int
     parameters_trained: int
     cache_seconds: float
-    difference: dict[str, Difference]
+    values: dict[str, Interval] = field(default_factory=dict)
+    difference: dict[str, Difference] = field(default_factory=dict)
 
     @property
     def tau(self) -> Interval:
         """The metric that decides."""
-        return self.quality[PRIMARY_METRIC]
+        return self.values[PRIMARY_METRIC]
+
+    @property
+    def tau_difference(self) -> Difference:
+        """To the baseline, by the metric that decides."""
+        return self.difference[PRIMARY_METRIC]
 
     @property
     def seconds(self) -> float:
         """Of training steps, the mean over its runs."""
-        return self.costs["seconds_in_steps"]["value"]
+        return self.values["seconds_in_steps"]["value"]
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,6 @@ class Comparison:
         """All arms but the baseline."""
         return [row for row in self.rows if row is not self.baseline]
 
-    @property
-    def has_multiple_seeds(self) -> bool:
-        """True if any arm has several seeds, so that their spread can be estimated."""
-        return any(len(row.arm.runs) > 1 for row in self.rows)
-
 
 def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     """Estimates for every arm.
@@ -102,51 +103,25 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     ids, counts = shared_documents([run.test for arm in arms for run in arm.runs])
     if len(ids) < 2:
         raise UserError("the runs have a single test document in common, by its id: too few to compare")
-    each = iter(counts)
-    counts_of = {arm.name: [next(each) for _ in arm.runs] for arm in arms}
-    if baseline is None:
-        base = max(arms, key=lambda arm: arm.runs[0].training["parameters_trained"])
-    else:
-        found = [arm for arm in arms if arm.name == baseline]
-        if not found:
-            raise UserError(f"--baseline: unknown arm {baseline!r}. Available: {'; '.join(a.name for a in arms)}")
-        base = found[0]
+    names = [arm.name for arm in arms]
+    if baseline is not None and baseline not in names:
+        raise UserError(f"--baseline: unknown arm {baseline!r}. Available: {'; '.join(names)}")
 
-    quality: dict[str, dict[str, Interval]] = {arm.name: {} for arm in arms}
-    difference: dict[str, dict[str, Difference]] = {arm.name: {} for arm in arms}
+    rows = []
+    for arm in arms:
+        training = arm.runs[0].training
+        cache_seconds = sum(run.training["seconds_in_cache"] for run in arm.runs if run.training["cached"])
+        rows.append(Row(arm, training["parameters"], training["parameters_trained"], cache_seconds))
+    base = max(rows, key=lambda row: row.parameters_trained) if baseline is None else rows[names.index(baseline)]
+    found = Comparison(rows, base, len(ids))
+
+    ratios = map(metrics_of, counts)
+    ratios_of = {arm.name: [next(ratios) for _ in arm.runs] for arm in arms}
     for metric in MAIN_METRICS:
-        measured = {name: [metrics_of(own)[metric] for own in runs] for name, runs in counts_of.items()}
-        error, freedom = _pooled([[_ratio(*parts) for parts in runs] for runs in measured.values()])
-        for name, runs in measured.items():
-            mean_D, denominator_D = _mean(runs)
-            value, half, _ = _estimate(mean_D, denominator_D, error / math.sqrt(len(runs)), freedom)
-            quality[name][metric] = Interval(value=value, low=value - half, high=value + half)
-
-        others = [arm.name for arm in arms if arm is not base]
-        base_D, denominator_D = _mean(measured[base.name])
-        found_differences = []
-        for name in others:
-            gain_D = _mean(measured[name])[0] - base_D
-            seeds = error * math.sqrt(1 / len(measured[name]) + 1 / len(measured[base.name]))
-            found_differences.append(_estimate(gain_D, denominator_D, seeds, freedom))
-        corrected = holm([p for *_, p in found_differences])
-        for name, (value, half, _), p in zip(others, found_differences, corrected, strict=True):
-            difference[name][metric] = Difference(value, value - half, value + half, p)
-
-    costs = {key: _costs(arms, key) for key in COSTS}
-    rows = [
-        Row(
-            arm=arm,
-            quality=quality[arm.name],
-            costs={key: costs[key][number] for key in COSTS},
-            parameters=arm.runs[0].training["parameters"],
-            parameters_trained=arm.runs[0].training["parameters_trained"],
-            cache_seconds=sum(run.training["seconds_in_cache"] for run in arm.runs if run.training["cached"]),
-            difference=difference[arm.name],
-        )
-        for number, arm in enumerate(arms)
-    ]
-    return Comparison(rows, next(row for row in rows if row.arm is base), len(ids))
+        _add_metric(found, metric, {name: [run[metric] for run in runs] for name, runs in ratios_of.items()})
+    for key in COSTS:
+        _add_cost(rows, key)
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -164,33 +139,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _mean(runs: list[RatioArray]) -> RatioArray:
-    """The mean numerators over the seeds; the denominators are the same in all."""
-    return RatioArray(np.mean([run.numerator for run in runs], axis=0), runs[0].denominator)
+def _add_metric(found: Comparison, metric: str, ratios_of: dict[str, list[RatioArray]]) -> None:
+    """The values of the arms by a metric, and their differences from the baseline."""
+    base = found.baseline.arm
+    denominator_D = ratios_of[base.name][0].denominator  # the same in all runs
+    spread, freedom = _pooled(
+        [[run.numerator.sum() / denominator_D.sum() for run in runs] for runs in ratios_of.values()]
+    )
+    mean_D = {name: np.mean([run.numerator for run in runs], axis=0) for name, runs in ratios_of.items()}
+    for row in found.rows:
+        seed_error = spread / math.sqrt(len(row.arm.runs))
+        value, low, high, _ = _estimate(mean_D[row.arm.name], denominator_D, seed_error, freedom)
+        row.values[metric] = Interval(value=value, low=low, high=high)
+
+    estimates = []
+    for row in found.others:
+        seed_error = spread * math.sqrt(1 / len(row.arm.runs) + 1 / len(base.runs))
+        estimates.append(_estimate(mean_D[row.arm.name] - mean_D[base.name], denominator_D, seed_error, freedom))
+    for row, (value, low, high, _), p in zip(found.others, estimates, holm([p for *_, p in estimates]), strict=True):
+        row.difference[metric] = Difference(value, low, high, p)
 
 
-def _ratio(numerator_D: FloatArray, denominator_D: FloatArray) -> float:
-    return float(numerator_D.sum() / denominator_D.sum())
-
-
-def _estimate(
-    numerator_D: FloatArray, denominator_D: FloatArray, seed_error: float, seed_freedom: int
-) -> tuple[float, float, float]:
-    """A ratio of sums over documents: its value, half the width of its interval, and p against zero."""
+def _add_cost(rows: list[Row], key: str) -> None:
+    """A cost of every arm: the mean over its runs. What runs differ by is a factor, and pooled over the arms as one."""
     from scipy.stats import t  # takes a second to import
 
-    count = len(numerator_D)
-    value = _ratio(numerator_D, denominator_D)
-    residual_D = numerator_D - value * denominator_D
-    documents = float(residual_D @ residual_D) * count / (count - 1) / float(denominator_D.sum()) ** 2
-    seeds = seed_error**2
-    variance = documents + seeds
-    if variance == 0:
-        return value, 0.0, 1.0 if value == 0 else 0.0
-    shares = documents**2 / (count - 1) + (seeds**2 / seed_freedom if seed_freedom else 0.0)
-    freedom = variance**2 / shares
-    error = math.sqrt(variance)
-    return value, float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error, float(2 * t.sf(abs(value) / error, freedom))
+    measured = [[float(run.training[key]) for run in row.arm.runs] for row in rows]
+    spread, freedom = _pooled([[math.log(value) for value in values] for values in measured])
+    for row, values in zip(rows, measured, strict=True):
+        mean = sum(values) / len(values)
+        row.values[key] = Interval(value=mean, low=None, high=None)
+        if freedom:
+            factor = math.exp(float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * spread / math.sqrt(len(values)))
+            row.values[key] = Interval(value=mean, low=mean / factor, high=mean * factor)
 
 
 def _pooled(groups: list[list[float]]) -> tuple[float, int]:
@@ -200,18 +181,21 @@ def _pooled(groups: list[list[float]]) -> tuple[float, int]:
     return (math.sqrt(squares / freedom) if freedom else 0.0), freedom
 
 
-def _costs(arms: list[Arm], key: str) -> list[Interval]:
-    """A cost of every arm: the mean over its runs. What runs differ by is a factor, and pooled over the arms as one."""
+def _estimate(
+    numerator_D: FloatArray, denominator_D: FloatArray, seed_error: float, seed_freedom: int
+) -> tuple[float, float, float, float]:
+    """A ratio of sums over documents: its value, the bounds of its interval, and p against zero."""
     from scipy.stats import t
 
-    measured = [[float(run.training[key]) for run in arm.runs] for arm in arms]
-    spread, freedom = _pooled([[math.log(value) for value in values] for values in measured])
-    found = []
-    for values in measured:
-        mean = sum(values) / len(values)
-        if freedom:
-            factor = math.exp(float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * spread / math.sqrt(len(values)))
-            found.append(Interval(value=mean, low=mean / factor, high=mean * factor))
-        else:
-            found.append(Interval(value=mean, low=None, high=None))
-    return found
+    count = len(numerator_D)
+    value = float(numerator_D.sum() / denominator_D.sum())
+    residual_D = numerator_D - value * denominator_D
+    documents = float(residual_D @ residual_D) * count / (count - 1) / float(denominator_D.sum()) ** 2
+    seeds = seed_error**2
+    variance = documents + seeds
+    if variance == 0:
+        return value, value, value, 1.0 if value == 0 else 0.0
+    freedom = variance**2 / (documents**2 / (count - 1) + (seeds**2 / seed_freedom if seed_freedom else 0.0))
+    error = math.sqrt(variance)
+    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    return value, value - half, value + half, float(2 * t.sf(abs(value) / error, freedom))

@@ -6,7 +6,7 @@ if the arms are ordered, a scale that also grows in lightness.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from sentence_order.evaluation.statistics import Interval
 from sentence_order.experiments.estimates import Comparison, Row
@@ -30,6 +30,9 @@ STYLE: Any = {
     "axes.grid": True,
     "grid.color": "0.92",
     "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "figure.constrained_layout.use": True,
+    "lines.linewidth": 1.2,
     "svg.fonttype": "none",
     "svg.hashsalt": "sentence_order",  # the same picture is the same file
 }
@@ -69,55 +72,40 @@ def depths(found: Comparison) -> list[Row]:
 
 def _looks(found: Comparison) -> dict[str, tuple[object, str]]:
     """A colour and a marker for every arm."""
-    ordered = depths(found)
-    if ordered:
+    if ordered := depths(found):
         scale = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ordered)))
         return {row.arm.name: (scale[k], MARKERS[k % len(MARKERS)]) for k, row in enumerate(ordered)}
+    colours = len(OKABE_ITO)
     return {
-        row.arm.name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[(k + k // len(OKABE_ITO)) % len(MARKERS)])
+        row.arm.name: (OKABE_ITO[k % colours], MARKERS[(k + k // colours) % len(MARKERS)])
         for k, row in enumerate(found.rows)
     }
 
 
 def _tau_against_time(found: Comparison) -> Figure:
-    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.6, 4.8))
     axes = figure.subplots()
     looks = _looks(found)
     times = [row.seconds for row in found.rows]
-    unit, seconds_of_one = next((u for u in UNITS if max(times) >= 5 * u[1]), UNITS[-1])
+    unit, length = next((u for u in UNITS if max(times) >= 5 * u[1]), UNITS[-1])
     logarithmic = max(times) > 5 * min(times)
     if logarithmic:
-        axes.set_xscale("log")
-        _ticks(axes, [seconds / seconds_of_one for seconds in times])
+        axes.set(xscale="log", xlim=(min(times) / length / 1.6, max(times) / length * 1.6))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
     front = _front(found.rows)
-    axes.plot(
-        [row.seconds / seconds_of_one for row in front],
-        [row.tau["value"] for row in front],
-        color=GREY,
-        linewidth=1.2,
-        zorder=1,
-    )
-
+    axes.plot([row.seconds / length for row in front], [row.tau["value"] for row in front], color=GREY, zorder=1)
     for row in found.rows:
         colour, marker = looks[row.arm.name]
-        axes.errorbar(
-            row.seconds / seconds_of_one,
-            row.tau["value"],
-            yerr=_ends(row.tau),
-            xerr=_ends(row.costs["seconds_in_steps"]) / seconds_of_one,
-            color=colour,
-            marker=marker,
-            markersize=7,
-            elinewidth=1.2,
-            linestyle="none",
-            label=row.arm.name,
-            zorder=2,
-        )
+        look = {"color": colour, "marker": marker, "markersize": 7, "linestyle": "none", "zorder": 2}
+        xerr = _ends([row.values["seconds_in_steps"]]) / length
+        _errorbars(axes, [row.seconds / length], [row.tau], xerr=xerr, label=row.arm.name, **look)
 
     axes.set_xlabel(f"time in training steps, {unit} a run" + (" (logarithmic)" if logarithmic else ""))
     axes.set_ylabel("Kendall's tau, test documents")
-    axes.set_title("What an arm reaches, and how long it trains", loc="left", fontsize=11, pad=16)
+    axes.set_title("What an arm reaches, and how long it trains", fontsize=11, pad=16)
     title = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
     figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=9, alignment="left")
     note = "grey line: no arm is both faster and better.  bars: 95 % intervals"
@@ -136,66 +124,51 @@ def _front(rows: list[Row]) -> list[Row]:
 
 def _quality_by_depth(found: Comparison) -> Figure:
     rows = depths(found)
-    names = [_short(row) for row in rows]
-    panels: list[tuple[str, Callable[[Row], Interval]]] = [
-        ("Kendall's tau", lambda row: row.quality["tau"]),
-        ("perfect match ratio", lambda row: row.quality["pmr"]),
-        ("accuracy", lambda row: row.quality["accuracy"]),
-        ("time in training steps, s", lambda row: row.costs["seconds_in_steps"]),
-    ]
+    panels = {
+        "tau": "Kendall's tau",
+        "pmr": "perfect match ratio",
+        "accuracy": "accuracy",
+        "seconds_in_steps": "time in training steps, s",
+    }
 
-    figure = Figure(figsize=(9.6, 6), layout="constrained")
-    for axes, (name, value_of) in zip(figure.subplots(2, 2, sharex=True).flat, panels, strict=True):
-        values = [value_of(row) for row in rows]
-        lower, upper = zip(*(_ends(value)[:, 0] for value in values), strict=True)
-        colour = OKABE_ITO[1] if "time" in name else OKABE_ITO[0]
-        axes.errorbar(
-            range(len(rows)),
-            [value["value"] for value in values],
-            yerr=[lower, upper],
-            color=colour,
-            marker="o",
-            markersize=5,
-            linewidth=1.2,
-            elinewidth=1.2,
-        )
-        axes.set_title(name, loc="left", fontsize=10)
-        axes.set_xticks(range(len(rows)), labels=names)
+    figure = Figure(figsize=(9.6, 6))
+    for axes, (key, name) in zip(figure.subplots(2, 2, sharex=True).flat, panels.items(), strict=True):
+        is_time = key == "seconds_in_steps"
+        values = [row.values[key] for row in rows]
+        _errorbars(axes, range(len(rows)), values, color=OKABE_ITO[is_time], marker="o", markersize=5)
+        axes.set_title(name, fontsize=10)
+        axes.set_xticks(range(len(rows)), labels=[_short(row) for row in rows])
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        if "time" in name:
+        if is_time:
             axes.set_ylim(bottom=0)
 
     figure.supxlabel("frozen: nothing, the embeddings, or these and the lowest N layers", fontsize=10)
-    figure.suptitle(
-        "Quality on the test documents, and training time, by depth of freezing (95 % intervals)", fontsize=11
-    )
+    title = "Quality on the test documents, and training time, by depth of freezing (95 % intervals)"
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def _learning_curves(found: Comparison) -> Figure:
     """A panel per arm, with the baseline behind each."""
     looks = _looks(found)
-    rows = found.rows
-    columns = min(4, len(rows))
-    lines = math.ceil(len(rows) / columns)
-    figure = Figure(figsize=(2.7 * columns + 0.6, 2.3 * lines + 0.7), layout="constrained")
+    columns = min(4, len(found.rows))
+    lines = math.ceil(len(found.rows) / columns)
+    figure = Figure(figsize=(2.7 * columns + 0.6, 2.3 * lines + 0.7))
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
     epochs_K, base_K, *_ = _curve(found.baseline)
-    for axes, row in zip(grid, rows, strict=False):
+    for axes, row in zip(grid, found.rows, strict=False):
         axes.plot(epochs_K, base_K, color=GREY, linewidth=1.5, zorder=1)
         own_K, mean_K, low_K, high_K = _curve(row)
         colour, marker = looks[row.arm.name]
         axes.fill_between(own_K, low_K, high_K, color=colour, alpha=0.25, linewidth=0, zorder=2)
         axes.plot(own_K, mean_K, color=colour, linewidth=1.8, marker=marker, markersize=4, zorder=3)
-        axes.set_title(row.arm.name, loc="left", fontsize=9)
-    for axes in grid[len(rows) :]:
+        axes.set_title(row.arm.name, fontsize=9)
+    for axes in grid[len(found.rows) :]:
         axes.set_visible(False)
     figure.supxlabel("epochs", fontsize=10)
     figure.supylabel("Kendall's tau, validation", fontsize=10)
-    figure.suptitle(
-        f"In the course of training: mean and range over seeds; grey: the baseline, {found.baseline.arm.name}",
-        fontsize=10,
-    )
+    title = f"In the course of training: mean and range over seeds; grey: the baseline, {found.baseline.arm.name}"
+    figure.suptitle(title, fontsize=10)
     return figure
 
 
@@ -220,19 +193,12 @@ def _short(row: Row) -> str:
     return str(layers) if layers else "emb."
 
 
-def _ends(found: Interval) -> np.ndarray:
-    """The distances of an interval's bounds from its value (2, 1); zero if it is not known."""
-    low, high = found["low"], found["high"]
-    if low is None or high is None:
-        return np.zeros((2, 1))
-    return np.array([[found["value"] - low], [high - found["value"]]])
+def _errorbars(axes: Axes, x: Sequence[float], values: Sequence[Interval], **look: Any) -> None:
+    axes.errorbar(x, [value["value"] for value in values], yerr=_ends(values), elinewidth=1.2, **look)
 
 
-def _ticks(axes: Axes, values: list[float]) -> None:
-    """Plain numbers at 1, 2 and 5 of every power of ten within reach, on a logarithmic axis."""
-    low, high = min(values) / 1.6, max(values) * 1.6
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [tick for power in powers for digit in (1, 2, 5) if low <= (tick := digit * 10.0**power) <= high]
-    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(low, high)
+def _ends(values: Sequence[Interval]) -> np.ndarray:
+    """The distances of the bounds of N intervals from their values (2, N); zero if they are not known."""
+    numbers = [[found["value"], found["low"], found["high"]] for found in values]
+    value_N, low_N, high_N = np.array(numbers, dtype=float).T  # None becomes NaN
+    return np.nan_to_num([value_N - low_N, high_N - value_N])

@@ -46,16 +46,10 @@ def write_report(
     return sentences
 
 
-def is_result(path: Path) -> bool:
-    """True for a results file, or a run's folder with one; not for the folder of a sweep."""
-    return path.is_file() or (path / RESULTS_FILE).is_file()
-
-
 def print_comparison(a: Path, b: Path, split: str, resamples: int, seed: int) -> dict[str, Any]:
     """Prints the differences between two results, document by document; returns them.
 
-    Raises:
-        UserError: a result cannot be read, or they have no documents in common.
+    Raises UserError if a result cannot be read, or they have no documents in common.
     """
     results = [read_results(path, split) for path in (a, b)]
     ids, (counts_a, counts_b) = shared_documents(results)
@@ -88,11 +82,11 @@ def report(
     Raises:
         UserError: naming the option or the path.
     """
-    missing = [path for path in paths if not path.exists()]
-    if missing:
+    if missing := [path for path in paths if not path.exists()]:
         raise UserError(f"{missing[0]}: no such file or folder; name folders of runs or sweeps, or two results files")
     folders = [path for path in paths if path.is_dir()]
-    paired = len(paths) == 2 and all(map(is_result, paths))
+    # Of files, or of the folders of runs, which hold one; not of the folders of sweeps.
+    paired = len(paths) == 2 and all(path.is_file() or (path / RESULTS_FILE).is_file() for path in paths)
     if len(folders) < len(paths) and not paired:
         raise UserError("results files are compared in pairs: name two results, each a file or a run's folder")
     if json is not None and not paired:

@@ -41,6 +41,37 @@ class Run:
         """The blocks that were frozen from beginning to end."""
         return tuple(self.training["frozen"])
 
+    @property
+    def depth_name(self) -> str:
+        """What is frozen, in a word or two."""
+        if schedule := self.settings["freeze.schedule"]:
+            return f"gradual {' '.join(schedule)}"
+        if not self.frozen:
+            return "none"
+        if "all" in (self.settings["freeze.depth"], self.settings["freeze.layers"]) and "embeddings" in self.frozen:
+            return "whole encoder"
+        layers = [block.removeprefix("layer_") for block in self.frozen if block != "embeddings"]
+        lowest = layers == [str(number) for number in range(len(layers))]
+        names = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}" if lowest else f"layers {', '.join(layers)}"
+        if "embeddings" not in self.frozen:
+            return names
+        return f"embeddings + {names}" if layers else "embeddings"
+
+    @property
+    def distinguishing_settings(self) -> dict[str, Any]:
+        """The settings that distinguish arms; those of what is frozen, and of the loss, are one each."""
+        infos = key_infos(TrainConfig)
+        others = {
+            key: value
+            for key, value in self.settings.items()
+            if not infos[key].varies_between_seeds and not key.startswith(("freeze.", "loss."))
+        }
+        weights = {key.removeprefix("loss."): value for key, value in self.settings.items() if key.startswith("loss.")}
+        width = weights.pop("margin_width")
+        losses = "+".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items() if weight)
+        margin = f" (margin_width {width:g})" if weights["margin"] and width != 1 else ""
+        return {"frozen": self.depth_name, "loss": losses + margin, **others}
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -51,13 +82,13 @@ class Arm:
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """The blocks that were frozen from beginning to end."""
+        """See `Run`."""
         return self.runs[0].frozen
 
     @property
     def depth_name(self) -> str:
-        """What is frozen, in a word or two."""
-        return depth_name(self.runs[0])
+        """See `Run`."""
+        return self.runs[0].depth_name
 
 
 def find_runs(paths: list[Path]) -> tuple[list[Run], list[Path]]:
@@ -85,30 +116,12 @@ def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
     groups: dict[str, dict[int, Run]] = {}
     left_out = []
     for run in runs:
-        same = groups.setdefault(_identity(run), {})
-        if run.seed in same:
+        identity = json.dumps([run.distinguishing_settings, run.frozen], sort_keys=True)
+        group = groups.setdefault(identity, {})
+        if group.setdefault(run.seed, run) is not run:
             left_out.append(run)
-        else:
-            same[run.seed] = run
-    members = [list(same.values()) for same in groups.values()]
-    names = _names([runs[0] for runs in members])
-    return [Arm(name, runs) for name, runs in zip(names, members, strict=True)], left_out
-
-
-def depth_name(run: Run) -> str:
-    """What a run freezes, in a word or two."""
-    if schedule := run.settings["freeze.schedule"]:
-        return f"gradual {' '.join(schedule)}"
-    if not run.frozen:
-        return "none"
-    if "all" in (run.settings["freeze.depth"], run.settings["freeze.layers"]) and run.frozen[0] == "embeddings":
-        return "whole encoder"
-    layers = [block.removeprefix("layer_") for block in run.frozen if block != "embeddings"]
-    lowest = layers == [str(number) for number in range(len(layers))]
-    layer_names = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}" if lowest else f"layers {', '.join(layers)}"
-    if run.frozen[0] != "embeddings":
-        return layer_names
-    return f"embeddings + {layer_names}" if layers else "embeddings"
+    arms = [list(group.values()) for group in groups.values()]
+    return [Arm(name, runs) for name, runs in zip(_names([arm[0] for arm in arms]), arms, strict=True)], left_out
 
 
 def _read(folder: Path) -> Run:
@@ -129,36 +142,18 @@ def _curve(file: Path) -> list[tuple[float, float]]:
         raise UserError(f"{file}: is damaged: {first_line(error)}") from error
 
 
-def _distinguishing_settings(run: Run) -> dict[str, Any]:
-    """The settings that distinguish arms; those of what is frozen, and of the loss, are one each."""
-    infos = key_infos(TrainConfig)
-    others = {
-        key: value
-        for key, value in run.settings.items()
-        if not infos[key].varies_between_seeds and not key.startswith(("freeze.", "loss."))
-    }
-    weights = {key.removeprefix("loss."): value for key, value in run.settings.items() if key.startswith("loss.")}
-    width = weights.pop("margin_width")
-    losses = "+".join(f"{name}" if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items() if weight)
-    margin = f" (margin_width {width:g})" if weights["margin"] and width != 1 else ""
-    return {"frozen": depth_name(run), "loss": losses + margin, **others}
-
-
-def _identity(run: Run) -> str:
-    return json.dumps([_distinguishing_settings(run), run.frozen], sort_keys=True)
-
-
 def _names(first_runs: list[Run]) -> list[str]:
     """A name for every arm, of what is not the same in all."""
-    settings = [_distinguishing_settings(run) for run in first_runs]
-    differing = [key for key in settings[0] if any(other[key] != settings[0][key] for other in settings)]
+    settings = [run.distinguishing_settings for run in first_runs]
+    differing = [key for key in settings[0] if any(own[key] != settings[0][key] for own in settings)]
+    if differing == ["frozen"]:
+        return [own["frozen"] for own in settings]
     names = []
     for own in settings:
         parts = []
         for key in differing:
-            label = key.removesuffix(".name").rsplit(".", 1)[-1]
             value = own[key]
             value = f"{value:g}" if isinstance(value, float) else " ".join(value) if isinstance(value, list) else value
-            parts.append(f"{label}: {value}" if len(differing) > 1 or key != "frozen" else str(value))
+            parts.append(f"{key.removesuffix('.name').rsplit('.', 1)[-1]}: {value}")
         names.append(", ".join(parts) or "all runs")
     return names

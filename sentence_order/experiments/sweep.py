@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,46 +73,53 @@ class Sweep:
         """
         arguments = normalize_overrides(arguments)
         overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
-        if {"--cfg", "-c", "--info", "-i"} & set(arguments) or RUNS_VARIABLE in os.environ:
-            return None, arguments  # nothing is going to run, or this is a job
-        flagged = MULTIRUN_FLAGS & set(arguments)
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
-        if not flagged and name is None:
-            return None, arguments
+        is_sweep = MULTIRUN_FLAGS & set(arguments) or name is not None
+        if not is_sweep or {"--cfg", "-c", "--info", "-i"} & set(arguments) or RUNS_VARIABLE in os.environ:
+            return None, arguments  # also if nothing is going to run, or this is a job
 
-        ordered = sorted(overrides, key=lambda text: not _determines_prefix(_key(overrides[text])))
-        swept = {
-            _key(overrides[text]): _count(overrides[text]) for text in ordered if overrides[text].is_sweep_override()
-        }
+        overrides = dict(sorted(overrides.items(), key=lambda item: not _determines_prefix(_key(item[1]))))
+        swept = {_key(one): _count(one) for one in overrides.values() if one.is_sweep_override()}
         fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
         others = [text for text in arguments if text not in overrides]
+        words = [*others, *overrides]
         if "output_dir" in fixed:
             folder = str(overrides[fixed["output_dir"]].value())
         else:
             folder = _default_folder(name, swept, [text for key, text in fixed.items() if key != "sweep"])
-            ordered.append(override("output_dir", folder))
+            words.append(override("output_dir", folder))
         flags = [word for word in others if word not in MULTIRUN_FLAGS]
-        return cls(Path(folder), swept, frozenset(fixed), flags, time.time()), [*others, *ordered]
+        return cls(Path(folder), swept, frozenset(fixed), flags, time.time()), words
 
     def run(self) -> None:
         """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
         if "LOCAL_RANK" in os.environ:
             cli.stop("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out", 2)
         cli.run_jobs("train", self.run_job)
-        if not {"--help", "-h"} & set(sys.argv[1:]) and not self.finish():
-            sys.exit(1)
+        try:
+            if not {"--help", "-h"} & set(sys.argv[1:]) and not self.finish():
+                sys.exit(1)
+        except KeyboardInterrupt:  # while the report is made
+            cli.stop(INTERRUPTED, 130)
 
     def run_job(self, composed: DictConfig) -> float:
-        """Trains one job, unless that is finished, and logs the progress. Never raises, so that the next one follows.
+        """Trains one job, unless that is finished, and logs the progress.
+
+        A job that fails raises nothing, so that the next one follows.
 
         Returns:
             What a search over hyper-parameters maximises: tau on the validation documents; less than any if the job
             has failed.
+
+        Raises:
+            Interrupted: the sweep, or the job, was told to stop.
         """
         hydra = HydraConfig.get()
         keys = self._keys(hydra)
+        counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*keys.values()]
+        total = None if None in counts else math.prod(filter(None, counts))
         folder = self.folder / job_name(list(hydra.overrides.task), list(keys))
-        head = f"job {hydra.job.num + 1}{self._of_total(hydra, keys)}, {folder.name}"
+        head = f"job {hydra.job.num + 1}{f' of {total}' if total else ''}, {folder.name}"
         (folder / FAILURE_FILE).unlink(missing_ok=True)
         try:
             config = parse_config(composed, TrainConfig)
@@ -124,10 +131,10 @@ class Sweep:
                 print_line(f"{head}: already finished, skipped")
             else:
                 resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
-                print_line(f"{head}{resumed}{self._time_left(hydra, keys)}")
+                print_line(f"{head}{resumed}{self._time_left(hydra, total)}")
                 num_runs = math.prod(count or 1 for key, count in keys.items() if not _determines_prefix(key))
                 flags = [word for word in self.flags if word not in hydra.overrides.task]
-                _train_in_subprocess([*flags, *_job_overrides(hydra, config, list(keys))], num_runs)
+                _train_in_subprocess([*flags, *_job_overrides(hydra, config, keys)], num_runs)
         except (UserError, TrainingError) as error:
             print_line(f"{head} failed: {error}")
             with atomic_file(folder / FAILURE_FILE) as stream:
@@ -168,24 +175,12 @@ class Sweep:
         keys = {key: _count(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
         return keys | self.swept
 
-    def _of_total(self, hydra: Any, keys: dict[str, int | None]) -> str:
-        total = self._total(hydra, keys)
-        return f" of {total}" if total else ""
-
-    def _total(self, hydra: Any, keys: dict[str, int | None]) -> int | None:
-        if "n_trials" in hydra.sweeper:
-            return int(hydra.sweeper.n_trials)
-        counts = list(keys.values())
-        return None if None in counts else math.prod(count for count in counts if count)
-
-    def _time_left(self, hydra: Any, keys: dict[str, int | None]) -> str:
+    def _time_left(self, hydra: Any, total: int | None) -> str:
         """By the mean of the finished jobs, if jobs run one after the other."""
-        total = self._total(hydra, keys)
         seconds = [_results(folder)["wall_time_s"] for folder in self._finished()]
         if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
             return ""
-        jobs = max(1, total - max(hydra.job.num, len(seconds)))
-        left = jobs * sum(seconds) / len(seconds)
+        left = max(1, total - max(hydra.job.num, len(seconds))) * sum(seconds) / len(seconds)
         return f"; about {max(1, math.ceil(left / 60))} min left"
 
 
@@ -258,9 +253,8 @@ def _default_folder(name: object, swept: dict[str, int | None], fixed: list[str]
     return f"outputs/{label}" + (f"-{mark}" if mark else "")
 
 
-def _results(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-    return found
+def _results(folder: Path) -> Any:
+    return json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
 
 
 def _determines_prefix(key: str) -> bool:
@@ -270,16 +264,15 @@ def _determines_prefix(key: str) -> bool:
     return key == "experiment" or any(info.determines_prefix for info in inside)
 
 
-def _job_overrides(hydra: Any, config: TrainConfig, keys: Sequence[str]) -> list[str]:
+def _job_overrides(hydra: Any, config: TrainConfig, keys: Container[str]) -> list[str]:
     """The command line of a job: the sweep's own overrides, with the values of this job."""
     flat = flatten_config(config)
-    texts = [text for text in hydra.overrides.task if text.split("=", 1)[0] not in ("output_dir", "resume")]
-    requoted = [
-        override(key, flat[key]) if (key := text.split("=", 1)[0].lstrip("+")) in keys and key in flat else text
-        for text in texts
-    ]
-    search = [text for text in hydra.overrides.hydra if text.startswith("hydra.searchpath=")]
-    return [*search, *requoted, override("output_dir", config.output_dir), "resume=auto", "hydra.mode=RUN"]
+    overrides = [text for text in hydra.overrides.hydra if text.startswith("hydra.searchpath=")]
+    for text in hydra.overrides.task:
+        key = text.split("=", 1)[0].lstrip("+")
+        if key not in ("output_dir", "resume"):
+            overrides.append(override(key, flat[key]) if key in keys and key in flat else text)
+    return [*overrides, override("output_dir", config.output_dir), "resume=auto", "hydra.mode=RUN"]
 
 
 def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:

@@ -8,19 +8,18 @@ import pandas as pd
 
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
-from sentence_order.experiments.estimates import COSTS, Comparison, Difference, Row
+from sentence_order.experiments.estimates import COSTS, Comparison, Difference
 from sentence_order.experiments.runs import Run
 
-# Column heads of metrics and costs, and the digits that these are printed with.
-HEADS = {
-    "accuracy": "accuracy",
-    "pmr": "PMR",
-    "tau": "tau",
-    "seconds_in_steps": "training, s",
-    "documents_per_second": "stories/s",
-    "peak_memory_gb": "memory, GB",
+# The columns of metrics and costs: their heads, and the digits that they are printed with.
+COLUMNS = {
+    "tau": ("tau", 3),
+    "pmr": ("PMR", 3),
+    "accuracy": ("accuracy", 3),
+    "seconds_in_steps": ("training, s", 0),
+    "documents_per_second": ("stories/s", 0),
+    "peak_memory_gb": ("memory, GB", 2),
 }
-DIGITS = {"seconds_in_steps": 0, "documents_per_second": 0, "peak_memory_gb": 2}
 METHOD = """\
 Each value is the mean over an arm's seeds, with its 95 % interval. That of a metric allows for other test documents and
 for other seeds (what they change is pooled over all arms); that of a time, a speed or a size, for another run. Training
@@ -44,10 +43,18 @@ def markdown(
         left_out: runs that repeat the config and seed of another.
     """
     lines = [line for sentence in sentences for line in (sentence, "")]
-    lines += _table(["arm", "seeds", *(HEADS[key] for key in _columns()), "trained parameters"], _value_rows(found))
+    lines += _table(["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"], _value_rows(found))
     if found.others:
-        heads = ["arm", *(f"{HEADS[metric]} (95 %), p" for metric in MAIN_METRICS), "training time"]
-        lines += [f"Less **{found.baseline.arm.name}**:", "", *_table(heads, _difference_rows(found))]
+        heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in MAIN_METRICS), "training time"]
+        rows = [
+            [
+                row.arm.name,
+                *(_difference_cell(row.difference[metric]) for metric in MAIN_METRICS),
+                f"{row.seconds / found.baseline.seconds:.2f} times",
+            ]
+            for row in found.others
+        ]
+        lines += [f"Less **{found.baseline.arm.name}**:", "", *_table(heads, rows)]
     lines += [METHOD, ""]
     for file, shown in pictures.items():
         lines += [f"![{shown}]({file})", ""]
@@ -56,10 +63,9 @@ def markdown(
         runs = ", ".join(f"`{run.folder.name}` (seed {run.seed})" for run in row.arm.runs)
         filled = f"; the prefix cache took {row.cache_seconds:,.0f} s to fill, once" if row.cache_seconds >= 1 else ""
         lines.append(f"- {row.arm.name}: {runs}{filled}")
-    for run in left_out:
-        lines.append(f"- left out: `{run.folder.name}`, which repeats the config and seed of another run")
-    for folder in unfinished:
-        lines.append(f"- left out: `{folder.name}`, which is not finished")
+    repeats = "which repeats the config and seed of another run"
+    lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
+    lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
     lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
     folders = sorted({str(run.folder.parent) for row in found.rows for run in row.arm.runs})
     lines += [f"    python -m sentence_order.report {shlex.join(folders)}", ""]
@@ -68,23 +74,32 @@ def markdown(
 
 def csv(found: Comparison) -> str:
     """A line per arm, with all numbers in full."""
-    return pd.DataFrame([_record(row) for row in found.rows]).to_csv(index=False)
+    records = []
+    for row in found.rows:
+        record: dict[str, object] = {"arm": row.arm.name, "seeds": len(row.arm.runs)}
+        for key in (*MAIN_METRICS, *COSTS):
+            value = row.values[key]
+            record |= {key: value["value"], f"{key}_low": value["low"], f"{key}_high": value["high"]}
+        record |= {"parameters": row.parameters, "parameters_trained": row.parameters_trained}
+        record["seconds_in_cache"] = row.cache_seconds
+        for metric in MAIN_METRICS:
+            change = row.difference.get(metric)
+            for part, ending in (("value", ""), ("low", "_low"), ("high", "_high"), ("p", "_p")):
+                record[f"{metric}_difference{ending}"] = getattr(change, part, None)
+        records.append(record)
+    return pd.DataFrame(records).to_csv(index=False)
 
 
 def latex(found: Comparison) -> str:
     """A table of the main figures, for `booktabs`."""
-    heads = ["arm", "seeds", *(HEADS[key] for key in _columns()), "trained"]
+    heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained"]
     rows = [
-        [row[0], *(cell.replace(" (", " {\\footnotesize(").replace(")", ")}") for cell in row[1:])]
-        for row in _value_rows(found)
+        [name, *(cell.replace(" (", " {\\footnotesize(").replace(")", ")}") for cell in cells)]
+        for name, *cells in _value_rows(found)
     ]
     rows = [[cell.replace("%", r"\%").replace("_", r"\_") for cell in row] for row in rows]
     frame = pd.DataFrame(rows, columns=heads)
     return str(frame.to_latex(index=False, escape=False, column_format="l" + "r" * (len(heads) - 1)))
-
-
-def _columns() -> list[str]:
-    return ["tau", "pmr", "accuracy", *COSTS]
 
 
 def _value_rows(found: Comparison) -> list[list[str]]:
@@ -92,47 +107,18 @@ def _value_rows(found: Comparison) -> list[list[str]]:
         [
             row.arm.name,
             str(len(row.arm.runs)),
-            *(format_interval({**row.quality, **row.costs}[key], DIGITS.get(key, 3)) for key in _columns()),
+            *(format_interval(row.values[key], digits) for key, (_, digits) in COLUMNS.items()),
             f"{row.parameters_trained / 1e6:.1f} M ({100 * row.parameters_trained / row.parameters:.0f} %)",
         ]
         for row in found.rows
     ]
 
 
-def _difference_rows(found: Comparison) -> list[list[str]]:
-    base = found.baseline
-    return [
-        [
-            row.arm.name,
-            *(_difference_cell(row.difference[metric]) for metric in MAIN_METRICS),
-            f"{row.seconds / base.seconds:.2f} times",
-        ]
-        for row in found.others
-    ]
-
-
 def _difference_cell(change: Difference) -> str:
     p = "p < .001" if change.p < 0.001 else f"p = {change.p:.3f}".replace("0.", ".")
-    text = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f}), {p}"
-    return f"**{text}**" if change.is_significant else text
+    return f"**{change}, {p}**" if change.is_significant else f"{change}, {p}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
     return [*(f"| {' | '.join(line)} |" for line in lines), ""]
-
-
-def _record(row: Row) -> dict[str, object]:
-    record: dict[str, object] = {"arm": row.arm.name, "seeds": len(row.arm.runs)}
-    for key, value in {**row.quality, **row.costs}.items():
-        record |= {key: value["value"], f"{key}_low": value["low"], f"{key}_high": value["high"]}
-    record |= {
-        "parameters": row.parameters,
-        "parameters_trained": row.parameters_trained,
-        "seconds_in_cache": row.cache_seconds,
-    }
-    for metric in MAIN_METRICS:
-        change = row.difference.get(metric)
-        for part in ("value", "low", "high", "p"):
-            record[f"{metric}_difference{'' if part == 'value' else '_' + part}"] = getattr(change, part, None)
-    return record

@@ -1,10 +1,7 @@
 """The verdict of a comparison in words: price, gain, best trade-off, and significance."""
 
-from collections.abc import Sequence
-
-from sentence_order.evaluation.metrics import PRIMARY_METRIC
 from sentence_order.evaluation.statistics import format_interval
-from sentence_order.experiments.estimates import Comparison, Difference, Row
+from sentence_order.experiments.estimates import Comparison, Row
 
 # The default loss of tau that is acceptable for the time that is saved.
 MARGIN = 0.02
@@ -17,28 +14,24 @@ def verdict(found: Comparison, margin: float = MARGIN) -> list[str]:
         margin: the loss of tau against the baseline that is acceptable; an arm is shown to stay within it if the
             whole interval of its difference lies above minus the margin.
     """
-    base = found.baseline
     if not found.others:
-        return [f"There is one arm, and nothing to compare: tau {format_interval(base.tau)}."]
+        return [f"There is one arm, and nothing to compare: tau {format_interval(found.baseline.tau)}."]
     freezing = len({row.arm.frozen for row in found.rows}) > 1
-    lines = [_freezing(found)] if freezing else [_best(found)]
-    lines.append(_trade_off(found, margin))
-    lines.append(_beyond_chance(found))
-    lines.append(_how_far_it_goes(found))
-    return lines
+    first = _freezing(found) if freezing else _best(found)
+    return [first, _trade_off(found, margin), _beyond_chance(found), _how_far_it_goes(found)]
 
 
 def _freezing(found: Comparison) -> str:
     """The cost and the gain of the arm that freezes most."""
     base = found.baseline
     most = min(found.others, key=lambda row: (row.parameters_trained, row.seconds))
-    change = most.difference[PRIMARY_METRIC]
+    change = most.tau_difference
+    price = f"is not shown to change tau, {change}"
     if change.is_significant:
         small, large = sorted((abs(change.low), abs(change.high)))
-        verb = "costs" if change.value < 0 else "gains"
-        price = f"{verb} {abs(change.value):.3f} of tau ({small:.3f} to {large:.3f})"
-    else:
-        price = f"is not shown to change tau, {_signed(change)}"
+        price = (
+            f"{'costs' if change.value < 0 else 'gains'} {abs(change.value):.3f} of tau ({small:.3f} to {large:.3f})"
+        )
     share = most.parameters_trained / base.parameters_trained
     return (
         f"With **{_name(most)}**, {100 * share:.3g} % of the parameters train that do with {_name(base)}. It {price}, "
@@ -50,13 +43,11 @@ def _best(found: Comparison) -> str:
     best = max(found.rows, key=lambda row: row.tau["value"])
     if best is found.baseline:
         return f"No arm has a greater tau than **{_name(best)}**: {format_interval(best.tau)}."
-    change = best.difference[PRIMARY_METRIC]
-    support = (
-        "the data support that it is the better" if change.is_significant else "the data do not tell the two apart"
-    )
+    change = best.tau_difference
+    supported = "support that it is the better" if change.is_significant else "do not tell the two apart"
     return (
-        f"**{_name(best)}** has the greatest tau, {format_interval(best.tau)}: {_signed(change)} to "
-        f"{_name(found.baseline)}; {support}."
+        f"**{_name(best)}** has the greatest tau, {format_interval(best.tau)}: {change} to {_name(found.baseline)}; "
+        f"the data {supported}."
     )
 
 
@@ -66,30 +57,30 @@ def _trade_off(found: Comparison, margin: float) -> str:
     faster = [row for row in found.others if row.seconds < base.seconds]
     if not faster:
         return f"No arm trains in less time than {_name(base)} ({base.seconds:,.0f} s)."
-    sound = [row for row in faster if row.difference[PRIMARY_METRIC].low > -margin]
+    sound = [row for row in faster if row.tau_difference.low > -margin]
     if sound:
         best = min(sound, key=lambda row: row.seconds)
         return (
-            f"The best trade-off is **{_name(best)}**: tau {format_interval(best.tau)}, "
-            f"{_signed(best.difference[PRIMARY_METRIC])}, and it {_time(best, base)}. The data support that it loses "
-            f"less than {margin:g} of tau; they do not for any faster arm."
+            f"The best trade-off is **{_name(best)}**: tau {format_interval(best.tau)}, {best.tau_difference}, and it "
+            f"{_time(best, base)}. The data support that it loses less than {margin:g} of tau; they do not for any "
+            "faster arm."
         )
-    near = max(faster, key=lambda row: row.difference[PRIMARY_METRIC].low)
+    near = max(faster, key=lambda row: row.tau_difference.low)
     return (
         f"Of no faster arm do the data support that it loses less than {margin:g} of tau. The nearest is "
-        f"**{_name(near)}**: {_signed(near.difference[PRIMARY_METRIC])}, and it {_time(near, base)}."
+        f"**{_name(near)}**: {near.tau_difference}, and it {_time(near, base)}."
     )
 
 
 def _beyond_chance(found: Comparison) -> str:
-    different = [row for row in found.others if row.difference[PRIMARY_METRIC].is_significant]
-    alike = [row for row in found.others if row not in different]
+    different = [row.arm.name for row in found.others if row.tau_difference.is_significant]
+    alike = [row.arm.name for row in found.others if not row.tau_difference.is_significant]
     arms = f"of {len(found.others)} arms" if len(found.others) > 1 else "of the one arm"
     text = f"Against {_name(found.baseline)}, tau differs beyond chance in {len(different)} {arms}"
     if different:
-        text += f" ({_listed(different)})"
+        text += f" ({', '.join(different)})"
     if alike:
-        text += f"; the data do not tell apart: {_listed(alike)}"
+        text += f"; the data do not tell apart: {', '.join(alike)}"
     return f"{text}."
 
 
@@ -97,7 +88,7 @@ def _how_far_it_goes(found: Comparison) -> str:
     seeds = sorted({len(row.arm.runs) for row in found.rows})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     text = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} an arm and {found.documents:,} test documents"
-    if found.has_multiple_seeds:
+    if seeds[-1] > 1:
         return f"{text}. It holds for this encoder, this corpus and this length of training."
     return f"{text}: how much another seed would change is not known, and no interval here has it in."
 
@@ -110,18 +101,10 @@ def _name(row: Row) -> str:
     return known.get(row.arm.name, f"{row.arm.name} frozen")
 
 
-def _listed(rows: Sequence[Row]) -> str:
-    return ", ".join(row.arm.name for row in rows)
-
-
-def _signed(change: Difference) -> str:
-    return f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
-
-
 def _time(row: Row, base: Row) -> str:
     share = row.seconds / base.seconds
+    times = f"{row.seconds:,.0f} s against {base.seconds:,.0f} s"
     if share > 1:
-        return f"takes {share:.2f} times the training time ({row.seconds:,.0f} s against {base.seconds:,.0f} s)"
+        return f"takes {share:.2f} times the training time ({times})"
     cache = f", and {row.cache_seconds:,.0f} s once to fill the prefix cache" if row.cache_seconds >= 1 else ""
-    times = f"{row.seconds:,.0f} s against {base.seconds:,.0f} s{cache}"
-    return f"saves {100 * (1 - share):.0f} % of the training time ({times})"
+    return f"saves {100 * (1 - share):.0f} % of the training time ({times}{cache})"

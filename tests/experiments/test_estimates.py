@@ -29,8 +29,7 @@ def test_one_seed_is_a_paired_t_test_over_documents(tmp_path: Path) -> None:
     low, high = expected.confidence_interval(0.95)
     assert (change.value, change.low, change.high) == pytest.approx((tau[1].mean() - tau[0].mean(), low, high))
     assert change.p == pytest.approx(expected.pvalue)
-    assert not found.has_multiple_seeds
-    assert found.rows[0].costs["seconds_in_steps"] == {"value": 100.0, "low": None, "high": None}
+    assert found.rows[0].values["seconds_in_steps"] == {"value": 100.0, "low": None, "high": None}
 
 
 def test_variance_between_seeds_is_pooled_over_the_arms(tmp_path: Path) -> None:
@@ -49,7 +48,7 @@ def test_variance_between_seeds_is_pooled_over_the_arms(tmp_path: Path) -> None:
     assert change.value == pytest.approx(-0.4)
     assert change.high == pytest.approx(-0.4 + half * np.sqrt(2))
     assert change.p == pytest.approx(2 * stats.t.sf(0.4 / deviation, 2))
-    low, value, high = (found.rows[0].costs["seconds_in_steps"][end] for end in ("low", "value", "high"))
+    low, value, high = (found.rows[0].values["seconds_in_steps"][end] for end in ("low", "value", "high"))
     assert 0 < low < value < high
 
 

@@ -95,6 +95,22 @@ def test_a_job_stops_when_its_sweep_is_killed() -> None:
         assert job.wait(30) == -signal.SIGTERM
 
 
+def test_a_sweep_that_is_interrupted_while_it_reports_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, as between two jobs."""
+    make_run(tmp_path / "run", [], [0, 1, 2])
+    monkeypatch.setattr("sentence_order.config.cli.run_jobs", lambda name, job: None)
+    monkeypatch.setattr("sentence_order.experiments.report.draw", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["train"])
+    sweep, _ = Sweep.parse(["-m", "seed=0,1", f"output_dir={tmp_path}"])
+    assert sweep is not None
+    with pytest.raises(SystemExit) as stopped:
+        sweep.run()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.endswith(f"error: {INTERRUPTED}\n")
+
+
 MADE_UP = ["encoder=tiny", "data.limit_train=9", "output_dir=sweep"]
 
 
