@@ -22,8 +22,7 @@ from sentence_order.runtime.device import Runtime, choose_runtime
 def evaluate_checkpoint(config: EvaluateConfig) -> None:
     """Evaluates the checkpoint of a config on one split, prints tables and writes the results.
 
-    Raises:
-        UserError: naming the config key, or the file and line.
+    Raises UserError, naming the config key, or the file and line.
     """
     set_up_logging()
     model = load_checkpoint(config.checkpoint)

@@ -129,16 +129,14 @@ def evaluate_corpus(
 ) -> Evaluation | None:
     """Orders every document of a corpus, each under the permutation of (seed, document id), and evaluates the orders.
 
-    Several processes share the batches of a single one, and all get the result of the whole corpus.
+    Several processes share the batches of a single one, and all get the result of the whole corpus. Raises
+    TrainingError if the model's scores are not finite, or a single document does not fit in memory.
 
     Args:
         shuffles: score each document under this number of permutations, and order it by the mean of the scores.
         compare: further decoders, whose results are compared.
         advance: called with the number of documents done since the last call, by all processes together.
         stop: asked before each batch; if one process says so, all stop and return None.
-
-    Raises:
-        TrainingError: the model's scores are not finite; a single document does not fit in memory.
     """
     was_training = model.training
     model.eval()

@@ -1,13 +1,13 @@
 """Metrics of predicted orders, per document, for all documents of a batch at once.
 
-Every metric is a ratio, and is kept as a numerator and a denominator per document; the corpus value is the sum of the
-numerators over the sum of the denominators. With denominators of 1 that is the mean over documents; otherwise it is
-pooled, so that long documents weigh more. Kept separately, they can be concatenated over batches, and resampled.
+Every metric is a numerator and a denominator per document, which can be concatenated over batches, and resampled; the
+corpus value is the ratio of their sums. With denominators of 1 that is the mean over documents; otherwise it is pooled,
+so that long documents weigh more.
 
 Identical sentences are interchangeable: swapping two of them changes no metric. Metrics of exact match compare texts;
 the others assign gold positions to identical sentences in ascending order, which no other assignment surpasses.
 
-Inputs are torch tensors, as decoders and data produce them; results are float64 numpy arrays, as statistics need them.
+Inputs are torch tensors, as decoders and data produce them; results are numpy arrays, as statistics need them.
 """
 
 from collections.abc import Mapping

@@ -84,11 +84,7 @@ def decoder_results(evaluation: Evaluation, resamples: int, seed: int) -> dict[s
 
 
 def read_results(path: str | Path, split: str) -> dict[str, Any]:
-    """The entry of a split in a results file, or in that of a run's folder.
-
-    Raises:
-        UserError: it cannot be read, or has no such entry.
-    """
+    """The entry of a split in a results file, or in that of a run's folder. Raises UserError if there is none."""
     file = Path(path) / "results.json" if os.path.isdir(path) else Path(path)
     if problem := find_path_problem(str(file)):
         raise UserError(f"{file}: cannot be read: {problem}")
@@ -106,12 +102,9 @@ def read_results(path: str | Path, split: str) -> dict[str, Any]:
 def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, IntArray]]]:
     """The documents that several results of a split have in common, with the counts of each.
 
-    Raises:
-        UserError: there are none, an id is not unique, or a document's number of sentences differs.
+    Raises UserError if there are none, an id is not unique, or a document's number of sentences differs.
     """
-    frames = [
-        pd.DataFrame(found["per_document"], index=found["per_document"]["id"], columns=[*COUNTS]) for found in results
-    ]
+    frames = [pd.DataFrame(found["per_document"], columns=["id", *COUNTS]).set_index("id") for found in results]
     for frame in frames:
         if repeated := frame.index.duplicated().sum():
             raise UserError(f"{repeated:,} documents of a result share their id with another one; ids must be unique")

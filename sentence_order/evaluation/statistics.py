@@ -26,10 +26,9 @@ class Interval(TypedDict):
 
 def format_interval(interval: Interval, digits: int = 3) -> str:
     """A value with its interval, if it has one: `0.716 (0.707 to 0.726)`."""
-    value, low, high = interval["value"], interval["low"], interval["high"]
-    if low is None or high is None:
-        return f"{value:,.{digits}f}"
-    return f"{value:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+    low, high = interval["low"], interval["high"]
+    bounds = "" if low is None or high is None else f" ({low:,.{digits}f} to {high:,.{digits}f})"
+    return f"{interval['value']:,.{digits}f}{bounds}"
 
 
 def with_intervals(
@@ -38,17 +37,12 @@ def with_intervals(
     """Each metric's corpus value with its percentile bootstrap interval (Efron and Tibshirani, 1993, chapter 13).
 
     Numerators and denominators are drawn together, and all metrics from the same resamples, so that the intervals
-    of one call belong together. The result is a function of the arguments alone.
+    of one call belong together. The result is a function of the arguments alone. With a single document there is no
+    interval; if all documents agree it is the value itself.
 
     Args:
-        ratios: all metrics of the same documents.
         confidence: share of repetitions whose interval should contain the true value, between 0 and 1.
         resamples: how often the documents are resampled.
-        seed: of the draw.
-
-    Returns:
-        For each metric `value`, `low` and `high`, in the metric's own unit. With a single document there
-        is no interval, and `low` and `high` are None; if all documents agree it is the value itself.
 
     Raises:
         ValueError: there is no document, or `confidence` or `resamples` is out of range.
@@ -75,7 +69,6 @@ def compare_results(
     Args:
         counts_a, counts_b: `metrics.document_counts` of each result, document by document.
         resamples: of the bootstrap, and of the permutations.
-        seed: of both draws.
 
     Returns:
         By metric: the values `a` and `b`; the `difference`, b less a, as an `Interval`; and `p`. With a single document

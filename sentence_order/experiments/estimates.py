@@ -91,14 +91,10 @@ class Comparison:
 
 
 def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
-    """Estimates for every arm.
+    """Estimates for every arm, and their differences from the one named `baseline`; by default that is the arm with the
+    most trained parameters, and of several the one that was started first.
 
-    Args:
-        baseline: the name of the arm to compare with; by default the arm with the most trained parameters, and of
-            several the one that was started first.
-
-    Raises:
-        UserError: there is no such arm, or runs were not tested on the same documents.
+    Raises UserError if there is no such arm, or runs were not tested on the same documents.
     """
     ids, counts = shared_documents([run.test for arm in arms for run in arm.runs])
     if len(ids) < 2:
@@ -126,12 +122,7 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """P values of several tests, corrected to control the family-wise error rate (Holm 1979, "A simple sequentially
-    rejective multiple test procedure").
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
+    rejective multiple test procedure"): those of .01, .04, .03 are .03, .06, .06."""
     corrected, least = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))

@@ -39,11 +39,7 @@ STYLE: Any = {
 
 
 def draw(found: Comparison, folder: Path) -> dict[str, str]:
-    """Writes every picture that the comparison gives, as PNG and SVG.
-
-    Returns:
-        The names of the PNG files, with what each shows.
-    """
+    """Writes every picture that the comparison gives, as PNG and SVG; returns the PNG files, with what each shows."""
     pictures: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
         "tau_against_time": (_tau_against_time, "Kendall's tau on the test documents against training time, by arm")
     }
@@ -72,13 +68,11 @@ def depths(found: Comparison) -> list[Row]:
 
 def _looks(found: Comparison) -> dict[str, tuple[object, str]]:
     """A colour and a marker for every arm."""
-    if ordered := depths(found):
-        scale = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ordered)))
-        return {row.arm.name: (scale[k], MARKERS[k % len(MARKERS)]) for k, row in enumerate(ordered)}
-    colours = len(OKABE_ITO)
+    ordered = depths(found)
+    colours = [*matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ordered)))] or OKABE_ITO
     return {
-        row.arm.name: (OKABE_ITO[k % colours], MARKERS[(k + k // colours) % len(MARKERS)])
-        for k, row in enumerate(found.rows)
+        row.arm.name: (colours[k % len(colours)], MARKERS[(k + k // len(colours)) % len(MARKERS)])
+        for k, row in enumerate(ordered or found.rows)
     }
 
 
@@ -103,8 +97,8 @@ def _tau_against_time(found: Comparison) -> Figure:
         xerr = _ends([row.values["seconds_in_steps"]]) / length
         _errorbars(axes, [row.seconds / length], [row.tau], xerr=xerr, label=row.arm.name, **look)
 
-    axes.set_xlabel(f"time in training steps, {unit} a run" + (" (logarithmic)" if logarithmic else ""))
-    axes.set_ylabel("Kendall's tau, test documents")
+    scale = " (logarithmic)" if logarithmic else ""
+    axes.set(xlabel=f"time in training steps, {unit} a run{scale}", ylabel="Kendall's tau, test documents")
     axes.set_title("What an arm reaches, and how long it trains", fontsize=11, pad=16)
     title = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
     figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=9, alignment="left")
@@ -124,13 +118,8 @@ def _front(rows: list[Row]) -> list[Row]:
 
 def _quality_by_depth(found: Comparison) -> Figure:
     rows = depths(found)
-    panels = {
-        "tau": "Kendall's tau",
-        "pmr": "perfect match ratio",
-        "accuracy": "accuracy",
-        "seconds_in_steps": "time in training steps, s",
-    }
-
+    panels = {"tau": "Kendall's tau", "pmr": "perfect match ratio", "accuracy": "accuracy"}
+    panels["seconds_in_steps"] = "time in training steps, s"
     figure = Figure(figsize=(9.6, 6))
     for axes, (key, name) in zip(figure.subplots(2, 2, sharex=True).flat, panels.items(), strict=True):
         is_time = key == "seconds_in_steps"

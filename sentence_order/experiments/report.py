@@ -21,13 +21,9 @@ from sentence_order.training.run_dir import RESULTS_FILE
 def write_report(
     paths: Sequence[Path], output: Path, baseline: str | None = None, margin: float | None = None
 ) -> list[str]:
-    """Writes `report.md`, `report.csv`, `report.tex` and the pictures into the folder `output`.
+    """Writes `report.md`, `report.csv`, `report.tex` and the pictures into the folder `output`; returns the verdict.
 
-    Returns:
-        The verdict.
-
-    Raises:
-        UserError: there are no finished runs, they cannot be compared, or there is no such baseline.
+    Raises UserError if there are no finished runs, they cannot be compared, or there is no such baseline.
     """
     runs, unfinished = find_runs(list(paths))
     arms, left_out = group_runs(runs)
@@ -74,13 +70,12 @@ def report(
 ) -> None:
     """Reports on runs and, if the paths are exactly two results, prints their paired comparison.
 
+    Raises UserError, naming the option or the path.
+
     Args:
         paths: folders of runs or sweeps; or results files.
         output: the report's folder; by default in the first folder.
         json: the file for the paired comparison.
-
-    Raises:
-        UserError: naming the option or the path.
     """
     if missing := [path for path in paths if not path.exists()]:
         raise UserError(f"{missing[0]}: no such file or folder; name folders of runs or sweeps, or two results files")

@@ -32,11 +32,6 @@ class Run:
     curve: list[tuple[float, float]]
 
     @property
-    def seed(self) -> int:
-        """The seed of its shuffles and new weights."""
-        return int(self.settings["seed"])
-
-    @property
     def frozen(self) -> tuple[str, ...]:
         """The blocks that were frozen from beginning to end."""
         return tuple(self.training["frozen"])
@@ -75,40 +70,32 @@ class Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that differ in their seed only, named by what distinguishes them from the other arms."""
+    """Runs that differ in their seed only, named by what distinguishes them from the other arms.
+
+    What they freeze is the same in all: `frozen` and `depth_name` are those of each `Run`.
+    """
 
     name: str
     runs: list[Run]
-
-    @property
-    def frozen(self) -> tuple[str, ...]:
-        """See `Run`."""
-        return self.runs[0].frozen
-
-    @property
-    def depth_name(self) -> str:
-        """See `Run`."""
-        return self.runs[0].depth_name
+    frozen: tuple[str, ...]
+    depth_name: str
 
 
 def find_runs(paths: list[Path]) -> tuple[list[Run], list[Path]]:
     """All finished runs in and below some folders, by the time of their start, and the unfinished ones.
 
-    Raises:
-        UserError: a folder does not exist, has no finished run, or a run's files are damaged.
+    Raises UserError if a folder does not exist, none has a finished run, or a run's files are damaged.
     """
-    folders: dict[Path, None] = {}
+    statuses: dict[Path, RunStatus] = {}
     for path in paths:
         if not path.is_dir():
             raise UserError(f"{path}: no such folder; name folders of runs, or of sweeps")
-        folders |= dict.fromkeys(sorted(file.parent for file in path.rglob(CONFIG_FILE)))
-    statuses = {folder: run_status(folder) for folder in folders}
+        statuses |= {folder: run_status(folder) for folder in sorted(file.parent for file in path.rglob(CONFIG_FILE))}
     runs = [_read(folder) for folder, status in statuses.items() if status is RunStatus.FINISHED]
+    unfinished = [folder for folder, status in statuses.items() if status is not RunStatus.FINISHED]
     if not runs:
         raise UserError(f"{', '.join(map(str, paths))}: no finished runs (none with {RESULTS_FILE})")
-    return sorted(runs, key=lambda run: run.started), [
-        folder for folder, status in statuses.items() if status is not RunStatus.FINISHED
-    ]
+    return sorted(runs, key=lambda run: run.started), unfinished
 
 
 def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
@@ -117,11 +104,12 @@ def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
     left_out = []
     for run in runs:
         identity = json.dumps([run.distinguishing_settings, run.frozen], sort_keys=True)
-        group = groups.setdefault(identity, {})
-        if group.setdefault(run.seed, run) is not run:
+        if groups.setdefault(identity, {}).setdefault(run.settings["seed"], run) is not run:
             left_out.append(run)
-    arms = [list(group.values()) for group in groups.values()]
-    return [Arm(name, runs) for name, runs in zip(_names([arm[0] for arm in arms]), arms, strict=True)], left_out
+    members = [list(group.values()) for group in groups.values()]
+    names = _names([runs[0] for runs in members])
+    arms = [Arm(name, runs, runs[0].frozen, runs[0].depth_name) for name, runs in zip(names, members, strict=True)]
+    return arms, left_out
 
 
 def _read(folder: Path) -> Run:

@@ -86,7 +86,11 @@ class Sweep:
         if "output_dir" in fixed:
             folder = str(overrides[fixed["output_dir"]].value())
         else:
-            folder = _default_folder(name, swept, [text for key, text in fixed.items() if key != "sweep"])
+            # The same for the same sweep, so that it can resume, and different for others.
+            label = name or "_".join(key.rsplit(".", 1)[-1] for key in swept) or "sweep"
+            given = sorted(text for key, text in fixed.items() if key != "sweep")
+            mark = hashlib.blake2b("\n".join(given).encode(), digest_size=3).hexdigest()
+            folder = f"outputs/{label}-{mark}" if given else f"outputs/{label}"
             words.append(override("output_dir", folder))
         flags = [word for word in others if word not in MULTIRUN_FLAGS]
         return cls(Path(folder), swept, frozenset(fixed), flags, time.time()), words
@@ -105,14 +109,10 @@ class Sweep:
     def run_job(self, composed: DictConfig) -> float:
         """Trains one job, unless that is finished, and logs the progress.
 
-        A job that fails raises nothing, so that the next one follows.
+        A job that fails raises nothing, so that the next one follows; one that is told to stop raises Interrupted.
 
         Returns:
-            What a search over hyper-parameters maximises: tau on the validation documents; less than any if the job
-            has failed.
-
-        Raises:
-            Interrupted: the sweep, or the job, was told to stop.
+            What a search over hyper-parameters maximises: tau on the validation documents; less than any if it failed.
         """
         hydra = HydraConfig.get()
         keys = self._keys(hydra)
@@ -144,9 +144,8 @@ class Sweep:
 
     def finish(self) -> bool:
         """Prints what became of the jobs and writes the report; returns whether all have finished."""
-        failures = [
-            file for file in sorted(self.folder.glob(f"*/{FAILURE_FILE}")) if file.stat().st_mtime >= self.started - 1
-        ]
+        files = sorted(self.folder.glob(f"*/{FAILURE_FILE}"))
+        failures = [file for file in files if file.stat().st_mtime >= self.started - 1]
         done = self._finished()
         failed = f", {len(failures)} failed:" if failures else ""
         print_line(f"{len(done)} jobs are finished in {self.folder}{failed}")
@@ -224,7 +223,7 @@ def job_name(overrides: list[str], keys: list[str]) -> str:
 
 
 def print_line(message: str) -> None:
-    """Prints a line of the sweep's own, between those of its jobs."""
+    """Prints a line of the sweep, between those of its jobs."""
     print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
 
 
@@ -246,21 +245,13 @@ def _count(override: Override) -> int | None:
     return len(list(override.sweep_string_iterator())) if override.is_discrete_sweep() else None
 
 
-def _default_folder(name: object, swept: dict[str, int | None], fixed: list[str]) -> str:
-    """A folder that is the same for the same sweep, so that it can resume, and different for others."""
-    label = name or "_".join(key.rsplit(".", 1)[-1] for key in swept) or "sweep"
-    mark = hashlib.blake2b("\n".join(sorted(fixed)).encode(), digest_size=3).hexdigest() if fixed else ""
-    return f"outputs/{label}" + (f"-{mark}" if mark else "")
-
-
 def _results(folder: Path) -> Any:
     return json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
 
 
 def _determines_prefix(key: str) -> bool:
     """True if the output of the frozen prefix depends on a key or group."""
-    infos = key_infos(TrainConfig)
-    inside = [info for name, info in infos.items() if name == key or name.startswith(f"{key}.")]
+    inside = [info for name, info in key_infos(TrainConfig).items() if f"{name}.".startswith(f"{key}.")]
     return key == "experiment" or any(info.determines_prefix for info in inside)
 
 
@@ -276,12 +267,7 @@ def _job_overrides(hydra: Any, config: TrainConfig, keys: Container[str]) -> lis
 
 
 def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:
-    """Runs `train` and shows its output.
-
-    Raises:
-        TrainingError: it failed, or was killed.
-        Interrupted: the sweep, or the job, was told to stop.
-    """
+    """Runs `train` and shows its output. Raises TrainingError if it fails or is killed, Interrupted if told to stop."""
     environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
     if sys.stderr.isatty():  # its progress bars are still live
         environment |= {"FORCE_COLOR": "1", "COLUMNS": str(os.get_terminal_size(2).columns)}
@@ -325,11 +311,7 @@ def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
 
 @contextmanager
 def _forward_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
-    """Within the block, signals to the sweep are forwarded to its job (see `runtime/signals.py`).
-
-    Yields:
-        Those by which both are to stop.
-    """
+    """Forwards the signals to the sweep to its job (`runtime/signals.py`); yields those by which both are to stop."""
     forwarded: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # of a launcher, which handles signals itself
         yield forwarded

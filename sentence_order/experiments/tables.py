@@ -34,14 +34,7 @@ def markdown(
     unfinished: Sequence[Path],
     left_out: Sequence[Run],
 ) -> str:
-    """The whole report.
-
-    Args:
-        sentences: the verdict.
-        pictures: files beside the report, each with what it shows.
-        unfinished: folders of runs without results.
-        left_out: runs that repeat the config and seed of another.
-    """
+    """The whole report, with the sentences of the verdict, and the files of the pictures, each with what it shows."""
     lines = [line for sentence in sentences for line in (sentence, "")]
     lines += _table(["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"], _value_rows(found))
     if found.others:
@@ -58,14 +51,16 @@ def markdown(
     lines += [METHOD, ""]
     for file, shown in pictures.items():
         lines += [f"![{shown}]({file})", ""]
+
     lines += ["## Runs", ""]
     for row in found.rows:
-        runs = ", ".join(f"`{run.folder.name}` (seed {run.seed})" for run in row.arm.runs)
+        runs = ", ".join(f"`{run.folder.name}` (seed {run.settings['seed']})" for run in row.arm.runs)
         filled = f"; the prefix cache took {row.cache_seconds:,.0f} s to fill, once" if row.cache_seconds >= 1 else ""
         lines.append(f"- {row.arm.name}: {runs}{filled}")
     repeats = "which repeats the config and seed of another run"
     lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
     lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
+
     lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
     folders = sorted({str(run.folder.parent) for row in found.rows for run in row.arm.runs})
     lines += [f"    python -m sentence_order.report {shlex.join(folders)}", ""]

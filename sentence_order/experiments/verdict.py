@@ -10,9 +10,8 @@ MARGIN = 0.02
 def verdict(found: Comparison, margin: float = MARGIN) -> list[str]:
     """Sentences, the most important first.
 
-    Args:
-        margin: the loss of tau against the baseline that is acceptable; an arm is shown to stay within it if the
-            whole interval of its difference lies above minus the margin.
+    `margin` is the loss of tau against the baseline that is acceptable; an arm is shown to stay within it if the whole
+    interval of its difference lies above minus the margin.
     """
     if not found.others:
         return [f"There is one arm, and nothing to compare: tau {format_interval(found.baseline.tau)}."]
