@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from sentence_order.errors import UserError
 from sentence_order.evaluation.results import read_results, shared_documents, write_json
@@ -42,21 +41,6 @@ def write_report(
     return sentences
 
 
-def print_comparison(a: Path, b: Path, split: str, resamples: int, seed: int) -> dict[str, Any]:
-    """Prints the differences between two results, document by document; returns them.
-
-    Raises UserError if a result cannot be read, or they have no documents in common.
-    """
-    results = [read_results(path, split) for path in (a, b)]
-    ids, (counts_a, counts_b) = shared_documents(results)
-    metrics = compare_results(counts_a, counts_b, resamples=resamples, seed=seed)
-    console.print(comparison_table(f"{len(ids):,} documents: A {a}, B {b}", metrics))
-    left_out = sum(len(result["per_document"]["id"]) for result in results) - 2 * len(ids)
-    if left_out:
-        console.print(f"{left_out:,} documents that only one of them has are left out")
-    return {"a": str(a), "b": str(b), "split": split, "documents": len(ids), "metrics": metrics}
-
-
 def report(
     paths: Sequence[Path],
     *,
@@ -68,7 +52,7 @@ def report(
     seed: int,
     json: Path | None,
 ) -> None:
-    """Reports on runs and, if the paths are exactly two results, prints their paired comparison.
+    """Reports on runs and, if the paths are exactly two results, prints how they differ, document by document.
 
     Raises UserError, naming the option or the path.
 
@@ -93,6 +77,13 @@ def report(
         print("\n".join(sentences).replace("**", ""))
         print(f"\n{target / 'report.md'}")
     if paired:
-        comparison = print_comparison(paths[0], paths[1], split, resamples, seed)
+        results = [read_results(path, split) for path in paths]
+        ids, counts = shared_documents(results)
+        metrics = compare_results(*counts, resamples=resamples, seed=seed)
+        a, b = map(str, paths)
+        console.print(comparison_table(f"{len(ids):,} documents: A {a}, B {b}", metrics))
+        left_out = sum(len(result["per_document"]["id"]) for result in results) - 2 * len(ids)
+        if left_out:
+            console.print(f"{left_out:,} documents that only one of them has are left out")
         if json is not None:
-            write_json(json, comparison)
+            write_json(json, {"a": a, "b": b, "split": split, "documents": len(ids), "metrics": metrics})
