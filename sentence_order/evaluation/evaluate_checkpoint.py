@@ -1,6 +1,7 @@
 """From a checkpoint and a corpus to tables and a results file."""
 
 from functools import partial
+from pathlib import Path
 
 from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig
@@ -8,7 +9,7 @@ from sentence_order.config.validation import check_decoder
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.evaluation.evaluator import evaluate_corpus
-from sentence_order.evaluation.results import decoder_results, provenance, split_results, write_results
+from sentence_order.evaluation.results import as_json, decoder_results, provenance, split_results, write_json
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.limits import check_fits
@@ -69,7 +70,9 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
         console.print(decoder_table(record["decoders"]))
     if config.output is None:
         del found["per_document"]  # only written to files
-    write_results(record, config.output)
+        print(as_json(record))
+    else:
+        write_json(Path(config.output), record)
 
 
 def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> DecoderConfig:

@@ -146,14 +146,6 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         stream.write(as_json(content) + "\n")
 
 
-def write_results(content: dict[str, Any], output: str | Path | None) -> None:
-    """Writes results to a file, or to standard output if none is named."""
-    if output is None:
-        print(as_json(content))
-    else:
-        write_json(Path(output), content)
-
-
 def git_revision() -> str | None:
     """The revision of the source tree, with `-dirty` if it was changed; None in an installed package."""
     root = Path(__file__).resolve().parents[2]
