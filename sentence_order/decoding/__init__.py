@@ -5,10 +5,9 @@
 The objective of an order is its log-likelihood, up to a constant of the document: the sum of half the log-odds of every
 pair of sentences in its order, and of the log-probability of every two neighbours.
 
-What every decoder needs is done here, once: the scores are checked, cleaned and grouped by length, and the sentences
-are numbered by their content instead of their place in the input. A decoder therefore reads clean float64 scores of
-documents of one length, computes exact sums, and breaks a tie in favour of the lower index; reshuffling the sentences
-cannot change the result, not even on ties.
+Scores are checked, cleaned and grouped by length here, and sentences numbered by their content instead of their place
+in the input. A decoder reads clean float64 scores, computes exact sums, and breaks a tie in favour of the lower index;
+so reshuffling the sentences cannot change the result, not even on ties.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,8 +17,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.decoding.pointer import pointer_log_prob
-from sentence_order.decoding.resolution import quantise
-from sentence_order.decoding.scores import CleanScores, Scores
+from sentence_order.decoding.scores import CleanScores, Scores, quantise
 
 # Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
 # up to `MAX_SENTENCES` are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
@@ -27,8 +25,7 @@ from sentence_order.decoding.scores import CleanScores, Scores
 _MAX_SCORE = 2.0**14
 MAX_SENTENCES = 4096
 
-
-# From clean scores of documents of one length and a beam width to `order_GS`; the pointer's reads the pointer instead.
+# From clean scores of documents of one length and a beam width to `order_GS`, long; the pointer's reads the pointer.
 Decoder = Callable[..., Tensor]
 
 
@@ -53,10 +50,9 @@ def decode(
 
     Args:
         decoder: one of the functions of this package, which can read these scores (see `config/components.py`).
-        scores: of pairs, neighbours and positions. Infinities count as 2**15 in log-odds of pairs, whose part that is
-            not antisymmetric is dropped, and half their values are rounded to multiples of 2**-16; the others are
-            bounded and rounded likewise.
-        mask_BS: bool, True for sentences, False for the padding after them.
+        scores: infinities count as 2**15 in log-odds of pairs, whose part that is not antisymmetric is dropped, and
+            half their values are rounded to multiples of 2**-16; the others are bounded and rounded likewise.
+        mask_BS: True for sentences, False for the padding after them.
         tie_break_BS: integer ranks that depend on the content of the sentences and not on the input order, equal only
             for identical sentences. Of equally good orders, the one that is first in these ranks is preferred.
         beam_width: partial orders that a beam search keeps: of "beam", "pointer", and of "exact" and "expected_tau"
@@ -65,11 +61,9 @@ def decode(
     Returns:
         `order_BS`, long: `order[b, k]` is the index of the k-th sentence. A permutation of range(S) for any input, in
         which padding stays in its own places.
-        `objective_B`, float64, in nats: half the logits of all pairs as ordered, and the log-probabilities of all
-        neighbours; of a pointer, the log-probability of the order.
+        `objective_B`, float64, in nats; of a pointer, the log-probability of the order.
 
-    Raises:
-        ValueError: `beam_width` is not positive, or a score is NaN.
+    Raises ValueError if `beam_width` is not positive or a score is NaN.
     """
     if beam_width < 1:
         raise ValueError(f"beam_width is {beam_width}, and must be at least 1")
@@ -85,7 +79,8 @@ def decode(
     pairs_SSB, next_TTB, position_SSB = _clean_scores(scores, mask_SB)
 
     # From here on sentence k is the k-th of its document by rank.
-    canonical_SB = _canonical_order(tie_break_BS.T.contiguous(), mask_SB)
+    last = torch.iinfo(torch.long).max  # padding keeps its own places, since the sort is stable
+    canonical_SB = tie_break_BS.T.contiguous().long().masked_fill(~mask_SB, last).argsort(dim=0, stable=True)
     pairs_SSB = _reorder(pairs_SSB, canonical_SB)
     next_TTB = _reorder(next_TTB, _behind_boundary(canonical_SB))
     if position_SSB is not None:
@@ -114,26 +109,25 @@ def decode(
 def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Scores of pairs (S, S, B) and of neighbours (T, T, B), zero if a model has none, and of positions."""
     sentences, documents = mask_SB.shape
-    if scores.logits is None:
-        pairs_SSB = torch.zeros(sentences, sentences, documents, dtype=torch.float64)
-    else:
+    pairs_SSB = torch.zeros(sentences, sentences, documents, dtype=torch.float64)
+    next_TTB = torch.zeros(1 + sentences, 1 + sentences, documents, dtype=torch.float64)
+    position_SSB = None
+    if scores.logits is not None:
         assert scores.logits.shape == (documents, sentences, sentences)
         pairs_SSB = _clean(scores.logits / 2, mask_SB)
         pairs_SSB = quantise((pairs_SSB - pairs_SSB.transpose(0, 1)) / 2)
-    if scores.next_log_probs is None:
-        next_TTB = torch.zeros(1 + sentences, 1 + sentences, documents, dtype=torch.float64)
-    else:
+    if scores.next_log_probs is not None:
         assert scores.next_log_probs.shape == (documents, 1 + sentences, 1 + sentences)
         boundary_1B = torch.ones(1, documents, dtype=torch.bool)
         next_TTB = quantise(_clean(scores.next_log_probs, torch.cat([boundary_1B, mask_SB])))
-    if scores.position_logits is None:
-        return pairs_SSB, next_TTB, None
-    # The mean of two log-probabilities, normalised over the sentences and over the positions of the document.
-    real_BSS = (mask_SB[:, None] & mask_SB[None]).permute(2, 0, 1)
-    logits_BSS = scores.position_logits.detach().cpu().double()
-    logits_BSS = logits_BSS.masked_fill(~real_BSS, -(2 * _MAX_SCORE))
-    position_BSS = (logits_BSS.log_softmax(1) + logits_BSS.log_softmax(2)) / 2
-    return pairs_SSB, next_TTB, quantise(_clean(position_BSS, mask_SB, diagonal=True))
+    if scores.position_logits is not None:
+        # The mean of two log-probabilities, normalised over the sentences and over the positions of the document.
+        real_BSS = (mask_SB[:, None] & mask_SB[None]).permute(2, 0, 1)
+        logits_BSS = scores.position_logits.detach().cpu().double()
+        logits_BSS = logits_BSS.masked_fill(~real_BSS, -(2 * _MAX_SCORE))
+        position_BSS = (logits_BSS.log_softmax(1) + logits_BSS.log_softmax(2)) / 2
+        position_SSB = quantise(_clean(position_BSS, mask_SB, diagonal=True))
+    return pairs_SSB, next_TTB, position_SSB
 
 
 def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tensor:
@@ -154,12 +148,6 @@ def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tenso
 def _behind_boundary(index_SB: Tensor) -> Tensor:
     """The items of these sentences, and first the boundary: (T, B)."""
     return torch.cat([index_SB.new_zeros(1, index_SB.shape[1]), index_SB + 1])
-
-
-def _canonical_order(tie_break_SB: Tensor, mask_SB: Tensor) -> Tensor:
-    """The sentences by ascending rank, then the padding in its own places (the sort is stable)."""
-    last = torch.iinfo(torch.long).max
-    return tie_break_SB.long().masked_fill(~mask_SB, last).argsort(dim=0, stable=True)
 
 
 def _reorder(scores_SSB: Tensor, order_SB: Tensor) -> Tensor:

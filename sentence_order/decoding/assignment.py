@@ -5,8 +5,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sentence_order.decoding.resolution import RESOLUTION, quantise
-from sentence_order.decoding.scores import CleanScores
+from sentence_order.decoding.scores import RESOLUTION, CleanScores, quantise
 
 # The least probability of a position: far below what a float32 softmax can distinguish from zero.
 _LEAST_PROBABILITY = 1e-60
@@ -21,9 +20,6 @@ def assignment_order(scores: CleanScores, beam_width: int) -> Tensor:
     independently, and as many as precede it make a sentence's position (a Poisson binomial distribution).
 
     Reference: Bin et al. (2023), "Non-autoregressive sentence ordering" (NAON), for the assignment.
-
-    Returns:
-        `order_GS`, long.
     """
     position_GSS = scores.position_GSS
     if position_GSS is None:

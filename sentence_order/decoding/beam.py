@@ -18,23 +18,13 @@ from torch import Tensor
 
 from sentence_order.decoding.scores import CleanScores
 
-_MEMORY_BYTES = 2**26
-
 
 def beam_order(scores: CleanScores, beam_width: int) -> Tensor:
     """The best order that a beam of this width finds.
 
     Time grows as N * beam_width * (N + beam_width), memory as beam_width * (N + beam_width).
-
-    Args:
-        beam_width: partial orders kept after each step, at least 1.
-
-    Returns:
-        `order_GS`, long.
     """
-    bytes_per_document = 64 * beam_width * (beam_width + scores.pairs_GSS.shape[1])
-    chunk = max(1, _MEMORY_BYTES // bytes_per_document)
-    chunks = zip(scores.pairs_GSS.split(chunk), scores.next_GTT.split(chunk), strict=True)
+    chunks = scores.chunks(2**26, 64 * beam_width * (beam_width + scores.pairs_GSS.shape[1]))
     return torch.cat([_beam_chunk(pairs_GSS, next_GTT, beam_width) for pairs_GSS, next_GTT in chunks])
 
 
@@ -86,9 +76,9 @@ def _best_of_each_state(candidate_GWS: Tensor, placed_GWS: Tensor, step: int) ->
     # Slots of the same set are one group, under the number of the first of them.
     group_GWS = same_set_GWW.int().argmax(2)[:, :, None].expand_as(candidate_GWS)
     best_GWS = torch.full_like(candidate_GWS, -torch.inf).scatter_reduce(1, group_GWS, candidate_GWS, "amax")
-    slot_GWS = torch.arange(candidate_GWS.shape[1])[None, :, None].expand_as(candidate_GWS)
     is_best_GWS = candidate_GWS == best_GWS.gather(1, group_GWS)
     none = candidate_GWS.shape[1]
+    slot_GWS = torch.arange(none)[None, :, None].expand_as(candidate_GWS)
     first_GWS = torch.full_like(slot_GWS, none).scatter_reduce(1, group_GWS, slot_GWS.where(is_best_GWS, none), "amin")
     return candidate_GWS.masked_fill(slot_GWS != first_GWS.gather(1, group_GWS), -torch.inf)
 

@@ -17,39 +17,27 @@ from torch import Tensor
 
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
 from sentence_order.decoding.likelihood import log_partition
-from sentence_order.decoding.resolution import quantise
-from sentence_order.decoding.scores import CleanScores
-
-_MEMORY_BYTES = 2**26
+from sentence_order.decoding.scores import CleanScores, quantise
 
 
 def expected_tau_order(scores: CleanScores, beam_width: int) -> Tensor:
     """The order of the greatest expected tau; of several, the lexicographically first.
 
     Beyond `MAX_EXACT_SENTENCES` sentences, where the sum over all orders takes too long, that of `exact_order`.
-
-    Args:
-        beam_width: of the beam search for longer documents.
-
-    Returns:
-        `order_GS`, long.
     """
     if not 1 < scores.pairs_GSS.shape[1] <= MAX_EXACT_SENTENCES:
         return exact_order(scores, beam_width)
-    advantages_GSS = quantise(pair_advantages(scores.pairs_GSS, scores.next_GTT))
+    advantages_GSS = quantise(pair_advantages(scores))
     return exact_order(CleanScores(advantages_GSS, torch.zeros_like(scores.next_GTT)), beam_width)
 
 
-def pair_advantages(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
+def pair_advantages(scores: CleanScores) -> Tensor:
     """How much likelier i before j is than j before i, over all orders: (G, N, N), from -1 to 1, antisymmetric."""
-    chunk = max(1, _MEMORY_BYTES // _bytes_per_document(pairs_GSS.shape[1]))
-    chunks = zip(pairs_GSS.split(chunk), next_GTT.split(chunk), strict=True)
-    before_GSS = torch.cat([_probability_before(*chunk_scores) for chunk_scores in chunks])
+    sentences = scores.pairs_GSS.shape[1]
+    # At most this for a document: what the sum keeps for its gradient.
+    chunks = scores.chunks(2**26, 256 * sentences * 2**sentences)
+    before_GSS = torch.cat([_probability_before(pairs_GSS, next_GTT) for pairs_GSS, next_GTT in chunks])
     return before_GSS - before_GSS.transpose(1, 2)
-
-
-def _bytes_per_document(sentences: int) -> int:
-    return 256 * sentences * 2**sentences  # an upper bound: what the sum keeps for its gradient
 
 
 def _probability_before(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:

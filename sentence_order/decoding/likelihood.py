@@ -1,9 +1,8 @@
 """The likelihood of an order among all orders of its document, by the scores of its pairs and neighbours.
 
-An order's objective is what decoders maximise: of every two sentences half the log-odds that they stand as ordered, and
-of every two neighbours the log-probability that they are such. Its exponential, over the sum of those of all N! orders,
-is a conditional random field over permutations. The sum over all orders takes the recursion of `decoding/exact.py` with
-a log-sum-exp in place of its maximum.
+The exponential of the objective that decoders maximise (see `decoding/__init__.py`), over the sum of those of all N!
+orders, is a conditional random field over permutations. The sum over all orders takes the recursion of
+`decoding/exact.py` with a log-sum-exp in place of its maximum.
 """
 
 import torch
@@ -20,13 +19,7 @@ def order_log_prob(logits_BSS: Tensor | None, next_BTT: Tensor | None, order_BS:
 
     Up to `MAX_SUMMED_SENTENCES` sentences it is normalised over all orders. For longer documents it is the product of
     the probabilities of each sentence among those that remain, by its neighbour before and its pairs with the others:
-    an approximation that ignores how the later choices are normalised.
-
-    Args:
-        logits_BSS: log-odds of pairs, antisymmetric; or None.
-        next_BTT: log-probabilities of neighbours, 0 being the boundary; or None.
-        order_BS: `order[b, k]` is the index of the k-th sentence; padding in its own places.
-        mask_BS: True for sentences, False for padding.
+    an approximation that ignores how the later choices are normalised. `logits_BSS` or `next_BTT` may be None.
     """
     some = next_BTT if logits_BSS is None else logits_BSS
     assert some is not None, "pairs, neighbours or both are required"
@@ -45,7 +38,10 @@ def order_log_prob(logits_BSS: Tensor | None, next_BTT: Tensor | None, order_BS:
         pairs_SSG = logits_BSS[rows_G[:, None, None], order_GS[:, :, None], order_GS[:, None]].permute(1, 2, 0) / 2
         next_TTG = next_BTT[rows_G[:, None, None], item_GT[:, :, None], item_GT[:, None]].permute(1, 2, 0)
         if size <= MAX_SUMMED_SENTENCES:
-            found_G = _objective_of_identity(pairs_SSG, next_TTG) - log_partition(pairs_SSG, next_TTG)
+            first_E, second_E = torch.triu_indices(size, size, 1)
+            item_T = torch.arange(1 + size)
+            objective_G = pairs_SSG[first_E, second_E].sum(0) + next_TTG[item_T, item_T.roll(-1)].sum(0)
+            found_G = objective_G - log_partition(pairs_SSG, next_TTG)
         else:
             found_G = _step_by_step(pairs_SSG, next_TTG)
         log_prob_B = log_prob_B.index_add(0, rows_G, found_G.to(log_prob_B.dtype))
@@ -65,12 +61,6 @@ def log_partition(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
         ways_JXG = links_XG[layer.links] + sum_XG[layer.rests]
         sum_XG = sum_XG.index_copy(0, layer.states, ways_JXG.logsumexp(0) + gains_XG[layer.gains])
     return (sum_XG[-sentences:] + next_TTG[0, 1:]).logsumexp(0)
-
-
-def _objective_of_identity(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
-    first_E, second_E = torch.triu_indices(len(pairs_SSG), len(pairs_SSG), 1)
-    item_T = torch.arange(len(next_TTG))
-    return pairs_SSG[first_E, second_E].sum(0) + next_TTG[item_T, item_T.roll(-1)].sum(0)
 
 
 def _step_by_step(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:

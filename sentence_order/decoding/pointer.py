@@ -7,24 +7,15 @@ have the same continuations, and the network is asked at every step.
 import torch
 from torch import Tensor
 
-from sentence_order.decoding.resolution import quantise
-from sentence_order.decoding.scores import Pointer, step_log_probs
+from sentence_order.decoding.scores import Pointer, quantise, step_log_probs
 
 
 @torch.no_grad()
 def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width: int) -> Tensor:
     """The most probable order that a beam of this width finds: `order_BS`, long, padding in its own places.
 
-    Of equally probable partial orders those are kept that are first by `tie_break_BS`.
-
-    Args:
-        pointer: the distribution; it may compute on another device.
-        mask_BS: True for sentences, False for the padding after them.
-        tie_break_BS: integer ranks of the sentences' content.
-        beam_width: partial orders kept after each step.
-
-    Raises:
-        ValueError: a probability is NaN.
+    Of equally probable partial orders those are kept that are first by `tie_break_BS`, integer ranks of the sentences'
+    content. The pointer may compute on another device. Raises ValueError if a probability is NaN.
     """
     documents, sentences = mask_BS.shape
     state_BWH = pointer.start()

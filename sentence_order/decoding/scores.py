@@ -1,6 +1,6 @@
 """The output of a model: scores of the sentences of each document, which losses and decoders read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -10,6 +10,7 @@ from transformers.utils import ModelOutput
 
 # The fields of `Scores` that hold a matrix for each document.
 MATRICES = ("logits", "next_log_probs", "position_logits")
+RESOLUTION = 2.0**-16  # in which decoders compare scores: finer differences are rounding
 
 
 class Pointer(Protocol):
@@ -78,6 +79,16 @@ class CleanScores(NamedTuple):
     pairs_GSS: Tensor
     next_GTT: Tensor
     position_GSS: Tensor | None = None
+
+    def chunks(self, memory: int, bytes_per_document: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs and neighbours of as many documents at a time as fit into `memory` bytes, but at least one."""
+        size = max(1, memory // bytes_per_document)
+        return zip(self.pairs_GSS.split(size), self.next_GTT.split(size), strict=True)
+
+
+def quantise(scores: Tensor) -> Tensor:
+    """Multiples of `RESOLUTION`, in place. Rounding is to even, the same on both sides of zero: antisymmetry stays."""
+    return scores.div_(RESOLUTION).round_().mul_(RESOLUTION)
 
 
 def step_log_probs(pointer: Pointer, order_BS: Tensor) -> Tensor:

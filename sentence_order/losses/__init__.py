@@ -1,7 +1,8 @@
 """Ordering losses: functions of (scores, positions, mask) that return a sum, and weighted sums of these.
 
-A sum and not a mean, so that the gradients of a step that is split, over micro-batches or processes, can be normalised
-by the number of pairs in all of them.
+`logits[b, i, j]`, antisymmetric, is the log-odds that sentence i comes before j; `positions_BS` are gold, and `mask_BS`
+is True for sentences and False for padding. A sum over real sentences or their unordered pairs and not a mean, so that
+the gradients of a step that is split, over micro-batches or processes, can be normalised by the pairs in all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,11 +18,7 @@ OrderingLoss = Callable[[Scores, Tensor, Tensor], Tensor]
 
 
 def weighted_loss(weights: Mapping[str, Any]) -> OrderingLoss:
-    """The weighted sum of several losses.
-
-    Args:
-        weights: by the names of `LOSSES`; those of weight zero are not computed. `margin_width` is that of the margin.
-    """
+    """The weighted sum of the losses that have a weight; `margin_width` is the margin of the one of that name."""
     terms = [(float(weights[name]), name, loss.load()) for name, loss in LOSSES.items() if weights.get(name)]
     assert terms, "a loss without terms"
     options = {"margin": {"margin": weights.get("margin_width", 1.0)}}

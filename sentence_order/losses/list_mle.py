@@ -7,27 +7,16 @@ from sentence_order.losses.pairs import gold_order, sentence_scores
 
 
 def list_mle(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Negative log-likelihood of the true order under the model of Plackett and Luce.
+    """The negative log-likelihood of the true order under the model of Plackett and Luce, in nats.
 
     The first sentence is drawn from a softmax over all scores, the next from one over those that remain, and so on;
     padding is in none of these. A sentence's score is its mean log-odds (see `sentence_scores`).
 
-    Args:
-        logits_BSS: antisymmetric; `logits[b, i, j]` is the log-odds that sentence i comes before j.
-        positions_BS: gold position of each sentence.
-        mask_BS: True for sentences, False for padding.
+    Reference: Xia et al. 2008, Listwise approach to learning to rank: theory and algorithm.
 
-    Returns:
-        The sum over all draws, in nats.
-
-    Reference:
-        Xia et al. 2008, Listwise approach to learning to rank: theory and algorithm.
-
-    Example:
-        >>> logits = torch.tensor([[[0.0, 2.0], [-2.0, 0.0]]])  # the scores are 1 and -1
-        >>> total = list_mle(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> round(total.item(), 4)
-        0.1269
+    >>> logits = torch.tensor([[[0.0, 2.0], [-2.0, 0.0]]])  # the scores are 1 and -1
+    >>> list_mle(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+    tensor(0.1269)
     """
     order_BS = gold_order(positions_BS, mask_BS)
     score_BS = sentence_scores(logits_BSS, mask_BS).gather(1, order_BS)

@@ -5,22 +5,14 @@ from torch import Tensor
 
 
 def neighbours(log_probs_BTT: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Negative log-likelihood of what follows what: `-log_probs[i, j]` of every j that directly follows its i.
+    """The negative log-likelihood of what follows what: `-log_probs[i, j]` of every j that directly follows its i.
 
-    Args:
-        log_probs_BTT: `log_probs[b, i, j]` is the log-probability that item j follows item i, where item 0 is the
-            boundary of the document, before the first sentence and after the last, and item 1 + i is sentence i.
-        positions_BS: gold position of each sentence.
-        mask_BS: True for sentences, False for padding.
+    The sum over all neighbours, in nats. `log_probs[b, i, j]` is the log-probability that item j follows item i, where
+    item 0 is the boundary of the document, before the first sentence and after the last, and 1 + i is sentence i.
 
-    Returns:
-        The sum over all neighbours, in nats.
-
-    Example:
-        >>> log_probs = torch.tensor([[[0.0, -0.1, -2.4], [-3.0, 0.0, -0.2], [-0.3, -1.6, 0.0]]])
-        >>> total = neighbours(log_probs, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> round(total.item(), 4)
-        0.6
+    >>> log_probs = torch.tensor([[[0.0, -0.1, -2.4], [-3.0, 0.0, -0.2], [-0.3, -1.6, 0.0]]])
+    >>> neighbours(log_probs, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+    tensor(0.6000)
     """
     place_BT = torch.nn.functional.pad(positions_BS + 1, (1, 0))
     real_BT = torch.nn.functional.pad(mask_BS, (1, 0), value=True)

@@ -7,19 +7,10 @@ from sentence_order.losses.pairs import gold_order
 
 
 def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Negative log-likelihood of each sentence of the true order, given those before it.
+    """The negative log-likelihood of each sentence of the true order, given those before it, in nats.
 
-    Args:
-        pointer: the distribution of the next sentence.
-        positions_BS: gold position of each sentence.
-        mask_BS: True for sentences, False for padding.
-
-    Returns:
-        The sum over all real sentences, in nats.
-
-    Reference:
-        Cui et al. 2018, Deep attentive sentence ordering network; Logeswaran et al. 2018, Sentence ordering and
-        coherence modeling using recurrent neural networks.
+    References: Cui et al. 2018, Deep attentive sentence ordering network; Logeswaran et al. 2018, Sentence ordering and
+    coherence modeling using recurrent neural networks.
     """
     order_BS = gold_order(positions_BS, mask_BS)
     return -step_log_probs(pointer, order_BS)[mask_BS].sum()

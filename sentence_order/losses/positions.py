@@ -5,24 +5,15 @@ from torch import Tensor
 
 
 def position(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Cross-entropy of each sentence's position, among the positions of its document: a row of the matrix each.
+    """Cross-entropy of each sentence's position among the positions of its document, in nats: a row of the matrix each.
 
-    Args:
-        position_logits_BSS: `[b, i, k]` scores that sentence i stands at position k.
-        positions_BS: gold position of each sentence.
-        mask_BS: True for sentences, False for padding.
+    `position_logits[b, i, k]` scores that sentence i stands at position k.
 
-    Returns:
-        The sum over all real sentences, in nats.
+    Reference: Bin et al. 2023, Non-autoregressive sentence ordering (NAON).
 
-    Reference:
-        Bin et al. 2023, Non-autoregressive sentence ordering (NAON).
-
-    Example:
-        >>> logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]]])
-        >>> total = position(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> round(total.item(), 4)  # log(1 + exp(-2)) + log(2)
-        0.8201
+    >>> logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]]])  # log(1 + exp(-2)) + log(2)
+    >>> position(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+    tensor(0.8201)
     """
     return _cross_entropy(position_logits_BSS, positions_BS, mask_BS, axis=2)
 
@@ -30,8 +21,7 @@ def position(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor)
 def slot(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Cross-entropy of the sentence at each position, among the sentences of its document: a column each.
 
-    With `position` it makes the exclusive loss of NAON: no two sentences may take one position. Arguments, result and
-    reference as for `position`.
+    With `position` it makes the exclusive loss of NAON: no two sentences may take one position.
     """
     return _cross_entropy(position_logits_BSS, positions_BS, mask_BS, axis=1)
 

@@ -10,24 +10,13 @@ def ranknet(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor
     """`w * log(1 + exp(-logit))` of the true order of every pair, w by the inversions that swapping the two would make.
 
     Two sentences d positions apart make `2 d - 1` inversions when they are swapped, which is by how much Kendall's tau
-    falls. The weights are scaled to a mean of 1 in every document: `w = 3 (2 d - 1) / (2 n - 1)`.
+    falls. The weights are scaled to a mean of 1 in every document: `w = 3 (2 d - 1) / (2 n - 1)`. In nats.
 
-    Args:
-        logits_BSS: antisymmetric; `logits[b, i, j]` is the log-odds that sentence i comes before j.
-        positions_BS: gold position of each sentence.
-        mask_BS: True for sentences, False for padding.
+    Reference: Burges 2010, From RankNet to LambdaRank to LambdaMART, with tau as the measure.
 
-    Returns:
-        The sum over all unordered pairs of real sentences, in nats.
-
-    Reference:
-        Burges 2010, From RankNet to LambdaRank to LambdaMART, with tau as the measure.
-
-    Example:
-        >>> logits = torch.zeros(1, 3, 3)
-        >>> total = ranknet(logits, torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool))
-        >>> round(total.item(), 4)  # weights of 3/5, 3/5 and 9/5, times log(2)
-        2.0794
+    >>> positions, mask = torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool)
+    >>> ranknet(torch.zeros(1, 3, 3), positions, mask)  # weights of 3/5, 3/5 and 9/5, times log(2)
+    tensor(2.0794)
     """
     chosen_BSS = gold_pairs(positions_BS, mask_BS)
     apart_BSS = positions_BS[:, None, :] - positions_BS[:, :, None]

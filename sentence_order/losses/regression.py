@@ -10,23 +10,12 @@ def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Ten
 
     Both are taken from the middle of their document, since a decoder reads differences only.
 
-    Args:
-        logits_BSS: antisymmetric; `logits[b, i, j]` is the log-odds that sentence i comes before j.
-        positions_BS: gold position of each sentence.
-        mask_BS: True for sentences, False for padding.
+    Reference: Kumar et al. 2020, Deep attentive ranking networks for learning to order sentences, for regression as
+    the pointwise one of its ranking losses.
 
-    Returns:
-        The sum over all real sentences.
-
-    Reference:
-        Kumar et al. 2020, Deep attentive ranking networks for learning to order sentences, for regression as the
-        pointwise one of its ranking losses.
-
-    Example:
-        >>> logits = torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]])  # the scores are 1/2 and -1/2
-        >>> total = regression(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
-        >>> total.item()
-        0.5
+    >>> logits = torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]])  # the scores are 1/2 and -1/2
+    >>> regression(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+    tensor(0.5000)
     """
     last_B1 = (mask_BS.sum(1, keepdim=True) - 1).clamp(min=1)
     target_BS = 1 - 2 * positions_BS / last_B1

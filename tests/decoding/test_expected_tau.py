@@ -48,7 +48,7 @@ def test_expected_tau_by_hand() -> None:
     assert exact_order(scores, WIDTH).tolist() == [[2, 0, 1]]
     # 0 before 1 by .7 to .3, and each of them before 2 by .6 to .4: an expected tau of .27, where 2 0 1 has 0.
     expected_NN = torch.tensor([[0.0, 0.4, 0.2], [-0.4, 0.0, 0.2], [-0.2, -0.2, 0.0]]).double()
-    torch.testing.assert_close(pair_advantages(pairs_1NN, next_1MM)[0], expected_NN, atol=1e-6, rtol=0)
+    torch.testing.assert_close(pair_advantages(scores)[0], expected_NN, atol=1e-6, rtol=0)
     assert expected_tau_order(scores, WIDTH).tolist() == [[0, 1, 2]]
 
 
@@ -56,8 +56,8 @@ def test_expected_tau_by_hand() -> None:
 def test_documents_of_a_group_are_decoded_independently(documents: int, n: int) -> None:
     scores = whole_scores(documents, n, seed=0, spread=2)
     each = [one_document(scores, row) for row in range(documents)]
-    one_by_one_GNN = torch.cat([pair_advantages(one.pairs_GSS, one.next_GTT) for one in each])
-    torch.testing.assert_close(pair_advantages(scores.pairs_GSS, scores.next_GTT), one_by_one_GNN)
+    one_by_one_GNN = torch.cat([pair_advantages(one) for one in each])
+    torch.testing.assert_close(pair_advantages(scores), one_by_one_GNN)
 
 
 @pytest.mark.parametrize("n", [1, MAX_EXACT_SENTENCES + 1])
