@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from sentence_order.data.examples import Batch, Example, Examples, collate
+from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.data.tokenization import Corpus
 
 # Documents that are sorted together. Large enough that a batch's lengths are nearly equal, small against a corpus.
@@ -24,15 +24,12 @@ class TokenBudgetBatches(Sampler[list[int]]):
 
     def __init__(self, lengths: np.ndarray, batch_tokens: int, seed: int = 0, epoch: int | None = None) -> None:
         if epoch is None:
-            order = np.argsort(-lengths, kind="stable")
-            self.batches = _cut(order, lengths, batch_tokens)
+            self.batches = _cut(np.arange(len(lengths)), lengths, batch_tokens)
         else:
             generator = np.random.default_rng((seed, epoch))
             order = generator.permutation(len(lengths))
-            batches = []
-            for start in range(0, len(order), POOL_DOCUMENTS):
-                pool = order[start : start + POOL_DOCUMENTS]
-                batches += _cut(pool[np.argsort(-lengths[pool], kind="stable")], lengths, batch_tokens)
+            pools = (order[start : start + POOL_DOCUMENTS] for start in range(0, len(order), POOL_DOCUMENTS))
+            batches = [batch for pool in pools for batch in _cut(pool, lengths, batch_tokens)]
             self.batches = [batches[i] for i in generator.permutation(len(batches))]
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -43,7 +40,8 @@ class TokenBudgetBatches(Sampler[list[int]]):
 
 
 def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[int]]:
-    """Cuts rows, longest first, into batches: the first document of a batch is its longest."""
+    """Sorts rows, longest first, and cuts them into batches: the first document of a batch is its longest."""
+    rows = rows[np.argsort(-lengths[rows], kind="stable")]
     batches, start = [], 0
     while start < len(rows):
         size = max(1, batch_tokens // int(lengths[rows[start]]))
@@ -53,13 +51,13 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[
 
 
 def load_batches(
-    corpus: Corpus, batches: list[list[int]], seed: int, epoch: int, workers: int = 0, pin_memory: bool = False
+    corpus: Corpus, batches: list[list[int]], seed: int, epoch: int | None, workers: int = 0, pin_memory: bool = False
 ) -> "DataLoader[Batch]":
-    """Loads the batches of one epoch of training, given by the rows of their documents; a batch may be empty."""
+    """Loads the batches of one epoch (see `Examples`), given by the rows of their documents; a batch may be empty."""
     return DataLoader(
         Examples(corpus, seed, epoch),
         batch_sampler=batches,
-        collate_fn=_collate_any,
+        collate_fn=collate,
         num_workers=workers,
         worker_init_fn=_ignore_signals,
         pin_memory=pin_memory,
@@ -73,22 +71,9 @@ def _ignore_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _collate_any(examples: list[Example]) -> Batch:
-    return collate(examples) if examples else {}
-
-
 def load_shuffles(corpus: Corpus, batches: list[list[int]], seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
     """The batches of an evaluation, each under several shuffles: first its fixed one.
 
     Documents stand in the same rows of all; the permutation of a further one is a function of (seed, its number, id).
     """
-    loaders = [
-        DataLoader(
-            Examples(corpus, seed, number or None),
-            batch_sampler=batches,
-            collate_fn=collate,
-            generator=torch.Generator(),  # see above
-        )
-        for number in range(shuffles)
-    ]
-    yield from zip(*loaders, strict=True)
+    return zip(*(load_batches(corpus, batches, seed, number or None) for number in range(shuffles)), strict=True)

@@ -22,13 +22,10 @@ PADDED = ("input_ids", "lengths", "positions", "text_rank")
 
 
 def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntArray:
-    """A uniform permutation of range(count) that is a pure function of (seed, epoch, document).
+    """A uniform permutation of range(count) that is a pure function of (seed, epoch, the document's key).
 
-    It sorts by numbers that are hashed from the three, and so is the same with every version of every library.
-
-    Args:
-        epoch: counts from 0 in training; None stands for the one fixed shuffle of evaluation.
-        key: the document's (see `tokenization.document_key`).
+    It sorts by numbers that are hashed from the three, and so is the same with every version of every library. Epochs
+    count from 0; None stands for the one fixed shuffle of evaluation.
     """
     source = struct.pack("<3Q", seed, 0 if epoch is None else epoch + 1, key)
     return np.frombuffer(hashlib.shake_128(source).digest(8 * count), dtype="<u8").argsort(kind="stable")
@@ -44,33 +41,31 @@ def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Examp
 
     Returns:
         `input_ids` (L), the sentences' tokens one after the other, or `prefix` (P, H), the frozen prefix's output for
-        them; `lengths` (S), the number of tokens of each given sentence; `positions` (S), its gold position: the
-        target; `text_rank` (S), for ties; `document`, the row.
+        them; `lengths` (S) in tokens; `positions` (S) in gold, the target; `text_rank` (S), for ties; `document`.
     """
     given = np.asarray(given, dtype=np.int64)
     lengths = np.asarray(row["lengths"], dtype=np.int64)
-    example = {
+    if "states" in row:
+        name, pieces = "prefix", row["states"]
+    else:
+        name, pieces = "input_ids", np.split(np.asarray(row["input_ids"], dtype=np.int64), lengths.cumsum()[:-1])
+    return {
         "lengths": torch.from_numpy(lengths[given]),
         "positions": torch.from_numpy(given),
         "text_rank": torch.from_numpy(np.asarray(row["text_rank"], dtype=np.int64)[given]),
         "document": torch.scalar_tensor(index, dtype=torch.long),
+        name: torch.from_numpy(np.concatenate([pieces[position] for position in given])),
     }
-    if "states" in row:
-        states = np.concatenate([row["states"][position] for position in given])
-        return {**example, "prefix": torch.from_numpy(states)}
-    ends = lengths.cumsum()
-    input_ids = np.asarray(row["input_ids"], dtype=np.int64)
-    pieces = [input_ids[ends[position] - lengths[position] : ends[position]] for position in given]
-    return {**example, "input_ids": torch.from_numpy(np.concatenate(pieces))}
 
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pads the examples at their ends and stacks them; the frozen prefix's output, if they have it, is packed.
 
-    Returns:
-        `input_ids_BL` or `prefix_PH`; `lengths_BS` (0 at padding), `positions_BS`, `text_rank_BS`, `mask_BS` (True
-        where there is a sentence) and `document_B`, under the names without suffixes.
+    `input_ids_BL` or `prefix_PH`; `lengths_BS` (0 at padding), `positions_BS`, `text_rank_BS`, `mask_BS` (True where
+    there is a sentence) and `document_B`, under the names without suffixes. Without examples the batch is empty.
     """
+    if not examples:
+        return {}
     batch = {
         name: torch.nn.utils.rnn.pad_sequence([e[name] for e in examples], batch_first=True)
         for name in PADDED

@@ -10,12 +10,8 @@ from sentence_order.arrays import FloatArray, IntArray
 class CachedHiddenStates:
     """The hidden states of each sentence of a corpus, in a few large, memory-mapped arrays.
 
-    Attributes:
-        shards: arrays (rows, H) in float32 or float16; a row is a token or, if the whole encoder is frozen, a
-            sentence.
-        shard: the number of the array that holds each sentence's states.
-        start: the first of its rows.
-        count: the number of its rows.
+    `shards` are arrays (rows, H) in float32 or float16, whose rows are tokens or, if the whole encoder is frozen,
+    sentences. The states of sentence i are `count[i]` rows of the array `shard[i]`, from `start[i]` on.
     """
 
     shards: Sequence[FloatArray]

@@ -9,9 +9,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import groupby
 from typing import IO, Any, cast
 
+from sentence_order.config.schema import DataConfig, PredictConfig
 from sentence_order.errors import UserError, first_line
 
 # The csv module refuses longer fields than 128 KiB by default; a document in one cell may be longer.
@@ -36,17 +37,17 @@ class Layout:
     text_column: str | None = None
     text_layout: str = "lines"
 
+    @classmethod
+    def of(cls, config: DataConfig | PredictConfig) -> "Layout":
+        columns = list(config.sentence_columns)
+        return cls(config.id_column, config.sentences_column, columns, config.text_column, config.text_layout.value)
+
 
 def read_documents(path: str, file_format: str, layout: Layout) -> Iterator[Document]:
-    """Yields the documents of one file; `-` is standard input.
+    """Yields the documents of one file, in one of the formats of `READERS`.
 
-    Args:
-        path: the file; a name that ends in `.gz` is unpacked on the way.
-        file_format: "jsonl", "csv", "parquet" or "text".
-        layout: the columns to read.
-
-    Raises:
-        UserError: the file is missing, empty, not UTF-8, or a record does not hold a document.
+    `-` is standard input, and a file whose name ends in `.gz` is unpacked on the way. Raises UserError if the file is
+    missing, empty, not UTF-8, or a record does not hold a document.
     """
     if path != "-" and (problem := find_path_problem(path)):
         raise UserError(f"{path}: {problem}" + ("; for standard input give -" if "pipe" in problem else ""))
@@ -77,34 +78,26 @@ def find_path_problem(path: str) -> str | None:
 def document_from_record(record: dict[str, Any], layout: Layout, where: str) -> Document:
     """Makes a document of one JSON object, table row or hub record; `where` ("FILE:LINE") stands in for a missing id.
 
-    Raises:
-        UserError: a column is missing, or does not hold what it should.
+    Raises UserError if a column is missing, or does not hold what it should.
     """
     identity = record.get(layout.id_column)
     if identity is not None and (isinstance(identity, bool) or not isinstance(identity, str | int)):
         raise UserError(f"{where}: field '{layout.id_column}' must be a string, not {_kind(identity)}")
     document_id = where if identity is None or identity == "" else str(identity)
 
-    def cell(column: str) -> Any:
+    def cell(column: str, accepted: Any, description: str) -> Any:
         if column not in record:
             raise UserError(f"{where}: no field '{column}' (available: {_names(list(record))})")
-        return record[column]
+        value = record[column]
+        if not isinstance(value, accepted) or (accepted is list and not all(isinstance(s, str) for s in value)):
+            raise UserError(f"{where}: field '{column}' must be {description}, not {_kind(value)}")
+        return value
 
     if layout.text_column is not None:
-        text = cell(layout.text_column)
-        if not isinstance(text, str):
-            raise UserError(f"{where}: field '{layout.text_column}' must be text, not {_kind(text)}")
-        return Document(document_id, split_sentences(text))
+        return Document(document_id, split_sentences(cell(layout.text_column, str, "text")))
     if layout.sentence_columns:
-        cells = [(column, cell(column)) for column in layout.sentence_columns]
-        for column, value in cells:
-            if value is not None and not isinstance(value, str):
-                raise UserError(f"{where}: field '{column}' must be a string, not {_kind(value)}")
-        return Document(document_id, [value or "" for _, value in cells])
-    sentences = cell(layout.sentences_column)
-    if not isinstance(sentences, list) or not all(isinstance(s, str) for s in sentences):
-        raise UserError(f"{where}: field '{layout.sentences_column}' must be a list of strings, not {_kind(sentences)}")
-    return Document(document_id, sentences)
+        return Document(document_id, [cell(column, str | None, "a string") or "" for column in layout.sentence_columns])
+    return Document(document_id, cell(layout.sentences_column, list, "a list of strings"))
 
 
 def split_sentences(text: str) -> list[str]:
@@ -133,7 +126,8 @@ def _read_csv(path: str, layout: Layout) -> Iterator[Document]:
     rows = csv.DictReader((line for _, line in _lines(path)), strict=True)
     listed = not layout.sentence_columns and layout.text_column is None
     try:
-        _check_distinct(list(rows.fieldnames or []), f"{path}:{rows.line_num}")
+        if twice := _find_twice(list(rows.fieldnames or [])):
+            raise UserError(f"{path}:{rows.line_num}: column '{twice}' appears twice")
         for row in rows:
             where = f"{path}:{rows.line_num}"
             if None in row:
@@ -166,7 +160,8 @@ def _read_parquet(path: str, layout: Layout) -> Iterator[Document]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as table:
             names = table.schema_arrow.names
-            _check_distinct(names, path)
+            if twice := _find_twice(names):
+                raise UserError(f"{path}: column '{twice}' appears twice")
             columns = [name for name in names if name in wanted] or names
             for batch in table.iter_batches(columns=columns):
                 for record in batch.to_pylist():
@@ -178,23 +173,12 @@ def _read_parquet(path: str, layout: Layout) -> Iterator[Document]:
 
 def _read_text(path: str, layout: Layout) -> Iterator[Document]:
     """Documents stand apart by blank lines; within one, a line is a sentence or the lines are running text."""
-    block: list[str] = []
-    start = 1
-
-    def document() -> Document:
-        sentences = block if layout.text_layout == "lines" else split_sentences("\n".join(block))
-        return Document(f"{path}:{start}", list(sentences))
-
-    for number, line in _lines(path):
-        if line.strip():
-            if not block:
-                start = number
-            block.append(line.strip())
-        elif block:
-            yield document()
-            block = []
-    if block:
-        yield document()
+    stripped = ((number, line.strip()) for number, line in _lines(path))
+    for is_text, block in groupby(stripped, key=lambda numbered: numbered[1] != ""):
+        if is_text:
+            numbers, lines = zip(*block, strict=True)
+            sentences = list(lines) if layout.text_layout == "lines" else split_sentences("\n".join(lines))
+            yield Document(f"{path}:{numbers[0]}", sentences)
 
 
 READERS = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet, "text": _read_text}
@@ -213,23 +197,20 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
 def _open(path: str) -> AbstractContextManager[IO[bytes]]:
     if path == "-":
         return nullcontext(sys.stdin.buffer)
-    return cast(IO[bytes], gzip.open(path)) if path.endswith(".gz") else Path(path).open("rb")
+    return cast(IO[bytes], gzip.open(path)) if path.endswith(".gz") else open(path, "rb")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; a field that appears twice is an error, since either value could be meant."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"field '{_twice([name for name, _ in pairs])}' appears twice")
-    return found
+    if twice := _find_twice([name for name, _ in pairs]):
+        raise ValueError(f"field '{twice}' appears twice")
+    return dict(pairs)
 
 
-def _check_distinct(columns: list[str], where: str) -> None:
-    if len(set(columns)) < len(columns):
-        raise UserError(f"{where}: column '{_twice(columns)}' appears twice")
-
-
-def _twice(names: list[str]) -> str:
+def _find_twice(names: list[str]) -> str | None:
+    """The first name that stands in the list before, as it is shown in messages."""
+    if len(set(names)) == len(names):
+        return None
     return _names([next(name for number, name in enumerate(names) if name in names[:number])])
 
 

@@ -4,6 +4,7 @@ import glob
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +24,37 @@ CACHE_VERSION = 1
 FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
 
 
+@contextmanager
+def _unwrapped_user_errors() -> Iterator[None]:
+    """Raises a user's mistake as what it is instead of wrapped in a builder's error."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None or cause is error:
+            raise
+        raise cause from None
+
+
+@_unwrapped_user_errors()
 def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
-    """Loads the named splits; validation or test is split off the training documents if it has no file of its own.
+    """Loads the named splits, with columns `id` and `sentences` (gold order).
 
-    Args:
-        config: the `data` config group.
-        splits: names among "train", "validation" and "test".
-
-    Returns:
-        A data set with columns `id` and `sentences` (gold order) for every split asked for.
-
-    Raises:
-        UserError: naming the config key, or the file and line.
+    Validation or test is split off the training documents if it has no file of its own. Raises UserError naming the
+    config key, or the file and line.
     """
-    assert config.source is not None
-    load = LOADERS[config.source]
     if config.source is Source.synthetic:
-        return {name: load(config, name) for name in splits}
+        return {name: _from_generator(config, name) for name in splits}
+    load = _from_hub if config.source is Source.hub else _from_files
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
     given = {name: load(config, name) for name in _splits_to_read(config, splits, missing)}
     # Also if only "train" was asked for: it must not contain the documents that others are tested on.
     if missing and "train" in given:
         given.update(_split_off(given["train"], missing, config))
-    limits = {"train": config.limit_train, "validation": config.limit_validation, "test": config.limit_test}
-    return {name: given[name].select(range(min(limits[name] or len(given[name]), len(given[name])))) for name in splits}
+    limits = {name: getattr(config, f"limit_{name}") or len(given[name]) for name in splits}
+    return {name: given[name].select(range(min(limit, len(given[name])))) for name, limit in limits.items()}
 
 
 def _splits_to_read(config: DataConfig, splits: list[str], missing: list[str]) -> list[str]:
@@ -64,8 +72,7 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     Which documents these are depends on the corpus and `data.split_seed` alone, not on the run's seed or on which other
     split has a file. So what a run held out is what an evaluation with the same `data.train` tests on.
     """
-    generator = np.random.default_rng(config.split_seed)
-    rank = generator.permutation(len(train))
+    rank = np.random.default_rng(config.split_seed).permutation(len(train))
     tests = max(1, round(len(train) * config.test_share))
     validations = max(1, round(len(train) * config.validation_share))
     members = {"test": rank < tests, "validation": (rank >= tests) & (rank < tests + validations)}
@@ -79,9 +86,8 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
             "data: no data.%s; split off %d of %d training documents for it (data.split_seed=%d)",
             *(name, members[name].sum(), len(train), config.split_seed),
         )
-    return {name: train.select(np.flatnonzero(members[name])) for name in missing} | {
-        "train": train.select(np.flatnonzero(kept))
-    }
+    chosen = {"train": kept, **{name: members[name] for name in missing}}
+    return {name: train.select(np.flatnonzero(rows)) for name, rows in chosen.items()}
 
 
 def _from_files(config: DataConfig, split: str) -> Dataset:
@@ -93,12 +99,12 @@ def _from_files(config: DataConfig, split: str) -> Dataset:
     for path in paths:
         if problem := find_path_problem(path):
             raise UserError(f"data.{split}: {path}: {problem}; give a file or a glob")
-    stats = [(str(Path(path).resolve()), Path(path).stat()) for path in paths]
     # The arguments are the key of the Arrow cache: a file that changed in size or time is read anew.
+    stats = [(os.path.realpath(path), os.stat(path)) for path in paths]
     versions = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
     assert config.source is not None
-    file_format = config.source.value
-    return _cached(_file_records, paths=paths, versions=versions, file_format=file_format, layout=_layout(config))
+    layout = Layout.of(config)
+    return _cached(_file_records, paths=paths, versions=versions, file_format=config.source.value, layout=layout)
 
 
 def _matching(pattern: str, split: str) -> list[str]:
@@ -148,7 +154,7 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
     # No such data set, configuration or split, one that needs a script, or no network.
     except (ValueError, OSError, RuntimeError, DatasetsError) as error:
         raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error
-    layout, where = _layout(config), f"{config.hub_id}/{getattr(config, split)}"
+    layout, where = Layout.of(config), f"{config.hub_id}/{getattr(config, split)}"
     wanted = {config.id_column, config.sentences_column, config.text_column, *config.sentence_columns}
     # Other columns may be large, and are named in the complaint about one that is not there.
     raw = raw.select_columns([name for name in raw.column_names if name in wanted] or raw.column_names)
@@ -161,42 +167,8 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
         document = document_from_record(record, layout, f"{where}:{row}")
         return {"id": document.id, "sentences": document.sentences}
 
-    with _unwrapped():
-        return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
-
-
-LOADERS: dict[Source, Callable[[DataConfig, str], Dataset]] = {
-    Source.synthetic: _from_generator,
-    Source.jsonl: _from_files,
-    Source.csv: _from_files,
-    Source.parquet: _from_files,
-    Source.text: _from_files,
-    Source.hub: _from_hub,
-}
-
-
-def _layout(config: DataConfig) -> Layout:
-    return Layout(
-        id_column=config.id_column,
-        sentences_column=config.sentences_column,
-        sentence_columns=list(config.sentence_columns),
-        text_column=config.text_column,
-        text_layout=config.text_layout.value,
-    )
+    return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
 
 
 def _cached(records: Callable[..., Iterator[dict[str, Any]]], **arguments: Any) -> Dataset:
-    """`Dataset.from_generator`, with a user's mistake raised as what it is instead of wrapped in a builder's error."""
-    with _unwrapped():
-        return Dataset.from_generator(records, features=FEATURES, gen_kwargs={**arguments, "version": CACHE_VERSION})
-
-
-class _unwrapped:  # noqa: N801 - reads as a statement: with _unwrapped()
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        cause = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is not None and cause is not error:
-            raise cause from None
+    return Dataset.from_generator(records, features=FEATURES, gen_kwargs={**arguments, "version": CACHE_VERSION})

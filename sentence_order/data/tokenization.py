@@ -1,13 +1,10 @@
 """Cleans and tokenises a raw split once; `datasets` caches the result by the fingerprints of tokenizer and text."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -27,7 +24,7 @@ class Corpus:
     Attributes:
         documents: `id` and `sentences` (clean, in gold order).
         keys: a number for each document's id (see `document_key`).
-        input_ids: the token ids of all sentences of all documents, one after the other, special tokens included.
+        input_ids: of all sentences of all documents, one after the other, special tokens included.
         lengths: the number of tokens of each sentence.
         text_rank: the rank of each sentence's text among its document's distinct texts: equal for identical sentences,
             and a function of the content alone, so that it can break ties without knowing any order.
@@ -87,8 +84,7 @@ def tokenize_corpus(
 ) -> Corpus:
     """Drops empty sentences and documents of fewer than two, truncates long sentences, tokenises, and counts.
 
-    Raises:
-        UserError: no document with two sentences or more is left.
+    Raises UserError if no document with two sentences or more is left.
     """
     arguments = {
         "version": CACHE_VERSION,
@@ -97,18 +93,9 @@ def tokenize_corpus(
         "max_sentence_tokens": max_sentence_tokens,
     }
     documents = raw.map(_tokenize_batch, batched=True, batch_size=1000, fn_kwargs=arguments, desc=f"tokenising {name}")
-
-    def total(column: str) -> int:
-        return int(pc.sum(documents.with_format("arrow")[column][:]).as_py() or 0)
-
-    changes = {
-        "empty sentences dropped": total("empty"),
-        f"sentences truncated to {max_sentence_tokens} tokens": total("cut"),
-        f"sentences beyond the first {max_sentences} of a document dropped": total("beyond"),
-    }
-    counts = np.asarray(documents.with_format("numpy")["count"][:])
+    found = documents.select_columns(["count", "empty", "cut", "beyond"]).with_format("numpy")[:]
+    counts = found["count"]
     keep = np.flatnonzero(counts >= 2)
-    changes["documents with fewer than two sentences dropped"] = len(counts) - len(keep)
     if not len(keep):
         raise UserError(
             f"data.{name}: none of the {len(counts):,} documents has two sentences or more; nothing to order"
@@ -118,8 +105,15 @@ def tokenize_corpus(
     first_sentence = np.concatenate([[0], counts[keep].cumsum()])
     lengths = _flat(documents, "lengths", first_sentence[-1])
     first_token = np.concatenate([[0], lengths.cumsum()])
-    keys = np.fromiter(map(document_key, _ids(documents)), dtype=np.uint64, count=len(documents))
-    changes["documents with the id of another one"] = len(keys) - len(np.unique(keys))
+    ids = (document_id for batch in documents.select_columns("id").iter(1000) for document_id in batch["id"])
+    keys = np.fromiter(map(document_key, ids), dtype=np.uint64, count=len(documents))
+    changes = {
+        "empty sentences dropped": int(found["empty"].sum()),
+        f"sentences truncated to {max_sentence_tokens} tokens": int(found["cut"].sum()),
+        f"sentences beyond the first {max_sentences} of a document dropped": int(found["beyond"].sum()),
+        "documents with fewer than two sentences dropped": len(counts) - len(keep),
+        "documents with the id of another one": len(keys) - len(np.unique(keys)),
+    }
     return Corpus(
         documents=documents.select_columns(["id", "sentences"]),
         keys=keys,
@@ -132,24 +126,16 @@ def tokenize_corpus(
     )
 
 
-def _pieces(documents: Dataset, column: str) -> Iterator[pa.ChunkedArray]:
-    """A column in pieces: of millions of documents, a column of Arrow is large, and rows one by one are slow."""
-    for batch in documents.select_columns(column).with_format("arrow").iter(1000):
-        yield batch[column]
-
-
-def _ids(documents: Dataset) -> Iterator[str]:
-    for piece in _pieces(documents, "id"):
-        yield from piece.to_pylist()
-
-
 def _flat(documents: Dataset, column: str, total: int) -> IntArray:
-    """The values of a column of lists, `total` of them, one list after the other."""
+    """The values of a column of lists, `total` of them, one list after the other.
+
+    In pieces: of millions of documents, a column of Arrow is large, and rows one by one are slow.
+    """
     values, start = np.empty(total, dtype=np.int32), 0
-    for piece in _pieces(documents, column):
-        found = piece.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        values[start : start + len(found)] = found
-        start += len(found)
+    for batch in documents.select_columns(column).with_format("arrow").iter(1000):
+        piece = batch[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        values[start : start + len(piece)] = piece
+        start += len(piece)
     return values
 
 
@@ -161,27 +147,28 @@ def tokenize_documents(
     White space is folded; empty sentences are left out (`kept` holds the indices of the others), and those beyond
     `max_sentences`; sentences longer than `max_sentence_tokens` are cut, their last special token kept.
     """
-    kept = [[i for i, sentence in enumerate(sentences) if sentence.strip()] for sentences in documents]
-    clean = [
-        [" ".join(sentences[i].split()) for i in indices[:max_sentences]]
-        for sentences, indices in zip(documents, kept, strict=True)
-    ]
+    real = [[i for i, sentence in enumerate(sentences) if sentence.strip()] for sentences in documents]
+    kept = [indices[:max_sentences] for indices in real]
+    clean = [[" ".join(sentences[i].split()) for i in k] for sentences, k in zip(documents, kept, strict=True)]
     # Many in one call: the tokenizer works in parallel over a flat list. Not all: what it makes of each text is large.
     flat = [text for sentences in clean for text in sentences]
     parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
     encoded = (i for part in parts for i in tokenizer(part, return_attention_mask=False, verbose=False)["input_ids"])
-    columns: dict[str, list[Any]] = {"sentences": clean, "kept": [k[:max_sentences] for k in kept]}
-    columns.update({name: [] for name in ("input_ids", "lengths", "text_rank", "empty", "cut", "beyond")})
-    for sentences, indices, texts in zip(documents, kept, clean, strict=True):
+    columns: dict[str, list[Any]] = {
+        "sentences": clean,
+        "kept": kept,
+        "empty": [len(sentences) - len(indices) for sentences, indices in zip(documents, real, strict=True)],
+        "beyond": [len(indices) - len(k) for indices, k in zip(real, kept, strict=True)],
+    }
+    columns |= {name: [] for name in ("input_ids", "lengths", "text_rank", "cut")}
+    for texts in clean:
         ids = [next(encoded) for _ in texts]
         short = [i if len(i) <= max_sentence_tokens else i[: max_sentence_tokens - 1] + i[-1:] for i in ids]
         rank = {text: number for number, text in enumerate(sorted(set(texts)))}
         columns["input_ids"].append([token for i in short for token in i])
         columns["lengths"].append([len(i) for i in short])
         columns["text_rank"].append([rank[text] for text in texts])
-        columns["empty"].append(len(sentences) - len(indices))
         columns["cut"].append(sum(len(i) > max_sentence_tokens for i in ids))
-        columns["beyond"].append(len(indices) - len(texts))
     return columns
 
 

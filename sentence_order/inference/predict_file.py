@@ -7,12 +7,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import IO
 
-from sentence_order.config.keys import flatten_config
 from sentence_order.config.schema import InputFormat, PredictConfig
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.readers import Document, Layout, read_documents
@@ -35,9 +33,7 @@ def predict_file(config: PredictConfig) -> None:
     An output file appears when it is complete. Raises UserError naming the config key, or the file and line.
     """
     set_up_logging()
-    settings = flatten_config(config)
-    layout = Layout(**{item.name: settings[item.name] for item in fields(Layout)})
-    documents = read_documents(config.input, _input_format(config), layout)
+    documents = read_documents(config.input, _input_format(config), Layout.of(config))
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
     orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
