@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
+from sentence_order.arrays import IntArray
 from sentence_order.data.examples import Batch, Examples, collate
 from sentence_order.data.tokenization import Corpus
 
@@ -14,32 +15,23 @@ from sentence_order.data.tokenization import Corpus
 POOL_DOCUMENTS = 2048
 
 
-class TokenBudgetBatches(Sampler[list[int]]):
+def make_batches(lengths: IntArray, batch_tokens: int, seed: int = 0, epoch: int | None = None) -> list[list[int]]:
     """Batches of row numbers; padded to its longest document, a batch holds at most `batch_tokens` tokens.
 
     A document longer than the budget makes a batch of its own. The batches of an epoch are a pure function of
     (seed, epoch); without an epoch (evaluation) they come sorted by length, long ones first, so that a batch that
     does not fit in memory fails at once.
     """
-
-    def __init__(self, lengths: np.ndarray, batch_tokens: int, seed: int = 0, epoch: int | None = None) -> None:
-        if epoch is None:
-            self.batches = _cut(np.arange(len(lengths)), lengths, batch_tokens)
-        else:
-            generator = np.random.default_rng((seed, epoch))
-            order = generator.permutation(len(lengths))
-            pools = (order[start : start + POOL_DOCUMENTS] for start in range(0, len(order), POOL_DOCUMENTS))
-            batches = [batch for pool in pools for batch in _cut(pool, lengths, batch_tokens)]
-            self.batches = [batches[i] for i in generator.permutation(len(batches))]
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
+    if epoch is None:
+        return _cut(np.arange(len(lengths)), lengths, batch_tokens)
+    generator = np.random.default_rng((seed, epoch))
+    order = generator.permutation(len(lengths))
+    pools = (order[start : start + POOL_DOCUMENTS] for start in range(0, len(order), POOL_DOCUMENTS))
+    batches = [batch for pool in pools for batch in _cut(pool, lengths, batch_tokens)]
+    return [batches[i] for i in generator.permutation(len(batches))]
 
 
-def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[list[int]]:
+def _cut(rows: IntArray, lengths: IntArray, batch_tokens: int) -> list[list[int]]:
     """Sorts rows, longest first, and cuts them into batches: the first document of a batch is its longest."""
     rows = rows[np.argsort(-lengths[rows], kind="stable")]
     batches, start = [], 0

@@ -131,8 +131,7 @@ def _file_records(
     paths: list[str], versions: list[tuple[str, int, int]], file_format: str, layout: Layout, version: int
 ) -> Iterator[dict[str, Any]]:
     for path in paths:
-        for document in read_documents(path, file_format, layout):
-            yield {"id": document.id, "sentences": document.sentences}
+        yield from map(vars, read_documents(path, file_format, layout))
 
 
 def _from_generator(config: DataConfig, split: str) -> Dataset:
@@ -164,8 +163,7 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
         raw = raw.select(range(min(limit, len(raw))))  # before the work, if nothing is split off the rest
 
     def convert(record: dict[str, Any], row: int) -> dict[str, Any]:
-        document = document_from_record(record, layout, f"{where}:{row}")
-        return {"id": document.id, "sentences": document.sentences}
+        return vars(document_from_record(record, layout, f"{where}:{row}"))
 
     return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import DecoderConfig
-from sentence_order.data.batching import TokenBudgetBatches, load_shuffles
+from sentence_order.data.batching import load_shuffles, make_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding.scores import MATRICES, Scores, gather_matrix
@@ -140,7 +140,7 @@ def evaluate_corpus(
     """
     was_training = model.training
     model.eval()
-    batches = TokenBudgetBatches(corpus.tokens, batch_tokens).batches
+    batches = make_batches(corpus.tokens, batch_tokens)
     numbers = runtime.processes.shard(range(len(batches)))
     shuffled_batches = load_shuffles(corpus, [batches[number] for number in numbers], seed, shuffles)
     common_size = int(np.bincount(corpus.sizes).argmax())

@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 
 from sentence_order.config.components import DECODERS
 from sentence_order.config.validation import check_decoder
-from sentence_order.data.batching import TokenBudgetBatches
+from sentence_order.data.batching import make_batches
 from sentence_order.data.examples import Example, collate, draw_permutation, make_example
 from sentence_order.data.tokenization import document_key, tokenize_documents
 from sentence_order.decoding.scores import MATRICES
@@ -136,7 +136,7 @@ class SentenceOrderer:
         tokens = np.array([len(columns["input_ids"][i]) for i in rows], dtype=np.int64)
         check_fits(config, tokens, np.array([len(orders[i]) for i in rows]), "input")
 
-        for batch_rows in TokenBudgetBatches(tokens, batch_tokens):
+        for batch_rows in make_batches(tokens, batch_tokens):
             chosen = [rows[k] for k in batch_rows]
             batches = [collate([_example(columns, documents, i, n) for i in chosen]) for n in range(shuffles)]
             for parts, scores_per_shuffle in score_with_oom_fallback(self.model, batches, runtime):

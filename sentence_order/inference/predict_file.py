@@ -38,7 +38,8 @@ def predict_file(config: PredictConfig) -> None:
 
     orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
     model_config = orderer.model.config
-    if decoder := settings["decoder.name"]:
+    decoder = config.decoder.name and config.decoder.name.value
+    if decoder is not None:
         check_decoder(decoder, set(model_config.heads))
     if config.threshold and model_config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")

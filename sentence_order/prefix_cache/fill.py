@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sentence_order.arrays import IntArray
 from sentence_order.config.schema import CacheConfig, CacheMode
-from sentence_order.data.batching import TokenBudgetBatches
+from sentence_order.data.batching import make_batches
 from sentence_order.data.examples import Batch, collate
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.limits import BatchLimit
@@ -42,10 +42,9 @@ def attach_hidden_states(
 ) -> dict[str, Corpus]:
     """Returns the corpora with their hidden states, or unchanged if the cache is off; logs which, and why.
 
-    Args:
-        tokens_read: the tokens of these corpora that the model will read in all epochs and evaluations together, which
-            decides whether filling pays; in a folder that the config names, it always does.
-        batch_tokens: the number of tokens that the prefix reads at once while the store is filled.
+    Whether filling pays is decided by `tokens_read`, the tokens of these corpora that the model will read in all epochs
+    and evaluations together; in a folder that the config names, it always does. Filling, the prefix reads
+    `batch_tokens` at once.
     """
     kind = PrefixKind.of(model)
     reason = _reason_not_to_cache(model, kind, config)
@@ -107,26 +106,22 @@ class _Filler:
             with self.store.lock(self.key):
                 missing = self._look_up()  # another process may have added to it
                 if len(missing):
-                    self._make_room(missing)
-                    size = gigabytes(self._bytes(missing))
+                    size = gigabytes(self._make_room(missing))
                     self._log(f"; computing {len(missing):,} that are missing ({size})")
                     self._compute(missing, batch_tokens)
                     return None
         self._log("")
         return None
 
-    def _bytes(self, texts: IntArray) -> int:
-        return int(self.index.rows[texts].sum()) * self.width * self.dtype.itemsize
-
-    def _make_room(self, texts: IntArray) -> None:
-        self.store.make_room(self._bytes(texts), self.config.max_gb * 1e9, self.used)
+    def _make_room(self, texts: IntArray) -> int:
+        """Returns the bytes that these texts take."""
+        size = int(self.index.rows[texts].sum()) * self.width * self.dtype.itemsize
+        self.store.make_room(size, self.config.max_gb * 1e9, self.used)
+        return size
 
     def _log(self, addition: str) -> None:
-        about, texts = self.description, len(self.index.digests)
-        log.info(
-            "prefix cache: on; reading %s of %s %s from %s%s",
-            *(about["prefix"], f"{texts:,}", about["texts"], self.store.folder / self.key, addition),
-        )
+        what = f"{self.description['prefix']} of {len(self.index.digests):,} {self.description['texts']}"
+        log.info("prefix cache: on; reading %s from %s%s", what, self.store.folder / self.key, addition)
 
     def _look_up(self) -> IntArray:
         """Registers the states in the store, unless they are damaged; returns the texts that are missing."""
@@ -135,7 +130,9 @@ class _Filler:
             task = bar.add_task("checking the cache", total=len(shards), unit="shards", note="")
             for shard in shards:
                 entries = self.index.lookup(shard)
-                if len(entries) and not (self._has_shape(shard) and self.index.matches(shard, entries)):
+                form = shard.states.shape[1], shard.states.dtype.name
+                fits = form == (self.width, self.config.dtype.value) and self.index.matches(shard, entries)
+                if len(entries) and not fits:
                     self.store.discard(shard.path, "damaged (unexpected shape)")
                 elif len(entries) and shard.intact(entries):
                     self._add(shard, entries)
@@ -143,9 +140,6 @@ class _Filler:
                     self.store.discard(shard.path, "damaged (wrong checksum)")
                 bar.advance(task)
         return self.index.missing()
-
-    def _has_shape(self, shard: Shard) -> bool:
-        return shard.states.shape[1] == self.width and torch.from_numpy(shard.states[:0]).dtype == self.dtype
 
     def _add(self, shard: Shard, entries: IntArray) -> None:
         self.index.add_shard(shard, entries)
@@ -181,20 +175,17 @@ class _Filler:
 
     def _parts(self, texts: IntArray) -> list[IntArray]:
         """The texts of each new shard, long ones first, so that one that does not fit in memory fails at once."""
-        if not len(texts):
-            return []
         texts = texts[np.argsort(-self.index.tokens[texts], kind="stable")]
         shard = self.index.rows[texts].cumsum() * self.width * self.dtype.itemsize // SHARD_BYTES
         return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
 
     def _encode(self, texts: IntArray, batch_tokens: int) -> Iterator[tuple[IntArray, Tensor]]:
         """Batches of the texts, each with the rows of the prefix's output."""
-        for rows in TokenBudgetBatches(self.index.tokens[texts], batch_tokens):
+        for rows in make_batches(self.index.tokens[texts], batch_tokens):
             batch = collate([self.index.example(text) for text in texts[rows]])
-            parts = self.limit.run(lambda parts: self._run_prefix(parts[0]), [batch])
-            yield texts[rows], torch.cat([states for _, states in parts])
+            yield texts[rows], torch.cat([states for _, states in self.limit.run(self._run_prefix, [batch])])
 
-    def _run_prefix(self, batch: Batch) -> Tensor:
-        device = self.runtime.device
+    def _run_prefix(self, batches: Sequence[Batch]) -> Tensor:
+        device, (batch,) = self.runtime.device, batches
         with self.runtime.autocast():
             return self.model.encode_prefix(batch["input_ids"].to(device), batch["lengths"].to(device))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.arrays import IntArray
+from sentence_order.data.examples import Example, make_example
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache.store import DIGEST_BYTES, Digests
@@ -21,17 +21,11 @@ CACHE_VERSION = "2"
 
 @dataclass(frozen=True)
 class PrefixKind:
-    """The extent of a frozen prefix.
+    """The extent of a frozen prefix."""
 
-    Attributes:
-        stages: the number of the encoder's lowest stages that it consists of (see `model/modeling.py`).
-        local: it reads every sentence separately; otherwise every document.
-        pooled: it ends in sentence vectors; otherwise in token states.
-    """
-
-    stages: int
-    local: bool
-    pooled: bool
+    stages: int  # the number of the encoder's lowest stages that it consists of (see `model/modeling.py`)
+    local: bool  # it reads every sentence separately; otherwise every document
+    pooled: bool  # it ends in sentence vectors; otherwise in token states
 
     @classmethod
     def of(cls, model: SentenceOrdererModel) -> "PrefixKind":
@@ -48,10 +42,9 @@ def prefix_key(model: SentenceOrdererModel, dtype: torch.dtype, precision: torch
     """
     kind = PrefixKind.of(model)
     blocks = model.blocks[: kind.stages]
-    encoder = {name: value for name, value in model.encoder.config.to_dict().items() if "dropout" not in name}
     settings = {
         "version": CACHE_VERSION,
-        "encoder": encoder,
+        "encoder": {name: value for name, value in model.encoder.config.to_dict().items() if "dropout" not in name},
         "stages": kind.stages,
         "joint_from": min(model.config.joint_from, len(blocks) - 1),
         "pooling": model.config.pooling if kind.pooled else None,
@@ -77,34 +70,32 @@ class Texts:
     """The texts of a corpus that a prefix reads separately: its sentences or, with joint layers, its documents.
 
     The sentences of a document are sorted by their content, so that the cached states do not depend on any order.
-
-    Attributes:
-        digests: of each text's token ids.
-        members: the numbers of all texts' sentences in the corpus, text after text.
-        first: where each text begins in `members` and, at the end, where the last one ends.
-        sentence_rows: the number of rows of the prefix's output for each sentence.
-        offset: the first row of each sentence within its text.
     """
 
-    digests: Digests
-    members: IntArray
-    first: IntArray
-    sentence_rows: IntArray
-    offset: IntArray
+    corpus: Corpus
+    digests: Digests  # of each text's token ids
+    members: IntArray  # the numbers of all texts' sentences in the corpus, text after text
+    first: IntArray  # where each text begins in `members` and, at the end, where the last one ends
+    sentence_rows: IntArray  # the number of rows of the prefix's output for each sentence
+    offset: IntArray  # the first row of each sentence within its text
 
     @property
     def rows(self) -> IntArray:
         """The number of rows of the prefix's output for each text."""
         return np.add.reduceat(self.sentence_rows[self.members], self.first[:-1])
 
+    @property
+    def tokens(self) -> IntArray:
+        """The number of tokens of each text."""
+        return np.add.reduceat(self.corpus.lengths[self.members], self.first[:-1])
+
     @classmethod
     def of(cls, corpus: Corpus, kind: PrefixKind) -> "Texts":
-        tokens, first_token = corpus.input_ids, corpus.first_token.data
-        sentences = _array((_digest(tokens[a:b].tobytes()) for a, b in pairwise(first_token)), len(corpus.lengths))
+        sentences = _digests(corpus.input_ids, corpus.first_token)
         rows = np.ones_like(corpus.lengths) if kind.pooled else corpus.lengths
         if kind.local:
             numbers = np.arange(len(sentences))
-            return cls(sentences, numbers, np.arange(len(sentences) + 1), rows, np.zeros_like(numbers))
+            return cls(corpus, sentences, numbers, np.arange(len(sentences) + 1), rows, np.zeros_like(numbers))
         first = corpus.first_sentence
         document = np.repeat(np.arange(len(corpus)), corpus.sizes)
         members = np.lexsort((sentences, document))
@@ -112,9 +103,18 @@ class Texts:
         start = np.concatenate([[0], ends])[first]
         offset = np.empty_like(members)
         offset[members] = ends - rows[members] - start[document]
-        ordered = sentences[members]
-        digests = _array((_digest(ordered[a:b].tobytes()) for a, b in pairwise(first.data)), len(corpus))
-        return cls(digests, members, first, rows, offset)
+        return cls(corpus, _digests(sentences[members], first), members, first, rows, offset)
+
+    def example(self, text: int) -> Example:
+        """A text as an input of the model."""
+        corpus, members = self.corpus, self.members[self.first[text] : self.first[text + 1]]
+        pieces = [corpus.input_ids[corpus.first_token[m] : corpus.first_token[m + 1]] for m in members]
+        row = {
+            "input_ids": np.concatenate(pieces),
+            "lengths": corpus.lengths[members],
+            "text_rank": corpus.text_rank[members],
+        }
+        return make_example(row, text, range(len(members)))
 
     def text_of_sentence(self) -> IntArray:
         """The number of the text that each sentence of the corpus belongs to."""
@@ -123,9 +123,8 @@ class Texts:
         return numbers
 
 
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
-
-
-def _array(digests: Iterable[bytes], count: int) -> Digests:
-    return np.fromiter(digests, dtype=f"S{DIGEST_BYTES}", count=count)
+def _digests(values: IntArray | Digests, first: IntArray) -> Digests:
+    """The digest of the values from each place in `first` to before the next."""
+    contents = (values[a:b].tobytes() for a, b in pairwise(first.data))
+    digests = (hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest() for content in contents)
+    return np.fromiter(digests, dtype=f"S{DIGEST_BYTES}", count=len(first) - 1)

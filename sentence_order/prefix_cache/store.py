@@ -54,9 +54,8 @@ class Shard:
 
     def intact(self, entries: IntArray) -> bool:
         """True if the states of some of its texts match their checksums."""
-        return bool(
-            (_checksums(self.digests, self.start, self.count, self.states, entries) == self.checksums[entries]).all()
-        )
+        found = _checksums(self.digests[entries], self.start[entries], self.count[entries], self.states)
+        return bool((found == self.checksums[entries]).all())
 
 
 @dataclass(frozen=True)
@@ -117,13 +116,9 @@ class Store:
     def add(self, key: str, about: dict[str, str], digests: Digests, count: Counts, states: Tensor) -> Shard:
         """Writes the states of texts, `count` rows of each, as one shard, complete or not at all.
 
-        To be called under `lock`.
-
-        Raises:
-            OSError: it could not be written.
+        To be called under `lock`. Raises OSError if it could not be written.
         """
-        start = count.cumsum() - count
-        checksums = _checksums(digests, start, count, states.numpy(), np.arange(len(digests)))
+        checksums = _checksums(digests, count.cumsum() - count, count, states.numpy())
         tensors = {
             "digests": torch.from_numpy(digests.view(np.uint8).reshape(-1, DIGEST_BYTES)),
             "count": torch.from_numpy(count),
@@ -166,9 +161,8 @@ class Store:
     def make_room(self, wanted: int, limit: float, keep: set[Path]) -> None:
         """Removes shards, the least recently used first, until there is room for `wanted` more bytes.
 
-        Raises:
-            OSError: even without everything but `keep` there would not be room, within `limit` or on the disk; then
-                nothing is removed.
+        Raises OSError, and removes nothing, if even without everything but `keep` there would not be room, within
+        `limit` or on the disk.
         """
         entries = self.entries()
         total = sum(entry.bytes for entry in entries)
@@ -208,28 +202,25 @@ def _open(path: Path) -> Shard:
     with safe_open(path, framework="pt") as file:
         # Views of the mapped file: rows are read when they are used.
         tensors = {name: file.get_tensor(name).numpy() for name in ("digests", "count", "checksums", "states")}
-    for name, dtype, dimensions in (("digests", np.uint8, 2), ("count", np.int64, 1), ("checksums", np.int64, 1)):
-        if (
-            tensors[name].dtype != dtype
-            or tensors[name].ndim != dimensions
-            or len(tensors[name]) != len(tensors["count"])
-        ):
+    count, texts = tensors["count"], tensors["count"].size
+    expected = {"digests": (np.uint8, (texts, DIGEST_BYTES)), "count": (np.int64, (texts,))}
+    for name, (dtype, shape) in {**expected, "checksums": expected["count"]}.items():
+        if tensors[name].dtype != dtype or tensors[name].shape != shape:
             raise ValueError(f"'{name}' has an unexpected type or shape")
     if tensors["states"].ndim != 2:
         raise ValueError("'states' has an unexpected shape")
-    digests, count = tensors["digests"].view(f"S{DIGEST_BYTES}")[:, 0], tensors["count"]
+    digests = tensors["digests"].view(f"S{DIGEST_BYTES}")[:, 0]
     return Shard(path, digests, count.cumsum() - count, count, tensors["checksums"], tensors["states"])
 
 
-def _checksums(digests: Digests, start: Counts, count: Counts, states: FloatArray, entries: IntArray) -> Counts:
-    """A checksum of the digest and the rows of each of some texts."""
-    size = len(states)
-    if (count[entries] < 0).any() or (start[entries] < 0).any() or (start[entries] + count[entries] > size).any():
-        return np.full(len(entries), -1, dtype=np.int64)
+def _checksums(digests: Digests, start: Counts, count: Counts, states: FloatArray) -> Counts:
+    """A checksum of the digest and the rows of each text."""
+    end = start + count
+    if (count < 0).any() or (start < 0).any() or (end > len(states)).any():
+        return np.full(len(digests), -1, dtype=np.int64)
     rows = np.ascontiguousarray(states).view(np.uint8)
-    bounds = zip(start[entries].tolist(), (start + count)[entries].tolist(), strict=True)
     found = [
         xxhash.xxh3_64_intdigest(rows[a:b].data, seed=int.from_bytes(digest[:8], "little"))
-        for digest, (a, b) in zip(digests[entries].tolist(), bounds, strict=True)
+        for digest, a, b in zip(digests.tolist(), start.tolist(), end.tolist(), strict=True)
     ]
     return np.array(found, dtype=np.uint64).view(np.int64)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sentence_order.arrays import FloatArray, IntArray
-from sentence_order.data.examples import Example, make_example
+from sentence_order.data.examples import Example
 from sentence_order.data.hidden_states import CachedHiddenStates
 from sentence_order.data.tokenization import Corpus
 from sentence_order.prefix_cache.keys import PrefixKind, Texts
@@ -20,12 +20,12 @@ class TextIndex:
     """
 
     def __init__(self, corpora: Mapping[str, Corpus], kind: PrefixKind) -> None:
-        self.corpora = corpora
         self.texts = {name: Texts.of(corpus, kind) for name, corpus in corpora.items()}
         every = list(self.texts.values())
         self.digests, first = np.unique(np.concatenate([texts.digests for texts in every]), return_index=True)
         self.rows = np.concatenate([texts.rows for texts in every])[first]
-        self.tokens = np.concatenate([_tokens(self.texts[name], corpus) for name, corpus in corpora.items()])[first]
+        self.tokens = np.concatenate([texts.tokens for texts in every])[first]
+        # Where a text occurs: the number of a corpus, and that of the text there.
         self._corpus = np.repeat(np.arange(len(every), dtype=np.int8), [len(texts.digests) for texts in every])[first]
         self._numbers = np.concatenate([np.arange(len(texts.digests)) for texts in every])[first]
         self._shards: list[FloatArray] = []
@@ -56,26 +56,12 @@ class TextIndex:
 
     def example(self, text: int) -> Example:
         """A text as an input of the model."""
-        name, number = list(self.corpora)[self._corpus[text]], self._numbers[text]
-        corpus, texts = self.corpora[name], self.texts[name]
-        members = texts.members[texts.first[number] : texts.first[number + 1]]
-        pieces = [corpus.input_ids[corpus.first_token[m] : corpus.first_token[m + 1]] for m in members]
-        row = {
-            "input_ids": np.concatenate(pieces),
-            "lengths": corpus.lengths[members],
-            "text_rank": corpus.text_rank[members],
-        }
-        return make_example(row, int(number), range(len(members)))
+        return list(self.texts.values())[self._corpus[text]].example(int(self._numbers[text]))
 
     def states(self, name: str) -> CachedHiddenStates:
         """The cached states of each sentence of a corpus; none may be missing."""
         texts = self.texts[name]
         text = np.searchsorted(self.digests, texts.digests)[texts.text_of_sentence()]
         assert (self._shard[text] >= 0).all(), "a text without states"
-        return CachedHiddenStates(
-            self._shards, self._shard[text], self._start[text] + texts.offset, texts.sentence_rows
-        )
-
-
-def _tokens(texts: Texts, corpus: Corpus) -> IntArray:
-    return np.add.reduceat(corpus.lengths[texts.members], texts.first[:-1])
+        start = self._start[text] + texts.offset
+        return CachedHiddenStates(self._shards, self._shard[text], start, texts.sentence_rows)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sentence_order.config.schema import TrainerConfig
-from sentence_order.data.batching import TokenBudgetBatches, load_batches
+from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.runtime.device import Runtime, choose_workers
@@ -88,7 +88,7 @@ class TrainingPlan:
             )
 
     def _micro_batches(self, epoch: int) -> list[list[int]]:
-        return TokenBudgetBatches(self.train.tokens, self.config.batch_tokens, self.seed, epoch).batches
+        return make_batches(self.train.tokens, self.config.batch_tokens, self.seed, epoch)
 
     def _count_steps(self) -> int:
         epochs = (self._micro_batches(epoch) for epoch in range(self.config.epochs))

@@ -7,7 +7,7 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentence_order.data.batching import TokenBudgetBatches, load_batches, load_shuffles
+from sentence_order.data.batching import load_batches, load_shuffles, make_batches
 from sentence_order.data.examples import collate, draw_permutation, make_example
 from sentence_order.data.tokenization import Corpus, document_key, tokenize_corpus
 from sentence_order.model.tiny import tiny_tokenizer
@@ -72,7 +72,7 @@ def test_permutations_are_uniform() -> None:
     ],
 )
 def test_batches_are_stable_across_processes_and_versions(epoch: int | None, batches: list[list[int]]) -> None:
-    assert list(TokenBudgetBatches(np.arange(20, 32), 100, seed=3, epoch=epoch)) == batches
+    assert make_batches(np.arange(20, 32), 100, seed=3, epoch=epoch) == batches
 
 
 @settings(max_examples=50)
@@ -84,26 +84,26 @@ def test_batches_are_stable_across_processes_and_versions(epoch: int | None, bat
 def test_batches_have_every_document_once_and_fit_the_budget(
     lengths: list[int], budget: int, epoch: int | None
 ) -> None:
-    batches = list(TokenBudgetBatches(np.array(lengths), budget, seed=1, epoch=epoch))
+    batches = make_batches(np.array(lengths), budget, seed=1, epoch=epoch)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= budget
-    assert batches == list(TokenBudgetBatches(np.array(lengths), budget, seed=1, epoch=epoch))
+    assert batches == make_batches(np.array(lengths), budget, seed=1, epoch=epoch)
 
 
 @pytest.mark.parametrize(("mean", "deviation", "most"), [(63, 9, 0.1), (180, 70, 0.15)], ids=["like ROC", "like ACL"])
 @pytest.mark.parametrize("budget", [512, 4096])
 def test_padding_share_is_small_and_epochs_differ(mean: int, deviation: int, most: float, budget: int) -> None:
     lengths = np.random.default_rng(0).normal(mean, deviation, 5000).astype(int).clip(20)
-    batches = TokenBudgetBatches(lengths, budget, seed=0, epoch=0)
+    batches = make_batches(lengths, budget, seed=0, epoch=0)
     padded = sum(len(batch) * lengths[batch].max() for batch in batches)
     assert 1 - lengths.sum() / padded < most
-    assert list(batches) != list(TokenBudgetBatches(lengths, budget, seed=0, epoch=1))
+    assert list(batches) != make_batches(lengths, budget, seed=0, epoch=1)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
-    rows = TokenBudgetBatches(corpus.tokens, 300, seed=5, epoch=2).batches
+    rows = make_batches(corpus.tokens, 300, seed=5, epoch=2)
     reference = list(load_batches(corpus, rows, seed=5, epoch=2))
     batches = list(load_batches(corpus, rows, seed=5, epoch=2, workers=workers))
     assert len(batches) == len(reference) > 5
@@ -113,7 +113,7 @@ def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
 
 def test_documents_of_batches_are_permuted_by_seed_epoch_and_id(corpus: Corpus) -> None:
     seen = 0
-    for batches in load_shuffles(corpus, TokenBudgetBatches(corpus.tokens, 400).batches, seed=2, shuffles=3):
+    for batches in load_shuffles(corpus, make_batches(corpus.tokens, 400), seed=2, shuffles=3):
         for number, batch in enumerate(batches):
             assert torch.equal(batch["document"], batches[0]["document"])
             for row, positions, mask in zip(batch["document"].tolist(), batch["positions"], batch["mask"], strict=True):

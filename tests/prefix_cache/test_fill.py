@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from sentence_order.config.schema import CacheConfig, CacheDtype, CacheMode, HeadName, Pooling
-from sentence_order.data.batching import TokenBudgetBatches, load_batches
+from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache import fill, store
@@ -348,6 +348,6 @@ def test_states_do_not_depend_on_the_gold_order(make_frozen: MakeFrozen, stories
 def test_batches_of_states_are_packed(make_frozen: MakeFrozen, stories, tmp_path: Path) -> None:
     model = make_frozen()
     corpus = attach(model, corpus_of(model, stories), tmp_path)
-    for batch in load_batches(corpus, TokenBudgetBatches(corpus.tokens, 400, 0, 0).batches, seed=0, epoch=0):
+    for batch in load_batches(corpus, make_batches(corpus.tokens, 400, 0, 0), seed=0, epoch=0):
         assert "input_ids" not in batch
         assert batch["prefix"].shape == (batch["lengths"].sum(), 48)
