@@ -83,7 +83,7 @@ def document_from_record(record: dict[str, Any], layout: Layout, where: str) -> 
     identity = record.get(layout.id_column)
     if identity is not None and (isinstance(identity, bool) or not isinstance(identity, str | int)):
         raise UserError(f"{where}: field '{layout.id_column}' must be a string, not {_kind(identity)}")
-    document_id = where if identity is None or identity == "" else str(identity)
+    document_id = where if identity in (None, "") else str(identity)
 
     def cell(column: str, accepted: Any, description: str) -> Any:
         if column not in record:
@@ -156,17 +156,15 @@ def _read_parquet(path: str, layout: Layout) -> Iterator[Document]:
     import pyarrow.parquet as pq
 
     wanted = {layout.id_column, layout.sentences_column, layout.text_column, *layout.sentence_columns}
-    row = 0
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as table:
             names = table.schema_arrow.names
             if twice := _find_twice(names):
                 raise UserError(f"{path}: column '{twice}' appears twice")
             columns = [name for name in names if name in wanted] or names
-            for batch in table.iter_batches(columns=columns):
-                for record in batch.to_pylist():
-                    row += 1
-                    yield document_from_record(record, layout, f"{path}:{row}")
+            records = (record for batch in table.iter_batches(columns=columns) for record in batch.to_pylist())
+            for row, record in enumerate(records, start=1):
+                yield document_from_record(record, layout, f"{path}:{row}")
     except (pa.ArrowException, UnicodeDecodeError) as error:  # damage may show in the text alone
         raise UserError(f"{path}: not a parquet file, or damaged: {first_line(error)}") from error
 
@@ -214,16 +212,15 @@ def _find_twice(names: list[str]) -> str | None:
     return _names([next(name for number, name in enumerate(names) if name in names[:number])])
 
 
-def _names(names: list[str], most: int = 20) -> str:
+def _names(names: list[str]) -> str:
     """Names of fields on one line: files may hold any, and any number of them."""
-    shown = [repr(str(name))[1:-1] for name in names[:most]]
-    return ", ".join([*shown, *([f"and {len(names) - most:,} more"] if len(names) > most else [])]) or "none"
+    shown = [repr(str(name))[1:-1] for name in names[:20]]
+    return ", ".join([*shown, *([f"and {len(names) - 20:,} more"] if len(names) > 20 else [])]) or "none"
 
 
 def _kind(value: Any) -> str:
     names = {dict: "an object", str: "a string", bool: "true or false", int: "a number", float: "a number"}
-    if value is None:
-        return "null"
+    names[type(None)] = "null"
     if isinstance(value, list):
         odd = next((item for item in value if not isinstance(item, str)), None)
         return "a list" if odd is None and None not in value else f"a list that holds {_kind(odd)}"

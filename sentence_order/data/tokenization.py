@@ -19,30 +19,19 @@ ENCODED_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class Corpus:
-    """A tokenised split, ready for random access: its text in `documents`, its tokens in flat arrays.
+    """A tokenised split, ready for random access: its text in `documents`, its tokens in flat arrays."""
 
-    Attributes:
-        documents: `id` and `sentences` (clean, in gold order).
-        keys: a number for each document's id (see `document_key`).
-        input_ids: of all sentences of all documents, one after the other, special tokens included.
-        lengths: the number of tokens of each sentence.
-        text_rank: the rank of each sentence's text among its document's distinct texts: equal for identical sentences,
-            and a function of the content alone, so that it can break ties without knowing any order.
-        first_sentence: the number of each document's first sentence and, last, that of all sentences.
-        first_token: where each sentence begins in `input_ids` and, last, where the last one ends.
-        changes: counts of what was dropped, truncated or is unusual.
-        states: the frozen prefix's output for each sentence, if it is read from the cache.
-    """
-
-    documents: Dataset
-    keys: IntArray
-    input_ids: IntArray
-    lengths: IntArray
+    documents: Dataset  # `id` and `sentences` (clean, in gold order)
+    keys: IntArray  # a number for each document's id (see `document_key`)
+    input_ids: IntArray  # of all sentences of all documents, one after the other, special tokens included
+    lengths: IntArray  # the number of tokens of each sentence
+    # The rank of each sentence's text among its document's distinct texts: equal for identical sentences, and a
+    # function of the content alone, so that it can break ties without knowing any order.
     text_rank: IntArray
-    first_sentence: IntArray
-    first_token: IntArray
-    changes: dict[str, int]
-    states: CachedHiddenStates | None = None
+    first_sentence: IntArray  # the number of each document's first sentence and, last, that of all sentences
+    first_token: IntArray  # where each sentence begins in `input_ids` and, last, where the last one ends
+    changes: dict[str, int]  # counts of what was dropped, truncated or is unusual
+    states: CachedHiddenStates | None = None  # the frozen prefix's output for each sentence, if it is cached
 
     def __len__(self) -> int:
         return len(self.documents)

@@ -2,13 +2,11 @@
 
 An order is built from its first sentence on. Placing a sentence settles its pairs with all sentences not yet placed,
 and each pair that goes against its score costs the difference; following the sentence before costs what that one's
-best follower would have gained beyond. The least total cost is the greatest objective. Partial orders are ranked by
-the cost so far. Counted as costs and not as gains, the rank is a bound on what the order can still reach, as in A*;
-ranked by gains, a beam needs about four times the width for the same objective.
+best follower would have gained beyond. The least total cost is the greatest objective, and the cost so far is a bound
+on what an order can still reach, as in A*; ranked by gains, a beam needs four times the width for the same objective.
 
-Two partial orders that hold the same sentences and end in the same one have the same continuations, so only the better
-one is kept. With this, a beam as wide as there are such states of one size, k * C(N, k), finds the optimum. Of equally
-good orders the lexicographically first is kept.
+Two partial orders of the same sentences that end in the same one have the same continuations, so only the better one is
+kept, or of equals the lexicographically first. So a beam of k * C(N, k), the states of one size, finds the optimum.
 """
 
 from math import comb

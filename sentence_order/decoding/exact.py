@@ -1,14 +1,12 @@
 """The maximum-likelihood order, by dynamic programming over subsets of the sentences.
 
-Among all N! orders the one of greatest objective, the sum over its pairs and its neighbours (the linear ordering and
-the travelling salesman problem at once), is found in 2**N * N**2 / 4 steps. The best way to arrange a set R of
-sentences with i in front continues with the best way to arrange the others, with one of them, j, in front:
+The linear ordering and the travelling salesman problem at once, in 2**N * N**2 / 4 steps: the best way to arrange a set
+R of sentences with i in front continues with the best way to arrange the others, with one of them, j, in front,
 
     best(R, i) = sum of pairs[i, k] over k in R  +  max over j in R without i of  next[i, j] + best(R without i, j)
 
-References: Held and Karp (1962), "A dynamic programming approach to sequencing problems", for the recursion;
-Keswani and Jhamtani (2021), "Formulating neural sentence ordering as the asymmetric traveling salesman problem",
-for sentence ordering.
+References: Held and Karp (1962), "A dynamic programming approach to sequencing problems", for the recursion; Keswani
+and Jhamtani (2021), "Formulating neural sentence ordering as the asymmetric traveling salesman problem".
 """
 
 import torch

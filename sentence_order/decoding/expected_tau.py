@@ -1,15 +1,13 @@
 """The order of the greatest expected Kendall tau.
 
-The likeliest order is the best bet on the whole order being right. Where many orders are about as likely, another one
-may be nearer to all of them: tau counts pairs, so the best bet on tau is the order that agrees most with the
-probabilities of pairs, taken over all orders of the document (`likelihood.py`),
+The likeliest order is the best bet on the whole order being right. Where many are about as likely, another one may be
+nearer to all of them: the exact decoder finds it with the probabilities of pairs, taken over all orders of the document
+(`likelihood.py`), in the place of scores:
 
     expected tau = mean over pairs of  P(i before j) - P(j before i),  i being placed before j
 
-and the exact decoder finds it with these in the place of scores.
-
-References: Kumar and Byrne (2004), "Minimum Bayes-risk decoding for statistical machine translation", for deciding by
-the expected metric; Kemeny (1959), "Mathematics without numbers", for the order that agrees most with many.
+References: Kumar and Byrne (2004), "Minimum Bayes-risk decoding for statistical machine translation"; Kemeny (1959),
+"Mathematics without numbers", for the order that agrees most with many.
 """
 
 import torch

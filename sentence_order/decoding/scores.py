@@ -31,21 +31,13 @@ class Pointer(Protocol):
 
 @dataclass
 class Scores(ModelOutput):
-    """The output of a model; its heads decide which of these it has.
+    """The output of a model; its heads decide which of these it has."""
 
-    Attributes:
-        loss: if gold positions were passed.
-        logits: (B, S, S), antisymmetric; the log-odds that sentence i comes before sentence j.
-        next_log_probs: (B, T, T), the log-probability that j directly follows i, where 0 is the document's boundary
-            and 1 + i is sentence i.
-        position_logits: (B, S, S), `[b, i, k]` scores sentence i at position k.
-        pointer: the distribution of the next sentence given those before.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
+    loss: Tensor | None = None  # if gold positions were passed
+    logits: Tensor | None = None  # (B, S, S), antisymmetric; the log-odds that sentence i comes before sentence j
+    # (B, T, T), the log-probability that j directly follows i; 0 is the document's boundary, and 1 + i is sentence i.
     next_log_probs: Tensor | None = None
-    position_logits: Tensor | None = None
+    position_logits: Tensor | None = None  # (B, S, S), `[b, i, k]` scores sentence i at position k
     pointer: Pointer | None = None
 
     def on_cpu(self) -> "Scores":
@@ -68,17 +60,12 @@ class Scores(ModelOutput):
 
 
 class CleanScores(NamedTuple):
-    """The scores of documents of one length as decoders read them: float64, exactly summable.
+    """The scores of documents of one length as decoders read them: float64, exactly summable."""
 
-    Attributes:
-        pairs_GSS: antisymmetric, half the log-odds that i comes before j: what i gains by being anywhere before j.
-        next_GTT: log-probability that item j directly follows item i, item 0 being the document's boundary.
-        position_GSS: log-probability of sentence i at position k; None if the model has no such head.
-    """
-
+    # Antisymmetric, half the log-odds that i comes before j: what i gains by being anywhere before j.
     pairs_GSS: Tensor
-    next_GTT: Tensor
-    position_GSS: Tensor | None = None
+    next_GTT: Tensor  # log-probability that item j directly follows item i, item 0 being the document's boundary
+    position_GSS: Tensor | None = None  # log-probability of sentence i at position k; None without such a head
 
     def chunks(self, memory: int, bytes_per_document: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs and neighbours of as many documents at a time as fit into `memory` bytes, but at least one."""
@@ -99,8 +86,7 @@ def step_log_probs(pointer: Pointer, order_BS: Tensor) -> Tensor:
 
 def mean_scores(several: Sequence[Scores]) -> Scores:
     """The mean of several scores of the same documents, whose sentences have the same indices in all."""
-    names = [name for name, value in several[0].items() if isinstance(value, Tensor)]
-    means: dict[str, Any] = {name: torch.stack([scores[name] for scores in several]).mean(0) for name in names}
+    means: dict[str, Any] = {name: torch.stack([scores[name] for scores in several]).mean(0) for name in several[0]}
     return Scores(**means)
 
 

@@ -3,9 +3,9 @@
     DIR/KEY/NAME.states
 
 KEY is a digest of everything that determines the output of a frozen prefix, except the text; a shard holds many texts,
-each with a digest of its own and a checksum. It is a safetensors file with another suffix, so that the cache never
-touches other files in DIR, such as checkpoints. A shard appears under its name only when it is complete, and is never
-changed; a damaged one is removed. Writers of one KEY take turns by a lock, which is released if its process is killed.
+each with a digest and a checksum. It is a safetensors file with another suffix, so that the cache never touches other
+files in DIR, such as checkpoints. It appears under its name only when it is complete, and is never changed; a damaged
+one is removed. Writers of one KEY take turns by a lock, which is released if its process is killed.
 """
 
 import json
@@ -86,11 +86,9 @@ class Store:
         """Every shard, the one that was used last first."""
         found = []
         for path in self.folder.glob(f"*/*{SUFFIX}"):
-            try:
+            with suppress(FileNotFoundError):  # another process has just removed it
                 stat = path.stat()
-            except FileNotFoundError:  # another process has just removed it
-                continue
-            found.append(Entry(path, path.parent.name, stat.st_size, stat.st_mtime))
+                found.append(Entry(path, path.parent.name, stat.st_size, stat.st_mtime))
         return sorted(found, key=lambda entry: -entry.used)
 
     def open(self, key: str) -> list[Shard]:
@@ -99,8 +97,8 @@ class Store:
         for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
             try:
                 shards.append(_open(path))
-            except FileNotFoundError:  # another process has just removed it
-                continue
+            except FileNotFoundError:
+                pass  # another process has just removed it
             except (OSError, RuntimeError) as error:
                 log.info("prefix cache: ignoring %s, which cannot be opened: %s", path, error)
             except (SafetensorError, KeyError, TypeError, ValueError) as error:
