@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from sentence_order.arrays import IntArray
 from sentence_order.data.tokenization import Corpus
 
-Row = Mapping[str, Any]  # see Corpus.row
 Example = dict[str, Tensor]
 Batch = dict[str, Tensor]
-
-# What is padded. Token id 0 is never read: the model packs the real tokens first, and knows them by the lengths.
-PADDED = ("input_ids", "lengths", "positions", "text_rank")
 
 
 def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntArray:
@@ -31,11 +28,11 @@ def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntA
     return np.frombuffer(hashlib.shake_128(source).digest(8 * count), dtype="<u8").argsort(kind="stable")
 
 
-def make_example(row: Row, index: int, given: Sequence[int] | IntArray) -> Example:
+def make_example(row: Mapping[str, Any], index: int, given: Sequence[int] | IntArray) -> Example:
     """Tensors of one document, its sentences in a given order.
 
     Args:
-        row: tokenised sentences in gold order (or as the user wrote them).
+        row: tokenised sentences in gold order, or as the user wrote them (see `Corpus.row`).
         index: the document's row in its corpus, so that a batch can be traced back to its documents.
         given: `given[i]` is the gold position of the sentence that is given i-th.
 
@@ -66,11 +63,9 @@ def collate(examples: Sequence[Example]) -> Batch:
     """
     if not examples:
         return {}
-    batch = {
-        name: torch.nn.utils.rnn.pad_sequence([e[name] for e in examples], batch_first=True)
-        for name in PADDED
-        if name in examples[0]
-    }
+    # Token id 0 at padding is never read: the model packs the real tokens first, and knows them by the lengths.
+    names = [name for name in ("input_ids", "lengths", "positions", "text_rank") if name in examples[0]]
+    batch: Batch = {name: pad_sequence([e[name] for e in examples], batch_first=True) for name in names}
     if "prefix" in examples[0]:
         batch["prefix"] = torch.cat([e["prefix"] for e in examples])
     counts_B = torch.tensor([len(e["positions"]) for e in examples])

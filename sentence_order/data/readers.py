@@ -85,9 +85,12 @@ def document_from_record(record: dict[str, Any], layout: Layout, where: str) -> 
         raise UserError(f"{where}: field '{layout.id_column}' must be a string, not {_kind(identity)}")
     document_id = where if identity in (None, "") else str(identity)
 
-    def cell(column: str, accepted: Any, description: str) -> Any:
+    text_columns = [] if layout.text_column is None else [layout.text_column]
+    for column in text_columns or layout.sentence_columns or [layout.sentences_column]:
         if column not in record:
             raise UserError(f"{where}: no field '{column}' (available: {_names(list(record))})")
+
+    def cell(column: str, accepted: Any, description: str) -> Any:
         value = record[column]
         if not isinstance(value, accepted) or (accepted is list and not all(isinstance(s, str) for s in value)):
             raise UserError(f"{where}: field '{column}' must be {description}, not {_kind(value)}")
@@ -220,8 +223,9 @@ def _names(names: list[str]) -> str:
 
 def _kind(value: Any) -> str:
     names = {dict: "an object", str: "a string", bool: "true or false", int: "a number", float: "a number"}
-    names[type(None)] = "null"
+    if value is None:
+        return "null"
     if isinstance(value, list):
-        odd = next((item for item in value if not isinstance(item, str)), None)
-        return "a list" if odd is None and None not in value else f"a list that holds {_kind(odd)}"
+        odd = [item for item in value if not isinstance(item, str)]
+        return f"a list that holds {_kind(odd[0])}" if odd else "a list"
     return names.get(type(value), type(value).__name__)

@@ -82,10 +82,8 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
             f"data.train: {len(train)} documents are too few to split off {' and '.join(missing)}; give more"
         )
     for name in missing:
-        log.info(
-            "data: no data.%s; split off %d of %d training documents for it (data.split_seed=%d)",
-            *(name, members[name].sum(), len(train), config.split_seed),
-        )
+        message = "data: no data.%s; split off %d of %d training documents for it (data.split_seed=%d)"
+        log.info(message, name, members[name].sum(), len(train), config.split_seed)
     chosen = {"train": kept, **{name: members[name] for name in missing}}
     return {name: train.select(np.flatnonzero(rows)) for name, rows in chosen.items()}
 
@@ -127,9 +125,7 @@ def _matching(pattern: str, split: str) -> list[str]:
     return sorted(once.values())
 
 
-def _file_records(
-    paths: list[str], versions: list[tuple[str, int, int]], file_format: str, layout: Layout, version: int
-) -> Iterator[dict[str, Any]]:
+def _file_records(paths: list[str], file_format: str, layout: Layout, **cache_key: Any) -> Iterator[dict[str, Any]]:
     for path in paths:
         yield from map(vars, read_documents(path, file_format, layout))
 
@@ -142,7 +138,7 @@ def _from_generator(config: DataConfig, split: str) -> Dataset:
     return _cached(_synthetic_records, split=split, seed=config.split_seed, count=count, plots=repr(PLOTS[split]))
 
 
-def _synthetic_records(split: str, seed: int, count: int, plots: str, version: int) -> Iterator[dict[str, Any]]:
+def _synthetic_records(split: str, seed: int, count: int, **cache_key: Any) -> Iterator[dict[str, Any]]:
     for document_id, sentences in generate(split, seed, count):
         yield {"id": document_id, "sentences": sentences}
 

@@ -75,21 +75,15 @@ def tokenize_corpus(
 
     Raises UserError if no document with two sentences or more is left.
     """
-    arguments = {
-        "version": CACHE_VERSION,
-        "tokenizer": tokenizer,
-        "max_sentences": max_sentences,
-        "max_sentence_tokens": max_sentence_tokens,
-    }
+    limits = {"max_sentences": max_sentences, "max_sentence_tokens": max_sentence_tokens}
+    arguments = {"version": CACHE_VERSION, "tokenizer": tokenizer, **limits}
     documents = raw.map(_tokenize_batch, batched=True, batch_size=1000, fn_kwargs=arguments, desc=f"tokenising {name}")
     found = documents.select_columns(["count", "empty", "cut", "beyond"]).with_format("numpy")[:]
-    counts = found["count"]
+    counts, total = found["count"], len(documents)
     keep = np.flatnonzero(counts >= 2)
     if not len(keep):
-        raise UserError(
-            f"data.{name}: none of the {len(counts):,} documents has two sentences or more; nothing to order"
-        )
-    if len(keep) < len(counts):
+        raise UserError(f"data.{name}: none of the {total:,} documents has two sentences or more; nothing to order")
+    if len(keep) < total:
         documents = documents.select(keep)
     first_sentence = np.concatenate([[0], counts[keep].cumsum()])
     lengths = _flat(documents, "lengths", first_sentence[-1])
@@ -100,7 +94,7 @@ def tokenize_corpus(
         "empty sentences dropped": int(found["empty"].sum()),
         f"sentences truncated to {max_sentence_tokens} tokens": int(found["cut"].sum()),
         f"sentences beyond the first {max_sentences} of a document dropped": int(found["beyond"].sum()),
-        "documents with fewer than two sentences dropped": len(counts) - len(keep),
+        "documents with fewer than two sentences dropped": total - len(keep),
         "documents with the id of another one": len(keys) - len(np.unique(keys)),
     }
     return Corpus(
@@ -116,10 +110,8 @@ def tokenize_corpus(
 
 
 def _flat(documents: Dataset, column: str, total: int) -> IntArray:
-    """The values of a column of lists, `total` of them, one list after the other.
-
-    In pieces: of millions of documents, a column of Arrow is large, and rows one by one are slow.
-    """
+    """The values of a column of lists, `total` of them, one list after the other."""
+    # In pieces: of millions of documents, a column of Arrow is large, and rows one by one are slow.
     values, start = np.empty(total, dtype=np.int32), 0
     for batch in documents.select_columns(column).with_format("arrow").iter(1000):
         piece = batch[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -143,26 +135,23 @@ def tokenize_documents(
     flat = [text for sentences in clean for text in sentences]
     parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
     encoded = (i for part in parts for i in tokenizer(part, return_attention_mask=False, verbose=False)["input_ids"])
-    columns: dict[str, list[Any]] = {
+    whole = [[next(encoded) for _ in texts] for texts in clean]
+    last = max_sentence_tokens - 1
+    short = [[ids if len(ids) <= last else ids[:last] + ids[-1:] for ids in document] for document in whole]
+    ranks = [{text: number for number, text in enumerate(sorted(set(texts)))} for texts in clean]
+    return {
         "sentences": clean,
         "kept": kept,
+        "count": [len(texts) for texts in clean],
+        "input_ids": [[token for ids in document for token in ids] for document in short],
+        "lengths": [[len(ids) for ids in document] for document in short],
+        "text_rank": [[rank[text] for text in texts] for rank, texts in zip(ranks, clean, strict=True)],
         "empty": [len(sentences) - len(indices) for sentences, indices in zip(documents, real, strict=True)],
-        "beyond": [len(indices) - len(k) for indices, k in zip(real, kept, strict=True)],
+        "cut": [sum(len(ids) > max_sentence_tokens for ids in document) for document in whole],
+        "beyond": [len(indices) - len(texts) for indices, texts in zip(real, clean, strict=True)],
     }
-    columns |= {name: [] for name in ("input_ids", "lengths", "text_rank", "cut")}
-    for texts in clean:
-        ids = [next(encoded) for _ in texts]
-        short = [i if len(i) <= max_sentence_tokens else i[: max_sentence_tokens - 1] + i[-1:] for i in ids]
-        rank = {text: number for number, text in enumerate(sorted(set(texts)))}
-        columns["input_ids"].append([token for i in short for token in i])
-        columns["lengths"].append([len(i) for i in short])
-        columns["text_rank"].append([rank[text] for text in texts])
-        columns["cut"].append(sum(len(i) > max_sentence_tokens for i in ids))
-    return columns
 
 
 def _tokenize_batch(batch: dict[str, list[Any]], version: int, **arguments: Any) -> dict[str, list[Any]]:
     columns = tokenize_documents(batch["sentences"], **arguments)
-    del columns["kept"]
-    columns["count"] = [len(lengths) for lengths in columns["lengths"]]
-    return columns
+    return {name: values for name, values in columns.items() if name != "kept"}

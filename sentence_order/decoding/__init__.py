@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from sentence_order.decoding.pointer import pointer_log_prob
 from sentence_order.decoding.scores import CleanScores, Scores, quantise
@@ -82,7 +83,7 @@ def decode(
     last = torch.iinfo(torch.long).max  # padding keeps its own places, since the sort is stable
     canonical_SB = tie_break_BS.T.contiguous().long().masked_fill(~mask_SB, last).argsort(dim=0, stable=True)
     pairs_SSB = _reorder(pairs_SSB, canonical_SB)
-    next_TTB = _reorder(next_TTB, _behind_boundary(canonical_SB))
+    next_TTB = _reorder(next_TTB, pad(canonical_SB + 1, (0, 0, 1, 0)))  # the boundary, then the sentences
     if position_SSB is not None:
         position_SSB = position_SSB.gather(0, canonical_SB[:, None].expand_as(position_SSB))
 
@@ -98,11 +99,10 @@ def decode(
         order_SB[:length, rows_G] = decoder(clean, beam_width).T
 
     first_E, second_E = torch.triu_indices(sentences, sentences, 1)
-    path_TB = _behind_boundary(order_SB)
-    last_1B = path_TB.gather(0, length_B[None])
     objective_B = _entries(pairs_SSB, order_SB[first_E], order_SB[second_E]).sum(0)
-    objective_B += _entries(next_TTB, path_TB[:-1], path_TB[1:]).sum(0)  # zero from the last sentence on
-    objective_B += _entries(next_TTB, last_1B, torch.zeros_like(last_1B)).sum(0)
+    # From the boundary to the boundary again, where the path stays in place of padding, at no gain.
+    path_XB = pad((order_SB + 1) * mask_SB, (0, 0, 1, 1))
+    objective_B += _entries(next_TTB, path_XB[:-1], path_XB[1:]).sum(0)
     return canonical_SB.gather(0, order_SB).T.contiguous(), objective_B
 
 
@@ -131,10 +131,7 @@ def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tens
 
 
 def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tensor:
-    """`scores_SSB`: float64 on the CPU, bounded, zero on padding and, unless `diagonal`, on the diagonal.
-
-    Raises ValueError for a NaN.
-    """
+    """Float64 on the CPU, bounded, zero on padding and, unless `diagonal`, the diagonal; a NaN is a ValueError."""
     scores_SSB = scores_BSS.detach().cpu().double().permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
     scores_SSB.masked_fill_(~mask_SB[:, None], 0.0).masked_fill_(~mask_SB[None], 0.0)
     if not diagonal:
@@ -143,11 +140,6 @@ def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tenso
     if broken_B.any():
         raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
     return scores_SSB.clamp_(-_MAX_SCORE, _MAX_SCORE)
-
-
-def _behind_boundary(index_SB: Tensor) -> Tensor:
-    """The items of these sentences, and first the boundary: (T, B)."""
-    return torch.cat([index_SB.new_zeros(1, index_SB.shape[1]), index_SB + 1])
 
 
 def _reorder(scores_SSB: Tensor, order_SB: Tensor) -> Tensor:

@@ -18,8 +18,7 @@ def gold_pair_logits(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) 
 def sentence_scores(logits_BSS: Tensor, mask_BS: Tensor) -> Tensor:
     """How early each sentence stands, as one number: its mean log-odds against all of its document, itself included.
 
-    (B, S), their sum zero in every document. Where logits are differences of scores, these are those scores again, up
-    to a constant.
+    (B, S), their sum zero in every document. Where logits are differences of scores, those again, up to a constant.
     """
     rows_BSS = logits_BSS.masked_fill(~mask_BS[:, None, :], 0.0)
     return rows_BSS.sum(2) / mask_BS.sum(1, keepdim=True).clamp(min=1)

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -154,20 +154,18 @@ class _Filler:
             with progress_bar() as bar:
                 task = bar.add_task("filling the cache", total=len(missing), unit=self.description["texts"], note="")
                 for part in self._parts(missing):
-                    states = torch.empty(int(self.index.rows[part].sum()), self.width, dtype=self.dtype)
-                    done: list[int] = []
-                    start = 0
-                    for texts, rows in self._encode(part, batch_tokens):
-                        states[start : start + len(rows)] = rows
-                        start += len(rows)
-                        done += texts.tolist()
-                        bar.advance(task, len(texts))
+                    count = self.index.rows[part]
+                    states = torch.empty(int(count.sum()), self.width, dtype=self.dtype)
+                    batches = make_batches(self.index.tokens[part], batch_tokens)  # in the order of `part`
+                    targets = states.split([int(count[batch].sum()) for batch in batches])
+                    for batch, target in zip(batches, targets, strict=True):
+                        target.copy_(self._encode(part[batch]))
+                        bar.advance(task, len(batch))
 
                     self._make_room(part)  # again: others may be writing
-                    digests, count = self.index.digests[done], self.index.rows[done]
-                    shard = self.store.add(self.key, self.description, digests, count, states)
+                    shard = self.store.add(self.key, self.description, self.index.digests[part], count, states)
                     written.append(shard.path)
-                    self._add(shard, np.arange(len(done)))
+                    self._add(shard, np.arange(len(part)))
         except OSError:
             for path in written:
                 self.store.discard(path, "the others could not be written")
@@ -179,11 +177,10 @@ class _Filler:
         shard = self.index.rows[texts].cumsum() * self.width * self.dtype.itemsize // SHARD_BYTES
         return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
 
-    def _encode(self, texts: IntArray, batch_tokens: int) -> Iterator[tuple[IntArray, Tensor]]:
-        """Batches of the texts, each with the rows of the prefix's output."""
-        for rows in make_batches(self.index.tokens[texts], batch_tokens):
-            batch = collate([self.index.example(text) for text in texts[rows]])
-            yield texts[rows], torch.cat([states for _, states in self.limit.run(self._run_prefix, [batch])])
+    def _encode(self, texts: IntArray) -> Tensor:
+        """The rows of the prefix's output for a batch of texts."""
+        batch = collate([self.index.example(text) for text in texts])
+        return torch.cat([states for _, states in self.limit.run(self._run_prefix, [batch])])
 
     def _run_prefix(self, batches: Sequence[Batch]) -> Tensor:
         device, (batch,) = self.runtime.device, batches

@@ -76,6 +76,7 @@ class Texts:
     digests: Digests  # of each text's token ids
     members: IntArray  # the numbers of all texts' sentences in the corpus, text after text
     first: IntArray  # where each text begins in `members` and, at the end, where the last one ends
+    text_of_sentence: IntArray  # the number of the text that each sentence of the corpus belongs to
     sentence_rows: IntArray  # the number of rows of the prefix's output for each sentence
     offset: IntArray  # the first row of each sentence within its text
 
@@ -93,17 +94,14 @@ class Texts:
     def of(cls, corpus: Corpus, kind: PrefixKind) -> "Texts":
         sentences = _digests(corpus.input_ids, corpus.first_token)
         rows = np.ones_like(corpus.lengths) if kind.pooled else corpus.lengths
-        if kind.local:
-            numbers = np.arange(len(sentences))
-            return cls(corpus, sentences, numbers, np.arange(len(sentences) + 1), rows, np.zeros_like(numbers))
-        first = corpus.first_sentence
-        document = np.repeat(np.arange(len(corpus)), corpus.sizes)
-        members = np.lexsort((sentences, document))
-        ends = rows[members].cumsum()
-        start = np.concatenate([[0], ends])[first]
+        first: IntArray = np.arange(len(sentences) + 1) if kind.local else corpus.first_sentence
+        text = np.repeat(np.arange(len(first) - 1), np.diff(first))
+        members = np.lexsort((sentences, text))
+        start = rows[members].cumsum() - rows[members]
         offset = np.empty_like(members)
-        offset[members] = ends - rows[members] - start[document]
-        return cls(corpus, _digests(sentences[members], first), members, first, rows, offset)
+        offset[members] = start - start[first[text]]
+        digests = sentences if kind.local else _digests(sentences[members], first)
+        return cls(corpus, digests, members, first, text, rows, offset)
 
     def example(self, text: int) -> Example:
         """A text as an input of the model."""
@@ -115,12 +113,6 @@ class Texts:
             "text_rank": corpus.text_rank[members],
         }
         return make_example(row, text, range(len(members)))
-
-    def text_of_sentence(self) -> IntArray:
-        """The number of the text that each sentence of the corpus belongs to."""
-        numbers = np.empty_like(self.members)
-        numbers[self.members] = np.repeat(np.arange(len(self.digests)), np.diff(self.first))
-        return numbers
 
 
 def _digests(values: IntArray | Digests, first: IntArray) -> Digests:

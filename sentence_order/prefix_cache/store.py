@@ -200,9 +200,10 @@ def _open(path: Path) -> Shard:
     with safe_open(path, framework="pt") as file:
         # Views of the mapped file: rows are read when they are used.
         tensors = {name: file.get_tensor(name).numpy() for name in ("digests", "count", "checksums", "states")}
-    count, texts = tensors["count"], tensors["count"].size
-    expected = {"digests": (np.uint8, (texts, DIGEST_BYTES)), "count": (np.int64, (texts,))}
-    for name, (dtype, shape) in {**expected, "checksums": expected["count"]}.items():
+    count = tensors["count"]
+    integers = np.int64, (count.size,)
+    expected = {"digests": (np.uint8, (count.size, DIGEST_BYTES)), "count": integers, "checksums": integers}
+    for name, (dtype, shape) in expected.items():
         if tensors[name].dtype != dtype or tensors[name].shape != shape:
             raise ValueError(f"'{name}' has an unexpected type or shape")
     if tensors["states"].ndim != 2:

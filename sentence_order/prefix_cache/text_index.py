@@ -13,11 +13,7 @@ from sentence_order.prefix_cache.store import Shard
 
 
 class TextIndex:
-    """An index of distinct texts, numbered by the rank of their digest.
-
-    Attributes:
-        digests, rows, tokens: of each text; the rows of the prefix's output for it, and its tokens.
-    """
+    """An index of distinct texts, numbered by the rank of their digest."""
 
     def __init__(self, corpora: Mapping[str, Corpus], kind: PrefixKind) -> None:
         self.texts = {name: Texts.of(corpus, kind) for name, corpus in corpora.items()}
@@ -48,7 +44,6 @@ class TextIndex:
 
     def add_shard(self, shard: Shard, entries: IntArray) -> None:
         """Registers the entries that `lookup` has found as the states of their texts."""
-        assert self.matches(shard, entries), f"{shard.path} holds another number of rows"
         text = np.searchsorted(self.digests, shard.digests[entries])
         self._shard[text] = len(self._shards)
         self._start[text] = shard.start[entries]
@@ -61,7 +56,7 @@ class TextIndex:
     def states(self, name: str) -> CachedHiddenStates:
         """The cached states of each sentence of a corpus; none may be missing."""
         texts = self.texts[name]
-        text = np.searchsorted(self.digests, texts.digests)[texts.text_of_sentence()]
+        text = np.searchsorted(self.digests, texts.digests)[texts.text_of_sentence]
         assert (self._shard[text] >= 0).all(), "a text without states"
         start = self._start[text] + texts.offset
         return CachedHiddenStates(self._shards, self._shard[text], start, texts.sentence_rows)

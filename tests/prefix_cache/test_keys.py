@@ -92,7 +92,7 @@ def test_texts_of_sentences_and_documents_by_hand(make_model: Callable[..., Sent
     assert sentences.offset.tolist() == [0] * 5
     documents = Texts.of(corpus, PrefixKind(6, local=False, pooled=True))
     assert documents.rows.tolist() == [2, 3]
-    assert documents.text_of_sentence().tolist() == [0, 0, 1, 1, 1]
+    assert documents.text_of_sentence.tolist() == [0, 0, 1, 1, 1]
     assert sorted(documents.offset[:2].tolist()) == [0, 1]
     backward = corpus_of(model, [["It slept.", "The cat sat."]])
     again = Texts.of(backward, PrefixKind(6, local=False, pooled=True))
