@@ -16,8 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -36,6 +35,7 @@ from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import Interrupted, TrainingError, UserError
 from sentence_order.runtime.files import atomic_file
+from sentence_order.runtime.signals import handle_signals
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, run_status
 
 FAILURE_FILE = "failure.txt"
@@ -121,6 +121,7 @@ class Sweep:
         folder = self.folder / job_name(list(hydra.overrides.task), list(keys))
         head = f"job {hydra.job.num + 1}{f' of {total}' if total else ''}, {folder.name}"
         (folder / FAILURE_FILE).unlink(missing_ok=True)
+
         try:
             config = parse_config(composed, TrainConfig)
             if config.resume not in ("off", "auto"):
@@ -281,8 +282,15 @@ def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as process:
+        forwarded: list[int] = []
+
+        def forward(number: int, _: FrameType | None) -> None:
+            process.send_signal(number)
+            if number != signal.SIGUSR1:
+                forwarded.append(number)
+
         try:
-            with _forward_signals(process) as forwarded:
+            with handle_signals(forward, forward):
                 last_lines = _show_output(process)
                 code = process.wait()
         except BaseException:
@@ -307,25 +315,3 @@ def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
         tail = (tail + chunk)[-(2**16) :]
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", tail.decode(errors="replace"))  # a terminal's control sequences
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-@contextmanager
-def _forward_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
-    """Forwards the signals to the sweep to its job (`runtime/signals.py`); yields those by which both are to stop."""
-    forwarded: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # of a launcher, which handles signals itself
-        yield forwarded
-        return
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        process.send_signal(number)
-        if number != signal.SIGUSR1:
-            forwarded.append(number)
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = {number: signal.signal(number, forward) for number in numbers}
-    try:
-        yield forwarded
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType
 
 from sentence_order.errors import Interrupted
@@ -13,6 +13,20 @@ from sentence_order.runtime.console import console, log
 
 # One request often arrives twice: from a terminal or a cluster, and again from the parent process.
 DUPLICATE_SECONDS = 1.0
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+@contextmanager
+def handle_signals(stop: Handler, save: Handler) -> Iterator[None]:
+    """Calls `stop` and `save` for the signals that arrive within the block, in the main thread, which receives them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with ExitStack() as before:
+        for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGUSR1, save)):
+            before.callback(signal.signal, number, signal.signal(number, handler))
+        yield
 
 
 class Signals:
@@ -25,17 +39,9 @@ class Signals:
         self._stopped_at = 0.0
         self._process = os.getpid()
 
-    @contextmanager
-    def caught(self) -> Iterator[None]:
+    def caught(self) -> AbstractContextManager[None]:
         """Handles signals within the block; outside of `deferred` a signal to stop raises `Interrupted` at once."""
-        if threading.current_thread() is not threading.main_thread():  # which alone receives signals
-            yield
-            return
-        handlers = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGUSR1: self._on_save}
-        with ExitStack() as before:
-            for number, handler in handlers.items():
-                before.callback(signal.signal, number, signal.signal(number, handler))
-            yield
+        return handle_signals(self._on_stop, self._on_save)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

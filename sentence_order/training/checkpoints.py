@@ -23,7 +23,8 @@ class CheckpointWriter:
     """Writes `folder/checkpoints/best` and `last`, each complete or not at all; only the main process writes."""
 
     def __init__(self, folder: Path, model: SentenceOrdererModel, card: ModelCardContext | None, is_main: bool) -> None:
-        self.folder, self.model, self.card, self.is_main = folder, model, card, is_main
+        self.best, self.last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
+        self.model, self.card, self.is_main = model, card, is_main
 
     def save_best(self, state: TrainerState, evaluation: Evaluation, ids: Sequence[str], seed: int) -> None:
         """Saves the model with the calibration fitted to an evaluation of the validation documents, and its results.
@@ -39,27 +40,25 @@ class CheckpointWriter:
             write_json(tmp_dir / VALIDATION_FILE, results)
 
         self.model.config.calibration = calibration
-        self._write("best", state, write_results)
+        self._write(self.best, state, write_results)
         self.model.config.calibration = None  # it is that of these weights only
 
-    def save_last(self, state: TrainerState, training_state: dict[str, Any]) -> Path:
-        """Saves the model and what is needed to resume; returns the checkpoint."""
-        return self._write("last", state, lambda tmp_dir: write_state(training_state, tmp_dir))
+    def save_last(self, state: TrainerState, training_state: dict[str, Any]) -> None:
+        """Saves the model and what is needed to resume."""
+        self._write(self.last, state, lambda tmp_dir: write_state(training_state, tmp_dir))
 
-    def _write(self, name: str, state: TrainerState, write_extra: Callable[[Path], None]) -> Path:
+    def _write(self, path: Path, state: TrainerState, write_extra: Callable[[Path], None]) -> None:
         for weight_name, weight in self.model.named_parameters():
             if not weight.isfinite().all():
                 raise TrainingError(f"{weight_name} contains NaN or infinite values; checkpoint not saved")
-        path = self.folder / "checkpoints" / name
         if not self.is_main:
-            return path
+            return
         with atomic_folder(path) as tmp_dir:
             self.model.save_pretrained(tmp_dir)
             if self.card is not None:
                 results = {"validation": state.last_validation} if state.last_validation else {}
                 write_card(tmp_dir, self.card, state.step, results)
             write_extra(tmp_dir)
-        return path
 
 
 def read_best_validation(folder: Path) -> dict[str, Any]:

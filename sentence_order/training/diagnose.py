@@ -29,18 +29,11 @@ MAX_IDS = 20
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong with a step.
+    """What is wrong with a step."""
 
-    Attributes:
-        what: the number that is not finite.
-        block: the first part of the model whose output is not finite or, if all are, whose gradient is not; None if
-            all parts are finite.
-        rows: the documents that show it on their own, or all of the batch if none does; rows of the corpus.
-    """
-
-    what: str
-    block: str | None
-    rows: list[int]
+    what: str  # is not finite
+    block: str | None  # the first part of the model whose output is not finite or, if all are, whose gradient is not
+    rows: list[int]  # of the corpus: documents that show it on their own, or all of the batch if none does
 
 
 def describe_nonfinite(

@@ -30,19 +30,13 @@ orderer.order(["He ate it.", "Tom baked a cake."])  # the indices of the sentenc
 
 @dataclass(frozen=True)
 class ModelCardContext:
-    """What the cards of all checkpoints of a run have in common.
-
-    Attributes:
-        corpora: a description of each split.
-        command: repeats the run.
-        revision: of the source tree, if the program runs from one.
-    """
+    """What the cards of all checkpoints of a run have in common."""
 
     config: TrainConfig
     blocks: list[BlockReport]
-    corpora: dict[str, str]
-    command: str
-    revision: str | None
+    corpora: dict[str, str]  # a description of each split
+    command: str  # repeats the run
+    revision: str | None  # of the source tree, if the program runs from one
 
 
 def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -54,6 +48,7 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
     revision = f", at revision {context.revision}" if context.revision else ""
     trained = ", ".join(block.name for block in context.blocks if block.trained_from is not None)
     frozen = ", ".join(block.name for block in context.blocks if block.trained_from is None) or "nothing"
+
     lines = [
         "---",
         _metadata(context.config, results),

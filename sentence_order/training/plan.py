@@ -24,22 +24,15 @@ MAX_VALIDATIONS = 10
 
 @dataclass(frozen=True)
 class StepInput:
-    """What one step reads, in all processes together unless said otherwise.
+    """What one step reads, in all processes together unless said otherwise."""
 
-    Attributes:
-        epoch_before, epoch_after: epochs done before and after it.
-        num_documents, num_pairs, num_tokens, padded_size: documents, pairs of their sentences, tokens, and tokens with
-            padding.
-        batches: this process's shard of each micro-batch.
-    """
-
-    epoch_before: float
+    epoch_before: float  # epochs done before it
     epoch_after: float
     num_documents: int
-    num_pairs: int
+    num_pairs: int  # of sentences of one document
     num_tokens: int
-    padded_size: int
-    batches: list[Batch]
+    padded_size: int  # tokens, padding included
+    batches: list[Batch]  # this process's shard of each micro-batch
 
 
 class TrainingPlan:

@@ -52,6 +52,7 @@ def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: 
     """
     signals, processes = Signals(), SINGLE_PROCESS
     set_up_logging()
+
     try:
         with signals.caught():
             processes = init_processes(config.device)

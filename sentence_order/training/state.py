@@ -27,35 +27,21 @@ STATE_VERSION = 2
 
 @dataclass
 class TrainerState:
-    """The progress of a run.
+    """The progress of a run."""
 
-    Attributes:
-        step: optimizer steps done, skipped ones included.
-        epoch: the epochs that they amount to.
-        done: no step is left.
-        validation_pending: the validation after the last step has not been done yet.
-        num_documents, seconds: in training steps; validation and checkpoints are not counted.
-        num_skipped_steps: steps whose loss or gradient was not finite.
-        best_metrics: of the validation at `best_step`, the best so far.
-        num_bad_validations: validations since.
-        last_validation: the metrics of the last one, with intervals.
-        validated_step: the step of the last validation.
-        previous_seconds: that the run took until it was saved.
-    """
-
-    step: int = 0
-    epoch: float = 0.0
-    done: bool = False
-    validation_pending: bool = False
+    step: int = 0  # optimizer steps done, skipped ones included
+    epoch: float = 0.0  # the epochs that they amount to
+    done: bool = False  # no step is left
+    validation_pending: bool = False  # the validation after the last step has not been done yet
     num_documents: int = 0
-    seconds: float = 0.0
-    num_skipped_steps: int = 0
-    best_metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0  # in training steps; validation and checkpoints are not counted
+    num_skipped_steps: int = 0  # whose loss or gradient was not finite
+    best_metrics: dict[str, float] = field(default_factory=dict)  # of the best validation so far
     best_step: int = 0
-    num_bad_validations: int = 0
-    last_validation: dict[str, Any] = field(default_factory=dict)
-    validated_step: int = 0
-    previous_seconds: float = 0.0
+    num_bad_validations: int = 0  # since the best one
+    last_validation: dict[str, Any] = field(default_factory=dict)  # its metrics, with intervals
+    validated_step: int = 0  # of the last validation
+    previous_seconds: float = 0.0  # that the run took until it was saved
 
     def state_dict(self) -> dict[str, Any]:
         """The attributes by name."""

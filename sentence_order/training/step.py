@@ -29,30 +29,17 @@ ADVICE = "lower data.max_sentences or data.max_sentence_tokens, or freeze more (
 
 @dataclass(frozen=True)
 class StepOutput:
-    """Result of one optimizer step.
+    """Result of one optimizer step."""
 
-    Attributes:
-        loss: per pair, of all processes together.
-        gradient_norms: before clipping, by tag.
-        nonfinite_reason: what was NaN or infinite, so that the weights have not changed; None if they have, or if only
-            the scale of fp16 losses was too large.
-        rng_state: of dropout, before the step.
-    """
-
-    loss: float
-    gradient_norms: dict[str, float]
+    loss: float  # per pair, of all processes together
+    gradient_norms: dict[str, float]  # before clipping, by tag
+    # What was NaN or infinite, so that the weights have not changed; None also if only the scale of fp16 was too large.
     nonfinite_reason: str | None
-    rng_state: dict[str, Tensor] = field(repr=False)
+    rng_state: dict[str, Tensor] = field(repr=False)  # of dropout, before the step
 
 
 class Stepper:
-    """Optimizer, learning rate and weights of a run, and the step that updates them.
-
-    Attributes:
-        trainable: the trainable weights.
-        scaler: of fp16 losses, which keeps small gradients from underflow; disabled in other precisions.
-        limit: splits batches that do not fit in memory.
-    """
+    """Optimizer, learning rate and weights of a run, and the step that updates them."""
 
     def __init__(
         self,
@@ -69,6 +56,7 @@ class Stepper:
         self.optimizer = make_optimizer(model, config)
         self.average = WeightAverage(self.trainable, config.ema)
         self.lr_factor = make_lr_factor(config, total_steps)
+        # Of fp16 losses, which keeps small gradients from underflow; disabled in other precisions.
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.precision is torch.float16)
         self.scaler.scale(torch.zeros((), device=runtime.device))  # creates its state on the device now
         self.limit = BatchLimit(runtime.device, ADVICE)

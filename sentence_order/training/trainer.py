@@ -2,14 +2,13 @@
 
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from signal import SIGINT, SIGTERM
-from signal import Signals as SignalNames
 from typing import Any
 
 from sentence_order.config.commands import resume_command
@@ -36,14 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Trainer:
-    """One training run; it leaves the best model (by validation tau) and the last one in `folder/checkpoints`.
-
-    Attributes:
-        pending_phases: the phases of `freeze.schedule` that are still to come.
-        stop_signal, save_requested: signals that have arrived in any process.
-        last_checkpoint: the one that the run can resume from, if there is one yet.
-        logged_bytes: the length of metrics.jsonl at the checkpoint that the run has resumed from; None in a new run.
-    """
+    """One training run; it leaves the best model (by validation tau) and the last one in `folder/checkpoints`."""
 
     def __init__(
         self,
@@ -69,13 +61,12 @@ class Trainer:
         self.signals = signals or Signals()
         self.plan = TrainingPlan(train, validation, config.trainer, config.seed, runtime)
         self.stepper = Stepper(model, config.optim, runtime, self.plan.total_steps, config.debug.anomaly)
-        self.pending_phases = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]
+        self.pending_phases = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]  # of `freeze.schedule`
         self.checkpoints = CheckpointWriter(folder, model, card, runtime.processes.is_main)
 
         self.state, self.meter = TrainerState(), Meter()
-        self.stop_signal, self.save_requested = 0, False
-        self.last_checkpoint: Path | None = None
-        self.logged_bytes: int | None = None
+        self.stop_signal, self.save_requested = 0, False  # signals that have arrived in any process
+        self.logged_bytes: int | None = None  # of metrics.jsonl at the checkpoint that the run has resumed from
         self.digests = digest_inputs({"train": train, "validation": validation}, model)
         self.started = time.perf_counter()
         self.progress = progress_bar()
@@ -126,8 +117,8 @@ class Trainer:
     def check_stop(self) -> bool:
         """True if no step is left. Raises Interrupted if a signal to stop has arrived in any process."""
         if self.stop_signal:
-            name, step = SignalNames(self.stop_signal).name, self.state.step
-            raise Interrupted(self.stop_signal, f"stopped by {name} after step {step}, saved in {self.last_checkpoint}")
+            message = f"stopped by {signal.Signals(self.stop_signal).name} after step {self.state.step}"
+            raise Interrupted(self.stop_signal, f"{message}, saved in {self.checkpoints.last}")
         return self.state.done
 
     def maybe_unfreeze(self, epoch: float) -> None:
@@ -256,15 +247,16 @@ class Trainer:
         """Saves the model as it is evaluated, and everything that is needed to resume."""
         state = self.state_dict()
         with self.stepper.average.applied():
-            self.last_checkpoint = self.checkpoints.save_last(self.state, state)
+            self.checkpoints.save_last(self.state, state)
         if self.save_requested:
             self.save_requested = self.signals.save = False
-            log.info("SIGUSR1: saved step %d in %s", self.state.step, self.last_checkpoint)
+            log.info("SIGUSR1: saved step %d in %s", self.state.step, self.checkpoints.last)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume after this step; all processes of a run take part."""
+        seconds = self.state.previous_seconds + time.perf_counter() - self.started
         return {
-            "trainer": {**self.state.state_dict(), "previous_seconds": self.seconds_so_far()},
+            "trainer": {**self.state.state_dict(), "previous_seconds": seconds},
             "meter": asdict(self.meter),
             "stepper": self.stepper.state_dict(),
             "num_pending_phases": len(self.pending_phases),
@@ -288,11 +280,7 @@ class Trainer:
         self.stepper.load_state_dict(state["stepper"])
         if (rank := self.runtime.processes.rank) < len(state["random"]):  # a further process has drawn nothing yet
             set_rng_state(state["random"][rank], self.runtime.device)
-        self.last_checkpoint, self.logged_bytes = self.folder / "checkpoints" / "last", state["logged_bytes"]
-
-    def seconds_so_far(self) -> float:
-        """Since the run was started, without the time in which it was stopped."""
-        return self.state.previous_seconds + time.perf_counter() - self.started
+        self.logged_bytes = state["logged_bytes"]
 
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0
@@ -303,10 +291,11 @@ class Trainer:
 
     def _sync_signals(self) -> None:
         """Agrees with the other processes on the signals that have arrived."""
-        stop = self.signals.stop
-        flags = self.runtime.processes.any_of([stop == SIGTERM, stop == SIGINT, self.signals.save])
-        self.stop_signal = int(SIGTERM) if flags[0] else int(SIGINT) if flags[1] else 0
-        self.save_requested = flags[2]
+        stop, any_of = self.signals.stop, self.runtime.processes.any_of
+        terminate, interrupt, self.save_requested = any_of(
+            [stop == signal.SIGTERM, stop == signal.SIGINT, self.signals.save]
+        )
+        self.stop_signal = int(signal.SIGTERM) if terminate else int(signal.SIGINT) if interrupt else 0
 
     @contextmanager
     def _add_run_context_to_errors(self) -> Iterator[None]:
@@ -322,10 +311,7 @@ class Trainer:
                 what = first_line(error)
             else:
                 raise
-            last = self.last_checkpoint if self.last_checkpoint and self.last_checkpoint.exists() else None
-            then = (
-                f"last checkpoint: {last}; to resume: {resume_command(self.folder)}"
-                if last
-                else "no checkpoint saved yet"
-            )
+            then = "no checkpoint saved yet"
+            if (last := self.checkpoints.last).exists():
+                then = f"last checkpoint: {last}; to resume: {resume_command(self.folder)}"
             raise TrainingError(f"step {self.state.step}: {what}; {then}") from error
