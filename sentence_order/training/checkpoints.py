@@ -27,12 +27,7 @@ class CheckpointWriter:
         self.model, self.card, self.is_main = model, card, is_main
 
     def save_best(self, state: TrainerState, evaluation: Evaluation, ids: Sequence[str], seed: int) -> None:
-        """Saves the model with the calibration fitted to an evaluation of the validation documents, and its results.
-
-        Args:
-            ids: of the documents.
-            seed: of the bootstrap.
-        """
+        """Saves the model with the calibration fitted to an evaluation of the validation documents, and its results."""
         calibration = fit_calibration(evaluation.log_odds_D, evaluation.perfect)
 
         def write_results(tmp_dir: Path) -> None:

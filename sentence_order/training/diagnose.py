@@ -39,13 +39,9 @@ class Diagnosis:
 def describe_nonfinite(
     stepper: Stepper, inputs: StepInput, output: StepOutput, ids: Sequence[str], folder: Path, step: int
 ) -> str:
-    """What was not finite in a step, and where, in one line; all processes take part.
+    """What was not finite in a step, and where, in one line; `ids` are those of the corpus. All processes take part.
 
-    The batch of the first such step of a run is saved, and only that one.
-
-    Args:
-        ids: of the documents of the corpus.
-        folder: the run's.
+    The batch of the first such step of a run is saved in its folder, and only that one.
     """
     processes = stepper.runtime.processes
     diagnosis = diagnose(stepper, inputs.batches, inputs.num_pairs, output.rng_state)
@@ -66,11 +62,7 @@ def describe_nonfinite(
 def diagnose(
     stepper: Stepper, batches: Sequence[Batch], num_pairs: int, rng_state: dict[str, Tensor]
 ) -> Diagnosis | None:
-    """Repeats the forward and backward passes of a step and finds where numbers stop being finite, if they do.
-
-    Args:
-        rng_state: of dropout, at the step.
-    """
+    """Repeats the forward and backward passes of a step and finds where numbers stop being finite, if they do."""
     after = get_rng_state(stepper.runtime.device)
     set_rng_state(rng_state, stepper.runtime.device)
     try:

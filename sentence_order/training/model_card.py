@@ -40,11 +40,7 @@ class ModelCardContext:
 
 
 def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes the card of the checkpoint in `folder`, saved after `step` steps.
-
-    Args:
-        results: by split, its metrics with intervals (`statistics.with_intervals`), and `documents`.
-    """
+    """Writes the card of a checkpoint; `results` are, by split, metrics with intervals and the number of documents."""
     revision = f", at revision {context.revision}" if context.revision else ""
     trained = ", ".join(block.name for block in context.blocks if block.trained_from is not None)
     frozen = ", ".join(block.name for block in context.blocks if block.trained_from is None) or "nothing"

@@ -36,12 +36,7 @@ class StepInput:
 
 
 class TrainingPlan:
-    """The steps of a run, a pure function of its config and corpora.
-
-    Attributes:
-        total_steps: `trainer.max_steps`, or the number of steps of all epochs.
-        eval_every: the number of steps between validations.
-    """
+    """The steps of a run, and those after which it validates: a pure function of its config and corpora."""
 
     def __init__(self, train: Corpus, validation: Corpus, config: TrainerConfig, seed: int, runtime: Runtime) -> None:
         self.train, self.config, self.seed, self.runtime = train, config, seed, runtime

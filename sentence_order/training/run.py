@@ -41,14 +41,11 @@ T = TypeVar("T")
 def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: int = 1) -> None:
     """Trains, keeps the best model by validation, tests it, and writes `results.json`; or resumes such a run.
 
+    Raises UserError, TrainingError or Interrupted.
+
     Args:
         typed: the overrides of the command line, which the run keeps.
         num_runs_sharing_cache: the runs of a sweep that read the same frozen prefix of the same texts.
-
-    Raises:
-        UserError: naming the config key, or the file and line.
-        TrainingError: the run could not go on.
-        Interrupted: a signal told it to stop.
     """
     signals, processes = Signals(), SINGLE_PROCESS
     set_up_logging()

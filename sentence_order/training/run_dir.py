@@ -58,15 +58,12 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
         return config
     path = Path(config.resume)
     folder = find_run(path)
-    if folder not in (None, path) and path.name != "last":
-        raise UserError(
-            f"resume: a run resumes from its last checkpoint; to start from this one: init_from={config.resume}"
-        )
     if folder is None:
         raise UserError(
-            f"resume: {config.resume} is not a run's folder (no {CONFIG_FILE}); accepted are off, auto and the folder "
-            "of a run"
+            f"resume: {path} is not a run's folder (no {CONFIG_FILE}); accepted are off, auto and such a folder"
         )
+    if folder != path and path.name != "last":
+        raise UserError(f"resume: a run resumes from its last checkpoint; to start from this one: init_from={path}")
     keys = [override.split("=", 1)[0].lstrip("+") for override in typed]
     if "output_dir" in keys and Path(config.output_dir).absolute() != folder.absolute():
         raise UserError(f"resume: the run resumes in {folder} itself; leave out output_dir={config.output_dir}")
@@ -76,10 +73,7 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
 
 
 def check_run_dir(config: TrainConfig) -> RunStatus:
-    """How far this very run has come in its `output_dir`.
-
-    Raises UserError if the folder cannot be used, or holds another run, which is never overwritten.
-    """
+    """How far this very run has come in its folder. Raises UserError if that cannot be used, or holds another run."""
     folder = Path(config.output_dir)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output_dir: {folder} is a file; name a folder")
@@ -102,10 +96,7 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
 
 @contextmanager
 def lock_run_dir(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in the same folder; the lock of a killed process is released.
-
-    Raises UserError if another process has it.
-    """
+    """Keeps other processes from training in the folder. Raises UserError if one does; a killed one loses its lock."""
     lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
         lock.acquire(timeout=LOCK_SECONDS)

@@ -121,10 +121,8 @@ class Stepper:
     def _forward_backward(
         self, batches: Sequence[Batch], num_pairs: int, before: dict[str, Tensor]
     ) -> tuple[Tensor, str | None]:
-        """Accumulates the gradients of batches, in parts if they do not fit in memory.
-
-        Returns the sum of the losses, and the message of autograd's anomaly detection if it has raised.
-        """
+        """Accumulates gradients, in parts if they do not fit in memory; returns the losses' sum, and what anomaly
+        detection has raised."""
         while True:
             total, part = torch.zeros((), device=self.runtime.device), None
             try:

@@ -117,10 +117,7 @@ class Tracker:
             self._metrics_file.close()
 
     def sync(self) -> int:
-        """Waits until everything logged is on the disk itself; returns the length of metrics.jsonl.
-
-        Raises OSError if it cannot be written, or a file was removed.
-        """
+        """Waits until everything logged is on the disk itself; returns the length of metrics.jsonl. Raises OSError."""
         self.writer.flush()
         for file in {self.path, *self._events}:
             with file.open("rb") as stream:
@@ -163,15 +160,10 @@ class Tracker:
         self.writer.flush()
 
     def log_hparams(self, config: TrainConfig, training: dict[str, Any], step: int) -> None:
-        """Logs the run's row in TensorBoard's table of hyper-parameters.
-
-        The summaries are written to the run itself: `SummaryWriter.add_hparams` would make a sub-run.
-
-        Args:
-            training: the record of the training in results.json.
-        """
+        """Logs the run's row in TensorBoard's table of hyper-parameters; `training` is its record in results.json."""
         totals = {f"total/{name}": float(training[name]) for name in HPARAMS_TOTALS}
         for summary in hparams(_hparams(config, training["frozen"]), dict.fromkeys([*HPARAMS_METRICS, *totals])):
+            # Not by `add_hparams`, which would make a sub-run.
             self.writer._get_file_writer().add_summary(summary)
         for tag, value in totals.items():
             self.writer.add_scalar(tag, value, step)

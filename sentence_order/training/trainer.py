@@ -72,12 +72,10 @@ class Trainer:
         self.progress = progress_bar()
 
     def train(self) -> None:
-        """Trains to the end.
+        """Trains to the end. Raises Interrupted if a signal has stopped the run, which is then saved.
 
-        Raises:
-            TrainingError: a loss or gradient was not finite, a file could not be written, something did not fit in
-                memory, another process of the run ended, or `debug.overfit` did not order its documents.
-            Interrupted: a signal arrived, and the run was saved.
+        Raises TrainingError if a loss or gradient is not finite, a file cannot be written, something does not fit in
+        memory, another process of the run has ended, or `debug.overfit` has not ordered its documents.
         """
         self.model.train()
         with self.signals.deferred(), self.progress, self._add_run_context_to_errors():
