@@ -21,7 +21,7 @@ from sentence_order.losses import ranknet
 from sentence_order.model import limits
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
-from sentence_order.training import trainer
+from sentence_order.training import diagnose, trainer
 from sentence_order.training.diagnose import Diagnosis
 from sentence_order.training.step import StepOutput, Stepper
 
@@ -65,13 +65,13 @@ def quarter_scale() -> None:
 
 def name_no_block() -> None:
     """What is not finite is reported without the block where it started."""
-    plain = trainer.diagnose
+    plain = diagnose.diagnose
 
-    def diagnose(*arguments: Any) -> Diagnosis | None:
+    def name_none(*arguments: Any) -> Diagnosis | None:
         diagnosis = plain(*arguments)
         return diagnosis and Diagnosis(diagnosis.what, None, diagnosis.rows)
 
-    trainer.diagnose = diagnose
+    diagnose.diagnose = name_none
 
 
 def forget_random_state() -> None:

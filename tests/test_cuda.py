@@ -38,9 +38,8 @@ def test_parts_are_all_lines() -> None:
 
 
 # The planted faults below run some lines of every part as well.
-@pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=[] if part.startswith("device") else [pytest.mark.slow]) for part in PARTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
 def test_every_line_passes(check: Check, part: str, tmp_path: Path) -> None:
     done = check("--only", part, "--json", "found.json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -69,7 +68,9 @@ def test_every_line_passes(check: Check, part: str, tmp_path: Path) -> None:
             *("forget_random_state", "resume/anomaly", "SIGKILL: not equal to the unbroken run to the last bit"),
             marks=pytest.mark.slow,
         ),
-        ("spoil_cache", "freezing", "freeze.depth=half: with the cache losses differ by "),
+        pytest.param(
+            *("spoil_cache", "freezing", "freeze.depth=half: with the cache losses differ by "), marks=pytest.mark.slow
+        ),
         ("fail_to_decode", "experiment/ranktxnet", "AssertionError: train ended with exit code 1: "),
         ("lose_half", "memory", "the gradient of the split batch differs by "),
         ("make_nan", "parts/scores", "loss.ranknet: loss and gradient are (nan, nan), on the CPU (nan, nan)"),

@@ -16,6 +16,7 @@ import torch
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 from sentence_order.runtime.files import find_corruption
 from sentence_order.training.state import read_state
+from tests.forks import Server
 from tests.records import lines_without_clock
 
 Torchrun = Callable[..., "subprocess.Popen[str]"]
@@ -45,20 +46,18 @@ def torchrun(tmp_path: Path) -> Iterator[Torchrun]:
             process.wait()
 
 
-def run_alone(folder: Path, *overrides: str) -> str:
+def run_alone(forks: Server, folder: Path, *overrides: str) -> str:
     """Trains in one process; returns what it prints to standard error."""
-    line = [sys.executable, "-m", "sentence_order.train", *overrides]
-    environment = dict(os.environ)
-    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    done = forks.run("sentence_order.train", [*overrides], folder, None, {})
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 @pytest.fixture(scope="module")
-def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def single(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run in one process."""
     folder = tmp_path_factory.mktemp("single")
-    run_alone(folder, *SMOKE, "output_dir=run")
+    run_alone(forks, folder, *SMOKE, "output_dir=run")
     return folder / "run"
 
 
@@ -91,7 +90,9 @@ def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, single: 
 
 
 @pytest.mark.slow
-def test_where_one_is_killed_the_others_stop_and_one_alone_can_resume(torchrun: Torchrun, tmp_path: Path) -> None:
+def test_where_one_is_killed_the_others_stop_and_one_alone_can_resume(
+    torchrun: Torchrun, forks: Server, tmp_path: Path
+) -> None:
     """With the prefix from a cache, which the main process fills for both."""
     cached = (*SMOKE[:2], "freeze=none", "freeze.depth=1", "cache.dir=cache", "trainer.max_steps=40", "output_dir=run")
     process = torchrun(*cached)
@@ -108,10 +109,10 @@ def test_where_one_is_killed_the_others_stop_and_one_alone_can_resume(torchrun: 
     assert re.search(r"error: step \d+: another process .*; last checkpoint: run/checkpoints/last; ", err), err
     assert find_corruption(last) is None
     assert len(list((tmp_path / "cache").rglob("*.states"))) == 1
-    assert "resuming from step" in run_alone(tmp_path, "resume=run")
+    assert "resuming from step" in run_alone(forks, tmp_path, "resume=run")
     reference = tmp_path / "reference"
     reference.mkdir()
-    run_alone(reference, *cached)
+    run_alone(forks, reference, *cached)
     assert_same(tmp_path / "run", reference / "run")
 
 

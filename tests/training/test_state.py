@@ -56,7 +56,7 @@ def test_resume_equals_uninterrupted_run(
             optim=OptimConfig(lr=1e-3, ema=0.9, layer_decay=0.9),
             freeze=freeze,
             runtime=runtime,
-            **{"epochs": 2, "accumulate": accumulate, "eval_every": 12, "save_every": 5, "log_every": 4, **settings},
+            **{"epochs": 2, "accumulate": accumulate, "eval_every": 20, "save_every": 5, "log_every": 4, **settings},
         )
 
     torch.manual_seed(0)
