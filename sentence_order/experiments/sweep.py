@@ -44,7 +44,7 @@ MULTIRUN_FLAGS = {"-m", "--multirun"}
 MAX_NAME = 160
 # Set for the jobs of a sweep: how many of them read the same frozen prefix.
 RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
-INTERRUPTED = "the sweep was interrupted; repeat its command to resume it"
+INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Sweep:
         try:
             config = parse_config(composed, TrainConfig)
             if config.resume not in ("off", "auto"):
-                raise UserError("resume: a sweep resumes when its command is repeated; leave this out")
+                raise UserError("resume: a sweep resumes when the same command is run again; leave this out")
             config = replace(config, output_dir=str(folder), resume="auto")
             status = check_run_dir(config)
             if status is RunStatus.FINISHED:
