@@ -1,7 +1,6 @@
 """Compares runs: python -m sentence_order.report RUNS... [--output DIR], or two results: ... report A B."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from sentence_order.errors import UserError
@@ -43,8 +42,9 @@ def main() -> None:
 
         report(**vars(arguments))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        parser.exit(2, f"error: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "error: interrupted\n")
 
 
 if __name__ == "__main__":

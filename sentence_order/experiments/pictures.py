@@ -6,6 +6,7 @@ if the arms are ordered, a scale that also grows in lightness.
 
 import itertools
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ STYLE: Any = {
 
 
 def draw(found: Comparison, folder: Path) -> dict[str, str]:
-    """Writes every picture that the comparison gives, as PNG and SVG; returns the PNG files, with what each shows."""
+    """Writes every picture that the comparison gives, as PNG and SVG; returns the PNG files, with what each shows.
+
+    All of them are complete before the first appears in the folder.
+    """
     pictures: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
         "tau_against_time": (_tau_against_time, "Kendall's tau on the test documents against training time, by arm")
     }
@@ -48,12 +52,14 @@ def draw(found: Comparison, folder: Path) -> dict[str, str]:
     if any(len(run.curve) > 1 for row in found.rows for run in row.arm.runs):
         pictures["learning_curves"] = (_learning_curves, "tau on the validation documents in the course of training")
     shown = {}
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), tempfile.TemporaryDirectory(dir=folder, prefix=".pictures.") as drawn:
         for name, (make, text) in pictures.items():
             figure = make(found)
-            figure.savefig(folder / f"{name}.png", dpi=160)
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            figure.savefig(f"{drawn}/{name}.png", dpi=160)
+            figure.savefig(f"{drawn}/{name}.svg", metadata={"Date": None})
             shown[f"{name}.png"] = text
+        for file in Path(drawn).iterdir():
+            file.replace(folder / file.name)
     return shown
 
 

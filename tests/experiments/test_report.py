@@ -9,8 +9,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from matplotlib.figure import Figure
 
 from sentence_order.experiments.report import write_report
+from sentence_order.report import main
 from tests.experiments.runs import make_run
 
 Command = Callable[..., CompletedProcess[str]]
@@ -98,6 +100,23 @@ def test_the_same_runs_give_the_same_files(runs: Path) -> None:
         write_report([runs], runs / name)
     for file in (runs / "one").iterdir():
         assert file.read_bytes() == (runs / "other" / file.name).read_bytes(), file.name
+
+
+def test_a_report_that_is_interrupted_leaves_no_picture_and_one_line(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(figure: Figure, file: str, **settings: object) -> None:
+        if Path(file).name == "quality_by_depth.svg":
+            raise KeyboardInterrupt
+        Path(file).write_text("a picture")
+
+    monkeypatch.setattr(Figure, "savefig", interrupted)
+    monkeypatch.setattr("sys.argv", ["report", str(runs)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+    assert not list((runs / "report").iterdir())
 
 
 def test_arms_that_freeze_the_same_have_no_picture_by_depth(tmp_path: Path) -> None:
