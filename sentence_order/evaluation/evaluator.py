@@ -44,35 +44,24 @@ class Evaluation:
     """The result for some documents: those of a batch or of a whole corpus.
 
     Arrays and lists have an entry per document, in the order of `rows`; numbers and tensors are sums over documents.
-
-    Attributes:
-        rows: of the documents in the corpus.
-        counts: what every metric follows from (see `metrics.document_counts`).
-        log_odds_D: before calibration, that a predicted order is the true one.
-        given: `given[d][i]` is the gold position of the i-th sentence of the input.
-        order: `order[d][k]` is the index, in the input, of the sentence predicted to be k-th.
-        right: `right[d][k]`: the k-th sentence is right.
-        changed_D: whether single shuffles would have given different orders; None for one shuffle.
-        common_documents: how many documents have the corpus's most frequent number of sentences, S.
-        total_probability_SS: of these, the sum of the probabilities that the sentence of gold position i comes before
-            that of position j; None if the model does not score pairs.
-        total_confusion_SS: of these, how many sentences of gold position i were predicted at position j.
-        decoders: those that were compared, by name.
     """
 
-    rows: list[int]
-    counts: dict[str, IntArray]
+    rows: list[int]  # of the documents in the corpus
+    counts: dict[str, IntArray]  # what every metric follows from (see `metrics.document_counts`)
     total_loss: float
     num_pairs: int
-    log_odds_D: FloatArray
-    given: list[list[int]]
-    order: list[list[int]]
-    right: list[list[bool]]
-    changed_D: FloatArray | None
+    log_odds_D: FloatArray  # before calibration, that a predicted order is the true one
+    given: list[list[int]]  # `given[d][i]` is the gold position of the i-th sentence of the input
+    order: list[list[int]]  # `order[d][k]` is the index, in the input, of the sentence predicted to be k-th
+    right: list[list[bool]]  # `right[d][k]`: the k-th sentence is right
+    changed_D: FloatArray | None  # whether single shuffles would have given different orders; None for one shuffle
+    # Over the documents that have the corpus's most frequent number of sentences, S: how many there are; if pairs are
+    # scored, the sum of the probabilities that the sentence of gold position i comes before that of position j; and how
+    # many sentences of gold position i were predicted at position j.
     common_documents: int
     total_probability_SS: Tensor | None
-    total_confusion_SS: Tensor | None
-    decoders: dict[str, DecoderResult]
+    total_confusion_SS: Tensor
+    decoders: dict[str, DecoderResult]  # those that were compared, by name
 
     @property
     def loss(self) -> float:
@@ -87,8 +76,7 @@ class Evaluation:
     @property
     def confusion_SS(self) -> Tensor:  # noqa: N802
         """The share of the sentences of gold position i that were predicted at position j."""
-        assert self.total_confusion_SS is not None, "a corpus has documents of its most frequent length"
-        return self.total_confusion_SS / self.common_documents
+        return self.total_confusion_SS.double() / self.common_documents
 
     @property
     def ratios(self) -> dict[str, metrics.RatioArray]:
@@ -200,13 +188,11 @@ def _evaluate_batch(
     compared = (order_BS, positions_BS, mask_BS, text_rank_BS)
     common_B = mask_BS.sum(1) == common_size
     common_documents = int(common_B.sum())
-    confusion_SS = probability_SS = None
-    if common_documents:
-        confusion_SS = common_documents * torch.from_numpy(metrics.position_confusion(*compared, length=common_size))
-        if scores.logits is not None:
-            gold_BS = positions_BS[common_B, :common_size].argsort(1)
-            logits_BSS = gather_matrix(scores.logits[common_B, :common_size, :common_size], gold_BS, gold_BS)
-            probability_SS = logits_BSS.sigmoid().sum(0)
+    probability_SS = None
+    if common_documents and scores.logits is not None:
+        gold_BS = positions_BS[common_B, :common_size].argsort(1)
+        logits_BSS = gather_matrix(scores.logits[common_B, :common_size, :common_size], gold_BS, gold_BS)
+        probability_SS = logits_BSS.sigmoid().sum(0)
 
     def cut(padded_BS: Tensor) -> list[list[Any]]:
         return [values[:size] for values, size in zip(padded_BS.tolist(), mask_BS.sum(1).tolist(), strict=True)]
@@ -223,7 +209,7 @@ def _evaluate_batch(
         changed_D=changed_D,
         common_documents=common_documents,
         total_probability_SS=probability_SS,
-        total_confusion_SS=confusion_SS,
+        total_confusion_SS=metrics.position_confusion(*compared, length=common_size),
         decoders={name: _evaluate_decoder(name, scores, batch, decoder.beam_width) for name in compare},
     )
 

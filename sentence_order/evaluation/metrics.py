@@ -120,21 +120,15 @@ def summarise(ratios: Mapping[str, RatioArray]) -> dict[str, float]:
 
 def position_confusion(
     order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor, *, length: int
-) -> FloatArray:
-    """Where sentences are predicted: entry [p, k] is the share of the sentences of gold position p put k-th: (S, S).
+) -> Tensor:
+    """Where sentences are predicted: entry [p, k] is how many sentences of gold position p are put k-th: (S, S).
 
-    Rows and columns sum to 1. Identical sentences count by ascending gold position, as in `document_counts`, whose
-    arguments these are. Only documents of S = `length` sentences count; raises ValueError if there is none.
+    Only documents of S = `length` sentences count. Arguments, and identical sentences, are as in `document_counts`.
     """
     predicted_text_BS, gold_text_BS, mask_BS = _texts_by_slot(order_BS, position_BS, mask_BS, text_id_BS)
-    chosen_B = mask_BS.sum(1) == length
-    if not chosen_B.any():
-        raise ValueError(f"no document of {length} sentences")
-    gold_position_BS = _gold_position_by_slot(predicted_text_BS, gold_text_BS)[chosen_B, :length]
-    cell_BS = gold_position_BS * length + torch.arange(length)
-    count_SS = cell_BS.flatten().bincount(minlength=length**2).view(length, length)
-    confusion: FloatArray = (count_SS.double() / chosen_B.sum()).numpy()
-    return confusion
+    gold_position_BS = _gold_position_by_slot(predicted_text_BS, gold_text_BS)[mask_BS.sum(1) == length, :length]
+    cell_BS = gold_position_BS * length + torch.arange(gold_position_BS.shape[1])
+    return cell_BS.flatten().bincount(minlength=length**2).view(length, length)
 
 
 def _texts_by_slot(

@@ -45,20 +45,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """The results of an arm.
-
-    Attributes:
-        cache_seconds: spent by its runs together on filling the prefix cache.
-        values: by metric on the test documents, and of the `COSTS`.
-        difference: by metric, to the baseline, which itself has none.
-    """
+    """The results of an arm."""
 
     arm: Arm
     parameters: int
     parameters_trained: int
-    cache_seconds: float
-    values: dict[str, Interval] = field(default_factory=dict)
-    difference: dict[str, Difference] = field(default_factory=dict)
+    cache_seconds: float  # spent by its runs together on filling the prefix cache
+    values: dict[str, Interval] = field(default_factory=dict)  # by metric on the test documents, and of the `COSTS`
+    difference: dict[str, Difference] = field(default_factory=dict)  # by metric, to the baseline, which has none
 
     @property
     def tau(self) -> Interval:

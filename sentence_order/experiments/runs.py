@@ -15,21 +15,14 @@ from sentence_order.training.tracker import METRICS_FILE
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
-
-    Attributes:
-        settings: its config, by dotted key.
-        training: the record of its training in results.json.
-        test: its results on the test documents.
-        curve: epochs done, and tau on the validation documents, at each validation.
-    """
+    """A finished run."""
 
     folder: Path
-    settings: dict[str, Any]
-    training: dict[str, Any]
-    test: dict[str, Any]
+    settings: dict[str, Any]  # its config, by dotted key
+    training: dict[str, Any]  # the record of its training in results.json
+    test: dict[str, Any]  # its results on the test documents
     started: str
-    curve: list[tuple[float, float]]
+    curve: list[tuple[float, float]]  # epochs done, and tau on the validation documents, at each validation
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -84,13 +77,10 @@ class Arm:
 def find_runs(paths: list[Path]) -> tuple[list[Run], list[Path]]:
     """All finished runs in and below some folders, by the time of their start, and the unfinished ones.
 
-    Raises UserError if a folder does not exist, none has a finished run, or a run's files are damaged.
+    Raises UserError if there are no finished runs, or a run's files are damaged.
     """
-    statuses: dict[Path, RunStatus] = {}
-    for path in paths:
-        if not path.is_dir():
-            raise UserError(f"{path}: no such folder; name folders of runs, or of sweeps")
-        statuses |= {folder: run_status(folder) for folder in sorted(file.parent for file in path.rglob(CONFIG_FILE))}
+    folders = [folder for path in paths for folder in sorted(file.parent for file in path.rglob(CONFIG_FILE))]
+    statuses = {folder: run_status(folder) for folder in folders}
     runs = [_read(folder) for folder, status in statuses.items() if status is RunStatus.FINISHED]
     unfinished = [folder for folder, status in statuses.items() if status is not RunStatus.FINISHED]
     if not runs:
