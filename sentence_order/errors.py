@@ -1,29 +1,28 @@
 """The exceptions that are reported in one line: a user's mistake, a failed run, a run stopped by a signal."""
 
 
-class UserError(ValueError):
+class _OneLine(BaseException):
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+class UserError(_OneLine, ValueError):
     """Something the user can fix: the message names the config key, or the file and line, and what is accepted.
 
     Entry points print the message as one line and exit with code 2; every other exception is our mistake and
     keeps its traceback.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
 
-
-class TrainingError(RuntimeError):
+class TrainingError(_OneLine, RuntimeError):
     """A run that cannot go on, such as one whose loss is not finite; printed without traceback, exit code 1."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
 
-
-class Interrupted(KeyboardInterrupt):
+class Interrupted(_OneLine, KeyboardInterrupt):
     """A run that was stopped by a signal; printed without traceback, exit code 128 plus the signal's number."""
 
     def __init__(self, signal: int, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(message)
         self.signal = signal
 
 
