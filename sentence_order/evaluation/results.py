@@ -8,13 +8,14 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sentence_order import __version__
 from sentence_order.arrays import IntArray
 from sentence_order.data.readers import find_path_problem
 from sentence_order.errors import UserError, first_line
@@ -25,7 +26,7 @@ from sentence_order.runtime.files import atomic_file
 
 # See `metrics.document_counts`.
 COUNTS = ("sentences", "correct", "first", "last", "inversions", "squared_displacement", "common")
-PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
+PACKAGES = ("torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 
 
 def split_results(
@@ -120,18 +121,8 @@ def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list
 
 def provenance() -> dict[str, Any]:
     """Versions of the packages, and the git revision of the source tree."""
-    return {
-        "versions": {"python": platform.python_version(), **{name: package_version(name) for name in PACKAGES}},
-        "git_revision": git_revision(),
-    }
-
-
-def package_version(name: str) -> str:
-    """A package's version; "unknown" if it is not installed, as this one in a source tree."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"
+    versions = {"python": platform.python_version(), "sentence-order": __version__}
+    return {"versions": versions | {name: version(name) for name in PACKAGES}, "git_revision": git_revision()}
 
 
 def as_json(content: dict[str, Any]) -> str:

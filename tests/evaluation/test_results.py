@@ -2,21 +2,16 @@
 
 import json
 import re
+import runpy
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import sentence_order
 from sentence_order.errors import UserError
-from sentence_order.evaluation.results import (
-    COUNTS,
-    as_json,
-    package_version,
-    provenance,
-    read_results,
-    shared_documents,
-    write_json,
-)
+from sentence_order.evaluation.results import COUNTS, as_json, provenance, read_results, shared_documents, write_json
 
 
 def result(*ids: str, sentences: int = 4) -> dict[str, Any]:
@@ -26,9 +21,17 @@ def result(*ids: str, sentences: int = 4) -> dict[str, Any]:
 
 
 def test_versions_are_recorded() -> None:
-    """That of a package that is not installed, as this one where it runs from its source tree, is unknown."""
-    assert provenance()["versions"]["torch"].startswith("2.")
-    assert package_version("a-package-that-nobody-has") == "unknown"
+    versions = provenance()["versions"]
+    assert versions["torch"].startswith("2.")
+    assert versions["sentence-order"] == sentence_order.__version__
+
+
+def test_the_version_is_unknown_in_a_source_tree_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", find_version)
+    assert runpy.run_path(sentence_order.__file__)["__version__"] == "unknown"
 
 
 def test_json_has_a_list_on_one_line_and_the_same_content() -> None:
