@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sentence_order.losses.pairs import gold_pair_logits
+from sentence_order.losses.pairs import gold_pairs
 
 
 def margin(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, *, margin: float = 1.0) -> Tensor:
@@ -15,5 +15,5 @@ def margin(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, *, margin:
     >>> margin(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
     tensor(0.6000)
     """
-    gold_E = gold_pair_logits(logits_BSS, positions_BS, mask_BS)
+    gold_E = logits_BSS.masked_select(gold_pairs(positions_BS, mask_BS))
     return torch.nn.functional.relu(margin - gold_E).sum()

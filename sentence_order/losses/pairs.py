@@ -1,6 +1,5 @@
 """What the losses over pair logits share: the pairs of a document, and one score a sentence."""
 
-import torch
 from torch import Tensor
 
 
@@ -8,11 +7,6 @@ def gold_pairs(positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """True at [b, i, j] where sentence i comes before sentence j in truth: every pair of real sentences once."""
     earlier_BSS = positions_BS[:, :, None] < positions_BS[:, None, :]
     return earlier_BSS & mask_BS[:, :, None] & mask_BS[:, None, :]
-
-
-def gold_pair_logits(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """The log-odds given to the true order of every unordered pair of real sentences: (P)."""
-    return torch.masked_select(logits_BSS, gold_pairs(positions_BS, mask_BS))
 
 
 def sentence_scores(logits_BSS: Tensor, mask_BS: Tensor) -> Tensor:
