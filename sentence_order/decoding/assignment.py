@@ -7,11 +7,6 @@ from torch import Tensor
 
 from sentence_order.decoding.scores import RESOLUTION, CleanScores, quantise
 
-# The least probability of a position: far below what a float32 softmax can distinguish from zero.
-_LEAST_PROBABILITY = 1e-60
-# Of the distributions over positions that are worked out together: few enough for the processor's cache.
-_MEMORY_BYTES = 2**19
-
 
 def assignment_order(scores: CleanScores, beam_width: int) -> Tensor:
     """The order of the greatest sum of log-probabilities of each sentence at its position.
@@ -23,7 +18,8 @@ def assignment_order(scores: CleanScores, beam_width: int) -> Tensor:
     """
     position_GSS = scores.position_GSS
     if position_GSS is None:
-        position_GSS = positions_of_pairs(scores.pairs_GSS).clamp(min=_LEAST_PROBABILITY).log()
+        # The least probability is far below what a float32 softmax can distinguish from zero.
+        position_GSS = positions_of_pairs(scores.pairs_GSS).clamp(min=1e-60).log()
     # Of equally good assignments, the one that leaves the indices most as they are: it makes the most of i * k.
     index_S = torch.arange(position_GSS.shape[1], dtype=torch.float64)
     tilt_SS = index_S[:, None] * index_S * (RESOLUTION / len(index_S) ** 3)
@@ -39,7 +35,7 @@ def positions_of_pairs(pairs_GSS: Tensor) -> Tensor:
     before_XS[torch.arange(len(before_XS)), torch.arange(sentences).repeat(documents)] = 0.0  # not before itself
     at_XS = torch.zeros_like(before_XS)
     at_XS[:, 0] = 1.0
-    rows = max(1, _MEMORY_BYTES // (8 * sentences))
+    rows = max(1, 2**19 // (8 * sentences))  # so few at a time that they fit into the processor's cache
     for before_CS, at_CS in zip(before_XS.split(rows), at_XS.split(rows), strict=True):
         for j in range(sentences):  # after j others, no sentence is behind position j
             moves_C1 = before_CS[:, j, None]

@@ -9,6 +9,7 @@ Two partial orders of the same sentences that end in the same one have the same 
 kept, or of equals the lexicographically first. So a beam of k * C(N, k), the states of one size, finds the optimum.
 """
 
+from functools import partial
 from math import comb
 
 import torch
@@ -22,11 +23,11 @@ def beam_order(scores: CleanScores, beam_width: int) -> Tensor:
 
     Time grows as N * beam_width * (N + beam_width), memory as beam_width * (N + beam_width).
     """
-    chunks = scores.chunks(2**26, 64 * beam_width * (beam_width + scores.pairs_GSS.shape[1]))
-    return torch.cat([_beam_chunk(pairs_GSS, next_GTT, beam_width) for pairs_GSS, next_GTT in chunks])
+    bytes_per_document = 64 * beam_width * (beam_width + scores.pairs_GSS.shape[1])
+    return scores.map_chunks(partial(_beam_chunk, beam_width), 2**26, bytes_per_document)
 
 
-def _beam_chunk(pairs_GSS: Tensor, next_GTT: Tensor, beam_width: int) -> Tensor:
+def _beam_chunk(beam_width: int, pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
     documents, sentences, _ = pairs_GSS.shape
     # Costs are negative, and the best is the greatest. pair_cost[j, i]: what sentence i pays for preceding sentence j.
     pair_cost_GSS = 2 * pairs_GSS.clamp(max=0).transpose(1, 2).contiguous()

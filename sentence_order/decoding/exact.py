@@ -28,8 +28,7 @@ def exact_order(scores: CleanScores, beam_width: int) -> Tensor:
     if sentences > MAX_EXACT_SENTENCES:
         return beam_order(scores, beam_width)
     # At most this for a document: gains, states, and the candidates of one layer.
-    chunks = scores.chunks(2**24, 32 * sentences * 2**sentences)
-    return torch.cat([_exact_chunk(pairs_GSS, next_GTT) for pairs_GSS, next_GTT in chunks])
+    return scores.map_chunks(_exact_chunk, 2**24, 32 * sentences * 2**sentences)
 
 
 def _exact_chunk(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:

@@ -33,8 +33,7 @@ def pair_advantages(scores: CleanScores) -> Tensor:
     """How much likelier i before j is than j before i, over all orders: (G, N, N), from -1 to 1, antisymmetric."""
     sentences = scores.pairs_GSS.shape[1]
     # At most this for a document: what the sum keeps for its gradient.
-    chunks = scores.chunks(2**26, 256 * sentences * 2**sentences)
-    before_GSS = torch.cat([_probability_before(pairs_GSS, next_GTT) for pairs_GSS, next_GTT in chunks])
+    before_GSS = scores.map_chunks(_probability_before, 2**26, 256 * sentences * 2**sentences)
     return before_GSS - before_GSS.transpose(1, 2)
 
 

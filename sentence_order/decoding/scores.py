@@ -1,6 +1,6 @@
 """The output of a model: scores of the sentences of each document, which losses and decoders read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -63,10 +63,10 @@ class CleanScores(NamedTuple):
     next_GTT: Tensor  # log-probability that item j directly follows item i, item 0 being the document's boundary
     position_GSS: Tensor | None = None  # log-probability of sentence i at position k; None without such a head
 
-    def chunks(self, memory: int, bytes_per_document: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs and neighbours of as many documents at a time as fit into `memory` bytes, but at least one."""
+    def map_chunks(self, find: Callable[[Tensor, Tensor], Tensor], memory: int, bytes_per_document: int) -> Tensor:
+        """`find` of the pairs and neighbours of as many documents at a time as fit into `memory` bytes, joined."""
         size = max(1, memory // bytes_per_document)
-        return zip(self.pairs_GSS.split(size), self.next_GTT.split(size), strict=True)
+        return torch.cat(list(map(find, self.pairs_GSS.split(size), self.next_GTT.split(size))))
 
 
 def quantise(scores: Tensor) -> Tensor:
