@@ -21,14 +21,11 @@ from sentence_order.runtime.device import Runtime, choose_runtime
 
 
 def evaluate_checkpoint(config: EvaluateConfig) -> None:
-    """Evaluates the checkpoint of a config on one split, prints tables and writes the results.
-
-    Raises UserError, naming the config key, or the file and line.
-    """
+    """Evaluates a checkpoint on one split, prints tables and writes the results. Raises UserError."""
     set_up_logging()
     model = load_checkpoint(config.checkpoint)
     decoder = _choose_decoder(config, model)
-    compare_all = config.decoder.name is not None and config.decoder.name.value == "all"
+    compare_all = config.decoder.name == "all"
     runtime = choose_runtime(config.device, config.precision)
     log_kernel(runtime.device)
     model.to(runtime.device)
@@ -77,9 +74,8 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
 
 def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> DecoderConfig:
     """The decoder that was set, or the one of training, also if all are compared."""
-    name = config.decoder.name.value if config.decoder.name else "all"
-    if name == "all":
-        name = model.config.decoder
+    name = config.decoder.name
+    name = model.config.decoder if name is None or name == "all" else name
     check_decoder(name, set(model.config.heads))
     return DecoderConfig(DecoderName(name), config.decoder.beam_width or model.config.beam_width)
 

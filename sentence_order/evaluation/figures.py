@@ -7,9 +7,6 @@ from torch import Tensor
 
 from sentence_order.inference.calibration import Reliability
 
-# More than this many cells a side cannot be read with numbers in them.
-NUMBERS_UP_TO = 12
-
 
 def pair_probability_figure(probability_SS: Tensor) -> Figure:
     """How sure the model is that the sentence of one gold position comes before that of another: ideally 1 above the
@@ -44,7 +41,7 @@ def _heat_map(values_SS: Tensor, title: str, x_label: str, y_label: str) -> Figu
     axes = figure.subplots()
     image = axes.imshow(values_SS.numpy(), vmin=0, vmax=1, cmap="viridis")
     figure.colorbar(image, ax=axes)
-    if size <= NUMBERS_UP_TO:
+    if size <= 12:  # with more cells a side, numbers in them cannot be read
         axes.set_xticks(range(size), labels=[str(k + 1) for k in range(size)])
         axes.set_yticks(range(size), labels=[str(k + 1) for k in range(size)])
         for (i, j), value in np.ndenumerate(values_SS.numpy()):

@@ -54,12 +54,7 @@ def report(
 ) -> None:
     """Reports on runs and, if the paths are exactly two results, prints how they differ, document by document.
 
-    Raises UserError, naming the option or the path.
-
-    Args:
-        paths: folders of runs or sweeps; or results files.
-        output: the report's folder; by default in the first folder.
-        json: the file for the paired comparison.
+    `json` is the file for that. Raises UserError, naming the option or the path.
     """
     if missing := [path for path in paths if not path.exists()]:
         raise UserError(f"{missing[0]}: no such file or folder; name folders of runs or sweeps, or two results files")
