@@ -181,8 +181,11 @@ def _evaluate_batch(
     order_BS, _ = decode(scores, batch)
     changed_D = None
     if len(shuffled) > 1:
+        # Whether the shuffles, each on its own, give different orders of texts; these have the same ranks in all.
         orders = [decode(alone, each)[0] for alone, each in zip(scores_per_shuffle, shuffled, strict=True)]
-        changed_D = _find_changed(shuffled, orders)
+        texts = [each["text_rank"].gather(1, own_BS) for each, own_BS in zip(shuffled, orders, strict=True)]
+        differs_BS = torch.stack([texts_BS != texts[0] for texts_BS in texts[1:]]).any(0)
+        changed_D = (differs_BS & mask_BS).any(1).double().numpy()
 
     # What the pictures show is added up over the documents of the corpus's most frequent length.
     compared = (order_BS, positions_BS, mask_BS, text_rank_BS)
@@ -220,15 +223,6 @@ def _evaluate_decoder(decoder: str, scores: Scores, batch: Batch, beam_width: in
     seconds = time.perf_counter() - started
     counts = metrics.document_counts(order_BS, batch["positions"], batch["mask"], batch["text_rank"])
     return DecoderResult(counts, objective_B.numpy(), seconds)
-
-
-def _find_changed(shuffled: Sequence[Batch], orders: Sequence[Tensor]) -> FloatArray:
-    """Whether the shuffles of a document, each on its own, gave different orders of texts: (B)."""
-    # Texts are compared by their ranks, which are the same in all shuffles.
-    texts = [batch["text_rank"].gather(1, order_BS) for batch, order_BS in zip(shuffled, orders, strict=True)]
-    differs_BS = torch.stack([texts_BS != texts[0] for texts_BS in texts[1:]]).any(0)
-    changed_B: FloatArray = (differs_BS & shuffled[0]["mask"]).any(1).double().numpy()
-    return changed_B
 
 
 def _concatenate(parts: Sequence[Evaluation]) -> Evaluation:

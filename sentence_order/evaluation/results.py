@@ -34,11 +34,10 @@ def split_results(
 ) -> dict[str, Any]:
     """The entry of one split.
 
-    Returns:
-        The number of `documents`; the `loss`; every metric with its 95 % bootstrap interval; `calibration_error` of the
-        confidence; `changed_by_reshuffling`, the share of documents, if there were several shuffles; `by_sentences`,
-        the main metrics by number of sentences; `by_position`, the share of documents with the right sentence at each
-        position (from 0); and `per_document`, lists from which all of this follows, to compare two results.
+    The number of `documents`; the `loss`; every metric with its 95 % bootstrap interval; `calibration_error` of the
+    confidence; `changed_by_reshuffling`, the share of documents, if there were several shuffles; `by_sentences`, the
+    main metrics by number of sentences; `by_position`, the share of documents with the right sentence at each position
+    (from 0); and `per_document`, lists from which all of this follows, to compare two results.
     """
     intervals_of = partial(with_intervals, resamples=resamples, seed=seed)
     ratios, sentences_D = evaluation.ratios, evaluation.counts["sentences"]

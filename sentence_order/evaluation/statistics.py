@@ -38,14 +38,9 @@ def with_intervals(
 
     Numerators and denominators are drawn together, and all metrics from the same resamples, so that the intervals
     of one call belong together. The result is a function of the arguments alone. With a single document there is no
-    interval; if all documents agree it is the value itself.
-
-    Args:
-        confidence: share of repetitions whose interval should contain the true value, between 0 and 1.
-        resamples: how often the documents are resampled.
-
-    Raises:
-        ValueError: there is no document, or `confidence` or `resamples` is out of range.
+    interval; if all documents agree it is the value itself. `confidence`, between 0 and 1, is the share of repetitions
+    whose interval should contain the true value. Raises ValueError if that or `resamples` is out of range, or there is
+    no document.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, and must lie between 0 and 1")
@@ -64,11 +59,7 @@ def compare_results(
     The interval is a paired percentile bootstrap: documents are drawn with both of their results (Koehn 2004,
     "Statistical significance tests for machine translation evaluation"). `p` is two-sided, from a paired permutation
     test in which the two results of every document are swapped by chance; with n documents that differ, it is at least
-    about 2**(1 - n), or one over the resamples.
-
-    Args:
-        counts_a, counts_b: `metrics.document_counts` of each result, document by document.
-        resamples: of the bootstrap, and of the permutations.
+    about 2**(1 - n), or one over the resamples. The counts are those of `metrics.document_counts`.
 
     Returns:
         By metric: the values `a` and `b`; the `difference`, b less a, as an `Interval`; and `p`. With a single document
