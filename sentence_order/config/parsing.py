@@ -21,8 +21,7 @@ from sentence_order.errors import UserError
 Schema = TypeVar("Schema")
 
 # The YAML configs: inside the package in a wheel, beside it in a source tree.
-_PACKAGE = Path(__file__).resolve().parent.parent
-CONFIG_DIR = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
+CONFIG_DIR = next(path for folder in Path(__file__).resolve().parents[1:3] if (path := folder / "configs").is_dir())
 
 # As `schema/<name>`, for the defaults lists of the primary configs.
 for _name, _schema in SCHEMAS.items():

@@ -155,9 +155,8 @@ def evaluate_corpus(
 
 def _check_finite(scores: Scores, batch: Batch, corpus: Corpus) -> None:
     finite_B = torch.ones(len(batch["mask"]), dtype=torch.bool)
-    for name in MATRICES:
-        if name in scores:
-            finite_B &= scores[name].isfinite().all(2).all(1)
+    for name in scores.keys() & set(MATRICES):
+        finite_B &= scores[name].isfinite().all(2).all(1)
     if not finite_B.all():
         ids = [corpus.documents[row]["id"] for row in batch["document"][~finite_B].tolist()]
         raise TrainingError(f"the model's scores are not finite for the documents {', '.join(ids[:20])}")

@@ -128,9 +128,8 @@ def _add_metric(found: Comparison, metric: str, ratios_of: dict[str, list[RatioA
     """The values of the arms by a metric, and their differences from the baseline."""
     base = found.baseline.arm
     denominator_D = ratios_of[base.name][0].denominator  # the same in all runs
-    spread, freedom = _pooled(
-        [[run.numerator.sum() / denominator_D.sum() for run in runs] for runs in ratios_of.values()]
-    )
+    total = denominator_D.sum()
+    spread, freedom = _pooled([[run.numerator.sum() / total for run in runs] for runs in ratios_of.values()])
     mean_D = {name: np.mean([run.numerator for run in runs], axis=0) for name, runs in ratios_of.items()}
     for row in found.rows:
         seed_error = spread / math.sqrt(len(row.arm.runs))

@@ -24,7 +24,7 @@ def write_report(
 
     Raises UserError if there are no finished runs, they cannot be compared, or there is no such baseline.
     """
-    runs, unfinished = find_runs(list(paths))
+    runs, unfinished = find_runs(paths)
     arms, left_out = group_runs(runs)
     comparison = compare_arms(arms, baseline)
     sentences = verdict(comparison, MARGIN if margin is None else margin)

@@ -1,6 +1,7 @@
 """Finds and reads the runs of a report, and groups those that differ in their seed only."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,18 +64,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that differ in their seed only, named by what distinguishes them from the other arms.
-
-    What they freeze is the same in all: `frozen` and `depth_name` are those of each `Run`.
-    """
+    """Runs that differ in their seed only, named by what distinguishes them from the other arms."""
 
     name: str
     runs: list[Run]
-    frozen: tuple[str, ...]
+    frozen: tuple[str, ...]  # this and the next are the same in all of its runs
     depth_name: str
 
 
-def find_runs(paths: list[Path]) -> tuple[list[Run], list[Path]]:
+def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
     """All finished runs in and below some folders, by the time of their start, and the unfinished ones.
 
     Raises UserError if there are no finished runs, or a run's files are damaged.

@@ -7,7 +7,7 @@ from sentence_order.experiments.estimates import Comparison, Row
 MARGIN = 0.02
 
 
-def verdict(found: Comparison, margin: float = MARGIN) -> list[str]:
+def verdict(found: Comparison, margin: float) -> list[str]:
     """Sentences, the most important first.
 
     `margin` is the loss of tau against the baseline that is acceptable; an arm is shown to stay within it if the whole
@@ -28,9 +28,8 @@ def _freezing(found: Comparison) -> str:
     price = f"is not shown to change tau, {change}"
     if change.is_significant:
         small, large = sorted((abs(change.low), abs(change.high)))
-        price = (
-            f"{'costs' if change.value < 0 else 'gains'} {abs(change.value):.3f} of tau ({small:.3f} to {large:.3f})"
-        )
+        verb = "costs" if change.value < 0 else "gains"
+        price = f"{verb} {abs(change.value):.3f} of tau ({small:.3f} to {large:.3f})"
     share = most.parameters_trained / base.parameters_trained
     return (
         f"With **{_name(most)}**, {100 * share:.3g} % of the parameters train that do with {_name(base)}. It {price}, "
