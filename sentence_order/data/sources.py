@@ -4,7 +4,6 @@ import glob
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +23,6 @@ CACHE_VERSION = 1
 FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
 
 
-@contextmanager
-def _unwrapped_user_errors() -> Iterator[None]:
-    """Raises a user's mistake as what it is instead of wrapped in a builder's error."""
-    try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None or cause is error:
-            raise
-        raise cause from None
-
-
-@_unwrapped_user_errors()
 def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
     """Loads the named splits, with columns `id` and `sentences` (gold order).
 
@@ -49,21 +33,18 @@ def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
         return {name: _from_generator(config, name) for name in splits}
     load = _from_hub if config.source is Source.hub else _from_files
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
-    given = {name: load(config, name) for name in _splits_to_read(config, splits, missing)}
+    for name in splits:
+        if getattr(config, name) is None and config.train is None:
+            raise UserError(f"data.{name}: no value; give a path or glob (for data=hub the name of a split)")
+    needed = {*splits, "train"} if set(splits) & set(missing) else set(splits)  # from which missing ones are split off
+    read: list[str] = [name for name in ("train", "validation", "test") if name in needed and name not in missing]
+    given = {name: load(config, name) for name in read}
+
     # Also if only "train" was asked for: it must not contain the documents that others are tested on.
     if missing and "train" in given:
         given.update(_split_off(given["train"], missing, config))
     limits = {name: getattr(config, f"limit_{name}") or len(given[name]) for name in splits}
     return {name: given[name].select(range(min(limit, len(given[name])))) for name, limit in limits.items()}
-
-
-def _splits_to_read(config: DataConfig, splits: list[str], missing: list[str]) -> list[str]:
-    """The splits to load: those asked for that have a file, and the one that missing ones are split off from."""
-    for name in splits:
-        if getattr(config, name) is None and (config.train is None or name not in missing):
-            raise UserError(f"data.{name}: no value; give a path or glob (for data=hub the name of a split)")
-    needed = [*splits, "train"] if set(splits) & set(missing) else splits
-    return [name for name in ("train", "validation", "test") if name in needed and name not in missing]
 
 
 def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[str, Dataset]:
@@ -165,4 +146,12 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
 
 
 def _cached(records: Callable[..., Iterator[dict[str, Any]]], **arguments: Any) -> Dataset:
-    return Dataset.from_generator(records, features=FEATURES, gen_kwargs={**arguments, "version": CACHE_VERSION})
+    try:
+        return Dataset.from_generator(records, features=FEATURES, gen_kwargs={**arguments, "version": CACHE_VERSION})
+    except Exception as error:  # the builder's own, also for a user's mistake
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
