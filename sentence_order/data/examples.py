@@ -29,16 +29,11 @@ def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntA
 
 
 def make_example(row: Mapping[str, Any], index: int, given: Sequence[int] | IntArray) -> Example:
-    """Tensors of one document, its sentences in a given order.
+    """Tensors of a document (see `Corpus.row`), in gold order or as the user wrote it: sentence `given[i]` comes i-th.
 
-    Args:
-        row: tokenised sentences in gold order, or as the user wrote them (see `Corpus.row`).
-        index: the document's row in its corpus, so that a batch can be traced back to its documents.
-        given: `given[i]` is the gold position of the sentence that is given i-th.
-
-    Returns:
-        `input_ids` (L), the sentences' tokens one after the other, or `prefix` (P, H), the frozen prefix's output for
-        them; `lengths` (S) in tokens; `positions` (S) in gold, the target; `text_rank` (S), for ties; `document`.
+    `input_ids` (L), the sentences' tokens one after the other, or `prefix` (P, H), the frozen prefix's output for them;
+    `lengths` (S) in tokens; `positions` (S) in gold, the target; `text_rank` (S), for ties; `document`, its `index` in
+    the corpus, by which a batch can be traced back to its documents.
     """
     given = np.asarray(given, dtype=np.int64)
     lengths = np.asarray(row["lengths"], dtype=np.int64)

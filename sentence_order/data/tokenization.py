@@ -1,6 +1,7 @@
 """Cleans and tokenises a raw split once; `datasets` caches the result by the fingerprints of tokenizer and text."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,27 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from sentence_order.arrays import IntArray
-from sentence_order.data.hidden_states import CachedHiddenStates
+from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.errors import UserError
 
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
 CACHE_VERSION = 2
 ENCODED_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class CachedHiddenStates:
+    """The output of a model's frozen prefix for each sentence of a corpus, which replaces their token ids."""
+
+    # Arrays (rows, H) of float32 or float16; a row is a token or, if the whole encoder is frozen, a sentence.
+    shards: Sequence[FloatArray]
+    shard: IntArray  # the states of sentence i are `count[i]` rows of the array `shard[i]`, from `start[i]` on
+    start: IntArray
+    count: IntArray
+
+    def __getitem__(self, sentence: int) -> FloatArray:
+        start = int(self.start[sentence])
+        return self.shards[self.shard[sentence]][start : start + int(self.count[sentence])]
 
 
 @dataclass(frozen=True)

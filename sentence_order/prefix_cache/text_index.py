@@ -6,8 +6,7 @@ import numpy as np
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.data.examples import Example
-from sentence_order.data.hidden_states import CachedHiddenStates
-from sentence_order.data.tokenization import Corpus
+from sentence_order.data.tokenization import CachedHiddenStates, Corpus
 from sentence_order.prefix_cache.keys import PrefixKind, Texts
 from sentence_order.prefix_cache.store import Shard
 
