@@ -129,20 +129,22 @@ class _Filler:
         with progress_bar(transient=True) as bar:
             task = bar.add_task("checking the cache", total=len(shards), unit="shards", note="")
             for shard in shards:
-                entries = self.index.lookup(shard)
-                form = shard.states.shape[1], shard.states.dtype.name
-                fits = form == (self.width, self.config.dtype.value) and self.index.matches(shard, entries)
-                if len(entries) and not fits:
-                    self.store.discard(shard.path, "damaged (unexpected shape)")
-                elif len(entries) and shard.intact(entries):
-                    self._add(shard, entries)
-                elif len(entries):
-                    self.store.discard(shard.path, "damaged (wrong checksum)")
                 bar.advance(task)
+                entries, texts = self.index.lookup(shard)
+                if not len(entries):
+                    continue
+                form = shard.states.shape[1], shard.states.dtype.name
+                fits = (shard.count[entries] == self.index.rows[texts]).all()
+                if form != (self.width, self.config.dtype.value) or not fits:
+                    self.store.discard(shard.path, "damaged (unexpected shape)")
+                elif shard.intact(entries):
+                    self._add(shard, entries, texts)
+                else:
+                    self.store.discard(shard.path, "damaged (wrong checksum)")
         return self.index.missing()
 
-    def _add(self, shard: Shard, entries: IntArray) -> None:
-        self.index.add_shard(shard, entries)
+    def _add(self, shard: Shard, entries: IntArray, texts: IntArray) -> None:
+        self.index.add_shard(shard, entries, texts)
         self.used.add(shard.path)
         with suppress(OSError):  # a folder of another user
             os.utime(shard.path)  # the least recently used is removed first
@@ -165,7 +167,7 @@ class _Filler:
                     self._make_room(part)  # again: others may be writing
                     shard = self.store.add(self.key, self.description, self.index.digests[part], count, states)
                     written.append(shard.path)
-                    self._add(shard, np.arange(len(part)))
+                    self._add(shard, np.arange(len(part)), part)
         except OSError:
             for path in written:
                 self.store.discard(path, "the others could not be written")

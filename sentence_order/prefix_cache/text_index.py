@@ -31,21 +31,16 @@ class TextIndex:
         """The texts without states."""
         return np.flatnonzero(self._shard < 0)
 
-    def lookup(self, shard: Shard) -> IntArray:
-        """The entries of a shard that hold missing texts."""
+    def lookup(self, shard: Shard) -> tuple[IntArray, IntArray]:
+        """The entries of a shard that hold missing texts, and these texts."""
         text = np.searchsorted(self.digests, shard.digests).clip(max=len(self.digests) - 1)
-        return np.flatnonzero((self.digests[text] == shard.digests) & (self._shard[text] < 0))
+        entries = np.flatnonzero((self.digests[text] == shard.digests) & (self._shard[text] < 0))
+        return entries, text[entries]
 
-    def matches(self, shard: Shard, entries: IntArray) -> bool:
-        """True if the entries that `lookup` has found have the number of rows of the prefix's output."""
-        text = np.searchsorted(self.digests, shard.digests[entries])
-        return bool((shard.count[entries] == self.rows[text]).all())
-
-    def add_shard(self, shard: Shard, entries: IntArray) -> None:
-        """Registers the entries that `lookup` has found as the states of their texts."""
-        text = np.searchsorted(self.digests, shard.digests[entries])
-        self._shard[text] = len(self._shards)
-        self._start[text] = shard.start[entries]
+    def add_shard(self, shard: Shard, entries: IntArray, texts: IntArray) -> None:
+        """Registers entries of a shard as the states of these texts."""
+        self._shard[texts] = len(self._shards)
+        self._start[texts] = shard.start[entries]
         self._shards.append(shard.states)
 
     def example(self, text: int) -> Example:
