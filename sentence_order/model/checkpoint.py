@@ -43,7 +43,14 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
         raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
     if foreign := [file.name for pattern in FOREIGN_FILES for file in folder.glob(pattern)]:
         raise UserError(f"{key}: {folder} contains {foreign[0]}, which is not part of a checkpoint of this program")
-    _check_model_type(folder / "config.json", key)
+
+    file = folder / "config.json"
+    try:
+        model_type = json.loads(file.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{key}: {file} is damaged: {error}") from error
+    if model_type != (own := SentenceOrdererConfig.model_type):
+        raise UserError(f"{key}: {folder} holds a model of type {model_type!r}, not {own!r}")
     if problem := find_corruption(folder):
         raise UserError(f"{key}: {folder} is damaged: {problem}; if you have changed it yourself, remove {MANIFEST}")
     return folder
@@ -81,12 +88,3 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
     if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise UserError(f"{complaint}: {broken[0]} contains NaN or infinity")
     return model.eval()
-
-
-def _check_model_type(path: Path, key: str) -> None:
-    try:
-        model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise UserError(f"{key}: {path} is damaged: {error}") from error
-    if model_type != (own := SentenceOrdererConfig.model_type):
-        raise UserError(f"{key}: {path.parent} holds a model of type {model_type!r}, not {own!r}")
