@@ -6,7 +6,6 @@ vector. While the lowest ones are frozen, their output for a text is always the 
 
 from collections.abc import Iterable
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -121,13 +120,11 @@ class SentenceOrdererModel(PreTrainedModel):
         else:
             prefix = prefix.to(self.dtype)  # it may be cached in half precision
 
-        vectors_QH = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
+        vectors_NH = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
         pairs = self.config.joint == "pairs"
-        if pairs:
-            views_BSXH = layout.pairs.views.unpack(vectors_QH).unflatten(0, mask_BS.shape)
+        if pairs:  # a vector for each side of a pair
+            views_BSXH = layout.pairs.views.unpack(vectors_NH).unflatten(0, mask_BS.shape)
             vectors_NH = layout.members.pack(mean_view(views_BSXH, mask_BS))
-        else:
-            vectors_NH = vectors_QH
         for layer in self.set_layers:
             vectors_NH = _run_layer(layer, vectors_NH, layout.members)
         vectors_BSH = layout.members.unpack(vectors_NH)
@@ -196,7 +193,7 @@ class SentenceOrdererModel(PreTrainedModel):
         kwargs["save_original_format"] = False  # by today's names, also if an old checkpoint was loaded
         super().save_pretrained(path, *args, **kwargs)
         if self.tokenizer is not None:
-            self.tokenizer.save_pretrained(Path(path))
+            self.tokenizer.save_pretrained(path)
 
 
 # `AutoModel` then loads checkpoints, once this module has been imported.
