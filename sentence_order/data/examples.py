@@ -101,9 +101,6 @@ class Examples(Dataset[Example]):
     def __init__(self, corpus: Corpus, seed: int, epoch: int | None) -> None:
         self.corpus, self.seed, self.epoch = corpus, seed, epoch
 
-    def __len__(self) -> int:
-        return len(self.corpus)
-
     def __getitem__(self, index: int) -> Example:
         row = self.corpus.row(index)
         key = int(self.corpus.keys[index])

@@ -136,22 +136,17 @@ def _read_csv(path: str, layout: Layout) -> Iterator[Document]:
             if None in row:
                 raise UserError(f"{where}: more cells than the header has columns")
             record: dict[str, Any] = {column: value for column, value in row.items() if value is not None}
-            if listed and layout.sentences_column in record:
-                record[layout.sentences_column] = _json_list(record[layout.sentences_column], where, layout)
+            if listed and layout.sentences_column in record:  # the whole document, as a JSON list
+                try:
+                    record[layout.sentences_column] = json.loads(record[layout.sentences_column])
+                except (ValueError, RecursionError) as error:
+                    raise UserError(
+                        f"{where}: column '{layout.sentences_column}' must hold a JSON list of strings; for one column "
+                        "a sentence set sentence_columns=[...], for running text set text_column=..."
+                    ) from error
             yield document_from_record(record, layout, where)
     except csv.Error as error:
         raise UserError(f"{path}:{rows.reader.line_num}: not CSV: {error}") from error
-
-
-def _json_list(text: str, where: str, layout: Layout) -> Any:
-    """A table cell that holds a whole document holds it as a JSON list."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{where}: column '{layout.sentences_column}' must hold a JSON list of strings; for one column a sentence "
-            "set sentence_columns=[...], for running text set text_column=..."
-        ) from error
 
 
 def _read_parquet(path: str, layout: Layout) -> Iterator[Document]:
