@@ -12,8 +12,6 @@ from sentence_order.config.schema import BEAM_WIDTH, DecoderName, Joint, Pooling
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import ARCHITECTURES, longest_sentence
 
-CHOICES = {"joint": Joint, "position_ids": PositionIds, "pooling": Pooling, "decoder": DecoderName}
-
 
 class SentenceOrdererConfig(PreTrainedConfig):
     """Configuration of `SentenceOrdererModel`."""
@@ -66,7 +64,8 @@ class SentenceOrdererConfig(PreTrainedConfig):
 
     def _check(self) -> None:
         """Rejects what would fail later, or silently change the predicted orders."""
-        for name, kind in CHOICES.items():
+        kinds = {"joint": Joint, "position_ids": PositionIds, "pooling": Pooling, "decoder": DecoderName}
+        for name, kind in kinds.items():
             if getattr(self, name) not in (choices := [choice.value for choice in kind]):
                 raise UserError(f"{name}: one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if not isinstance(self.encoder, dict) or self.encoder.get("model_type") not in ARCHITECTURES:

@@ -41,10 +41,7 @@ def check_fits(config: SentenceOrdererConfig, tokens_D: IntArray, sentences_D: I
 
 
 class BatchLimit:
-    """The largest batch that fits in memory, as far as that is known; larger ones are split.
-
-    The `advice` is what the user can do if a single document does not fit.
-    """
+    """The largest batch that is known to fit in memory, and `advice` for the user if a single document does not."""
 
     def __init__(self, device: torch.device, advice: str) -> None:
         self.device, self.advice = device, advice

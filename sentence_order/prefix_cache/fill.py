@@ -161,7 +161,9 @@ class _Filler:
                     batches = make_batches(self.index.tokens[part], batch_tokens)  # in the order of `part`
                     targets = states.split([int(count[batch].sum()) for batch in batches])
                     for batch, target in zip(batches, targets, strict=True):
-                        target.copy_(self._encode(part[batch]))
+                        examples = collate([self.index.example(text) for text in part[batch]])
+                        outputs = [states for _, states in self.limit.run(self._run_prefix, [examples])]
+                        target.copy_(torch.cat(outputs))
                         bar.advance(task, len(batch))
 
                     self._make_room(part)  # again: others may be writing
@@ -178,11 +180,6 @@ class _Filler:
         texts = texts[np.argsort(-self.index.tokens[texts], kind="stable")]
         shard = self.index.rows[texts].cumsum() * self.width * self.dtype.itemsize // SHARD_BYTES
         return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
-
-    def _encode(self, texts: IntArray) -> Tensor:
-        """The rows of the prefix's output for a batch of texts."""
-        batch = collate([self.index.example(text) for text in texts])
-        return torch.cat([states for _, states in self.limit.run(self._run_prefix, [batch])])
 
     def _run_prefix(self, batches: Sequence[Batch]) -> Tensor:
         device, (batch,) = self.runtime.device, batches

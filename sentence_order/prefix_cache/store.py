@@ -38,7 +38,6 @@ DIGEST_BYTES = 16
 FREE_BYTES = 2**30
 
 Digests = np.ndarray[Any, np.dtype[np.bytes_]]
-Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,9 @@ class Shard:
 
     path: Path
     digests: Digests
-    start: Counts
-    count: Counts
-    checksums: Counts
+    start: IntArray
+    count: IntArray
+    checksums: IntArray
     states: FloatArray
 
     def intact(self, entries: IntArray) -> bool:
@@ -111,7 +110,7 @@ class Store:
             for path in (self.folder / key).glob(f"*{SUFFIX}"):
                 path.unlink(missing_ok=True)
 
-    def add(self, key: str, about: dict[str, str], digests: Digests, count: Counts, states: Tensor) -> Shard:
+    def add(self, key: str, about: dict[str, str], digests: Digests, count: IntArray, states: Tensor) -> Shard:
         """Writes the states of texts, `count` rows of each, as one shard, complete or not at all.
 
         To be called under `lock`. Raises OSError if it could not be written.
@@ -201,10 +200,9 @@ def _open(path: Path) -> Shard:
         # Views of the mapped file: rows are read when they are used.
         tensors = {name: file.get_tensor(name).numpy() for name in ("digests", "count", "checksums", "states")}
     count = tensors["count"]
-    integers = np.int64, (count.size,)
-    expected = {"digests": (np.uint8, (count.size, DIGEST_BYTES)), "count": integers, "checksums": integers}
-    for name, (dtype, shape) in expected.items():
-        if tensors[name].dtype != dtype or tensors[name].shape != shape:
+    rows = {"digests": (np.uint8, (DIGEST_BYTES,)), "count": (np.int64, ()), "checksums": (np.int64, ())}
+    for name, (dtype, shape) in rows.items():
+        if tensors[name].dtype != dtype or tensors[name].shape != (count.size, *shape):
             raise ValueError(f"'{name}' has an unexpected type or shape")
     if tensors["states"].ndim != 2:
         raise ValueError("'states' has an unexpected shape")
@@ -212,7 +210,7 @@ def _open(path: Path) -> Shard:
     return Shard(path, digests, count.cumsum() - count, count, tensors["checksums"], tensors["states"])
 
 
-def _checksums(digests: Digests, start: Counts, count: Counts, states: FloatArray) -> Counts:
+def _checksums(digests: Digests, start: IntArray, count: IntArray, states: FloatArray) -> IntArray:
     """A checksum of the digest and the rows of each text."""
     end = start + count
     if (count < 0).any() or (start < 0).any() or (end > len(states)).any():
