@@ -66,7 +66,15 @@ def predict_file(config: PredictConfig) -> None:
                 f"{config.input}: none of the {counts['documents']:,} documents has two sentences or more; nothing to "
                 "order"
             )
-    _log_counts(counts, config.threshold)
+
+    text = f"ordered {counts['orderable'] - counts['abstained']} documents"
+    if counts["abstained"]:
+        text += f"; abstained from {counts['abstained']} with a confidence below {config.threshold}"
+    if single := counts["documents"] - counts["orderable"]:
+        text += f"; copied {single} with fewer than two sentences"
+    if counts["empty"]:
+        text += f"; left out {counts['empty']} empty sentences"
+    log.info("%s", text)
 
 
 def _write_predictions(
@@ -90,17 +98,6 @@ def _write_predictions(
             kept = len(prediction.order)
             counts.update(documents=1, orderable=kept > 1, abstained=abstain, empty=len(document.sentences) - kept)
     return counts
-
-
-def _log_counts(counts: Counter[str], threshold: float) -> None:
-    text = f"ordered {counts['orderable'] - counts['abstained']} documents"
-    if counts["abstained"]:
-        text += f"; abstained from {counts['abstained']} with a confidence below {threshold}"
-    if single := counts["documents"] - counts["orderable"]:
-        text += f"; copied {single} with fewer than two sentences"
-    if counts["empty"]:
-        text += f"; left out {counts['empty']} empty sentences"
-    log.info("%s", text)
 
 
 def _input_format(config: PredictConfig) -> str:
