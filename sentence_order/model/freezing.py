@@ -4,7 +4,6 @@ Block 0 is the embeddings, block k the encoder's k-th layer; layers are numbered
 """
 
 import re
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sentence_order.config.schema import FreezeConfig
@@ -77,15 +76,14 @@ def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:
     the setting is none of these, or names a layer that does not exist.
     """
     span = re.fullmatch(r"(\d+)-(\d+)", layers) if isinstance(layers, str) else None
-    numbers: Sequence[int]
     if (count := count_layers(layers, total)) is not None:
-        numbers = range(count)
+        numbers = list(range(count))
     elif type(layers) is int:
         raise UserError(f"freeze.layers: the lowest {layers} layers cannot be frozen; this encoder has {total}")
     elif isinstance(layers, list) and all(type(number) is int for number in layers):
         numbers = layers
     elif span and int(span[1]) <= int(span[2]):
-        numbers = range(int(span[1]), int(span[2]) + 1)
+        numbers = list(range(int(span[1]), int(span[2]) + 1))
     else:
         raise UserError(
             f"freeze.layers: {layers!r} is not valid; accepted are a number (the lowest N), a range '2-4', "

@@ -194,7 +194,5 @@ def pairs_of_positions(position_logits_BSS: Tensor, mask_BS: Tensor) -> Tensor:
 
 def mean_view(views_BSXH: Tensor, mask_BS: Tensor) -> Tensor:
     """The mean of a sentence's views beside the others of its document: (B, S, X, H) -> (B, S, H)."""
-    if views_BSXH.shape[2] == 1:
-        return views_BSXH[:, :, 0]
     other_BSS = pair_mask(mask_BS).to(views_BSXH.dtype)
     return (views_BSXH * other_BSS[..., None]).sum(2) / other_BSS.sum(2).clamp(min=1)[..., None]
