@@ -162,8 +162,7 @@ class _Filler:
                     targets = states.split([int(count[batch].sum()) for batch in batches])
                     for batch, target in zip(batches, targets, strict=True):
                         examples = collate([self.index.example(text) for text in part[batch]])
-                        outputs = [states for _, states in self.limit.run(self._run_prefix, [examples])]
-                        target.copy_(torch.cat(outputs))
+                        target.copy_(torch.cat([states for _, states in self.limit.run(self._run_prefix, [examples])]))
                         bar.advance(task, len(batch))
 
                     self._make_room(part)  # again: others may be writing

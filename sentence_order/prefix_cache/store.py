@@ -115,11 +115,10 @@ class Store:
 
         To be called under `lock`. Raises OSError if it could not be written.
         """
-        checksums = _checksums(digests, count.cumsum() - count, count, states.numpy())
         tensors = {
             "digests": torch.from_numpy(digests.view(np.uint8).reshape(-1, DIGEST_BYTES)),
             "count": torch.from_numpy(count),
-            "checksums": torch.from_numpy(checksums),
+            "checksums": torch.from_numpy(_checksums(digests, count.cumsum() - count, count, states.numpy())),
             "states": states,
         }
         path = self.folder / key / f"{uuid.uuid4().hex}{SUFFIX}"
