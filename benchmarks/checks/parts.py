@@ -10,7 +10,7 @@ from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
 from sentence_order.config.commands import override
 from sentence_order.config.components import DECODERS, LOSSES, Component, heads_for
-from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.data.examples import Batch, collate, load_example
 from sentence_order.decoding import decode
 from sentence_order.decoding.scores import MATRICES, Scores
 from sentence_order.errors import first_line
@@ -46,7 +46,7 @@ def check_parts(name: str, setup: Setup, report: Report) -> None:
     long = [override(f"data.{split}", str(setup.stories["long"])) for split in ("train", "validation", "test")]
     prepared = set_up(setup.compose(*MODELS[name], *long, "precision=fp32"))
     corpus, device = prepared.corpora["train"], prepared.runtime.device
-    batch = collate([Examples(corpus, 0, 0)[row] for row in range(len(corpus))])
+    batch = collate([load_example(corpus, row, 0, 0) for row in range(len(corpus))])
     on_cpu = copy.deepcopy(prepared.model).to("cpu").train()
 
     make_deterministic()

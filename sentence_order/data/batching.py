@@ -2,13 +2,14 @@
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from sentence_order.arrays import IntArray
-from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.data.examples import Batch, collate, load_example
 from sentence_order.data.tokenization import Corpus
 
 # Documents that are sorted together. Large enough that a batch's lengths are nearly equal, small against a corpus.
@@ -45,16 +46,20 @@ def _cut(rows: IntArray, lengths: IntArray, batch_tokens: int) -> list[list[int]
 def load_batches(
     corpus: Corpus, batches: list[list[int]], seed: int, epoch: int | None, workers: int = 0, pin_memory: bool = False
 ) -> "DataLoader[Batch]":
-    """Loads the batches of one epoch (see `Examples`), given by the rows of their documents; a batch may be empty."""
+    """Loads the batches of one epoch, given by the rows of their documents; a batch may be empty."""
     return DataLoader(
-        Examples(corpus, seed, epoch),
-        batch_sampler=batches,
-        collate_fn=collate,
+        batches,  # type: ignore[arg-type]  # a list serves as a data set
+        batch_size=None,
+        collate_fn=partial(_load_batch, corpus, seed, epoch),
         num_workers=workers,
         worker_init_fn=_ignore_signals,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # or it would draw from the one that dropout draws from
     )
+
+
+def _load_batch(corpus: Corpus, seed: int, epoch: int | None, rows: list[int]) -> Batch:
+    return collate([load_example(corpus, row, seed, epoch) for row in rows])
 
 
 def _ignore_signals(worker: int) -> None:

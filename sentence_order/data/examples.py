@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
 
 from sentence_order.arrays import IntArray
 from sentence_order.data.tokenization import Corpus
@@ -48,6 +47,12 @@ def make_example(row: Mapping[str, Any], index: int, given: Sequence[int] | IntA
         "document": torch.scalar_tensor(index, dtype=torch.long),
         name: torch.from_numpy(np.concatenate([pieces[position] for position in given])),
     }
+
+
+def load_example(corpus: Corpus, index: int, seed: int, epoch: int | None) -> Example:
+    """A document of a corpus under the permutation of (seed, epoch, its id)."""
+    row = corpus.row(index)
+    return make_example(row, index, draw_permutation(seed, epoch, int(corpus.keys[index]), len(row["lengths"])))
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -93,15 +98,3 @@ def split_batch(batch: Batch) -> list[Batch]:
     """Splits a batch of two documents or more into two."""
     documents = len(batch["mask"])
     return [slice_batch(batch, 0, documents // 2), slice_batch(batch, documents // 2, documents)]
-
-
-class Examples(Dataset[Example]):
-    """The examples of one epoch: document k under the permutation of (seed, epoch, its id)."""
-
-    def __init__(self, corpus: Corpus, seed: int, epoch: int | None) -> None:
-        self.corpus, self.seed, self.epoch = corpus, seed, epoch
-
-    def __getitem__(self, index: int) -> Example:
-        row = self.corpus.row(index)
-        key = int(self.corpus.keys[index])
-        return make_example(row, index, draw_permutation(self.seed, self.epoch, key, len(row["lengths"])))

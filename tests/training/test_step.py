@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sentence_order.config.schema import DecoderConfig, DecoderName, OptimConfig
-from sentence_order.data.examples import Batch, Examples, collate, padded_size, slice_batch, split_batch
+from sentence_order.data.examples import Batch, collate, load_example, padded_size, slice_batch, split_batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import evaluate_corpus
@@ -37,7 +37,7 @@ def stepper_of(model: SentenceOrdererModel, runtime: Runtime = CPU, optim: Optim
 
 
 def batch_of(corpus: Corpus, count: int) -> tuple[Batch, int]:
-    batch = collate([Examples(corpus, 0, 0)[row] for row in range(count)])
+    batch = collate([load_example(corpus, row, 0, 0) for row in range(count)])
     sizes = batch["mask"].sum(1)
     return batch, int((sizes * (sizes - 1) // 2).sum())
 
@@ -52,7 +52,8 @@ def equal(weights: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> bo
 
 @pytest.mark.parametrize("cached", [None, "tokens", "sentences"])
 def test_a_slice_is_what_would_have_been_collated_alone(tiny_model, stories, cached: str | None) -> None:
-    examples = [Examples(corpus_of(tiny_model, stories), 0, 0)[row] for row in range(5)]
+    corpus = corpus_of(tiny_model, stories)
+    examples = [load_example(corpus, row, 0, 0) for row in range(5)]
     if cached:
         for example in examples:
             rows = int(example["lengths"].sum()) if cached == "tokens" else len(example["lengths"])

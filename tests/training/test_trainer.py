@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sentence_order.config.schema import FreezeConfig, OptimConfig
-from sentence_order.data.examples import Batch, Examples, collate
+from sentence_order.data.examples import Batch, collate, load_example
 from sentence_order.errors import TrainingError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -19,7 +19,7 @@ from tests.training.trainers import Poison, corpus_of, train, trainer_of
 
 def batches_of(trainer: Trainer, *sizes: int) -> list[Batch]:
     corpus = trainer.train_corpus
-    examples = iter(Examples(corpus, 0, 0)[k] for k in range(len(corpus)))
+    examples = iter(load_example(corpus, k, 0, 0) for k in range(len(corpus)))
     return [collate([next(examples) for _ in range(size)]) for size in sizes]
 
 
