@@ -32,9 +32,8 @@ class Segments:
 
     def unpack(self, x_PX: Tensor) -> Tensor:
         """(P, ...) -> (N, L, ...), zeros where there is no token."""
-        rows, longest = self.mask_NL.shape
-        grid = x_PX.new_zeros((rows * longest, *x_PX.shape[1:])).index_copy(0, self.slot_P, x_PX)
-        return grid.view(rows, longest, *x_PX.shape[1:])
+        grid = x_PX.new_zeros((self.mask_NL.numel(), *x_PX.shape[1:])).index_copy(0, self.slot_P, x_PX)
+        return grid.unflatten(0, self.mask_NL.shape)
 
     def pack(self, x_NLX: Tensor) -> Tensor:
         """(N, L, ...) -> (P, ...)."""

@@ -17,7 +17,6 @@ CARD_FILE = "README.md"
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # What transformers would load in place of, or on top of, the weights that are checked here.
 FOREIGN_FILES = ("shard-*.safetensors", "adapter_*")
-FLOAT_TYPES = ("F16", "BF16", "F32", "F64")
 
 
 def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Path:
@@ -69,7 +68,7 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
             types = {name: file.get_slice(name).get_dtype() for name in list(file.keys())}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{key}: {weights} is damaged or truncated: {first_line(error)}") from error
-    if no_floats := [name for name in types if types[name] not in FLOAT_TYPES]:
+    if no_floats := [name for name in types if types[name] not in ("F16", "BF16", "F32", "F64")]:
         raise UserError(f"{key}: {weights} is damaged: {no_floats[0]} does not hold floating-point numbers")
 
     complaint = f"{key}: {folder} could not be loaded"

@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 # Loading never runs code: neither that of a repository, nor that of a pickle.
 NO_CODE = {"trust_remote_code": False, "weights_only": True}
 AS_BUILT = {"dtype": torch.float32, "attn_implementation": ATTENTION}
-# Keys of an encoder's config that name other things to load: code, a quantiser, another file of weights.
-IGNORED_KEYS = ("auto_map", "quantization_config", "transformers_weights")
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -71,7 +69,8 @@ def load_encoder(name: str) -> PreTrainedModel:
     location = encoder_location(name)
     config = _or_user_error(name, transformers.AutoConfig.from_pretrained, location, trust_remote_code=False)
     check_architecture(config, name)
-    for key in IGNORED_KEYS:
+    # What else the config may name to load: code, a quantiser, another file of weights.
+    for key in ("auto_map", "quantization_config", "transformers_weights"):
         config.__dict__.pop(key, None)
     options = {**AS_BUILT, **NO_CODE, "output_loading_info": True}
     encoder, report = _or_user_error(name, transformers.AutoModel.from_pretrained, location, config=config, **options)
