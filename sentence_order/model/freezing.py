@@ -4,6 +4,7 @@ Block 0 is the embeddings, block k the encoder's k-th layer; layers are numbered
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sentence_order.config.schema import FreezeConfig
@@ -77,13 +78,13 @@ def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:
     """
     span = re.fullmatch(r"(\d+)-(\d+)", layers) if isinstance(layers, str) else None
     if (count := count_layers(layers, total)) is not None:
-        numbers = list(range(count))
+        numbers: Sequence[int] = range(count)
     elif type(layers) is int:
         raise UserError(f"freeze.layers: the lowest {layers} layers cannot be frozen; this encoder has {total}")
     elif isinstance(layers, list) and all(type(number) is int for number in layers):
         numbers = layers
     elif span and int(span[1]) <= int(span[2]):
-        numbers = list(range(int(span[1]), int(span[2]) + 1))
+        numbers = range(int(span[1]), int(span[2]) + 1)  # of any length: it is left at the first one too many
     else:
         raise UserError(
             f"freeze.layers: {layers!r} is not valid; accepted are a number (the lowest N), a range '2-4', "
