@@ -29,6 +29,7 @@ from sentence_order.data.synthetic import generate
 from sentence_order.model.build import build_model
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.runtime.console import log
 from tests import properties  # noqa: F401 - the settings of hypothesis
 from tests.forks import Server
 
@@ -42,6 +43,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["SENTENCE_ORDER_CACHE"] = str(tmp_path_factory.mktemp("prefixes"))
     datasets.config.HF_DATASETS_CACHE = cache
     datasets.disable_progress_bars()
+
+
+@pytest.fixture
+def console_log() -> Iterator[None]:
+    """Other tests find the log as it was before a command in this process has sent it to the console."""
+    handlers, propagate, level = [*log.handlers], log.propagate, log.level
+    yield
+    log.handlers[:], log.propagate = handlers, propagate
+    log.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -422,3 +422,6 @@ def test_predict_abstains_below_the_threshold(command: Command, trained: Path, t
     assert f"abstained from {len(abstained)} " in done.stderr
     for record in abstained:
         assert record["sentences"] == documents[int(record["id"])]
+    one = json.dumps({"id": "one", "sentences": documents[0]})
+    done = command("predict", f"checkpoint={trained}", "input=-", "format=jsonl", "threshold=1", stdin=one)
+    assert "ordered 0 documents; abstained from 1 with a confidence below 1" in done.stderr

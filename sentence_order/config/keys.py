@@ -81,13 +81,13 @@ def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, Key
 
 
 def dotted_keys(schema: type) -> list[str]:
-    """Every key of a schema as users type it, groups included."""
-    return list(dict.fromkeys(name for key in key_infos(schema) for name in (key.split(".")[0], key)))
+    """Every key of a schema of at most two levels as users type it, groups included."""
+    return list(dict.fromkeys(part for name in key_infos(schema) for part in (name.split(".")[0], name)))
 
 
 def flatten_config(config: Any) -> dict[str, Any]:
     """Every key of a config, as users type it, with its plain value."""
-    return {key: _plain(attrgetter(key)(config)) for key in key_infos(type(config))}
+    return {name: _plain(attrgetter(name)(config)) for name in key_infos(type(config))}
 
 
 def _plain(value: Any) -> Any:

@@ -21,7 +21,8 @@ from sentence_order.errors import UserError
 Schema = TypeVar("Schema")
 
 # The YAML configs: inside the package in a wheel, beside it in a source tree.
-CONFIG_DIR = next(path for folder in Path(__file__).resolve().parents[1:3] if (path := folder / "configs").is_dir())
+PACKAGED, BESIDE = (folder / "configs" for folder in Path(__file__).resolve().parents[1:3])
+CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else BESIDE
 
 # As `schema/<name>`, for the defaults lists of the primary configs.
 for _name, _schema in SCHEMAS.items():

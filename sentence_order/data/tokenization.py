@@ -152,7 +152,9 @@ def tokenize_documents(
     encoded = (i for part in parts for i in tokenizer(part, return_attention_mask=False, verbose=False)["input_ids"])
     whole = [[next(encoded) for _ in texts] for texts in clean]
     last = max_sentence_tokens - 1
-    short = [[ids if len(ids) <= last else ids[:last] + ids[-1:] for ids in document] for document in whole]
+    short = [
+        [ids if len(ids) <= max_sentence_tokens else ids[:last] + ids[-1:] for ids in document] for document in whole
+    ]
     ranks = [{text: number for number, text in enumerate(sorted(set(texts)))} for texts in clean]
     return {
         "sentences": clean,

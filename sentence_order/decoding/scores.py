@@ -50,8 +50,9 @@ class Scores(ModelOutput):
         assert self.pointer is None, "a pointer keeps the labels of the sentences that it was made for"
         item_BT = torch.nn.functional.pad(index_BS + 1, (1, 0))
         position_BS = torch.arange(index_BS.shape[1]).expand_as(index_BS)
-        axes = zip(MATRICES, [(index_BS, index_BS), (item_BT, item_BT), (index_BS, position_BS)], strict=True)
-        relabelled: dict[str, Any] = {name: gather_matrix(self[name], *pair) for name, pair in axes if name in self}
+        axes = {"logits": (index_BS, index_BS), "next_log_probs": (item_BT, item_BT)}
+        axes["position_logits"] = (index_BS, position_BS)
+        relabelled: dict[str, Any] = {name: gather_matrix(self[name], *axes[name]) for name in MATRICES if name in self}
         return Scores(**relabelled)
 
 

@@ -75,7 +75,7 @@ def depths(found: Comparison) -> list[Row]:
 def _looks(found: Comparison) -> dict[str, tuple[object, str]]:
     """A colour and a marker for every arm."""
     ordered = depths(found)
-    colours = [*matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ordered)))] or OKABE_ITO
+    colours = [*matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ordered)))] if ordered else OKABE_ITO
     return {
         row.arm.name: (colours[k % len(colours)], MARKERS[(k + k // len(colours)) % len(MARKERS)])
         for k, row in enumerate(ordered or found.rows)
@@ -130,7 +130,8 @@ def _quality_by_depth(found: Comparison) -> Figure:
     for axes, (key, name) in zip(figure.subplots(2, 2, sharex=True).flat, panels.items(), strict=True):
         is_time = key == "seconds_in_steps"
         values = [row.values[key] for row in rows]
-        _errorbars(axes, range(len(rows)), values, color=OKABE_ITO[is_time], marker="o", markersize=5)
+        colour = OKABE_ITO[1] if is_time else OKABE_ITO[0]
+        _errorbars(axes, range(len(rows)), values, color=colour, marker="o", markersize=5)
         axes.set_title(name, fontsize=10)
         axes.set_xticks(range(len(rows)), labels=[_short(row) for row in rows])
         axes.yaxis.set_major_locator(MaxNLocator(6))

@@ -92,7 +92,8 @@ def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
     left_out = []
     for run in runs:
         identity = json.dumps([run.distinguishing_settings, run.frozen], sort_keys=True)
-        if groups.setdefault(identity, {}).setdefault(run.settings["seed"], run) is not run:
+        by_seed = groups.setdefault(identity, {})
+        if by_seed.setdefault(run.settings["seed"], run) is not run:
             left_out.append(run)
     members = [list(group.values()) for group in groups.values()]
     names = _names([runs[0] for runs in members])

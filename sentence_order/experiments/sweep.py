@@ -49,21 +49,13 @@ INTERRUPTED = "the sweep was interrupted; run the same command again to resume i
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep as the command line describes it.
+    """A sweep as the command line describes it."""
 
-    Attributes:
-        folder: `output_dir`, which holds the folders of the jobs.
-        swept: the keys that the command line sweeps over, with the number of values of each, if that is known.
-        fixed: the keys that it gives one value, though the sweep's own file may sweep over them.
-        flags: its other words, such as `--config-dir DIR`, which hold for every job.
-        started: seconds since the epoch.
-    """
-
-    folder: Path
-    swept: dict[str, int | None]
-    fixed: frozenset[str]
-    flags: list[str]
-    started: float
+    folder: Path  # `output_dir`, which holds the folders of the jobs
+    swept: dict[str, int | None]  # the keys that the command line sweeps over, with the number of values, if known
+    fixed: frozenset[str]  # the keys that it gives one value, though the sweep's own file may sweep over them
+    flags: list[str]  # its other words, such as `--config-dir DIR`, which hold for every job
+    started: float  # seconds since the epoch
 
     @classmethod
     def parse(cls, arguments: list[str]) -> tuple["Sweep | None", list[str]]:
@@ -119,7 +111,8 @@ class Sweep:
         counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*keys.values()]
         total = None if None in counts else math.prod(filter(None, counts))
         folder = self.folder / job_name(list(hydra.overrides.task), list(keys))
-        head = f"job {hydra.job.num + 1}{f' of {total}' if total else ''}, {folder.name}"
+        of_total = f" of {total}" if total else ""
+        head = f"job {hydra.job.num + 1}{of_total}, {folder.name}"
         (folder / FAILURE_FILE).unlink(missing_ok=True)
 
         try:

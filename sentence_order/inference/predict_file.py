@@ -96,7 +96,8 @@ def _write_predictions(
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
             kept = len(prediction.order)
-            counts.update(documents=1, orderable=kept > 1, abstained=abstain, empty=len(document.sentences) - kept)
+            counts.update(documents=1, orderable=int(kept > 1), abstained=int(abstain))
+            counts["empty"] += len(document.sentences) - kept
     return counts
 
 

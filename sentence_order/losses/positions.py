@@ -11,17 +11,17 @@ def position(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor)
 
     Reference: Bin et al. 2023, Non-autoregressive sentence ordering (NAON).
 
-    >>> logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]]])  # log(1 + exp(-2)) + log(2)
-    >>> position(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
+    >>> logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]]])
+    >>> position(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))  # log(1 + exp(-2)) + log(2)
     tensor(0.8201)
     """
     return _cross_entropy(position_logits_BSS, positions_BS, mask_BS, axis=2)
 
 
 def slot(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Cross-entropy of the sentence at each position, among the sentences of its document: a column each.
+    """Cross-entropy of the sentence at each position, among the sentences of its document, in nats: a column each.
 
-    With `position` it makes the exclusive loss of NAON: no two sentences may take one position.
+    With `position` it makes the exclusive loss of NAON (see there): no two sentences may take one position.
     """
     return _cross_entropy(position_logits_BSS, positions_BS, mask_BS, axis=1)
 

@@ -74,8 +74,10 @@ class Pairs:
         other_BSS = pair_mask(layout.mask_BS)
         document_E, first_E, second_E = other_BSS.triu(1).nonzero().unbind(1)
         side_E2 = torch.stack([first_E, second_E], 1)
-        sentence_Q = (document_E[:, None] * len(other_BSS[0]) + side_E2).flatten()
-        length_X, length_Q = layout.lengths_BS.flatten(), layout.lengths_BS.flatten()[sentence_Q]
+        sentences = layout.mask_BS.shape[1]
+        sentence_Q = (document_E[:, None] * sentences + side_E2).flatten()
+        length_X = layout.lengths_BS.flatten()
+        length_Q = length_X[sentence_Q]
 
         # The token of the batch, for each token of all pairs: as far from the first one of its sentence as here.
         start_Q = (length_X.cumsum(0) - length_X)[sentence_Q]
@@ -85,7 +87,7 @@ class Pairs:
         self.segments = Segments.from_lengths(length_Q.view(-1, 2).sum(1))  # the tokens of each pair
         self.sides = Segments.from_lengths(length_Q)  # and of each side of it, first and second alternating
         # The sides, in a row for each of the B * S sentences: beside sentence j at [., j].
-        self.views = Segments(sentence_Q * len(other_BSS[0]) + side_E2.flip(1).flatten(), other_BSS.flatten(0, 1))
+        self.views = Segments(sentence_Q * sentences + side_E2.flip(1).flatten(), other_BSS.flatten(0, 1))
 
 
 def pair_mask(mask_BS: Tensor) -> Tensor:

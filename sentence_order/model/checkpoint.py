@@ -22,8 +22,8 @@ FOREIGN_FILES = ("shard-*.safetensors", "adapter_*")
 def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Path:
     """The folder of a checkpoint: one on this machine, the best one of a run's folder, or one downloaded from the hub.
 
-    The options are those of `huggingface_hub.snapshot_download`. Raises UserError, which begins with the config key,
-    if there is none, it is not one of this program, or a part of it is missing or damaged.
+    The `hub` options are those of `huggingface_hub.snapshot_download`. Raises UserError, which begins with the config
+    `key`, if there is none, it is not one of this program, or a part of it is missing or damaged.
     """
     folder = Path(checkpoint)
     if not os.path.exists(checkpoint):

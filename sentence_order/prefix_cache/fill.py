@@ -162,7 +162,7 @@ class _Filler:
                     targets = states.split([int(count[batch].sum()) for batch in batches])
                     for batch, target in zip(batches, targets, strict=True):
                         examples = collate([self.index.example(text) for text in part[batch]])
-                        target.copy_(torch.cat([states for _, states in self.limit.run(self._run_prefix, [examples])]))
+                        target.copy_(torch.cat([rows for _, rows in self.limit.run(self._run_prefix, [examples])]))
                         bar.advance(task, len(batch))
 
                     self._make_room(part)  # again: others may be writing
@@ -181,6 +181,6 @@ class _Filler:
         return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
 
     def _run_prefix(self, batches: Sequence[Batch]) -> Tensor:
-        device, (batch,) = self.runtime.device, batches
+        device, batch = self.runtime.device, batches[0]
         with self.runtime.autocast():
             return self.model.encode_prefix(batch["input_ids"].to(device), batch["lengths"].to(device))

@@ -26,7 +26,7 @@ class _LogFile(logging.FileHandler):
     """Raises on a full disk, in place of printing a traceback for every line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        raise  # what `emit` is handling
+        raise  # what `emit` has caught, which calls this in its handler
 
 
 def log_error_to_file(message: str) -> None:

@@ -66,7 +66,8 @@ def diagnose(
     after = get_rng_state(stepper.runtime.device)
     set_rng_state(rng_state, stepper.runtime.device)
     try:
-        for part in (part for batch in batches for part in stepper.limit.split(batch)):
+        parts = [part for batch in batches for part in stepper.limit.split(batch)]
+        for part in parts:
             if fault := _find_fault(stepper, part, num_pairs):
                 documents = [slice_batch(part, row, row + 1) for row in range(len(part["mask"]))]
                 faulty = [one for one in documents if _find_fault(stepper, one, num_pairs)] or [part]

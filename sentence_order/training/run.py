@@ -18,7 +18,7 @@ from sentence_order.config.commands import environment, override, resume_command
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import evaluate_corpus
-from sentence_order.evaluation.results import git_revision, provenance, split_results, write_json
+from sentence_order.evaluation.results import provenance, split_results, write_json
 from sentence_order.evaluation.tables import metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
@@ -79,7 +79,7 @@ def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: 
 
 
 def _explain_interruption(error: Interrupted, folder: Path) -> Interrupted:
-    """Adds how to go on."""
+    """The same with the command that resumes the run."""
     then = {
         RunStatus.NEW: "nothing was started yet",
         RunStatus.INCOMPLETE: f"to resume: {resume_command(folder)}",
@@ -93,7 +93,7 @@ def _run(
     config: TrainConfig, typed: Sequence[str], num_runs_sharing_cache: int, processes: Processes, signals: Signals
 ) -> None:
     """Set-up, training, test and results, while no other process can train in the folder."""
-    started, date = time.perf_counter(), datetime.now(UTC)
+    started, date, origin = time.perf_counter(), datetime.now(UTC), provenance()
     folder = Path(config.output_dir)
     if processes.broadcast(processes.is_main and run_dir.check_run_dir(config)) is RunStatus.FINISHED:
         log.info("%s is finished; its results are in %s", folder, folder / run_dir.RESULTS_FILE)
@@ -107,7 +107,12 @@ def _run(
     with run_dir.lock_run_dir(folder) if processes.is_main else nullcontext():
         if processes.is_main:
             add_log_file(folder / "train.log")
-        state = _load_training_state(config, processes)
+        # Again, now that no other process can start there.
+        status = _agree(processes, run_dir.check_run_dir(config), folder)
+        if status is RunStatus.FINISHED:
+            log.info("%s has been finished by another process", folder)
+            return
+        state = _load_training_state(config, processes) if status is RunStatus.INCOMPLETE else None
         if processes.is_main:
             run_dir.write_config(folder, config, typed)
         _log_setup(folder, setup)
@@ -117,20 +122,11 @@ def _run(
             setup.blocks,
             corpora={name: corpus.describe() for name, corpus in setup.corpora.items()},
             command=shell("train", *run_dir.read_overrides(folder)),
-            revision=git_revision(),
+            revision=origin["git_revision"],
         )
 
-        corpora = setup.corpora
-        trainer = Trainer(
-            *(setup.model, corpora["train"], corpora["validation"], config, setup.runtime, folder),
-            card=card,
-            signals=signals,
-        )
-        if state is not None:
-            trainer.load_state_dict(state)  # refuses other inputs, before what was logged is cut
+        trainer = _make_trainer(config, setup, card, signals, state)
         del state  # as large as the model, or three times that
-        if processes.is_main:
-            trainer.tracker = Tracker(folder, trainer.logged_bytes, trainer.state.step)
         with trainer.tracker or nullcontext():
             trainer.train()
 
@@ -141,15 +137,23 @@ def _run(
             results = {"validation": read_best_validation(folder), "test": test}
             write_card(folder / "checkpoints" / "best", card, trainer.state.best_step, results)
             seconds = trainer.state.previous_seconds + time.perf_counter() - started
-            _write_results(trainer, results, training, date, seconds)
+            record = {
+                **results,
+                "seed": config.seed,
+                "device": str(setup.runtime.device),
+                "processes": processes.world_size,
+                "started": date.isoformat(timespec="seconds"),
+                "wall_time_s": round(seconds, 2),
+                "train": training,
+                **origin,
+            }
+            write_json(folder / run_dir.RESULTS_FILE, record)
+            _print_results(folder, record)
 
 
 def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str, Any] | None:
     """The state that a run resumes from; None if it must start from the beginning. All processes take part."""
     folder = Path(config.output_dir)
-    # Again, now that no other process can start there.
-    if _agree(processes, run_dir.check_run_dir(config), folder) is RunStatus.NEW:
-        return None
     best, last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
     if changes := run_dir.find_changes(run_dir.read_config(folder), config):
         log.info("resuming with other settings: %s", run_dir.format_changes(changes))
@@ -170,6 +174,19 @@ def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str,
         raise UserError(f"{best}: {problem}; the run cannot be tested without it: restore it, or start a run elsewhere")
     log.info("resuming from step %d, saved in %s", step, last)
     return state
+
+
+def _make_trainer(
+    config: TrainConfig, setup: Setup, card: ModelCardContext, signals: Signals, state: dict[str, Any] | None
+) -> Trainer:
+    """The trainer of a new run, or of one that resumes from a state."""
+    train, validation, folder = setup.corpora["train"], setup.corpora["validation"], Path(config.output_dir)
+    trainer = Trainer(setup.model, train, validation, config, setup.runtime, folder, card=card, signals=signals)
+    if state is not None:
+        trainer.load_state_dict(state)  # refuses other inputs, before what was logged is cut
+    if setup.runtime.processes.is_main:
+        trainer.tracker = Tracker(folder, trainer.logged_bytes, trainer.state.step)
+    return trainer
 
 
 def _agree(processes: Processes, found: T, folder: Path) -> T:
@@ -229,33 +246,19 @@ def _training_record(trainer: Trainer, setup: Setup) -> dict[str, Any]:
     }
 
 
-def _write_results(
-    trainer: Trainer, results: dict[str, Any], training: dict[str, Any], date: datetime, seconds: float
-) -> None:
-    """Writes and prints the results of a run, with what is needed to repeat it, and the commands to type next."""
-    record = {
-        **results,
-        "seed": trainer.config.seed,
-        "device": str(trainer.runtime.device),
-        "processes": trainer.runtime.processes.world_size,
-        "started": date.isoformat(timespec="seconds"),
-        "wall_time_s": round(seconds, 2),
-        "train": training,
-        **provenance(),
-    }
-    write_json(trainer.folder / run_dir.RESULTS_FILE, record)
-
+def _print_results(folder: Path, results: dict[str, Any]) -> None:
+    """Prints test metrics, and the commands to type next."""
+    training = results["train"]
     console.print(metric_table("test", results["test"]))
     log.info(
         "%d documents in %.0f s of training steps (%.1f per second), best at step %d of %d; %.0f s in total",
         *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),
-        *(training["best_step"], training["steps"], seconds),
+        *(training["best_step"], training["steps"], results["wall_time_s"]),
     )
-    folder = str(trainer.folder)
-    checkpoint = override("checkpoint", folder)
+    checkpoint = override("checkpoint", str(folder))
     console.print("\nnext:", style="bold")
     for command in (
-        f"tensorboard --logdir {shlex.quote(folder)}",
+        f"tensorboard --logdir {shlex.quote(str(folder))}",
         shell("evaluate", checkpoint),
         shell("predict", checkpoint, "input=FILE"),
     ):

@@ -27,7 +27,8 @@ REMOVED_KEYS = ("batch", "debug.replay")
 # A process that was told to stop may need this long to release its folder.
 LOCK_SECONDS = 20
 MAX_CHANGES = 8
-UNREADABLE = (OSError, ValueError, TypeError, AssertionError, RecursionError)
+# What reading a damaged YAML file, or one that is not ours, may raise.
+UNREADABLE = (OSError, ValueError, TypeError, AssertionError, RecursionError, yaml.YAMLError, OmegaConfBaseException)
 
 
 class RunStatus(Enum):
@@ -129,7 +130,7 @@ def read_overrides(folder: Path) -> list[str]:
         overrides = yaml.safe_load(file.read_text(encoding="utf-8"))
         if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
             raise ValueError("it is not a list of overrides")
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except UNREADABLE as error:
         log.warning("ignoring %s, which is damaged: %s", file, printable(first_line(error)))
         return []
     return overrides
@@ -154,7 +155,7 @@ def read_config(folder: Path) -> TrainConfig:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), content))
         assert isinstance(config, TrainConfig)
         check_texts(config)
-    except (*UNREADABLE, yaml.YAMLError, OmegaConfBaseException) as error:
+    except UNREADABLE as error:
         raise UserError(f"{file}: not the config of a run of this version ({first_line(error)})") from error
     return config
 

@@ -1,7 +1,6 @@
 """Files are ordered in chunks, of documents and of sentences."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,6 @@ from sentence_order.inference import predict_file as module
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
 from sentence_order.inference.predict_file import predict_file
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.runtime.console import log
-
-
-@pytest.fixture
-def console_log() -> Iterator[None]:
-    """Other tests find the log as it was before `predict_file` has sent it to the console."""
-    handlers, propagate, level = [*log.handlers], log.propagate, log.level
-    yield
-    log.handlers[:], log.propagate = handlers, propagate
-    log.setLevel(level)
 
 
 @pytest.mark.usefixtures("console_log")

@@ -2,12 +2,15 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from sentence_order.config.cli import compose
+from sentence_order.training import run as module
 from tests.forks import Server
 from tests.records import lines_without_clock
 
@@ -103,3 +106,22 @@ def test_finished_run_is_left_alone(unbroken: Path, command) -> None:
     done = command("train", *TYPED, f"output_dir={unbroken}")
     assert done.returncode == 2
     assert "output_dir" in done.stderr
+
+
+@pytest.mark.usefixtures("console_log")
+def test_run_that_another_process_finishes_meanwhile_is_left_alone(
+    unbroken: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is finished while this process loads and tokenises, or waits for the lock."""
+    folder = shutil.copytree(unbroken, tmp_path / "run")
+    results = (folder / "results.json").rename(tmp_path / "results.json")
+
+    def set_up(*_: Any) -> None:
+        shutil.copy2(results, folder)
+
+    monkeypatch.setattr(module, "set_up", set_up)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix not in (".log", ".json")}
+    config = compose("train", [*TYPED, f"output_dir={folder}", "resume=auto", "trainer.log_every=3"])
+    module.run(config)
+    assert "has been finished by another process" in (folder / "train.log").read_text()
+    assert before == {path: path.stat().st_mtime_ns for path in before}
