@@ -28,7 +28,7 @@ def run(name: str, task: Callable[[Any], None]) -> None:
         try:
             task(parse_config(composed, SCHEMAS[name]))
         except (UserError, TrainingError) as error:
-            stop(str(error), 2 if isinstance(error, UserError) else 1)
+            exit_with_error(str(error), 2 if isinstance(error, UserError) else 1)
 
     run_jobs(name, job)
 
@@ -44,23 +44,23 @@ def run_jobs(name: str, job: Callable[[DictConfig], float | None]) -> None:
         else:
             hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        stop(format_hydra_error(error, SCHEMAS[name]), 2)
+        exit_with_error(format_hydra_error(error, SCHEMAS[name]), 2)
     except ValueError as error:
         if "Config group override" not in str(error):  # what Hydra raises for a group that is given a number
             raise
-        stop(str(error), 2)
+        exit_with_error(str(error), 2)
     except Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(128 + error.signal)
     except KeyboardInterrupt:
-        stop("interrupted", 130)
+        exit_with_error("interrupted", 130)
     except BrokenPipeError:  # the reader of our output went away: `predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:  # an option of a group, for which Hydra looks for a file
             raise
-        stop("the name of an option is too long for a file name", 2)
+        exit_with_error("the name of an option is too long for a file name", 2)
 
 
 def typed_overrides() -> list[str]:
@@ -96,7 +96,7 @@ def help_text(name: str) -> str:
     return "\n".join([*lines, "", "Keys:", OmegaConf.to_yaml(config)])
 
 
-def stop(message: str, code: int) -> NoReturn:
+def exit_with_error(message: str, code: int) -> NoReturn:
     """Prints a complaint as one line and ends the process."""
     sys.stderr.write(f"error: {printable(message)}\n")  # at once: another process may write here too
     sys.exit(code)
