@@ -99,9 +99,13 @@ def test_a_sweep_that_is_interrupted_while_it_reports_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In one line, as between two jobs."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
     make_run(tmp_path / "run", [], [0, 1, 2])
     monkeypatch.setattr("sentence_order.config.cli.run_jobs", lambda name, job: None)
-    monkeypatch.setattr("sentence_order.experiments.report.draw", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("sentence_order.experiments.report.draw", interrupt)
     monkeypatch.setattr(sys, "argv", ["train"])
     sweep, _ = Sweep.parse(["-m", "seed=0,1", f"output_dir={tmp_path}"])
     assert sweep is not None
