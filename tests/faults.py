@@ -74,7 +74,7 @@ def _replaced(
             path = Path(arguments[file])
             os.truncate(path, path.stat().st_size // 2)
         if name == "line":  # half of the line is there
-            with (caller.f_locals["self"].folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
+            with caller.f_locals["self"].path.open("a", encoding="utf-8") as lines:
                 lines.write(plain(*arguments, **options)[:20])
         if name == "event":
             writer, data = arguments
