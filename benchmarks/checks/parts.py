@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
 from sentence_order.config.commands import override
-from sentence_order.config.components import DECODERS, LOSSES, Component, heads_for
+from sentence_order.config.components import DECODERS, LOSSES, readers_of
 from sentence_order.data.examples import Batch, collate, load_example
 from sentence_order.decoding import decode
 from sentence_order.decoding.scores import MATRICES, Scores
@@ -59,13 +59,13 @@ def check_parts(name: str, setup: Setup, report: Report) -> None:
     for what, values in _compute_losses(prepared.model, batch, Runtime(device, torch.bfloat16), report)[0].items():
         report.expect(all(map(math.isfinite, values)), f"{what}: loss and gradient in bf16 are {values}")
 
-    decoders = _find_readers(DECODERS, on_cpu)
+    decoders = readers_of(set(on_cpu.config.heads), DECODERS)
     for decoder in decoders:
         on_both = (scores, device), (scores_on_cpu, torch.device("cpu"))
         objectives = [_decode(decoder, own_scores, batch, where, report) for own_scores, where in on_both]
         difference = float((objectives[0] - objectives[1]).abs().max())
         report.expect(difference <= 1e-3, f"decoder={decoder}: the objectives differ by {difference:.1e}, over 1e-3")
-    names = {"heads": on_cpu.config.heads, "losses": _find_readers(LOSSES, on_cpu), "decoders": decoders}
+    names = {"heads": on_cpu.config.heads, "losses": readers_of(set(on_cpu.config.heads), LOSSES), "decoders": decoders}
     sizes = f"{corpus.sizes.min()} to {corpus.sizes.max()} sentences"
     report.note("; ".join([*(f"{what} {', '.join(own)}" for what, own in names.items()), sizes]))
 
@@ -85,7 +85,7 @@ def _compute_losses(
     losses = {"loss": (model.ordering_loss, scores, weights)}
     if scores.pointer is None:  # the only loss of a pointer is the model's own
         bare = Scores(**matrices)
-        names = _find_readers(LOSSES, model)
+        names = readers_of(set(model.config.heads), LOSSES)
         losses |= {f"loss.{name}": (weighted_loss({name: 1.0}), bare, [*matrices.values()]) for name in names}
     found = {}
     for name, (loss, own_scores, own_inputs) in losses.items():
@@ -97,11 +97,6 @@ def _compute_losses(
         except RuntimeError as error:
             report.fault(f"{name} on {runtime.device}: {first_line(error)}")
     return found, Scores(**{name: matrix.detach() for name, matrix in matrices.items()}, pointer=scores.pointer)
-
-
-def _find_readers(components: dict[str, Component], model: SentenceOrdererModel) -> list[str]:
-    """The losses or decoders that read the scores of a model's heads."""
-    return [name for name, component in components.items() if heads_for(component) & set(model.config.heads)]
 
 
 def _decode(decoder: str, scores: Scores, batch: Batch, device: torch.device, report: Report) -> Tensor:
