@@ -12,7 +12,6 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from datasets import Dataset
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -31,6 +30,7 @@ from sentence_order.errors import UserError
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.inference.predict_file import predict_file
 from sentence_order.model.checkpoint import load_checkpoint
+from tests.corpora import raw_split
 from tests.properties import settings
 
 Command = Callable[..., CompletedProcess[str]]
@@ -157,7 +157,7 @@ def test_damaged_tables_are_read_or_refused(tmp_path: Path, draw: random.Random)
 def test_any_corpus_is_tokenised_within_its_limits(
     tiny_model, written: list[list[str]], max_sentences: int, max_tokens: int
 ) -> None:
-    raw = Dataset.from_dict({"id": ["same id"] * len(written), "sentences": written})
+    raw = raw_split(written, ["same id"] * len(written))
     with mistakes_in_one_line():
         corpus = tokenize_corpus(raw, tiny_model.tokenizer, max_sentences, max_tokens, "train")
         real = [[s for s in document if s.strip()] for document in written]

@@ -30,24 +30,29 @@ CacheMode = StrEnum("CacheMode", "auto off")
 CacheDtype = StrEnum("CacheDtype", "float32 float16")
 InputFormat = StrEnum("InputFormat", "auto text jsonl csv")
 Split = StrEnum("Split", "train validation test")
+Overlap = StrEnum("Overlap", "warn drop error")
 
 
 @dataclass
 class DataConfig:
     source: Source | None = MISSING
     # A path or glob for files, the name of a split for the hub; synthetic stories are generated and need none.
-    train: str | None = None
-    validation: str | None = None
-    test: str | None = None
+    train: str | None = key(None, **CHANGEABLE)  # a run resumes if the documents are the same
+    validation: str | None = key(None, **CHANGEABLE)
+    test: str | None = key(None, **CHANGEABLE)
     # Only the first N documents of a split; for synthetic stories, how many are generated.
     limit_train: int | None = key(None, accepts=POSITIVE, **IF_CHANGED)
     limit_validation: int | None = key(None, accepts=POSITIVE)
     limit_test: int | None = key(None, accepts=POSITIVE)
-    # The share of the training documents that is split off if there is no validation or test file.
+    # The share of the training documents that is split off, approximately, if there is no validation or test file: each
+    # by a hash of its text, so that copies stay together.
     validation_share: float = key(0.1, accepts=SHARE)
     test_share: float = key(0.1, accepts=SHARE)
     # Chooses the documents that are split off and the synthetic stories, independently of the run's own seed.
     split_seed: int = key(0, accepts=NOT_NEGATIVE)
+    # Documents that are in two splits, or that the checkpoint was trained on: use them and say so, leave them out of
+    # training (in `evaluate`, out of what is evaluated), or end with an error.
+    overlap: Overlap = Overlap.warn
     # Where a record keeps its document: a column with a list of sentences, one column per sentence, or running text.
     id_column: str = "id"
     sentences_column: str = "sentences"

@@ -71,6 +71,6 @@ def _ignore_signals(worker: int) -> None:
 def load_shuffles(corpus: Corpus, batches: list[list[int]], seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
     """The batches of an evaluation, each under several shuffles: first its fixed one.
 
-    Documents stand in the same rows of all; the permutation of a further one is a function of (seed, its number, id).
+    Documents stand in the same rows of all; the permutation of a further one is a function of (seed, its number, text).
     """
     return zip(*(load_batches(corpus, batches, seed, number or None) for number in range(shuffles)), strict=True)

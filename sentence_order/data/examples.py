@@ -50,7 +50,7 @@ def make_example(row: Mapping[str, Any], index: int, given: Sequence[int] | IntA
 
 
 def load_example(corpus: Corpus, index: int, seed: int, epoch: int | None) -> Example:
-    """A document of a corpus under the permutation of (seed, epoch, its id)."""
+    """A document of a corpus under the permutation of (seed, epoch, its text)."""
     row = corpus.row(index)
     return make_example(row, index, draw_permutation(seed, epoch, int(corpus.keys[index]), len(row["lengths"])))
 

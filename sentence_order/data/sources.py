@@ -1,36 +1,43 @@
-"""Loads the raw splits of a corpus as `datasets.Dataset` (Arrow, memory-mapped, cached): columns id and sentences."""
+"""Loads the raw splits of a corpus as `datasets.Dataset`: columns id, sentences and fingerprint, memory-mapped."""
 
 import glob
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, List, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
-from sentence_order.config.schema import DataConfig, Source
-from sentence_order.data.readers import Layout, document_from_record, find_path_problem, read_documents
+from sentence_order.arrays import FloatArray, IntArray
+from sentence_order.config.schema import CacheConfig, DataConfig, Source
+from sentence_order.data.arrow_cache import ArrowCache, Columns, digest_file, read_column
+from sentence_order.data.identity import text_fingerprint
+from sentence_order.data.readers import Document, Layout, document_from_record, find_path_problem, read_documents
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
+from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
 
-# Part of every cache's key: a change in how files are read or tokenised must change it.
-CACHE_VERSION = 1
-FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
+# Part of the cache's key, which does not see the code: a change in how documents are read must change it.
+CACHE_VERSION = 2
+FEATURES = Features({"id": Value("string"), "sentences": List(Value("string")), "fingerprint": Value("uint64")})
+BATCH_DOCUMENTS = 1000
 
 
-def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
-    """Loads the named splits, with columns `id` and `sentences` (gold order).
+def load_splits(config: DataConfig, splits: list[str], cache: CacheConfig | None = None) -> dict[str, Dataset]:
+    """Loads the named splits, with columns `id`, `sentences` (gold order) and `fingerprint` (see `text_fingerprint`).
 
     Validation or test is split off the training documents if it has no file of its own. Raises UserError naming the
     config key, or the file and line.
     """
+    arrow_cache = ArrowCache.of(cache or CacheConfig())
     if config.source is Source.synthetic:
-        return {name: _from_generator(config, name) for name in splits}
+        return {name: _from_generator(config, name, arrow_cache) for name in splits}
     load = _from_hub if config.source is Source.hub else _from_files
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
     for name in splits:
@@ -38,7 +45,7 @@ def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
             raise UserError(f"data.{name}: no value; give a path or glob (for data=hub the name of a split)")
     needed = {*splits, "train"} if set(splits) & set(missing) else set(splits)  # from which missing ones are split off
     read: list[str] = [name for name in ("train", "validation", "test") if name in needed and name not in missing]
-    given = {name: load(config, name) for name in read}
+    given = {name: load(config, name, arrow_cache) for name in read}
 
     # Also if only "train" was asked for: it must not contain the documents that others are tested on.
     if missing and "train" in given:
@@ -50,26 +57,46 @@ def load_splits(config: DataConfig, splits: list[str]) -> dict[str, Dataset]:
 def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[str, Dataset]:
     """Takes the missing splits from the training documents, which keep the rest, all in the order of the corpus.
 
-    Which documents these are depends on the corpus and `data.split_seed` alone, not on the run's seed or on which other
-    split has a file. So what a run held out is what an evaluation with the same `data.train` tests on.
+    The split of a document is a function of its text and of `data.split_seed` alone: not of the other documents, the
+    run's own seed, or of which other split has a file. So copies stay together, and none moves if others are added.
+    Only a split that would be empty takes the first document by its draw.
     """
-    rank = np.random.default_rng(config.split_seed).permutation(len(train))
-    tests = max(1, round(len(train) * config.test_share))
-    validations = max(1, round(len(train) * config.validation_share))
-    members = {"test": rank < tests, "validation": (rank >= tests) & (rank < tests + validations)}
-    kept = ~np.logical_or.reduce([members[name] for name in missing])
-    if not kept.any() or not all(members[name].any() for name in missing):
+    draw_D = _draw(read_column(train, "fingerprint"), config.split_seed)
+    bounds = {"test": config.test_share, "validation": config.test_share + config.validation_share}
+    members, left_D = {}, np.ones(len(train), dtype=bool)
+    for name, bound in bounds.items():
+        chosen_D = left_D & (draw_D < bound)
+        if left_D.any() and not chosen_D.any():
+            chosen_D = left_D & (draw_D == draw_D[left_D].min())
+        members[name], left_D = chosen_D, left_D & ~chosen_D
+
+    kept_D = ~np.logical_or.reduce([members[name] for name in missing])
+    if not kept_D.any() or not all(members[name].any() for name in missing):
         raise UserError(
-            f"data.train: {len(train)} documents are too few to split off {' and '.join(missing)}; give more"
+            f"data.train: {len(train)} documents of {len(np.unique(draw_D))} different texts are too few to split off "
+            f"{' and '.join(missing)}; give more"
         )
     for name in missing:
-        message = "data: no data.%s; split off %d of %d training documents for it (data.split_seed=%d)"
-        log.info(message, name, members[name].sum(), len(train), config.split_seed)
-    chosen = {"train": kept, **{name: members[name] for name in missing}}
+        count, share = members[name].sum(), getattr(config, f"{name}_share")
+        log.info(
+            "data: no data.%s; split off %d of %d training documents for it (%.1f %%; by a hash of each text, so that "
+            "data.%s_share=%g is met approximately; data.split_seed=%d)",
+            *(name, count, len(train), 100 * count / len(train), name, share, config.split_seed),
+        )
+    chosen = {"train": kept_D, **{name: members[name] for name in missing}}
     return {name: train.select(np.flatnonzero(rows)) for name, rows in chosen.items()}
 
 
-def _from_files(config: DataConfig, split: str) -> Dataset:
+def _draw(fingerprint_D: IntArray, seed: int) -> FloatArray:
+    """A number in [0, 1) for each fingerprint and seed: SplitMix64 (Steele et al. 2014) of the two."""
+    with np.errstate(over="ignore"):  # 64-bit arithmetic wraps around
+        z_D = fingerprint_D + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z_D = (z_D ^ (z_D >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z_D = (z_D ^ (z_D >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z_D ^ (z_D >> np.uint64(31))) / 2.0**64
+
+
+def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     pattern = getattr(config, split)
     is_glob = glob.has_magic(pattern) and not os.path.isfile(pattern)
     paths = _matching(pattern, split) if is_glob else [pattern]
@@ -78,12 +105,18 @@ def _from_files(config: DataConfig, split: str) -> Dataset:
     for path in paths:
         if problem := find_path_problem(path):
             raise UserError(f"data.{split}: {path}: {problem}; give a file or a glob")
-    # The arguments are the key of the Arrow cache: a file that changed in size or time is read anew.
-    stats = [(os.path.realpath(path), os.stat(path)) for path in paths]
-    versions = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
     assert config.source is not None
-    layout = Layout.of(config)
-    return _cached(_file_records, paths=paths, versions=versions, file_format=config.source.value, layout=layout)
+    layout, source = Layout.of(config), config.source.value
+    try:
+        contents = [(path, digest_file(path)) for path in paths]  # ids may hold the path as it was typed
+    except OSError as error:
+        raise UserError(f"data.{split}: {error.filename}: cannot be read: {error.strerror}") from error
+
+    def read() -> Iterator[Columns]:
+        documents = (document for path in paths for document in read_documents(path, source, layout))
+        return _batches(documents, split)
+
+    return cache.load([CACHE_VERSION, source, contents, asdict(layout)], FEATURES, read)
 
 
 def _matching(pattern: str, split: str) -> list[str]:
@@ -106,25 +139,33 @@ def _matching(pattern: str, split: str) -> list[str]:
     return sorted(once.values())
 
 
-def _file_records(paths: list[str], file_format: str, layout: Layout, **cache_key: Any) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        yield from map(vars, read_documents(path, file_format, layout))
+def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
+    """Columns of some documents at a time; shows the progress of reading."""
+    remaining = iter(documents)
+    with progress_bar(transient=True) as bar:
+        task = bar.add_task(f"reading {split}", total=None, unit="documents", note="")
+        while batch := list(islice(remaining, BATCH_DOCUMENTS)):
+            yield {
+                "id": [document.id for document in batch],
+                "sentences": [document.sentences for document in batch],
+                "fingerprint": [text_fingerprint(document.sentences) for document in batch],
+            }
+            bar.advance(task, len(batch))
 
 
-def _from_generator(config: DataConfig, split: str) -> Dataset:
+def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     count = getattr(config, f"limit_{split}")
     if count is None:
         raise UserError(f"data.limit_{split}: data=synthetic needs the number of stories to generate")
-    # The plots are part of the cache's key: their stories change with them.
-    return _cached(_synthetic_records, split=split, seed=config.split_seed, count=count, plots=repr(PLOTS[split]))
+
+    def write() -> Iterator[Columns]:
+        return _batches((Document(*story) for story in generate(split, config.split_seed, count)), split)
+
+    # The plots are part of the key: their stories change with them.
+    return cache.load([CACHE_VERSION, config.split_seed, count, repr(PLOTS[split])], FEATURES, write)
 
 
-def _synthetic_records(split: str, seed: int, count: int, **cache_key: Any) -> Iterator[dict[str, Any]]:
-    for document_id, sentences in generate(split, seed, count):
-        yield {"id": document_id, "sentences": sentences}
-
-
-def _from_hub(config: DataConfig, split: str) -> Dataset:
+def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     try:
         raw = load_dataset(config.hub_id, config.hub_config, split=getattr(config, split), trust_remote_code=False)
     # No such data set, configuration or split, one that needs a script, or no network.
@@ -139,19 +180,8 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
     if limit is not None and (split != "train" or (config.validation and config.test)):
         raw = raw.select(range(min(limit, len(raw))))  # before the work, if nothing is split off the rest
 
-    def convert(record: dict[str, Any], row: int) -> dict[str, Any]:
-        return vars(document_from_record(record, layout, f"{where}:{row}"))
+    def convert() -> Iterator[Columns]:
+        documents = (document_from_record(record, layout, f"{where}:{row}") for row, record in enumerate(raw))
+        return _batches(documents, split)
 
-    return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
-
-
-def _cached(records: Callable[..., Iterator[dict[str, Any]]], **arguments: Any) -> Dataset:
-    try:
-        return Dataset.from_generator(records, features=FEATURES, gen_kwargs={**arguments, "version": CACHE_VERSION})
-    except Exception as error:  # the builder's own, also for a user's mistake
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None:
-            raise
-        raise cause from None
+    return cache.load([CACHE_VERSION, raw._fingerprint, where, asdict(layout)], FEATURES, convert)

@@ -1,20 +1,40 @@
-"""Cleans and tokenises a raw split once; `datasets` caches the result by the fingerprints of tokenizer and text."""
+"""Cleans and tokenises a raw split once; the result is cached by its text and its tokenizer."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value
+from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.arrays import FloatArray, IntArray
+from sentence_order.config.schema import CacheConfig
+from sentence_order.data.arrow_cache import ArrowCache, Columns, read_column
+from sentence_order.data.identity import document_key, rank_texts
 from sentence_order.errors import UserError
+from sentence_order.runtime.console import progress_bar
 
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
-CACHE_VERSION = 2
-ENCODED_AT_ONCE = 10_000
+CACHE_VERSION = 3
+BATCH_DOCUMENTS, ENCODED_AT_ONCE = 1000, 10_000
+# What is counted of each document, and what the log says of the sum; `tokenize_documents` explains the names.
+COUNTS = {
+    "empty": "empty sentences dropped",
+    "cut": "sentences truncated to {max_sentence_tokens} tokens",
+    "beyond": "sentences beyond the first {max_sentences} of a document dropped",
+    "repeated": "sentences that repeat another one of their document",
+    "alike": "sentences that the encoder cannot tell from another one of their document (equal tokens, other text)",
+}
+FEATURES = Features(
+    {
+        **{"id": Value("string"), "sentences": List(Value("string")), "fingerprint": Value("uint64")},
+        **{"key": Value("uint64"), "count": Value("int32"), "unknown": Value("int32")},
+        **{name: List(Value("int32")) for name in ("input_ids", "lengths", "text_rank")},
+        **{name: Value("int32") for name in COUNTS},
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -37,14 +57,14 @@ class Corpus:
     """A tokenised split, ready for random access: its text in `documents`, its tokens in flat arrays."""
 
     documents: Dataset  # `id` and `sentences` (clean, in gold order)
-    keys: IntArray  # a number for each document's id (see `document_key`)
+    keys: IntArray  # of each document, see `document_key`
+    fingerprints: IntArray  # of each document, see `text_fingerprint`
     input_ids: IntArray  # of all sentences of all documents, one after the other, special tokens included
     lengths: IntArray  # the number of tokens of each sentence
-    # The rank of each sentence's text among its document's distinct texts: equal for identical sentences, and a
-    # function of the content alone, so that it can break ties without knowing any order.
-    text_rank: IntArray
+    text_rank: IntArray  # of each sentence in its document, see `rank_texts`
     first_sentence: IntArray  # the number of each document's first sentence and, last, that of all sentences
     first_token: IntArray  # where each sentence begins in `input_ids` and, last, where the last one ends
+    num_unknown_tokens: int  # that stand for what the tokenizer does not know
     changes: dict[str, int]  # counts of what was dropped, truncated or is unusual
     states: CachedHiddenStates | None = None  # the frozen prefix's output for each sentence, if it is cached
 
@@ -72,54 +92,63 @@ class Corpus:
         return row
 
     def describe(self) -> str:
-        """One line for the log: the size, and what was dropped or truncated."""
-        size = f"{len(self):,} documents, {len(self.lengths):,} sentences, {len(self.input_ids):,} tokens"
+        """One line for the log: the size, and what was dropped, truncated or is unusual."""
+        unknown = self.num_unknown_tokens / len(self.input_ids)
+        size = (
+            f"{len(self):,} documents, most often of {np.bincount(self.sizes).argmax()} sentences; "
+            f"{len(self.lengths):,} sentences, {len(self.input_ids):,} tokens ({unknown:.1%} unknown)"
+        )
         changes = ", ".join(f"{count:,} {what}" for what, count in self.changes.items() if count)
         return f"{size}; {changes or 'nothing dropped or truncated'}"
 
 
-def document_key(document_id: str) -> int:
-    """A document's id as a number of 64 bits, by which its permutations are drawn."""
-    return int.from_bytes(hashlib.blake2b(document_id.encode(), digest_size=8).digest(), "little")
-
-
 def tokenize_corpus(
-    raw: Dataset, tokenizer: PreTrainedTokenizerBase, max_sentences: int, max_sentence_tokens: int, name: str
+    raw: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_sentences: int,
+    max_sentence_tokens: int,
+    name: str,
+    cache: CacheConfig | None = None,
 ) -> Corpus:
     """Drops empty sentences and documents of fewer than two, truncates long sentences, tokenises, and counts.
 
     Raises UserError if no document with two sentences or more is left.
     """
     limits = {"max_sentences": max_sentences, "max_sentence_tokens": max_sentence_tokens}
-    arguments = {"version": CACHE_VERSION, "tokenizer": tokenizer, **limits}
-    documents = raw.map(_tokenize_batch, batched=True, batch_size=1000, fn_kwargs=arguments, desc=f"tokenising {name}")
-    found = documents.select_columns(["count", "empty", "cut", "beyond"]).with_format("numpy")[:]
-    counts, total = found["count"], len(documents)
-    keep = np.flatnonzero(counts >= 2)
+
+    def tokenize() -> Iterator[Columns]:
+        with progress_bar(transient=True) as bar:
+            task = bar.add_task(f"tokenising {name}", total=len(raw), unit="documents", note="")
+            for batch in raw.iter(BATCH_DOCUMENTS):
+                columns = tokenize_documents(batch["sentences"], tokenizer, **limits)
+                yield {column: columns.get(column, batch.get(column)) for column in FEATURES}
+                bar.advance(task, len(batch["id"]))
+
+    settings = [CACHE_VERSION, raw._fingerprint, Hasher.hash(tokenizer), limits]
+    documents = ArrowCache.of(cache or CacheConfig()).load(settings, FEATURES, tokenize)
+    found = {name: read_column(documents, name) for name in ("key", "fingerprint", "count", "unknown", *COUNTS)}
+    keep, total = np.flatnonzero(found["count"] >= 2), len(documents)
     if not len(keep):
         raise UserError(f"data.{name}: none of the {total:,} documents has two sentences or more; nothing to order")
     if len(keep) < total:
         documents = documents.select(keep)
-    first_sentence = np.concatenate([[0], counts[keep].cumsum()])
+    kept = {column: values[keep] for column, values in found.items()}
+    first_sentence = np.concatenate([[0], kept["count"].cumsum(dtype=np.int64)])
     lengths = _flat(documents, "lengths", first_sentence[-1])
-    first_token = np.concatenate([[0], lengths.cumsum()])
-    ids = (document_id for batch in documents.select_columns("id").iter(1000) for document_id in batch["id"])
-    keys = np.fromiter(map(document_key, ids), dtype=np.uint64, count=len(documents))
-    changes = {
-        "empty sentences dropped": int(found["empty"].sum()),
-        f"sentences truncated to {max_sentence_tokens} tokens": int(found["cut"].sum()),
-        f"sentences beyond the first {max_sentences} of a document dropped": int(found["beyond"].sum()),
-        "documents with fewer than two sentences dropped": total - len(keep),
-        "documents with the id of another one": len(keys) - len(np.unique(keys)),
-    }
+    first_token = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])
+    changes = {what.format(**limits): int(found[column].sum()) for column, what in COUNTS.items()}
+    changes["documents with fewer than two sentences dropped"] = total - len(keep)
+    changes["documents with the text of another one"] = len(keep) - len(np.unique(kept["key"]))
     return Corpus(
         documents=documents.select_columns(["id", "sentences"]),
-        keys=keys,
+        keys=kept["key"],
+        fingerprints=kept["fingerprint"],
         input_ids=_flat(documents, "input_ids", first_token[-1]),
         lengths=lengths,
         text_rank=_flat(documents, "text_rank", first_sentence[-1]),
         first_sentence=first_sentence,
         first_token=first_token,
+        num_unknown_tokens=int(kept["unknown"].sum()),
         changes=changes,
     )
 
@@ -141,7 +170,9 @@ def tokenize_documents(
     """Cleans and tokenises documents, given as lists of sentences, into the columns of a `Corpus` and its counts.
 
     White space is folded; empty sentences are left out (`kept` holds the indices of the others), and those beyond
-    `max_sentences`; sentences longer than `max_sentence_tokens` are cut, their last special token kept.
+    `max_sentences`; sentences longer than `max_sentence_tokens` are cut, their last special token kept. Of each
+    document it counts sentences that are `empty`, `beyond` the limit or `cut`, that have the text of another one
+    (`repeated`) or another text but the same tokens (`alike`), and tokens that are `unknown`.
     """
     real = [[i for i, sentence in enumerate(sentences) if sentence.strip()] for sentences in documents]
     kept = [indices[:max_sentences] for indices in real]
@@ -155,20 +186,20 @@ def tokenize_documents(
     short = [
         [ids if len(ids) <= max_sentence_tokens else ids[:last] + ids[-1:] for ids in document] for document in whole
     ]
-    ranks = [{text: number for number, text in enumerate(sorted(set(texts)))} for texts in clean]
+    texts = [len(set(sentences)) for sentences in clean]
+    unknown = tokenizer.unk_token_id
     return {
         "sentences": clean,
         "kept": kept,
-        "count": [len(texts) for texts in clean],
+        "key": [document_key(sentences) for sentences in clean],
+        "count": [len(sentences) for sentences in clean],
         "input_ids": [[token for ids in document for token in ids] for document in short],
         "lengths": [[len(ids) for ids in document] for document in short],
-        "text_rank": [[rank[text] for text in texts] for rank, texts in zip(ranks, clean, strict=True)],
+        "text_rank": [rank_texts(sentences) for sentences in clean],
+        "unknown": [sum(ids.count(unknown) for ids in document) for document in short],
         "empty": [len(sentences) - len(indices) for sentences, indices in zip(documents, real, strict=True)],
         "cut": [sum(len(ids) > max_sentence_tokens for ids in document) for document in whole],
-        "beyond": [len(indices) - len(texts) for indices, texts in zip(real, clean, strict=True)],
+        "beyond": [len(indices) - len(sentences) for indices, sentences in zip(real, clean, strict=True)],
+        "repeated": [len(sentences) - count for sentences, count in zip(clean, texts, strict=True)],
+        "alike": [count - len(set(map(tuple, document))) for count, document in zip(texts, short, strict=True)],
     }
-
-
-def _tokenize_batch(batch: dict[str, list[Any]], version: int, **arguments: Any) -> dict[str, list[Any]]:
-    columns = tokenize_documents(batch["sentences"], **arguments)
-    return {name: values for name, values in columns.items() if name != "kept"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig
 from sentence_order.config.validation import check_decoder
+from sentence_order.data.overlap import resolve_overlap
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.evaluation.evaluator import evaluate_corpus
@@ -31,7 +32,7 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     model.to(runtime.device)
 
     name = config.split.value
-    corpus = _load_corpus(config, model, runtime)
+    corpus, overlap = _load_corpus(config, model, runtime)
     with progress_bar() as bar:
         task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
         evaluation = evaluate_corpus(
@@ -47,14 +48,14 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
         )
     assert evaluation is not None, "nothing stops it"
 
-    ids = list(corpus.documents["id"])
-    found = split_results(evaluation, ids, model.config.calibration, config.bootstrap_resamples, config.seed)
+    found = split_results(evaluation, corpus, model.config.calibration, config.bootstrap_resamples, config.seed)
     console.print(metric_table(name, found))
     console.print(breakdown_table(found))
     record = {
         name: found,
         "checkpoint": config.checkpoint,
         "split": name,
+        "overlap": overlap,
         "decoder": decoder.name.value if decoder.name else None,
         "beam_width": decoder.beam_width,
         "seed": config.seed,
@@ -80,12 +81,20 @@ def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> Deco
     return DecoderConfig(DecoderName(name), config.decoder.beam_width or model.config.beam_width)
 
 
-def _load_corpus(config: EvaluateConfig, model: SentenceOrdererModel, runtime: Runtime) -> Corpus:
-    """The documents to evaluate, with the output of the frozen prefix if that is cached."""
+def _load_corpus(
+    config: EvaluateConfig, model: SentenceOrdererModel, runtime: Runtime
+) -> tuple[Corpus, dict[str, int]]:
+    """The documents to evaluate, with the output of the frozen prefix if that is cached; and the number of them that
+    the model was trained on."""
     name = config.split.value
-    raw = load_splits(config.data, [name])[name]
+    raw = load_splits(config.data, [name], config.cache)
+    trained_on = model.training_documents
+    if trained_on is None:
+        log.info("overlap: not known, since this checkpoint does not record which documents it was trained on")
+    raw, overlap = resolve_overlap(raw, config.data.overlap, trained_on, f"checkpoint={config.checkpoint}")
     assert model.tokenizer is not None
-    corpus = tokenize_corpus(raw, model.tokenizer, config.data.max_sentences, model.config.max_sentence_tokens, name)
+    limits = config.data.max_sentences, model.config.max_sentence_tokens
+    corpus = tokenize_corpus(raw[name], model.tokenizer, *limits, name, config.cache)
     log.info("%s: %s", name, corpus.describe())
     check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
     if config.shuffles > 1 and not model.config.depends_on_input_order:
@@ -93,6 +102,7 @@ def _load_corpus(config: EvaluateConfig, model: SentenceOrdererModel, runtime: R
 
     model.freeze(model.config.frozen_blocks)  # the cache of training is used
     tokens = int(corpus.tokens.sum())
-    return attach_hidden_states(
+    corpora = attach_hidden_states(
         model, {name: corpus}, config.cache, runtime, tokens_read=tokens, batch_tokens=config.batch_tokens
-    )[name]
+    )
+    return corpora[name], overlap

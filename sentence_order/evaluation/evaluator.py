@@ -115,7 +115,7 @@ def evaluate_corpus(
     advance: Callable[[int], None] = lambda count: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation | None:
-    """Orders every document of a corpus, each under the permutation of (seed, document id), and evaluates the orders.
+    """Orders every document of a corpus, each under the permutation of (seed, its text), and evaluates the orders.
 
     Several processes share the batches of a single one, and all get the result of the whole corpus. Raises
     TrainingError if the model's scores are not finite, or a single document does not fit in memory.

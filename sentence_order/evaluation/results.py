@@ -18,6 +18,7 @@ import pandas as pd
 from sentence_order import __version__
 from sentence_order.arrays import IntArray
 from sentence_order.data.readers import find_path_problem
+from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.metrics import MAIN_METRICS, RatioArray, metrics_of
@@ -30,14 +31,15 @@ PACKAGES = ("torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 
 
 def split_results(
-    evaluation: Evaluation, ids: Sequence[str], calibration: Sequence[float] | None, resamples: int, seed: int
+    evaluation: Evaluation, corpus: Corpus, calibration: Sequence[float] | None, resamples: int, seed: int
 ) -> dict[str, Any]:
     """The entry of one split.
 
     The number of `documents`; the `loss`; every metric with its 95 % bootstrap interval; `calibration_error` of the
     confidence; `changed_by_reshuffling`, the share of documents, if there were several shuffles; `by_sentences`, the
     main metrics by number of sentences; `by_position`, the share of documents with the right sentence at each position
-    (from 0); and `per_document`, lists from which all of this follows, to compare two results.
+    (from 0); and `per_document`, lists from which all of this follows, to compare two results; `text` is a digest of
+    each document's text.
     """
     intervals_of = partial(with_intervals, resamples=resamples, seed=seed)
     ratios, sentences_D = evaluation.ratios, evaluation.counts["sentences"]
@@ -63,7 +65,8 @@ def split_results(
         "by_sentences": by_sentences,
         "by_position": by_position,
         "per_document": {
-            "id": list(ids),
+            "id": list(corpus.documents["id"]),
+            "text": [f"{key:016x}" for key in corpus.keys.tolist()],
             "confidence": evaluation.confidence(calibration).round(6).tolist(),
             **{name: count_D.tolist() for name, count_D in evaluation.counts.items()},
         },
@@ -90,8 +93,8 @@ def read_results(path: str | Path, split: str) -> dict[str, Any]:
         raise UserError(f"{file}: cannot be read: {problem}")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))[split]
-        if missing := {"id", *COUNTS} - set(found["per_document"]):
-            raise KeyError(min(missing))
+        if missing := {"text", *COUNTS} - set(found["per_document"]):
+            raise ValueError(f"no {min(missing)!r}, which an earlier version did not record")
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -99,23 +102,19 @@ def read_results(path: str | Path, split: str) -> dict[str, Any]:
     return dict(found)
 
 
-def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, IntArray]]]:
-    """The documents that several results of a split have in common, with the counts of each.
+def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[int, list[dict[str, IntArray]]]:
+    """The number of documents that several results of a split have in common, by their texts, and the counts of each.
 
-    Raises UserError if there are none, an id is not unique, or a document's number of sentences differs.
+    Where a text repeats, the first is paired with the first, and so on. Raises UserError if there are none.
     """
-    frames = [pd.DataFrame(found["per_document"], columns=["id", *COUNTS]).set_index("id") for found in results]
-    for frame in frames:
-        if repeated := frame.index.duplicated().sum():
-            raise UserError(f"{repeated:,} documents of a result share their id with another one; ids must be unique")
-    ids = [identity for identity in frames[0].index if all(identity in frame.index for frame in frames)]
-    if not ids:
-        raise UserError("the results have no document in common, by its id")
-    counts = [{name: frame.loc[ids, name].to_numpy() for name in COUNTS} for frame in frames]
-    for other in counts[1:]:
-        if len(differ := np.flatnonzero(counts[0]["sentences"] != other["sentences"])):
-            raise UserError(f"document {ids[differ[0]]} has different numbers of sentences in the results")
-    return ids, counts
+    frames = [pd.DataFrame(found["per_document"], columns=["text", *COUNTS]) for found in results]
+    frames = [frame.set_index(["text", frame.groupby("text").cumcount()]) for frame in frames]
+    shared = frames[0].index
+    for frame in frames[1:]:
+        shared = shared[shared.isin(frame.index)]
+    if not len(shared):
+        raise UserError("the results have no document in common, by its text")
+    return len(shared), [{name: frame.loc[shared, name].to_numpy() for name in COUNTS} for frame in frames]
 
 
 def provenance() -> dict[str, Any]:

@@ -90,9 +90,9 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
 
     Raises UserError if there is no such arm, or runs were not tested on the same documents.
     """
-    ids, counts = shared_documents([run.test for arm in arms for run in arm.runs])
-    if len(ids) < 2:
-        raise UserError("the runs have a single test document in common, by its id: too few to compare")
+    documents, counts = shared_documents([run.test for arm in arms for run in arm.runs])
+    if documents < 2:
+        raise UserError("the runs have a single test document in common, by its text: too few to compare")
     names = [arm.name for arm in arms]
     if baseline is not None and baseline not in names:
         raise UserError(f"--baseline: unknown arm {baseline!r}. Available: {'; '.join(names)}")
@@ -103,7 +103,7 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
         cache_seconds = sum(run.training["seconds_in_cache"] for run in arm.runs if run.training["cached"])
         rows.append(Row(arm, training["parameters"], training["parameters_trained"], cache_seconds))
     base = max(rows, key=lambda row: row.parameters_trained) if baseline is None else rows[names.index(baseline)]
-    found = Comparison(rows, base, len(ids))
+    found = Comparison(rows, base, documents)
 
     ratios = map(metrics_of, counts)
     ratios_of = {arm.name: [next(ratios) for _ in arm.runs] for arm in arms}

@@ -73,12 +73,12 @@ def report(
         print(f"\n{target / 'report.md'}")
     if paired:
         results = [read_results(path, split) for path in paths]
-        ids, counts = shared_documents(results)
+        documents, counts = shared_documents(results)
         metrics = compare_results(*counts, resamples=resamples, seed=seed)
         a, b = map(str, paths)
-        console.print(comparison_table(f"{len(ids):,} documents: A {a}, B {b}", metrics))
-        left_out = sum(len(result["per_document"]["id"]) for result in results) - 2 * len(ids)
+        console.print(comparison_table(f"{documents:,} documents: A {a}, B {b}", metrics))
+        left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents
         if left_out:
             console.print(f"{left_out:,} documents that only one of them has are left out")
         if json is not None:
-            write_json(json, {"a": a, "b": b, "split": split, "documents": len(ids), "metrics": metrics})
+            write_json(json, {"a": a, "b": b, "split": split, "documents": documents, "metrics": metrics})

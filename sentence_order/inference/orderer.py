@@ -16,7 +16,7 @@ from sentence_order.config.components import DECODERS
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.batching import make_batches
 from sentence_order.data.examples import Example, collate, draw_permutation, make_example
-from sentence_order.data.tokenization import document_key, tokenize_documents
+from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.decoding.scores import MATRICES
 from sentence_order.errors import UserError
 from sentence_order.inference.calibration import calibrate, order_log_odds
@@ -138,7 +138,7 @@ class SentenceOrderer:
 
         for batch_rows in make_batches(tokens, batch_tokens):
             chosen = [rows[k] for k in batch_rows]
-            batches = [collate([_example(columns, documents, i, n) for i in chosen]) for n in range(shuffles)]
+            batches = [collate([_example(columns, i, n) for i in chosen]) for n in range(shuffles)]
             for parts, scores_per_shuffle in score_with_oom_fallback(self.model, batches, runtime):
                 scores, batch = average_over_shuffles(scores_per_shuffle, parts), parts[0]
                 if any(scores[name].isnan().any() for name in MATRICES if name in scores):
@@ -157,9 +157,8 @@ class SentenceOrderer:
         return [Prediction(*predicted) for predicted in zip(orders, texts, confidences, strict=True)]
 
 
-def _example(columns: dict[str, list[Any]], documents: list[list[str]], i: int, shuffle: int) -> Example:
+def _example(columns: dict[str, list[Any]], i: int, shuffle: int) -> Example:
     """Document i under one of its permutations; number 0 is the input order."""
     row = {name: column[i] for name, column in columns.items()}
-    count = len(row["lengths"])
-    key = document_key("\n".join(documents[i][k] for k in row["kept"]))
-    return make_example(row, i, draw_permutation(0, shuffle, key, count) if shuffle else range(count))
+    count = row["count"]
+    return make_example(row, i, draw_permutation(0, shuffle, row["key"], count) if shuffle else range(count))

@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel
 from sentence_order.runtime.files import MANIFEST, find_corruption
 
 CARD_FILE = "README.md"
@@ -30,7 +31,8 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
         if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
             raise UserError(f"{key}: {checkpoint}: no such folder")
         try:
-            folder = Path(snapshot_download(checkpoint, allow_patterns=[*REQUIRED_FILES, MANIFEST, CARD_FILE], **hub))
+            files = [*REQUIRED_FILES, DOCUMENTS_FILE, MANIFEST, CARD_FILE]
+            folder = Path(snapshot_download(checkpoint, allow_patterns=files, **hub))
         except Exception as error:  # no such name, no network, and what else may happen on the way
             raise UserError(
                 f"{key}: {checkpoint} is not a folder here, and could not be loaded from the hub: {first_line(error)}"
@@ -86,4 +88,6 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
         raise UserError(f"{complaint}: config.json does not expect the weights {min(unexpected)}")
     if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise UserError(f"{complaint}: {broken[0]} contains NaN or infinity")
+    if (documents := folder / DOCUMENTS_FILE).is_file():
+        model.training_documents = np.fromfile(documents, dtype="<u8")
     return model.eval()

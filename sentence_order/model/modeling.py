@@ -6,12 +6,14 @@ vector. While the lowest ones are frozen, their output for a text is always the 
 
 from collections.abc import Iterable
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from sentence_order.arrays import IntArray
 from sentence_order.config.components import HEADS
 from sentence_order.decoding.scores import Scores
 from sentence_order.losses import OrderingLoss, count_pairs, weighted_loss
@@ -21,6 +23,8 @@ from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.heads import HeadSize, mean_view
 from sentence_order.model.linear import use_onednn
 
+# In a checkpoint: 8 bytes for each document that it was trained on (see `data.identity.text_fingerprint`).
+DOCUMENTS_FILE = "training_documents.bin"
 # Options of transformers' loaders that say where to look.
 HUB_OPTIONS = ("revision", "token", "cache_dir", "subfolder", "local_files_only")
 
@@ -38,6 +42,7 @@ class SentenceOrdererModel(PreTrainedModel):
     base_model_prefix = "orderer"
     main_input_name = "input_ids"
     tokenizer: PreTrainedTokenizerBase | None = None  # loaded and saved with the model
+    training_documents: IntArray | None = None  # their fingerprints, sorted; saved with the model, if they are known
 
     def __init__(self, config: SentenceOrdererConfig) -> None:
         super().__init__(config)
@@ -189,11 +194,13 @@ class SentenceOrdererModel(PreTrainedModel):
         return loaded
 
     def save_pretrained(self, path: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Writes a checkpoint folder that loads with nothing else: weights, configuration, tokenizer."""
+        """Writes a checkpoint folder that loads with nothing else: weights, configuration, tokenizer, documents."""
         kwargs["save_original_format"] = False  # by today's names, also if an old checkpoint was loaded
         super().save_pretrained(path, *args, **kwargs)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)
+        if self.training_documents is not None:
+            self.training_documents.astype("<u8").tofile(Path(path) / DOCUMENTS_FILE)
 
 
 # `AutoModel` then loads checkpoints, once this module has been imported.

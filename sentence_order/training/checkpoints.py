@@ -1,10 +1,11 @@
 """Writes the checkpoints of a run: the best one by validation, and the last one, from which it can resume."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.results import split_results, write_json
@@ -26,12 +27,12 @@ class CheckpointWriter:
         self.best, self.last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
         self.model, self.card, self.is_main = model, card, is_main
 
-    def save_best(self, state: TrainerState, evaluation: Evaluation, ids: Sequence[str], seed: int) -> None:
+    def save_best(self, state: TrainerState, evaluation: Evaluation, corpus: Corpus, seed: int) -> None:
         """Saves the model with the calibration fitted to an evaluation of the validation documents, and its results."""
         calibration = fit_calibration(evaluation.log_odds_D, evaluation.perfect)
 
         def write_results(tmp_dir: Path) -> None:
-            results = split_results(evaluation, ids, calibration, BOOTSTRAP_RESAMPLES, seed)
+            results = split_results(evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, seed)
             write_json(tmp_dir / VALIDATION_FILE, results)
 
         self.model.config.calibration = calibration

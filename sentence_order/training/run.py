@@ -31,7 +31,7 @@ from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, read_best_v
 from sentence_order.training.model_card import ModelCardContext, write_card
 from sentence_order.training.run_dir import RunStatus
 from sentence_order.training.setup import Setup, attach_cache, parameter_table, set_up
-from sentence_order.training.state import read_state
+from sentence_order.training.state import digest_inputs, read_state
 from sentence_order.training.tracker import Tracker, remove_logs
 from sentence_order.training.trainer import Trainer
 
@@ -102,6 +102,7 @@ def _run(
     if config.debug.anomaly:
         make_deterministic()
     setup = set_up(config, processes)
+    digests = _agree_on_inputs(processes, digest_inputs(setup.corpora, setup.model))
 
     folder.mkdir(parents=True, exist_ok=True)
     with run_dir.lock_run_dir(folder) if processes.is_main else nullcontext():
@@ -125,7 +126,7 @@ def _run(
             revision=origin["git_revision"],
         )
 
-        trainer = _make_trainer(config, setup, card, signals, state)
+        trainer = _make_trainer(config, setup, card, signals, digests, state)
         del state  # as large as the model, or three times that
         with trainer.tracker or nullcontext():
             trainer.train()
@@ -145,6 +146,7 @@ def _run(
                 "started": date.isoformat(timespec="seconds"),
                 "wall_time_s": round(seconds, 2),
                 "train": training,
+                "overlap": setup.overlap,
                 **origin,
             }
             write_json(folder / run_dir.RESULTS_FILE, record)
@@ -177,11 +179,18 @@ def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str,
 
 
 def _make_trainer(
-    config: TrainConfig, setup: Setup, card: ModelCardContext, signals: Signals, state: dict[str, Any] | None
+    config: TrainConfig,
+    setup: Setup,
+    card: ModelCardContext,
+    signals: Signals,
+    digests: dict[str, str],
+    state: dict[str, Any] | None,
 ) -> Trainer:
     """The trainer of a new run, or of one that resumes from a state."""
     train, validation, folder = setup.corpora["train"], setup.corpora["validation"], Path(config.output_dir)
-    trainer = Trainer(setup.model, train, validation, config, setup.runtime, folder, card=card, signals=signals)
+    trainer = Trainer(
+        setup.model, train, validation, config, setup.runtime, folder, card=card, signals=signals, digests=digests
+    )
     if state is not None:
         trainer.load_state_dict(state)  # refuses other inputs, before what was logged is cut
     if setup.runtime.processes.is_main:
@@ -194,6 +203,14 @@ def _agree(processes: Processes, found: T, folder: Path) -> T:
     if len(set(processes.gather(found))) > 1:
         raise UserError(f"output_dir: {folder} must be one folder for all machines")
     return found
+
+
+def _agree_on_inputs(processes: Processes, digests: dict[str, str]) -> dict[str, str]:
+    """The digests of what every process reads. Raises UserError if they differ."""
+    for rank, others in enumerate(processes.gather(digests)):
+        if changed := [key for key in digests if digests[key] != others[key]]:
+            raise UserError(f"{changed[0]}: process {rank} reads something else than process {processes.rank} does")
+    return digests
 
 
 def _log_setup(folder: Path, setup: Setup) -> None:
@@ -225,7 +242,7 @@ def _test(trainer: Trainer, setup: Setup, training: dict[str, Any]) -> dict[str,
         epoch = trainer.state.num_documents / len(trainer.train_corpus)
         trainer.tracker.log_evaluation(step, epoch, "test", evaluation, corpus, calibration)
         trainer.tracker.log_hparams(config, training, step)
-    return split_results(evaluation, corpus.documents["id"], calibration, BOOTSTRAP_RESAMPLES, config.seed)
+    return split_results(evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, config.seed)
 
 
 def _training_record(trainer: Trainer, setup: Setup) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
 from rich.table import Table
 
 from sentence_order.config.schema import Split, TrainConfig
+from sentence_order.data.overlap import resolve_overlap
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.build import TINY, build_model, copy_weights
@@ -27,6 +29,7 @@ class Setup:
     corpora: dict[str, Corpus]
     runtime: Runtime
     blocks: list[BlockReport]
+    overlap: dict[str, int]  # documents that two splits share, or that `init_from` was trained on
     seconds_in_cache: float = 0.0
 
 
@@ -44,7 +47,9 @@ def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
 def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
     splits = [split.value for split in Split]
-    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits)
+    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.cache)
+    trained_on = start.training_documents if start else None
+    raw, overlap = resolve_overlap(raw, config.data.overlap, trained_on, f"init_from={config.init_from}")
     if start and start.tokenizer:
         tokenizer = start.tokenizer
     elif config.encoder.name == TINY:
@@ -73,11 +78,13 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     corpora = {}
     for name, split in raw.items():
         limits = config.data.max_sentences, config.data.max_sentence_tokens
-        corpora[name] = corpus = tokenize_corpus(split, tokenizer, *limits, name)
+        corpora[name] = corpus = tokenize_corpus(split, tokenizer, *limits, name, config.cache)
         check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
+    documents = [corpora["train"].fingerprints] if trained_on is None else [corpora["train"].fingerprints, trained_on]
+    model.training_documents = np.unique(np.concatenate(documents))
     if config.debug.overfit:
         corpora = dict.fromkeys(splits, corpora["train"])
-    return Setup(model, corpora, runtime, blocks)
+    return Setup(model, corpora, runtime, blocks, overlap)
 
 
 def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int = 1) -> Setup:

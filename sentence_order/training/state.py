@@ -22,7 +22,7 @@ from sentence_order.prefix_cache.keys import weight_bytes
 from sentence_order.runtime.files import MANIFEST, find_corruption
 
 STATE_FILE = "training_state.pt"
-STATE_VERSION = 3
+STATE_VERSION = 4
 
 
 @dataclass
@@ -80,10 +80,7 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
             f"{checkpoint} is damaged: {first_line(error)}; a run in another folder can start from the best weights, "
             f"init_from={best}; to start this one from the beginning, remove {checkpoint.name}"
         ) from error
-    if state.get("version") == 2:  # which counted the documents and seconds of a step only when a line was logged
-        for name in ("num_documents", "seconds"):
-            state["trainer"][name] += state["meter"][name]
-    elif state.get("version") != STATE_VERSION:
+    if state.get("version") != STATE_VERSION:
         raise UserError(
             f"resume: {checkpoint} was saved by another version of this program and cannot be resumed; a new run can "
             f"start from its weights: init_from={best}"

@@ -27,7 +27,7 @@ from sentence_order.training.checkpoints import CheckpointWriter
 from sentence_order.training.diagnose import describe_nonfinite
 from sentence_order.training.model_card import ModelCardContext
 from sentence_order.training.plan import StepInput, TrainingPlan
-from sentence_order.training.state import TrainerState, digest_inputs, get_rng_state, set_rng_state
+from sentence_order.training.state import TrainerState, get_rng_state, set_rng_state
 from sentence_order.training.step import StepOutput, Stepper
 from sentence_order.training.tracker import Meter, Tracker
 
@@ -49,10 +49,12 @@ class Trainer:
         tracker: Tracker | None = None,
         card: ModelCardContext | None = None,
         signals: Signals | None = None,
+        digests: dict[str, str] | None = None,
         on_step: Callable[["Trainer"], None] = lambda trainer: None,
     ) -> None:
         """Args:
         tracker: logs the run; None in all processes but the main one.
+        digests: of what a run reads and must not change when it resumes, by config key (see `digest_inputs`).
         on_step: called after each step and everything that follows it.
         """
         self.model, self.train_corpus, self.validation_corpus = model, train, validation
@@ -67,7 +69,7 @@ class Trainer:
         self.state, self.meter = TrainerState(), Meter()
         self.stop_signal, self.save_requested = 0, False  # signals that have arrived in any process
         self.logged_bytes: int | None = None  # of metrics.jsonl at the checkpoint that the run has resumed from
-        self.digests = digest_inputs({"train": train, "validation": validation}, model)
+        self.digests = digests or {}
         self.started = time.perf_counter()
         self.progress = progress_bar()
 
@@ -202,8 +204,7 @@ class Trainer:
             state.num_bad_validations += 1
             if not state.best_metrics or summary[PRIMARY_METRIC] > state.best_metrics[PRIMARY_METRIC]:
                 state.best_metrics, state.best_step, state.num_bad_validations = summary, state.step, 0
-                ids = self.validation_corpus.documents["id"]
-                self.checkpoints.save_best(state, evaluation, ids, self.config.seed)
+                self.checkpoints.save_best(state, evaluation, self.validation_corpus, self.config.seed)
         state.validation_pending, state.validated_step = False, state.step
 
         if self.config.debug.overfit and summary["pmr"] == 1:

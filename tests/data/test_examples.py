@@ -1,30 +1,30 @@
-"""Examples and batches are pure functions of (seed, epoch, document id); batches are padded and masked."""
+"""Examples and batches are pure functions of (seed, epoch, text); batches are padded and masked."""
 
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sentence_order.data.batching import load_batches, load_shuffles, make_batches
 from sentence_order.data.examples import collate, draw_permutation, make_example
-from sentence_order.data.tokenization import Corpus, document_key, tokenize_corpus
+from sentence_order.data.identity import document_key
+from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.tiny import tiny_tokenizer
+from tests.corpora import raw_split
 from tests.properties import settings
 
 ROW = {"input_ids": [1, 2, 3, 4, 5, 6], "lengths": [1, 3, 2], "text_rank": [2, 0, 1]}
 
 
-def permutation(seed: int, epoch: int | None, document_id: str, count: int) -> list[int]:
-    return draw_permutation(seed, epoch, document_key(document_id), count).tolist()
+def permutation(seed: int, epoch: int | None, text: str, count: int) -> list[int]:
+    return draw_permutation(seed, epoch, document_key([text]), count).tolist()
 
 
 @pytest.fixture(scope="module")
 def corpus(stories: list[list[str]]) -> Corpus:
-    documents = Dataset.from_dict({"id": [f"d{n}" for n in range(len(stories))], "sentences": stories})
     tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
-    return tokenize_corpus(documents, tokenizer, 100, 64, "train")
+    return tokenize_corpus(raw_split(stories), tokenizer, 100, 64, "train")
 
 
 def test_example_by_hand() -> None:
@@ -111,14 +111,14 @@ def test_batches_do_not_depend_on_workers(corpus: Corpus, workers: int) -> None:
         assert all(torch.equal(batch[name], expected[name]) for name in expected)
 
 
-def test_documents_of_batches_are_permuted_by_seed_epoch_and_id(corpus: Corpus) -> None:
+def test_documents_of_batches_are_permuted_by_seed_epoch_and_text(corpus: Corpus) -> None:
     seen = 0
     for batches in load_shuffles(corpus, make_batches(corpus.tokens, 400), seed=2, shuffles=3):
         for number, batch in enumerate(batches):
             assert torch.equal(batch["document"], batches[0]["document"])
             for row, positions, mask in zip(batch["document"].tolist(), batch["positions"], batch["mask"], strict=True):
-                document = corpus.documents[row]
-                expected = permutation(2, number or None, document["id"], len(document["sentences"]))
-                assert positions[mask].tolist() == expected
+                sentences = corpus.documents[row]["sentences"]
+                expected = draw_permutation(2, number or None, document_key(sentences), len(sentences))
+                assert positions[mask].tolist() == expected.tolist()
                 seen += 1
     assert seen == 3 * len(corpus)

@@ -46,15 +46,39 @@ def test_a_file_is_read_once_even_if_several_links_lead_to_it(tmp_path: Path) ->
 
 
 def test_held_out_documents_are_split_off_by_seed(tmp_path: Path) -> None:
-    config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 50), validation_share=0.2)
-    everything = [f"d{n}" for n in range(50)]
+    config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 500), validation_share=0.2)
+    everything = [f"d{n}" for n in range(500)]
     splits = load_splits(config, ALL)
-    assert [len(splits[name]) for name in ALL] == [35, 10, 5]
-    assert sorted(i for name in ALL for i in splits[name]["id"]) == sorted(f"d{n}" for n in range(50))
-    assert splits["train"]["id"] == [i for i in everything if i in set(splits["train"]["id"])], "the corpus's order"
+    for name, share in {"train": 0.7, "validation": 0.2, "test": 0.1}.items():
+        assert abs(len(splits[name]) - 500 * share) < 4 * (500 * share * (1 - share)) ** 0.5, "four deviations"
+    assert sorted(i for name in ALL for i in splits[name]["id"]) == sorted(everything)
+    assert splits["train"]["id"] == sorted(splits["train"]["id"], key=everything.index), "the corpus's order"
     assert load_splits(config, ["test"])["test"]["id"] == splits["test"]["id"], "as `evaluate` loads it"
     config.split_seed = 1
     assert load_splits(config, ALL)["validation"]["id"] != splits["validation"]["id"]
+
+
+def test_added_documents_move_nobody_and_copies_stay_together(tmp_path: Path) -> None:
+    config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 200))
+    before = {identity: name for name, split in load_splits(config, ALL).items() for identity in split["id"]}
+    copies = [json.dumps({"id": f"copy {n}", "sentences": [f"T{n}. ", "", f"s{n}."]}) for n in range(200)]
+    more = write(tmp_path / "more.jsonl", 200, 100)
+    Path(config.train).write_text("\n".join([Path(more).read_text(), *copies, Path(config.train).read_text()]))
+    after = {identity: name for name, split in load_splits(config, ALL).items() for identity in split["id"]}
+    assert len(after) == 500
+    for identity, name in before.items():
+        assert after[identity] == after[identity.replace("d", "copy ")] == name
+
+
+@pytest.mark.parametrize("count", [3, 4, 10])
+def test_no_split_is_empty_if_there_are_texts_for_all(tmp_path: Path, count: int) -> None:
+    for seed in range(20):
+        config = DataConfig(Source.jsonl, train=write(tmp_path / "few.jsonl", 0, count), split_seed=seed)
+        assert sum(len(split) > 0 for split in load_splits(config, ALL).values()) == 3
+    copies = "\n".join([(tmp_path / "few.jsonl").read_text().splitlines()[0]] * 9)
+    (tmp_path / "few.jsonl").write_text(copies)
+    with pytest.raises(UserError, match="9 documents of 1 different texts are too few"):
+        load_splits(config, ALL)
 
 
 def test_no_evaluation_tests_on_training_documents(tmp_path: Path) -> None:
@@ -93,7 +117,7 @@ def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:
     )
     config.train = "train"
     split = load_splits(config, ["train"])["train"]
-    assert split[3] == {"id": "x3", "sentences": ["Ann ran 3 miles.", "She was tired."]}
+    assert (split[3]["id"], split[3]["sentences"]) == ("x3", ["Ann ran 3 miles.", "She was tired."])
     config.train = "dev"
     with pytest.raises(UserError, match=r"data\.hub_id: .* could not be loaded"):
         load_splits(config, ["train"])

@@ -2,28 +2,27 @@
 
 import numpy as np
 import pytest
-from datasets import Dataset
 
 from sentence_order.data import tokenization
-from sentence_order.data.tokenization import document_key, tokenize_corpus, tokenize_documents
+from sentence_order.data.identity import document_key
+from sentence_order.data.tokenization import tokenize_corpus, tokenize_documents
 from sentence_order.errors import UserError
 from sentence_order.model.tiny import tiny_tokenizer
+from tests.corpora import raw_split
 
 TOKENIZER = tiny_tokenizer(["a b c d e f g"], 50)
 
 
-def raw(*documents: list[str]) -> Dataset:
-    return Dataset.from_dict({"id": [f"d{n}" for n in range(len(documents))], "sentences": list(documents)})
-
-
 def test_dropped_and_truncated_sentences_are_counted() -> None:
-    documents = raw(["a b", " ", "c"], ["a"], ["", "b"], ["a", "b", "c", "d"], ["a b c d e f g", "b"])
+    documents = raw_split([["a b", " ", "c"], ["a"], ["", "b"], ["a", "b", "c", "d"], ["a b c d e f g", "b"]])
     corpus = tokenize_corpus(documents, TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
     assert corpus.documents["id"] == ["d0", "d3", "d4"]
     assert corpus.documents["sentences"][1] == ["a", "b", "c"]
     counts = {word: [n for change, n in corpus.changes.items() if word in change] for word in ("empty", "truncated")}
     assert counts == {"empty": [2], "truncated": [1]}
-    assert sorted(corpus.changes.values()) == [0, 1, 1, 2, 2], "one beyond the third, two documents, no id twice"
+    assert sorted(corpus.changes.values()) == [0, 0, 0, 1, 1, 2, 2], (
+        "one beyond the third, two documents, no text twice"
+    )
     assert corpus.lengths.tolist() == [4, 3, 3, 3, 3, 6, 3]
     assert corpus.sizes.tolist() == [2, 3, 2]
     assert corpus.tokens.tolist() == [7, 9, 9]
@@ -32,21 +31,25 @@ def test_dropped_and_truncated_sentences_are_counted() -> None:
     assert all((change in corpus.describe()) == (count > 0) for change, count in corpus.changes.items())
 
 
-def test_ids_that_occur_twice_are_counted() -> None:
-    documents = Dataset.from_dict({"id": ["x", "y", "x"], "sentences": [["a", "b"]] * 3})
-    corpus = tokenize_corpus(documents, TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
-    assert [(change, count) for change, count in corpus.changes.items() if count] == [
-        (next(reversed(corpus.changes)), 1)
-    ]
-    assert "id" in corpus.describe()
+def test_what_cannot_be_told_apart_is_counted() -> None:
+    """Equal texts, equal tokens after the limit, and words that are not in the vocabulary."""
+    same = ["a b", "c", "a b", "c  "]
+    documents = raw_split([same, ["a b c d e", "a b c d f", "a b c d g"], ["xx", "yy", "a"], same])
+    corpus = tokenize_corpus(documents, TOKENIZER, max_sentences=9, max_sentence_tokens=5, name="train")
+    counts = {change: count for change, count in corpus.changes.items() if count}
+    assert [(change.split()[0], count) for change, count in counts.items()] == [
+        *(("sentences", 3), ("sentences", 4), ("sentences", 3), ("documents", 1))
+    ], "cut, repeated, alike, repeated documents"
+    assert corpus.num_unknown_tokens == 2
 
 
 def test_tokenising_many_documents_equals_tokenising_them_one_by_one() -> None:
     texts = [["a b", "c" * (n % 3), "d e f g"[: 1 + n % 7]] if n % 1000 else ["a"] for n in range(2500)]
-    corpus = tokenize_corpus(raw(*texts), TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
+    corpus = tokenize_corpus(raw_split(texts), TOKENIZER, max_sentences=3, max_sentence_tokens=6, name="train")
     kept = [n for n in range(2500) if n % 1000]
     columns = tokenize_documents([texts[n] for n in kept], TOKENIZER, 3, 6)
-    assert corpus.keys.tolist() == [document_key(f"d{n}") for n in kept]
+    assert corpus.keys.tolist() == columns["key"]
+    assert columns["key"][:2] == [document_key(["a b", "c", "d"]), document_key(["a b", "cc", "d e"])]
     assert corpus.sizes.tolist() == list(map(len, columns["lengths"]))
     for column in ("input_ids", "lengths", "text_rank"):
         values = getattr(corpus, column)
@@ -67,11 +70,6 @@ def test_truncation_keeps_the_last_special_token() -> None:
     assert columns["input_ids"][0] == [*whole[:3], whole[-1], *TOKENIZER("d")["input_ids"]]
 
 
-def test_text_rank_is_a_function_of_the_text() -> None:
-    columns = tokenize_documents([["b", "a", "b", "c"], ["c", "b", "b", "a"]], TOKENIZER, None, 9)
-    assert columns["text_rank"] == [[1, 0, 1, 2], [2, 1, 1, 0]]
-
-
 def test_a_split_with_nothing_to_order_is_refused() -> None:
     with pytest.raises(UserError, match=r"data\.test: none of the 2 documents"):
-        tokenize_corpus(raw(["a"], []), TOKENIZER, 9, 9, "test")
+        tokenize_corpus(raw_split([["a"], []]), TOKENIZER, 9, 9, "test")

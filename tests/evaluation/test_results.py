@@ -14,10 +14,11 @@ from sentence_order.errors import UserError
 from sentence_order.evaluation.results import COUNTS, as_json, provenance, read_results, shared_documents, write_json
 
 
-def result(*ids: str, sentences: int = 4) -> dict[str, Any]:
+def result(*texts: str) -> dict[str, Any]:
     """Results of documents whose counts are their places in the list, so that they can be told apart."""
-    counts = {name: list(range(len(ids))) for name in COUNTS}
-    return {"per_document": {"id": list(ids), **counts, "sentences": [sentences] * len(ids)}}
+    counts = {name: list(range(len(texts))) for name in COUNTS}
+    ids = [str(number) for number in range(len(texts))]
+    return {"per_document": {"id": ids, "text": list(texts), **counts}}
 
 
 def test_versions_are_recorded() -> None:
@@ -51,7 +52,8 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{", '{"test": 3}', '{"test": {"per_document": {"id": []}}}', '{"other": {}}', "[" * 100_000]
+    "content",
+    ["", "[]", "{", '{"test": 3}', '{"test": {"per_document": {"text": []}}}', '{"other": {}}', "[" * 100_000],
 )
 def test_what_holds_no_results_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "results.json"
@@ -62,16 +64,15 @@ def test_what_holds_no_results_is_refused(tmp_path: Path, content: str) -> None:
         read_results(tmp_path / "missing.json", "test")
 
 
-def test_documents_are_matched_by_their_ids() -> None:
-    ids, counts = shared_documents([result("a", "b", "c", "d"), result("d", "x", "b")])
-    assert ids == ["b", "d"]
+def test_documents_are_matched_by_their_texts_and_not_by_their_ids() -> None:
+    documents, counts = shared_documents([result("a", "b", "c", "d"), result("d", "x", "b")])
+    assert documents == 2
     assert [each["correct"].tolist() for each in counts] == [[1, 3], [2, 0]]
+    with pytest.raises(UserError, match="no document in common"):
+        shared_documents([result("a", "b"), result("x", "y")])
 
 
-@pytest.mark.parametrize(
-    ("other", "complaint"),
-    [(result("x", "y"), "in common"), (result("a", "a"), "unique"), (result("b", sentences=5), "document b")],
-)
-def test_results_that_cannot_be_compared_are_refused(other: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UserError, match=complaint):
-        shared_documents([result("a", "b"), other])
+def test_of_repeated_texts_the_first_is_matched_with_the_first() -> None:
+    documents, counts = shared_documents([result("a", "b", "a", "a"), result("b", "a", "a")])
+    assert documents == 3
+    assert [each["correct"].tolist() for each in counts] == [[0, 1, 2], [1, 0, 2]]

@@ -32,6 +32,7 @@ def make_run(
     count = len(inversions)
     per_document = {
         "id": [f"d{number}" for number in range(count)],
+        "text": [f"{number:016x}" for number in range(count)],
         "confidence": [0.5] * count,
         "sentences": [5] * count,
         "correct": [3 if wrong else 5 for wrong in inversions],

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 
 from sentence_order.config.schema import (
     DataConfig,
@@ -28,14 +27,14 @@ from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.signals import Signals
 from sentence_order.training.tracker import Tracker
 from sentence_order.training.trainer import Trainer
+from tests.corpora import raw_split
 
 CPU = Runtime(torch.device("cpu"))
 HALF = Runtime(torch.device("cpu"), precision=torch.float16)
 
 
 def corpus_of(model: SentenceOrdererModel, stories: list[list[str]]) -> Corpus:
-    documents = Dataset.from_dict({"id": [f"d{n}" for n in range(len(stories))], "sentences": stories})
-    return tokenize_corpus(documents, model.tokenizer, 100, 64, "train")
+    return tokenize_corpus(raw_split(stories), model.tokenizer, 100, 64, "train")
 
 
 def train_config(

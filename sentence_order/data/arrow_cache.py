@@ -1,0 +1,125 @@
+"""The documents that were read, and their tokens, as Arrow files: each is made once, and memory-mapped ever after.
+
+    DIR/corpora/KEY-CHECKSUM.arrow
+
+KEY is a digest of everything that determines the content, the bytes of the user's files included. CHECKSUM is that of
+the file itself, so that a damaged one is noticed, and made anew.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+from datasets import Dataset, Features
+from datasets.table import MemoryMappedTable
+
+from sentence_order.arrays import IntArray
+from sentence_order.config.schema import CacheConfig
+from sentence_order.runtime.files import cache_folder, oserrors_with_path, set_default_permissions
+
+log = logging.getLogger(__name__)
+
+FOLDER, SUFFIX, UNFINISHED = "corpora", ".arrow", ".unfinished"
+SECONDS_UNFINISHED = 24 * 3600  # after which a file is that of a writer that was killed
+
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class ArrowCache:
+    """The Arrow files in a cache folder."""
+
+    folder: Path
+    max_bytes: float
+
+    @classmethod
+    def of(cls, config: CacheConfig) -> "ArrowCache":
+        """Those in the folder that a config names, within its limit."""
+        cache = Path(config.dir).expanduser() if config.dir else cache_folder().expanduser()
+        return cls(cache / FOLDER, config.max_gb * 1e9)
+
+    def load(self, settings: Any, features: Features, make_batches: Callable[[], Iterable[Columns]]) -> Dataset:
+        """The data set that is made of batches of columns, in which they are already written if its file is there.
+
+        Args:
+            settings: everything that determines the content, as JSON can hold it.
+
+        Raises OSError if the file cannot be written, and what `make_batches` raises.
+        """
+        key = xxhash.xxh3_128_hexdigest(json.dumps(settings, sort_keys=True).encode())
+        path = self._find(key) or self._write(key, features.arrow_schema, make_batches())
+        with suppress(OSError):  # a folder of another user
+            os.utime(path)  # the least recently used is removed first
+        return Dataset(MemoryMappedTable.from_file(str(path)), fingerprint=key)
+
+    def files(self) -> list[tuple[Path, int, float]]:
+        """Every file, with its bytes and the time of its last use, the one that was used last first."""
+        found = []
+        for path in self.folder.glob(f"*{SUFFIX}"):
+            with suppress(FileNotFoundError):  # another process has just removed it
+                found.append((path, path.stat().st_size, path.stat().st_mtime))
+        return sorted(found, key=lambda file: -file[2])
+
+    def _find(self, key: str) -> Path | None:
+        for path in self.folder.glob(f"{key}-*{SUFFIX}"):
+            with suppress(FileNotFoundError):
+                if digest_file(path) == path.stem.removeprefix(f"{key}-"):
+                    return path
+                log.info("corpus cache: removing %s: damaged (wrong checksum)", path)
+                path.unlink()
+        return None
+
+    def _write(self, key: str, schema: pa.Schema, batches: Iterable[Columns]) -> Path:
+        with oserrors_with_path(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for leftover in self.folder.glob(f"*{UNFINISHED}"):
+                if leftover.stat().st_mtime < time.time() - SECONDS_UNFINISHED:
+                    leftover.unlink(missing_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=f"{key}-", suffix=UNFINISHED)
+            unfinished = Path(name)
+            try:
+                with os.fdopen(handle, "wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
+                    for columns in batches:
+                        writer.write_batch(pa.RecordBatch.from_pydict(columns, schema))
+                set_default_permissions(unfinished)
+                path = self.folder / f"{key}-{digest_file(unfinished)}{SUFFIX}"
+                self._make_room(unfinished.stat().st_size)
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+        return path
+
+    def _make_room(self, size: int) -> None:
+        """Removes the least recently used files; processes of this machine that read them can go on."""
+        files = self.files()
+        total = size + sum(file_size for _, file_size, _ in files)
+        while files and total > self.max_bytes:
+            path, file_size, _ = files.pop()
+            log.info("corpus cache: removing %s: least recently used, to make room", path)
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
+            total -= file_size
+
+
+def read_column(documents: Dataset, name: str) -> IntArray:
+    """A column of numbers as an array of their own type; `datasets` would make int64 of all."""
+    column: IntArray = documents.select_columns(name).with_format("arrow")[:][name].to_numpy()
+    return column
+
+
+def digest_file(path: str | Path) -> str:
+    """A digest of a file's content."""
+    digest = xxhash.xxh3_128()
+    with open(path, "rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
