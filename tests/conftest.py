@@ -17,6 +17,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 from sentence_order.config.schema import (
+    DataConfig,
     DecoderConfig,
     DecoderName,
     EncoderConfig,
@@ -85,9 +86,8 @@ def make_tiny(
     tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
     encoder = EncoderConfig(name="tiny", joint_from=joint_from, joint=joint, position_ids=position_ids, tiny_width=48)
     weights = LossConfig(**(loss or {"pairwise_logistic": 1.0, "neighbours": 2.0}))
-    made = build_model(
-        encoder, ModelConfig(**model), tokenizer, 64, weights, DecoderConfig(DecoderName(decoder), 64), seed
-    )  # type: ignore[arg-type]
+    data, decoding = DataConfig(max_sentence_tokens=64), DecoderConfig(DecoderName(decoder), 64)
+    made = build_model(encoder, ModelConfig(**model), tokenizer, data, weights, decoding, seed)  # type: ignore[arg-type]
     with torch.no_grad():  # fresh weights are so small that a model hardly says anything
         for parameter in made.parameters():
             parameter.mul_(4 if parameter.ndim > 1 else 1)

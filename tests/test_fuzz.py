@@ -158,8 +158,9 @@ def test_any_corpus_is_tokenised_within_its_limits(
     tiny_model, written: list[list[str]], max_sentences: int, max_tokens: int
 ) -> None:
     raw = raw_split(written, ["same id"] * len(written))
+    limits = DataConfig(max_sentences=max_sentences, max_sentence_tokens=max_tokens, strip_enumeration=True)
     with mistakes_in_one_line():
-        corpus = tokenize_corpus(raw, tiny_model.tokenizer, max_sentences, max_tokens, "train")
+        corpus = tokenize_corpus(raw, tiny_model.tokenizer, limits, "train")
         real = [[s for s in document if s.strip()] for document in written]
         assert corpus.sizes.tolist() == [min(len(d), max_sentences) for d in real if len(d) > 1]
         assert corpus.lengths.min() >= 1

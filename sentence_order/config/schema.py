@@ -64,6 +64,9 @@ class DataConfig:
     hub_config: str | None = None
     max_sentences: int = key(100, accepts=Range(low=2, low_allowed=True))
     max_sentence_tokens: int = key(128, accepts=Range(low=3, low_allowed=True))
+    # The model does not read numbers, letters and times at the heads of sentences, such as "Step 2:" (see
+    # `data/enumeration.py`).
+    strip_enumeration: bool = False
 
 
 @dataclass

@@ -10,8 +10,9 @@ from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.arrays import FloatArray, IntArray
-from sentence_order.config.schema import CacheConfig
+from sentence_order.config.schema import CacheConfig, DataConfig
 from sentence_order.data.arrow_cache import ArrowCache, Columns, read_column
+from sentence_order.data.enumeration import strip_enumeration as strip
 from sentence_order.data.identity import document_key, rank_texts
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import progress_bar
@@ -19,13 +20,17 @@ from sentence_order.runtime.console import progress_bar
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
 CACHE_VERSION = 3
 BATCH_DOCUMENTS, ENCODED_AT_ONCE = 1000, 10_000
-# What is counted of each document, and what the log says of the sum; `tokenize_documents` explains the names.
+# What is counted of each document, and of the corpus; `tokenize_documents` explains the names.
 COUNTS = {
     "empty": "empty sentences dropped",
-    "cut": "sentences truncated to {max_sentence_tokens} tokens",
-    "beyond": "sentences beyond the first {max_sentences} of a document dropped",
+    "cut": "sentences truncated to data.max_sentence_tokens",
+    "beyond": "sentences beyond data.max_sentences dropped",
     "repeated": "sentences that repeat another one of their document",
     "alike": "sentences that the encoder cannot tell from another one of their document (equal tokens, other text)",
+}
+CORPUS_COUNTS = {
+    "short": "documents with fewer than two sentences dropped",
+    "copies": "documents with the text of another one",
 }
 FEATURES = Features(
     {
@@ -65,7 +70,7 @@ class Corpus:
     first_sentence: IntArray  # the number of each document's first sentence and, last, that of all sentences
     first_token: IntArray  # where each sentence begins in `input_ids` and, last, where the last one ends
     num_unknown_tokens: int  # that stand for what the tokenizer does not know
-    changes: dict[str, int]  # counts of what was dropped, truncated or is unusual
+    counts: dict[str, int]  # of what was dropped, truncated or is unusual, see `COUNTS`
     states: CachedHiddenStates | None = None  # the frozen prefix's output for each sentence, if it is cached
 
     def __len__(self) -> int:
@@ -98,34 +103,30 @@ class Corpus:
             f"{len(self):,} documents, most often of {np.bincount(self.sizes).argmax()} sentences; "
             f"{len(self.lengths):,} sentences, {len(self.input_ids):,} tokens ({unknown:.1%} unknown)"
         )
-        changes = ", ".join(f"{count:,} {what}" for what, count in self.changes.items() if count)
+        names = COUNTS | CORPUS_COUNTS
+        changes = ", ".join(f"{count:,} {names[name]}" for name, count in self.counts.items() if count)
         return f"{size}; {changes or 'nothing dropped or truncated'}"
 
 
 def tokenize_corpus(
-    raw: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    max_sentences: int,
-    max_sentence_tokens: int,
-    name: str,
-    cache: CacheConfig | None = None,
+    raw: Dataset, tokenizer: PreTrainedTokenizerBase, data: DataConfig, name: str, cache: CacheConfig | None = None
 ) -> Corpus:
     """Drops empty sentences and documents of fewer than two, truncates long sentences, tokenises, and counts.
 
     Raises UserError if no document with two sentences or more is left.
     """
-    limits = {"max_sentences": max_sentences, "max_sentence_tokens": max_sentence_tokens}
+    settings = {key: getattr(data, key) for key in ("max_sentences", "max_sentence_tokens", "strip_enumeration")}
 
     def tokenize() -> Iterator[Columns]:
         with progress_bar(transient=True) as bar:
             task = bar.add_task(f"tokenising {name}", total=len(raw), unit="documents", note="")
             for batch in raw.iter(BATCH_DOCUMENTS):
-                columns = tokenize_documents(batch["sentences"], tokenizer, **limits)
+                columns = tokenize_documents(batch["sentences"], tokenizer, **settings)
                 yield {column: columns.get(column, batch.get(column)) for column in FEATURES}
                 bar.advance(task, len(batch["id"]))
 
-    settings = [CACHE_VERSION, raw._fingerprint, Hasher.hash(tokenizer), limits]
-    documents = ArrowCache.of(cache or CacheConfig()).load(settings, FEATURES, tokenize)
+    key = [CACHE_VERSION, raw._fingerprint, Hasher.hash(tokenizer), settings]
+    documents = ArrowCache.of(cache or CacheConfig()).load(key, FEATURES, tokenize)
     found = {name: read_column(documents, name) for name in ("key", "fingerprint", "count", "unknown", *COUNTS)}
     keep, total = np.flatnonzero(found["count"] >= 2), len(documents)
     if not len(keep):
@@ -136,9 +137,8 @@ def tokenize_corpus(
     first_sentence = np.concatenate([[0], kept["count"].cumsum(dtype=np.int64)])
     lengths = _flat(documents, "lengths", first_sentence[-1])
     first_token = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])
-    changes = {what.format(**limits): int(found[column].sum()) for column, what in COUNTS.items()}
-    changes["documents with fewer than two sentences dropped"] = total - len(keep)
-    changes["documents with the text of another one"] = len(keep) - len(np.unique(kept["key"]))
+    counts = {column: int(found[column].sum()) for column in COUNTS}
+    counts |= {"short": total - len(keep), "copies": len(keep) - len(np.unique(kept["key"]))}
     return Corpus(
         documents=documents.select_columns(["id", "sentences"]),
         keys=kept["key"],
@@ -149,7 +149,7 @@ def tokenize_corpus(
         first_sentence=first_sentence,
         first_token=first_token,
         num_unknown_tokens=int(kept["unknown"].sum()),
-        changes=changes,
+        counts=counts,
     )
 
 
@@ -165,12 +165,17 @@ def _flat(documents: Dataset, column: str, total: int) -> IntArray:
 
 
 def tokenize_documents(
-    documents: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_sentences: int | None, max_sentence_tokens: int
+    documents: list[list[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_sentences: int | None,
+    max_sentence_tokens: int,
+    strip_enumeration: bool = False,
 ) -> dict[str, list[Any]]:
     """Cleans and tokenises documents, given as lists of sentences, into the columns of a `Corpus` and its counts.
 
     White space is folded; empty sentences are left out (`kept` holds the indices of the others), and those beyond
-    `max_sentences`; sentences longer than `max_sentence_tokens` are cut, their last special token kept. Of each
+    `max_sentences`; sentences longer than `max_sentence_tokens` are cut, their last special token kept. With
+    `strip_enumeration`, tokens are those of the sentences without numbers at their heads. Of each
     document it counts sentences that are `empty`, `beyond` the limit or `cut`, that have the text of another one
     (`repeated`) or another text but the same tokens (`alike`), and tokens that are `unknown`.
     """
@@ -178,7 +183,7 @@ def tokenize_documents(
     kept = [indices[:max_sentences] for indices in real]
     clean = [[" ".join(sentences[i].split()) for i in k] for sentences, k in zip(documents, kept, strict=True)]
     # Many in one call: the tokenizer works in parallel over a flat list. Not all: what it makes of each text is large.
-    flat = [text for sentences in clean for text in sentences]
+    flat = [text for sentences in clean for text in (strip(sentences) if strip_enumeration else sentences)]
     parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
     encoded = (i for part in parts for i in tokenizer(part, return_attention_mask=False, verbose=False)["input_ids"])
     whole = [[next(encoded) for _ in texts] for texts in clean]

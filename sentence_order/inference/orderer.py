@@ -126,7 +126,8 @@ class SentenceOrderer:
         check_decoder(decoder, set(config.heads))
         self.model.eval()
 
-        columns = tokenize_documents(documents, self.model.tokenizer, None, config.max_sentence_tokens)
+        limits = config.max_sentence_tokens, config.strip_enumeration
+        columns = tokenize_documents(documents, self.model.tokenizer, None, *limits)
         if cut := sum(columns["cut"]):
             log.info("%d sentences truncated to %d tokens", cut, config.max_sentence_tokens)
         orders: list[list[int]] = [*columns["kept"]]

@@ -22,7 +22,7 @@ def build_model(
     encoder: schema.EncoderConfig,
     model: schema.ModelConfig,
     tokenizer: PreTrainedTokenizerBase,
-    max_sentence_tokens: int,
+    data: schema.DataConfig,
     loss: schema.LossConfig,
     decoder: schema.DecoderConfig,
     seed: int,
@@ -46,9 +46,10 @@ def build_model(
     assert decoder.beam_width is not None
 
     longest, layers = longest_sentence(own), own.num_hidden_layers
-    if max_sentence_tokens > longest:
+    if data.max_sentence_tokens > longest:
         raise UserError(
-            f"data.max_sentence_tokens: {max_sentence_tokens} is more than the {longest} positions of {encoder.name}"
+            f"data.max_sentence_tokens: {data.max_sentence_tokens} is more than the {longest} positions of "
+            f"{encoder.name}"
         )
     joint_from = count_layers(encoder.joint_from, layers)
     if joint_from is None:
@@ -70,7 +71,8 @@ def build_model(
         joint_from=joint_from,
         joint=encoder.joint.value,
         position_ids=encoder.position_ids.value,
-        max_sentence_tokens=max_sentence_tokens,
+        max_sentence_tokens=data.max_sentence_tokens,
+        strip_enumeration=data.strip_enumeration,
         decoder=decoder.name.value,
         beam_width=decoder.beam_width,
         loss={name: weight for name, weight in flatten_config(loss).items() if weight},

@@ -30,6 +30,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
     head_width: int = 256  # hidden units of each head
     dropout: float = 0.0  # in the heads, before the hidden layer; that of the layers is in `encoder`
     max_sentence_tokens: int = 128  # longer sentences are cut, special tokens included
+    strip_enumeration: bool = False  # numbers and times at the heads of sentences are not read
     # The encoder's blocks that were frozen throughout training: 0 the embeddings, k its k-th layer.
     frozen_blocks: list[int] = field(default_factory=list)
     decoder: str = "exact"  # of `order`, by default
@@ -85,6 +86,9 @@ class SentenceOrdererConfig(PreTrainedConfig):
             raise UserError(f"heads: some of {', '.join(HEADS)}, not {self.heads!r}")
         if not isinstance(self.frozen_blocks, list) or not set(self.frozen_blocks) <= set(range(layers + 1)):
             raise UserError(f"frozen_blocks: some of 0 to {layers}, not {self.frozen_blocks!r}")
+
+        if not isinstance(self.strip_enumeration, bool):
+            raise UserError(f"strip_enumeration: true or false, not {self.strip_enumeration!r}")
 
         loss, fitted = self.loss, self.calibration
         if not (isinstance(loss, dict) and set(loss) <= {*LOSSES, "margin_width"} and _numbers(loss.values())):

@@ -40,9 +40,9 @@ def log_error_to_file(message: str) -> None:
 
 def set_up_logging() -> None:
     """Sends the package's log lines to the console, and buffers them until `add_log_file` names a file."""
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.DEBUG)
     log.propagate = False
-    handler = _ConsoleHandler()
+    handler = _ConsoleHandler(logging.INFO)  # what is for the log file alone is logged as DEBUG
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.handlers = [handler, _buffer]
 

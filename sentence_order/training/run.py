@@ -16,6 +16,7 @@ import torch
 
 from sentence_order.config.commands import environment, override, resume_command, shell
 from sentence_order.config.schema import TrainConfig
+from sentence_order.data.inspection import inspect_corpus
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import provenance, split_results, write_json
@@ -116,7 +117,7 @@ def _run(
         state = _load_training_state(config, processes) if status is RunStatus.INCOMPLETE else None
         if processes.is_main:
             run_dir.write_config(folder, config, typed)
-        _log_setup(folder, setup)
+        _log_setup(folder, config, setup)
         setup = attach_cache(config, setup, num_runs_sharing_cache)
         card = ModelCardContext(
             config,
@@ -213,9 +214,9 @@ def _agree_on_inputs(processes: Processes, digests: dict[str, str]) -> dict[str,
     return digests
 
 
-def _log_setup(folder: Path, setup: Setup) -> None:
+def _log_setup(folder: Path, config: TrainConfig, setup: Setup) -> None:
     for name, corpus in setup.corpora.items():
-        log.info("%s: %s", name, corpus.describe())
+        inspect_corpus(name, corpus, config.data)
     console.print(parameter_table(setup.blocks))
     log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
 

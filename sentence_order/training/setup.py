@@ -59,15 +59,7 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
         tokenizer = load_tokenizer(config.encoder.name)
 
     # The model first: settings that do not fit the encoder are reported before minutes of tokenising.
-    model = build_model(
-        config.encoder,
-        config.model,
-        tokenizer,
-        config.data.max_sentence_tokens,
-        config.loss,
-        config.decoder,
-        config.seed,
-    )
+    model = build_model(config.encoder, config.model, tokenizer, config.data, config.loss, config.decoder, config.seed)
     if start is not None:
         copy_weights(model, start, str(config.init_from))
     phases = freeze_phases(config.freeze, len(model.blocks) - 1)
@@ -77,8 +69,7 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
 
     corpora = {}
     for name, split in raw.items():
-        limits = config.data.max_sentences, config.data.max_sentence_tokens
-        corpora[name] = corpus = tokenize_corpus(split, tokenizer, *limits, name, config.cache)
+        corpora[name] = corpus = tokenize_corpus(split, tokenizer, config.data, name, config.cache)
         check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
     documents = [corpora["train"].fingerprints] if trained_on is None else [corpora["train"].fingerprints, trained_on]
     model.training_documents = np.unique(np.concatenate(documents))

@@ -19,7 +19,7 @@ TOKENIZER = tiny_tokenizer(["a b c d e f g"], 50)
 def load(tmp_path: Path, max_gb: float = 1.0) -> Corpus:
     cache = CacheConfig(dir=str(tmp_path / "cache"), max_gb=max_gb)
     config = DataConfig(Source.text, train=str(tmp_path / "stories.txt"), validation="x", test="x")
-    return tokenize_corpus(load_splits(config, ["train"], cache)["train"], TOKENIZER, 9, 9, "train", cache)
+    return tokenize_corpus(load_splits(config, ["train"], cache)["train"], TOKENIZER, config, "train", cache)
 
 
 def files(tmp_path: Path) -> dict[str, int]:

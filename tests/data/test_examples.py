@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentence_order.config.schema import DataConfig
 from sentence_order.data.batching import load_batches, load_shuffles, make_batches
 from sentence_order.data.examples import collate, draw_permutation, make_example
 from sentence_order.data.identity import document_key
@@ -24,7 +25,7 @@ def permutation(seed: int, epoch: int | None, text: str, count: int) -> list[int
 @pytest.fixture(scope="module")
 def corpus(stories: list[list[str]]) -> Corpus:
     tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
-    return tokenize_corpus(raw_split(stories), tokenizer, 100, 64, "train")
+    return tokenize_corpus(raw_split(stories), tokenizer, DataConfig(max_sentence_tokens=64), "train")
 
 
 def test_example_by_hand() -> None:

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetConfig
 
-from sentence_order.config.schema import DecoderConfig, DecoderName, EncoderConfig, LossConfig, ModelConfig, Pooling
+from sentence_order.config.schema import (
+    DataConfig,
+    DecoderConfig,
+    DecoderName,
+    EncoderConfig,
+    LossConfig,
+    ModelConfig,
+    Pooling,
+)
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
 from sentence_order.model.encoder import check_architecture, encoder_location, load_encoder
@@ -78,7 +86,7 @@ def test_sentences_longer_than_the_encoders_positions_are_refused() -> None:
             EncoderConfig(name="tiny"),
             ModelConfig(),
             tokenizer,
-            513,
+            DataConfig(max_sentence_tokens=513),
             LossConfig(),
             DecoderConfig(DecoderName("exact"), 64),
             0,

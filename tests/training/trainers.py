@@ -34,7 +34,7 @@ HALF = Runtime(torch.device("cpu"), precision=torch.float16)
 
 
 def corpus_of(model: SentenceOrdererModel, stories: list[list[str]]) -> Corpus:
-    return tokenize_corpus(raw_split(stories), model.tokenizer, 100, 64, "train")
+    return tokenize_corpus(raw_split(stories), model.tokenizer, DataConfig(max_sentence_tokens=64), "train")
 
 
 def train_config(

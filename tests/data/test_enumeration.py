@@ -1,0 +1,86 @@
+"""Enumerators are found whatever their form, and nothing else is taken for one."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentence_order.data.enumeration import find_enumeration, reveals_order, strip_enumeration
+from tests.properties import settings
+
+TEXT = ["Boil the water.", "Add 2 eggs.", "Wait.", "Peel them.", "Eat."]
+HEADS = {
+    "numbers": [
+        *("{}. ", "{}) ", "({}) ", "[{}] ", "{}: ", "{} . ", "#{} ", "{} - ", "{} ", "{}、", "({}/5) ", "{}.", " {}) "),
+        "{}\u2013 ",
+    ],
+    "numbered words": ["Step {}: ", "step {} ", "Schritt {}. ", "DAY {} - ", "[Part {}] "],
+    "times": ["{}:15 ", "[{}:15] ", "{}:15:30 - ", "At {} am, ", "0{}:05: ", "{}.15 p.m. "],
+    "dates": ["2026-01-0{} ", "[2026-01-0{} 10:15:00] ", "2026-01-0{}: "],
+}
+
+
+@pytest.mark.parametrize(("kind", "head"), [(kind, head) for kind, heads in HEADS.items() for head in heads])
+def test_enumerators_of_every_form_are_found_and_stripped(kind: str, head: str) -> None:
+    numbered = [head.format(k) + text for k, text in enumerate(TEXT, 1)]
+    assert reveals_order(numbered) == reveals_order(numbered[::-1]) == kind
+    shuffled = [numbered[k] for k in (2, 0, 3, 1, 4)]
+    assert reveals_order(shuffled) is None
+    assert find_enumeration(shuffled) is not None
+    assert strip_enumeration(numbered) == TEXT
+    assert strip_enumeration(shuffled) == [TEXT[k] for k in (2, 0, 3, 1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "heads"),
+    [
+        ("numbered words", ["Step one: ", "Step two: ", "Step three: ", "Step four: ", "Step five: "]),
+        ("numbered words", ["Part I. ", "Part II. ", "Part III. ", "Part IV. ", "Part V. "]),
+        ("Roman numbers", ["i) ", "ii) ", "iii) ", "iv) ", "v) "]),
+        ("letters", ["a) ", "b) ", "c) ", "d) ", "e) "]),
+        ("letters", ["A. ", "B. ", "C. ", "D. ", "E. "]),
+        ("times", ["11:50 am ", "12:10 pm ", "1 pm ", "2:30 p.m. ", "11 pm "]),
+        ("numbers", ["1. ", "2. ", "", "4. ", "5. "]),  # one is missing
+        ("numbers", ["1914: ", "1916: ", "1917: ", "1918: ", "1919: "]),
+    ],
+)
+def test_enumerators_are_compared_by_their_value(kind: str, heads: list[str]) -> None:
+    numbered = [head + text for head, text in zip(heads, TEXT, strict=True)]
+    assert reveals_order(numbered) == kind
+    assert strip_enumeration(numbered) == TEXT
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        TEXT,
+        ["1. Boil.", "Wait.", "Eat."],  # one of three
+        ["1. Boil.", "1. Wait.", "1. Eat."],  # all are equal
+        ["2.5 cups of flour.", "3.5 cups of milk."],
+        ["10-year-old Tom ran.", "11-year-old Ann sat."],
+        ["1,000 people came.", "2,000 people left."],
+        ["Tom ran 3 miles.", "Ann ran 4 miles."],  # after two words
+        ["I ran.", "I sat."],
+        ["Tom 3 Ann.", "Ann 4 Tom."],  # other words
+        ["1/2 of it is salt.", "3/4 of it is gone."],
+    ],
+)
+def test_ordinary_sentences_have_no_enumerators(sentences: list[str]) -> None:
+    assert find_enumeration(sentences) is None
+    assert strip_enumeration(sentences) == sentences
+
+
+def test_a_sentence_that_is_an_enumerator_alone_stays() -> None:
+    assert strip_enumeration(["1.", "2. Wait."]) == ["1.", "Wait."]
+
+
+@given(
+    st.lists(st.from_regex(r"[\[(]?[1-9ivx]{0,3}[.):]? ?(am|h|-)? ?[A-c]*", fullmatch=True), max_size=6), st.randoms()
+)
+@settings()
+def test_stripping_does_not_depend_on_the_order(sentences: list[str], dice: random.Random) -> None:
+    stripped = dict(zip(sentences, strip_enumeration(sentences), strict=True))
+    reveals_order(sentences)
+    dice.shuffle(sentences)
+    assert strip_enumeration(sentences) == [stripped[sentence] for sentence in sentences]

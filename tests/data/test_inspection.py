@@ -1,0 +1,58 @@
+"""What would make a corpus worthless is reported before it is used, with a way out."""
+
+import logging
+import re
+
+import pytest
+
+from sentence_order.config.schema import DataConfig
+from sentence_order.data.inspection import find_problems, inspect_corpus
+from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.model.tiny import tiny_tokenizer
+from tests.corpora import raw_split
+
+TOKENIZER = tiny_tokenizer(["Tom baked a cake . It ate it : 1 2 3 10:30 11:30 12:15"], 90)
+STORY = ["Tom baked a cake.", "Tom ate it.", "It ate Tom."]
+
+
+def corpus_of(documents: list[list[str]], **settings: object) -> tuple[Corpus, DataConfig]:
+    data = DataConfig(**settings)  # type: ignore[arg-type]
+    return tokenize_corpus(raw_split(documents), TOKENIZER, data, "train"), data
+
+
+@pytest.mark.parametrize(
+    ("documents", "settings", "problem"),
+    [
+        ([STORY] * 3, {}, None),
+        ([["汤姆烤了一个蛋糕。", "他吃了它。"], STORY], {}, "tokens are unknown .* encoder=xlm_roberta_base"),
+        ([STORY], {"max_sentence_tokens": 3}, "33% of the sentences have the same tokens .* data.max_sentence_tokens"),
+        ([STORY, ["Tom."], ["A cake."]], {}, "2 of 3 documents have fewer than two sentences.*data.text_column"),
+        (
+            [["1. a cake", "2. it", "3. Tom"]] * 2 + [STORY],
+            {},
+            r'in 67% .* numbers .*strip_enumeration=true .*"1\. a cake".*"a cake"',
+        ),
+        ([["1. a cake", "2. it", "3. Tom"]] * 2 + [STORY], {"strip_enumeration": True}, None),
+        ([["1. a cake", "2. it", "3. Tom"], STORY], {}, None),  # not in most
+        ([["3. a", "1. it", "2. cake"]] * 2, {}, None),  # numbers that do not tell the order
+        ([["1. a", "2. it"], STORY, STORY], {}, None),  # two sentences are in their order by chance
+        ([["10:30 a", "11:30 it", "12:15 cake"]], {}, "times"),
+    ],
+)
+def test_problems_of_a_corpus_are_found(
+    documents: list[list[str]], settings: dict[str, object], problem: str | None
+) -> None:
+    found = find_problems(*corpus_of(documents, **settings))
+    assert len(found) == (problem is not None), found
+    assert problem is None or re.search(problem, found[0]), found[0]
+
+
+def test_the_log_shows_documents_as_they_were_read(caplog: pytest.LogCaptureFixture) -> None:
+    corpus, data = corpus_of([[*STORY, "Tom\x1b[2J."], STORY, STORY[::-1]])
+    with caplog.at_level(logging.DEBUG, "sentence_order"):
+        inspect_corpus("train", corpus, data)
+    first, *documents = caplog.messages
+    assert "train: 3 documents, most often of 3 sentences" in first
+    assert len(documents) == 2
+    lines = [f"    {k}. {sentence}" for k, sentence in enumerate([*STORY, r"Tom\x1b[2J."], 1)]
+    assert documents[0].splitlines() == ["train, as read: document d0", *lines]
