@@ -19,7 +19,7 @@ from sentence_order.errors import UserError, first_line
 log = logging.getLogger(__name__)
 
 # Part of every cache's key: a change in how files are read or tokenised must change it.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 FEATURES = Features({"id": Value("string"), "sentences": List(Value("string"))})
 
 
@@ -139,10 +139,11 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
     if limit is not None and (split != "train" or (config.validation and config.test)):
         raw = raw.select(range(min(limit, len(raw))))  # before the work, if nothing is split off the rest
 
-    def convert(record: dict[str, Any], row: int) -> dict[str, Any]:
+    def convert(record: dict[str, Any], row: int, version: int) -> dict[str, Any]:
         return vars(document_from_record(record, layout, f"{where}:{row}"))
 
-    return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
+    arguments = {"version": CACHE_VERSION}  # part of the cache's key
+    return raw.map(convert, with_indices=True, fn_kwargs=arguments, remove_columns=raw.column_names, features=FEATURES)
 
 
 def _cached(records: Callable[..., Iterator[dict[str, Any]]], **arguments: Any) -> Dataset:

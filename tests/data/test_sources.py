@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sentence_order.config.schema import DataConfig, Source
+from sentence_order.data import sources
 from sentence_order.data.sources import load_splits
 from sentence_order.errors import UserError
 
@@ -84,7 +85,7 @@ def test_synthetic_stories_are_generated_by_seed() -> None:
     assert load_splits(others, ["train"])["train"][0] != splits["train"][0]
 
 
-def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:
+def test_a_hub_data_set_may_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`load_dataset` takes a folder as it takes a hub id."""
     lines = [json.dumps({"storyid": f"x{n}", "text": f"Ann ran {n} miles. She was tired.", "n": n}) for n in range(4)]
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
@@ -94,6 +95,9 @@ def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:
     config.train = "train"
     split = load_splits(config, ["train"])["train"]
     assert split[3] == {"id": "x3", "sentences": ["Ann ran 3 miles.", "She was tired."]}
+    assert load_splits(config, ["train"])["train"].cache_files == split.cache_files
+    monkeypatch.setattr(sources, "CACHE_VERSION", -1)
+    assert load_splits(config, ["train"])["train"].cache_files != split.cache_files
     config.train = "dev"
     with pytest.raises(UserError, match=r"data\.hub_id: .* could not be loaded"):
         load_splits(config, ["train"])
