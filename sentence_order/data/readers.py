@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import IO, Any, cast
 
 from sentence_order.config.schema import DataConfig, PredictConfig
+from sentence_order.data.sentences import split_sentences
 from sentence_order.errors import UserError, first_line
 
 # The csv module refuses longer fields than 128 KiB by default; a document in one cell may be longer.
@@ -101,14 +102,6 @@ def document_from_record(record: dict[str, Any], layout: Layout, where: str) -> 
     if layout.sentence_columns:
         return Document(document_id, [cell(column, str | None, "a string") or "" for column in layout.sentence_columns])
     return Document(document_id, cell(layout.sentences_column, list, "a list of strings"))
-
-
-def split_sentences(text: str) -> list[str]:
-    """Splits running text into sentences (syntok)."""
-    import syntok.segmenter as segmenter
-
-    paragraphs = segmenter.process(text)
-    return ["".join(token.spacing + token.value for token in sentence).strip() for p in paragraphs for sentence in p]
 
 
 def _read_jsonl(path: str, layout: Layout) -> Iterator[Document]:

@@ -24,7 +24,7 @@ from sentence_order.runtime.console import progress_bar
 log = logging.getLogger(__name__)
 
 # Part of the cache's key, which does not see the code: a change in how documents are read must change it.
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 FEATURES = Features({"id": Value("string"), "sentences": List(Value("string")), "fingerprint": Value("uint64")})
 BATCH_DOCUMENTS = 1000
 
