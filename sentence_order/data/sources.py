@@ -108,7 +108,8 @@ def _matching(pattern: str, split: str) -> list[str]:
 
 def _file_records(paths: list[str], file_format: str, layout: Layout, **cache_key: Any) -> Iterator[dict[str, Any]]:
     for path in paths:
-        yield from map(vars, read_documents(path, file_format, layout))
+        for document in read_documents(path, file_format, layout):
+            yield {"id": document.id, "sentences": document.sentences}
 
 
 def _from_generator(config: DataConfig, split: str) -> Dataset:
@@ -140,7 +141,8 @@ def _from_hub(config: DataConfig, split: str) -> Dataset:
         raw = raw.select(range(min(limit, len(raw))))  # before the work, if nothing is split off the rest
 
     def convert(record: dict[str, Any], row: int) -> dict[str, Any]:
-        return vars(document_from_record(record, layout, f"{where}:{row}"))
+        document = document_from_record(record, layout, f"{where}:{row}")
+        return {"id": document.id, "sentences": document.sentences}
 
     return raw.map(convert, with_indices=True, remove_columns=raw.column_names, features=FEATURES)
 
