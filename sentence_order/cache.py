@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from sentence_order.config import cli
 from sentence_order.runtime.files import cache_folder
 
 KEY_CHARACTERS = 12
@@ -24,6 +25,12 @@ def main() -> None:
     if arguments.action == "list" and arguments.keys:
         parser.error("list takes no KEY")
 
+    with cli.one_line_errors():
+        cli.check_open(sys.stdout, "standard output")
+        _run(parser, arguments)
+
+
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -40,11 +47,8 @@ def main() -> None:
 
     if arguments.action == "clear":
         chosen = [key for key in keys if not arguments.keys or key.startswith(tuple(arguments.keys))]
-        try:
-            for key in chosen:
-                store.clear(key)
-        except OSError as error:
-            parser.error(f"cannot clear the cache: {error}")
+        for key in chosen:
+            store.clear(key)
         print(f"cleared {gigabytes(sum(entry.bytes for entry in entries if entry.key in chosen))} in {store.folder}")
         return
 

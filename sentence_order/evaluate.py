@@ -1,5 +1,6 @@
 """Evaluates a checkpoint: python -m sentence_order.evaluate checkpoint=DIR [data=GROUP] [output=FILE]."""
 
+import sys
 from pathlib import Path
 
 from sentence_order.config import cli
@@ -20,6 +21,8 @@ def evaluate(config: EvaluateConfig) -> None:
     check_ranges(config)
     check_data(config.data)
     check_output("output", config.output)
+    if config.output is None:
+        cli.check_open(sys.stdout, "standard output")
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint
 

@@ -1,5 +1,7 @@
 """Orders new text: python -m sentence_order.predict checkpoint=DIR input=FILE|- [output=FILE]."""
 
+import sys
+
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
@@ -9,14 +11,21 @@ from sentence_order.runtime.files import check_output
 def predict(config: PredictConfig) -> None:
     """Reads documents, writes one JSON object per line: `id`, `order`, `sentences` in predicted order, `confidence`.
 
-    Below `threshold` it abstains: `order` is null, and the sentences are in the order of the input.
+    Below `threshold` it abstains: `order` is null, and the sentences are in the order of the input. A file is
+    `OUTPUT.partial` until it is complete.
     """
     check_ranges(config)
     check_output("output", config.output)
+    if config.output is None:
+        cli.check_open(sys.stdout, "standard output")
+    if config.input == "-":
+        cli.check_open(sys.stdin, "standard input")
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.inference.predict_file import predict_file
+    from sentence_order.runtime.signals import Signals
 
-    predict_file(config)
+    with Signals().caught():
+        predict_file(config)
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
 """Compares runs: python -m sentence_order.report RUNS... [--output DIR], or two results: ... report A B."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from sentence_order.config import cli
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_output, check_writable
 
@@ -31,7 +33,8 @@ def main() -> None:
         parser.error("--margin must be at least 0")
     if arguments.resamples < 1 or arguments.seed < 0:
         parser.error("--resamples must be greater than 0, and --seed at least 0")
-    try:
+    with cli.one_line_errors():
+        cli.check_open(sys.stdout, "standard output")
         output = arguments.output
         if output is not None and output.is_file():
             raise UserError(f"--output: {output} is a file; name a folder")
@@ -41,10 +44,6 @@ def main() -> None:
         from sentence_order.experiments.report import report
 
         report(**vars(arguments))
-    except UserError as error:
-        parser.exit(2, f"error: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "error: interrupted\n")
 
 
 if __name__ == "__main__":

@@ -273,7 +273,17 @@ def test_predict_refuses_bad_input_and_writes_nothing(
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert named in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("*out.jsonl*")), "no half-written output"
+    assert not list(tmp_path.glob("*out.jsonl")), "no half-written output"
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_a_full_disk_is_one_line(command: Command, trained: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "in.txt").write_text("One.\nTwo.\n")
+    done = command(name, f"checkpoint={trained}", "output=/dev/full", *(["input=in.txt"] if name == "predict" else []))
+    assert done.returncode == 1
+    assert done.stderr.endswith("\nerror: /dev/full: No space left on device\n")
+    assert "Traceback" not in done.stderr
+    assert name == "predict" or "tau" in done.stderr, "the tables are there"
 
 
 def test_folders_that_are_not_complete_checkpoints_are_refused(command: Command, trained: Path, tmp_path: Path) -> None:

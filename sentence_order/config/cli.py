@@ -1,12 +1,14 @@
-"""Runs an entry point under Hydra and turns a user's mistakes into one clear line and exit code 2."""
+"""Runs an entry point under Hydra; a user's mistake, or what the system refuses, is one clear line and an exit code."""
 
 import errno
+import io
 import itertools
 import os
 import re
 import sys
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,11 +26,8 @@ def run(name: str, task: Callable[[Any], None]) -> None:
     """Composes `configs/<name>.yaml` with the command line's overrides and calls `task` with the parsed config."""
 
     def job(composed: DictConfig) -> None:
-        # Here, because Hydra prints a line of its own for an exception that leaves the job.
-        try:
+        with one_line_errors():  # Hydra prints a line of its own for an exception that leaves the job
             task(parse_config(composed, SCHEMAS[name]))
-        except (UserError, TrainingError) as error:
-            exit_with_error(str(error), 2 if isinstance(error, UserError) else 1)
 
     run_jobs(name, job)
 
@@ -38,29 +37,84 @@ def run_jobs(name: str, job: Callable[[DictConfig], float | None]) -> None:
     # Hydra then raises its errors to us instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = normalize_overrides(sys.argv[1:])
+    with one_line_errors():
+        try:
+            if {"--help", "-h"} & set(sys.argv[1:]):
+                print(help_text(name))
+            else:
+                hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
+        except (HydraException, OmegaConfBaseException) as error:
+            exit_with_error(format_hydra_error(error, SCHEMAS[name]), 2)
+        except ValueError as error:
+            if "Config group override" not in str(error):  # what Hydra raises for a group that is given a number
+                raise
+            exit_with_error(str(error), 2)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:  # an option of a group, for which Hydra looks for a file
+                raise
+            exit_with_error("the name of an option is too long for a file name", 2)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Within the block, what a user or an administrator can mend ends the process, with one line on standard error.
+
+    The exit code is 2 for a user's mistake, 1 for a failed run and for what the system refuses, and 128 plus its number
+    for a signal. Other exceptions are our mistakes, and keep their traceback.
+    """
+    _prepare_streams()
     try:
-        if {"--help", "-h"} & set(sys.argv[1:]):
-            print(help_text(name), flush=True)
-        else:
-            hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
-    except (HydraException, OmegaConfBaseException) as error:
-        exit_with_error(format_hydra_error(error, SCHEMAS[name]), 2)
-    except ValueError as error:
-        if "Config group override" not in str(error):  # what Hydra raises for a group that is given a number
-            raise
-        exit_with_error(str(error), 2)
+        yield
+        _flush_output()
     except Interrupted as error:
-        print(error, file=sys.stderr)
-        sys.exit(128 + error.signal)
+        _print_and_exit(_with_notes(error, str(error)), 128 + error.signal)
     except KeyboardInterrupt:
         exit_with_error("interrupted", 130)
+    except (UserError, TrainingError) as error:
+        exit_with_error(_with_notes(error, str(error)), 2 if isinstance(error, UserError) else 1)
     except BrokenPipeError:  # the reader of our output went away: `predict ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(141)
+    except OSError as error:  # such as that of a full disk
+        reason = error.strerror or str(error)
+        exit_with_error(_with_notes(error, f"{error.filename}: {reason}" if error.filename else reason), 1)
+
+
+def check_open(stream: IO[Any], name: str) -> None:
+    """Raises OSError, before any work is done, for a standard stream that was closed (`>&-`)."""
+    if stream.closed or not (stream.readable() if stream is sys.stdin else stream.writable()):
+        raise OSError(errno.EBADF, "it is closed", name)
+
+
+def _prepare_streams() -> None:
+    """Makes standard output UTF-8 in any locale, and replaces a stream that was closed by one that refuses its use."""
+    # In this order each has its own number again, which the next file would get otherwise.
+    for name, mode in (("stdin", "w"), ("stdout", "r"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process runs
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.writable():
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _flush_output() -> None:
+    try:
+        if sys.stdout.writable():
+            sys.stdout.flush()
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:  # an option of a group, for which Hydra looks for a file
-            raise
-        exit_with_error("the name of an option is too long for a file name", 2)
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _drop_output() -> None:
+    """Discards what could not be written, of which the interpreter would complain when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _with_notes(error: BaseException, message: str) -> str:
+    return "; ".join([message, *getattr(error, "__notes__", [])])
 
 
 def typed_overrides() -> list[str]:
@@ -98,5 +152,11 @@ def help_text(name: str) -> str:
 
 def exit_with_error(message: str, code: int) -> NoReturn:
     """Prints a complaint as one line and ends the process."""
-    sys.stderr.write(f"error: {printable(message)}\n")  # at once: another process may write here too
+    _print_and_exit(f"error: {message}", code)
+
+
+def _print_and_exit(message: str, code: int) -> NoReturn:
+    with suppress(OSError):
+        sys.stderr.write(f"{printable(message)}\n")  # at once: another process may write here too
+    _drop_output()
     sys.exit(code)

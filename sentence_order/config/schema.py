@@ -26,6 +26,7 @@ Joint = StrEnum("Joint", "documents pairs")
 PositionIds = StrEnum("PositionIds", "per_sentence per_document")
 Schedule = StrEnum("Schedule", "linear cosine constant_with_warmup")
 OnNonfinite = StrEnum("OnNonfinite", "stop skip")
+OnError = StrEnum("OnError", "stop skip")
 CacheMode = StrEnum("CacheMode", "auto off")
 CacheDtype = StrEnum("CacheDtype", "float32 float16")
 InputFormat = StrEnum("InputFormat", "auto text jsonl csv")
@@ -87,9 +88,9 @@ class EncoderConfig:
 @dataclass
 class FreezeConfig:
     embeddings: bool = False
-    # The lowest N layers, a range "2-4", a list [0, 2], "half" or "all".
+    # The lowest N layers, all but the last N (-N), a range "2-4", a list [0, 2], "half" or "all".
     layers: Any = 0
-    # Instead of both: "none", "embeddings", or the embeddings and the lowest layers: a number, "half" or "all".
+    # Instead of both: "none", "embeddings", or the embeddings and the lowest layers: a number, -N, "half" or "all".
     depth: Any = None
     # Gradual unfreezing, instead of all three: from which epoch on to which depth, as in [0:all, 0.5:half, 1:none].
     schedule: list[str] = field(default_factory=list)
@@ -238,6 +239,8 @@ class PredictConfig:
     sentences_column: str = "sentences"
     sentence_columns: list[str] = field(default_factory=list)
     text_column: str | None = None
+    # At a document that cannot be read, or is too long for the model: stop, or leave it out and log it.
+    on_error: OnError = OnError.stop
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     batch_tokens: int = key(4096, accepts=POSITIVE)
     # Documents whose order has a lower confidence than this are written as they were given.

@@ -92,11 +92,12 @@ class Sweep:
         if "LOCAL_RANK" in os.environ:
             cli.exit_with_error("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out", 2)
         cli.run_jobs("train", self.run_job)
-        try:
-            if not {"--help", "-h"} & set(sys.argv[1:]) and not self.finish():
-                sys.exit(1)
-        except KeyboardInterrupt:  # while the report is made
-            cli.exit_with_error(INTERRUPTED, 130)
+        with cli.one_line_errors():
+            try:
+                if not {"--help", "-h"} & set(sys.argv[1:]) and not self.finish():
+                    sys.exit(1)
+            except KeyboardInterrupt:  # while the report is made
+                cli.exit_with_error(INTERRUPTED, 130)
 
     def run_job(self, composed: DictConfig) -> float:
         """Trains one job, unless that is finished, and logs the progress.

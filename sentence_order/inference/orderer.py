@@ -22,7 +22,7 @@ from sentence_order.errors import UserError
 from sentence_order.inference.calibration import calibrate, order_log_odds
 from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
 from sentence_order.model.checkpoint import CARD_FILE, find_checkpoint, load_model
-from sentence_order.model.limits import check_fits
+from sentence_order.model.limits import check_fits, find_excess
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.files import atomic_folder
@@ -94,6 +94,14 @@ class SentenceOrderer:
     def order(self, sentences: list[str]) -> list[int]:
         """The predicted order of one document: `order[k]` is the index of the k-th sentence, empty ones left out."""
         return self.predict([sentences])[0].order
+
+    def find_excess(self, sentences: list[str]) -> str | None:
+        """What a document has too much of to be ordered, or None."""
+        config, count, tokens = self.model.config, sum(bool(s.strip()) for s in sentences), 0
+        if config.depends_on_input_order:
+            columns = tokenize_documents([sentences], self.model.tokenizer, None, config.max_sentence_tokens)
+            tokens = len(columns["input_ids"][0])
+        return find_excess(config, count, tokens)
 
     def predict(
         self,

@@ -24,20 +24,19 @@ def check_fits(config: SentenceOrdererConfig, tokens_D: IntArray, sentences_D: I
     The latter matters only if position ids continue through the document. Raises UserError naming `key`, by which the
     documents were given.
     """
-    ours = key.startswith("data.")
-    sentences, tokens = sentences_D.max(initial=0), tokens_D.max(initial=0)
-    if sentences > MAX_SENTENCES:
-        advice = "lower data.max_sentences" if ours else "leave it out"
-        raise UserError(
-            f"{key}: a document has {sentences:,} sentences, and at most {MAX_SENTENCES:,} can be ordered; {advice}"
-        )
-
-    if config.depends_on_input_order and tokens > (longest := config.longest_sentence):
+    if excess := find_excess(config, int(sentences_D.max(initial=0)), int(tokens_D.max(initial=0))):
+        ours = key.startswith("data.")
         advice = "lower data.max_sentences or data.max_sentence_tokens" if ours else "leave it out"
-        raise UserError(
-            f"{key}: a document has {tokens} tokens, and with encoder.position_ids=per_document the encoder "
-            f"can read at most {longest}; {advice}"
-        )
+        raise UserError(f"{key}: a document has {excess}; {advice}")
+
+
+def find_excess(config: SentenceOrdererConfig, sentences: int, tokens: int) -> str | None:
+    """What a document has too much of for the model, or None."""
+    if sentences > MAX_SENTENCES:
+        return f"{sentences:,} sentences, and at most {MAX_SENTENCES:,} can be ordered"
+    if config.depends_on_input_order and tokens > (longest := config.longest_sentence):
+        return f"{tokens:,} tokens, and with encoder.position_ids=per_document the encoder can read at most {longest:,}"
+    return None
 
 
 class BatchLimit:

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from sentence_order.errors import UserError, first_line
 
 MANIFEST = "SHA256SUMS"
+# Of a file's name; file systems allow 255, and until a file is complete its name is longer.
+MAX_NAME_BYTES = 240
 # In the name of a folder that is about to be replaced.
 BACKUP = ".old."
 
@@ -26,6 +28,8 @@ def check_output(key: str, output: str | Path | None) -> None:
         return
     if os.path.isdir(output):
         raise UserError(f"{key}: {output} is a folder; name a file")
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in Path(output).parts):
+        raise UserError(f"{key}: {output}: a name of more than {MAX_NAME_BYTES} bytes; choose a shorter one")
     check_writable(key, Path(output).parent)
 
 

@@ -79,6 +79,11 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
         ),
         ("predict", ["checkpoint=x", "input=x", "output=."], "output: . is a folder; name a file"),
         (
+            "predict",
+            ["checkpoint=x", "input=x", f"output={'x' * 250}"],
+            f"output: {'x' * 250}: a name of more than 240",
+        ),
+        (
             "evaluate",
             ["checkpoint=."],
             "data: no value, and . is not in a run's folder, whose data would be used; add data=",
@@ -95,6 +100,48 @@ def test_mistakes_are_one_line_that_names_the_key(
     assert done.stderr.startswith(f"error: {complaint}")
     assert done.stderr.count("\n") == 1
     assert done.stderr.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "complaint"),
+    [
+        (">/dev/full", 1, "No space left on device"),
+        (">&-", 1, "error: standard output: it is closed"),
+        ("<&-", 1, "error: standard input: it is closed"),
+        ("2>&-", 0, ""),
+        ("2>/dev/full", 1, ""),
+        ("", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 10**6])  # of what waits to be written, and of what does not
+def test_streams_that_fail_are_one_line(redirection: str, code: int, complaint: str, size: int) -> None:
+    """Whatever the locale."""
+    program = f"""
+import sys
+from sentence_order.config import cli
+with cli.one_line_errors():
+    cli.check_open(sys.stdin, "standard input")
+    cli.check_open(sys.stdout, "standard output")
+    print("\u65e5" * {size}, end="")
+    print("word", file=sys.stderr)
+"""
+    line = ["sh", "-c", f'exec "$0" -c "$1" {redirection}', sys.executable, program]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(line, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert done.returncode == code
+    assert complaint in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    assert "Exception ignored" not in done.stderr.decode()
+    if code == 0:
+        assert done.stdout.decode() == "\u65e5" * size
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict", "report", "cache"])
+def test_output_that_is_closed_is_refused_before_the_work(name: str) -> None:
+    arguments = {"evaluate": "checkpoint=x data=synthetic", "predict": "checkpoint=x input=y", "report": "x"}
+    command = f'exec "$0" -m sentence_order.{name} {arguments.get(name, "")} >&-'
+    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: it is closed\n")
 
 
 def test_compose_refuses_what_the_command_line_would() -> None:

@@ -1,12 +1,15 @@
 """Files of every format are read, and every fault is named with its line."""
 
+import csv
 import gzip
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from sentence_order.data import readers
 from sentence_order.data.readers import Document, Layout, read_documents
 from sentence_order.errors import UserError
 
@@ -110,8 +113,11 @@ def test_running_text_is_split_into_sentences(tmp_path: Path) -> None:
         ("jsonl", b'{"id": ' + b"9" * 5000 + b', "sentences": []}\n', ":1: not JSON"),
         ("csv", b"", "no documents"),
         ("csv", b"id,sentences\n", "no documents"),
-        ("csv", b"id,text\na,b\n", ":2: no field 'sentences'"),
+        ("csv", b"id,text\na,b\n", ":2: document 'a': no field 'sentences'"),
         ("csv", b"id,sentences\na,hello\n", ":2: column 'sentences'"),
+        ("csv", b"caf\xe9,s\n1,a\n", ":1: not UTF-8"),
+        ("csv", b"id,sentences\n1,[]\n2,caf\xe9\n", ":3: not UTF-8"),
+        ("csv", b'id,sentences\na,"[""x""\nb,[]\n', "in a row that begins in line 2"),
         ("csv", b"id,sentences\na,[],extra\n", ":2: "),
         ("csv", b'id,sentences\na,"[""x""\n', "not CSV"),
         ("text", b"\n \n", "no documents"),
@@ -126,6 +132,43 @@ def test_faults_name_the_line(tmp_path: Path, file_format: str, content: bytes, 
     assert str(caught.value).startswith(str(path))
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "content", "lines"),
+    [
+        ("jsonl", b'{\n{"sentences": ["\xff"]}\n{"sentences": ["\\ud800"]}\n{"sentences": ["x"]}\n[]\n', [1, 2, 3, 5]),
+        ("csv", b'id,sentences\na,[]\nb,"x"y\n\xe9,[]\nd,"[""x""]"\ne,[],z\nf,z\n', [3, 4, 6, 7]),
+        ("text", b"\xff\nx\n\nx\n\n\nx\ny\xff", [1, 8]),
+    ],
+)
+def test_reading_goes_on_behind_a_faulty_record(
+    tmp_path: Path, file_format: str, content: bytes, lines: list[int]
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    faults: list[UserError] = []
+    documents = list(read_documents(str(path), file_format, Layout(), faults.append))
+    assert [str(fault).removeprefix(f"{path}:").split(":")[0] for fault in faults] == [str(line) for line in lines]
+    assert documents[-1].sentences == ["x"]
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "text"])
+@pytest.mark.parametrize("line", [b"x", b'"x\n', b"x\n"])
+def test_what_one_record_takes_is_bounded(
+    tmp_path: Path, file_format: str, line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packed file of three megabytes may hold a line, a cell or a paragraph of gigabytes."""
+    monkeypatch.setattr(readers, "MAX_RECORD_BYTES", 2**16)
+    before = csv.field_size_limit(2**16)
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(b"id\n" + line * 2**24))
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"file\.gz:\d+: "):
+        read(path, file_format)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+    csv.field_size_limit(before)
 
 
 def test_paths_that_are_not_files_are_refused(tmp_path: Path) -> None:

@@ -1,16 +1,31 @@
-"""Files are ordered in chunks, of documents and of sentences."""
+"""Files are ordered in chunks, of documents and of sentences; what was done is kept if something fails later."""
 
+import errno
 import json
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sentence_order.config.schema import PredictConfig
+from sentence_order.config.schema import OnError, PositionIds, PredictConfig
+from sentence_order.errors import Interrupted, UserError
 from sentence_order.inference import predict_file as module
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
+from sentence_order.inference.output import open_output
 from sentence_order.inference.predict_file import predict_file
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.signals import Signals
+
+GOOD = [json.dumps({"id": str(n), "sentences": ["He ate it.", "Tom baked a cake."]}) for n in range(3)]
+FAULTS = {
+    "broken": ('{"id": "bad", ', "input.jsonl:3: not JSON"),
+    "wrong": ('{"id": "bad\\u001b[2J", "sentences": [1]}', r"input.jsonl:3: document 'bad\x1b[2J': field 'sentences'"),
+    "sentences": (json.dumps({"id": "bad", "sentences": ["x."] * 4097}), "input.jsonl:3: document 'bad': 4,097 sent"),
+    "tokens": (json.dumps({"id": "bad", "sentences": ["x x."] * 200}), "input.jsonl:3: document 'bad': "),
+}
 
 
 @pytest.mark.usefixtures("console_log")
@@ -48,3 +63,76 @@ def test_chunks_are_bounded_by_documents_and_by_sentences(
     for record, other in zip(found, expected, strict=True):
         assert record["confidence"] == pytest.approx(other.pop("confidence"), abs=1e-4)
         assert record == {**other, "confidence": record["confidence"]}
+
+
+@pytest.fixture(params=FAULTS)
+def faulty(request: pytest.FixtureRequest, make_model, tmp_path: Path) -> tuple[PredictConfig, str]:
+    """A prediction whose third document is faulty, and how that is named."""
+    line, named = FAULTS[request.param]
+    positions = PositionIds.per_document if request.param == "tokens" else PositionIds.per_sentence
+    SentenceOrderer(make_model(position_ids=positions)).save_pretrained(tmp_path / "checkpoint")
+    (tmp_path / "input.jsonl").write_text("\n".join([*GOOD[:2], line, GOOD[2]]))
+    paths = [str(tmp_path / name) for name in ("checkpoint", "input.jsonl", "output.jsonl")]
+    return PredictConfig(*paths, device="cpu"), named
+
+
+def ids(file: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in file.read_text().splitlines()]
+
+
+@pytest.mark.usefixtures("console_log")
+def test_what_was_done_before_a_fault_is_kept(faulty: tuple[PredictConfig, str], tmp_path: Path) -> None:
+    config, named = faulty
+    with pytest.raises(UserError) as caught:
+        predict_file(config)
+    assert named in str(caught.value)
+    partial = tmp_path / "output.jsonl.partial"
+    assert caught.value.__notes__ == [
+        "on_error=skip leaves such documents out",
+        f"what was done before is in {partial}",
+    ]
+    assert ids(partial) == ["0", "1"]
+    assert not (tmp_path / "output.jsonl").exists()
+
+
+@pytest.mark.usefixtures("console_log")
+def test_faulty_documents_can_be_left_out(
+    faulty: tuple[PredictConfig, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, named = faulty
+    config.on_error = OnError.skip
+    predict_file(config)
+    assert ids(tmp_path / "output.jsonl") == ["0", "1", "2"]
+    assert not (tmp_path / "output.jsonl.partial").exists()
+    assert f"left out: {tmp_path}/{named}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("console_log")
+def test_what_was_done_before_a_signal_is_kept(
+    tiny_model: SentenceOrdererModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Terminated(SentenceOrderer):
+        def predict(self, documents: list[list[str]], **options: Any) -> list[Prediction]:
+            if (tmp_path / "output.jsonl.partial").stat().st_size:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().predict(documents, **options)
+
+    SentenceOrderer(tiny_model).save_pretrained(tmp_path / "checkpoint")
+    (tmp_path / "input.jsonl").write_text("\n".join(GOOD))
+    monkeypatch.setattr(module, "SentenceOrderer", Terminated)
+    monkeypatch.setattr(module, "CHUNK_DOCUMENTS", 2)
+    paths = [str(tmp_path / name) for name in ("checkpoint", "input.jsonl", "output.jsonl")]
+    with pytest.raises(Interrupted) as caught, Signals().caught():
+        predict_file(PredictConfig(*paths, device="cpu"))
+    assert caught.value.__notes__ == [f"what was done before is in {tmp_path / 'output.jsonl.partial'}"]
+    assert ids(tmp_path / "output.jsonl.partial") == ["0", "1"]
+
+
+def test_an_incomplete_last_line_is_not_kept(tmp_path: Path) -> None:
+    """As a full disk leaves it."""
+    for text, kept in (("one\ntw", "one\n"), ("on", None), ("", None)):
+        with suppress(OSError), open_output(str(tmp_path / "output")) as stream:
+            stream.write(text)
+            raise OSError(errno.ENOSPC, "full")
+        partial = tmp_path / "output.partial"
+        assert (partial.read_text() if partial.exists() else None) == kept

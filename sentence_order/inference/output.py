@@ -1,0 +1,57 @@
+"""Where predictions are written: what was done is kept if something fails later."""
+
+import mmap
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from sentence_order.runtime.files import oserrors_with_path
+
+
+@contextmanager
+def open_output(output: str | None) -> Iterator[IO[str]]:
+    """Standard output, or a file that is `OUTPUT.partial` until the block ends without an exception.
+
+    A pipe or a device that exists is written to directly. An OSError names the output; a note on any exception says
+    where the complete lines are that were written before.
+    """
+    path = Path("standard output" if output is None else output)
+    if output is None:
+        with oserrors_with_path(path):
+            yield sys.stdout
+        return
+    if path.exists() and not path.is_file():
+        with oserrors_with_path(path), path.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
+
+    part = path.with_name(f"{path.name}.partial")
+    try:
+        with oserrors_with_path(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("w", encoding="utf-8") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+    except BaseException as error:
+        if _cut_to_lines(part):
+            error.add_note(f"what was done before is in {part}")
+        raise
+
+
+def _cut_to_lines(file: Path) -> bool:
+    """Cuts off an incomplete last line, and removes a file without any line; returns whether there is one."""
+    if not file.is_file():
+        return False
+    with file.open("r+b") as stream:
+        if size := os.fstat(stream.fileno()).st_size:
+            with mmap.mmap(stream.fileno(), size) as content:
+                size = content.rfind(b"\n") + 1
+            stream.truncate(size)
+    if not size:
+        file.unlink()
+    return size > 0
