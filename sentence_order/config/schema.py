@@ -31,6 +31,7 @@ CacheMode = StrEnum("CacheMode", "auto off")
 CacheDtype = StrEnum("CacheDtype", "float32 float16")
 InputFormat = StrEnum("InputFormat", "auto text jsonl csv")
 Split = StrEnum("Split", "train validation test")
+GoldOrder = StrEnum("GoldOrder", "order position")
 Overlap = StrEnum("Overlap", "warn drop error")
 
 
@@ -59,6 +60,13 @@ class DataConfig:
     sentences_column: str = "sentences"
     sentence_columns: list[str] = field(default_factory=list)
     text_column: str | None = None
+    # If the sentences of a record are not in gold order: the column that holds it, as a list or text of numbers, or one
+    # column of a number for each of `sentence_columns`. The k-th number is the sentence that is k-th (order), or where
+    # sentence k is (position); they count from 0 or 1.
+    gold_order_column: str | None = None
+    gold_order_columns: list[str] = field(default_factory=list)
+    gold_order: GoldOrder = GoldOrder.order
+    gold_order_base: int = key(0, accepts=Range(high=1, low_allowed=True))
     # Plain text files: one sentence per line, or paragraphs that are split into sentences.
     text_layout: TextLayout = TextLayout.lines
     hub_id: str | None = None

@@ -90,5 +90,14 @@ def check_data(data: DataConfig) -> None:
     paths = [f"data.{name}" for name in ("train", "validation", "test") if getattr(data, name)]
     if data.source is Source.synthetic and paths:
         raise UserError(f"{paths[0]}: data=synthetic reads no files; add data=jsonl, csv, parquet, text or hub")
+    if data.gold_order_columns and len(data.gold_order_columns) != len(data.sentence_columns):
+        raise UserError(
+            f"data.gold_order_columns: one for each of data.sentence_columns, which are {len(data.sentence_columns)}, "
+            f"not {len(data.gold_order_columns)}; a single column with all numbers is data.gold_order_column"
+        )
+    if data.gold_order_columns and data.gold_order_column:
+        raise UserError("data.gold_order_column: cannot be combined with data.gold_order_columns; leave out one")
+    if (data.gold_order_columns or data.gold_order_column) and data.source in (Source.synthetic, Source.text):
+        raise UserError(f"data.gold_order_column: data={data.source} has no columns")
     if data.source is Source.hub and not data.hub_id:
         raise UserError("data.hub_id: data=hub needs the id of a data set, as in data.hub_id=owner/name")

@@ -16,7 +16,15 @@ from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig, Source
 from sentence_order.data.arrow_cache import ArrowCache, Columns, digest_file, read_column
 from sentence_order.data.identity import text_fingerprint
-from sentence_order.data.readers import Document, Layout, document_from_record, find_path_problem, read_documents
+from sentence_order.data.readers import (
+    RECORD_READERS,
+    Document,
+    Layout,
+    document_from_record,
+    find_unused_gold_order,
+    read_documents,
+)
+from sentence_order.data.records import Record, find_path_problem, stop_at_fault
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
 from sentence_order.runtime.console import progress_bar
@@ -112,6 +120,9 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     except OSError as error:
         raise UserError(f"data.{split}: {error.filename}: cannot be read: {error.strerror}") from error
 
+    if source != "text":
+        _warn_of_gold_order(split, RECORD_READERS[source](paths[0], None, stop_at_fault), layout)
+
     def read() -> Iterator[Columns]:
         documents = (document for path in paths for document in read_documents(path, source, layout))
         return _batches(documents, split)
@@ -137,6 +148,16 @@ def _matching(pattern: str, split: str) -> list[str]:
     if len(once) < len(paths):
         log.info("data: ignoring %d links to files that data.%s already contains", len(paths) - len(once), split)
     return sorted(once.values())
+
+
+def _warn_of_gold_order(split: str, records: Iterable[tuple[str, Record]], layout: Layout) -> None:
+    for columns in find_unused_gold_order(records, layout):
+        key = f"gold_order_columns=[{columns}]" if "," in columns else f"gold_order_column={columns}"
+        log.warning(
+            "data.%s: %s has a permutation of the sentences in every document, and is not used; if that is their gold "
+            "order, add data.%s (and data.gold_order=order|position, data.gold_order_base=0|1)",
+            *(split, columns, key),
+        )
 
 
 def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
@@ -172,9 +193,9 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     except (ValueError, OSError, RuntimeError, DatasetsError) as error:
         raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error
     layout, where = Layout.of(config), f"{config.hub_id}/{getattr(config, split)}"
-    wanted = {config.id_column, config.sentences_column, config.text_column, *config.sentence_columns}
+    _warn_of_gold_order(split, ((f"{where}:{row}", record) for row, record in enumerate(raw)), layout)
     # Other columns may be large, and are named in the complaint about one that is not there.
-    raw = raw.select_columns([name for name in raw.column_names if name in wanted] or raw.column_names)
+    raw = raw.select_columns([name for name in raw.column_names if name in layout.columns] or raw.column_names)
 
     limit = getattr(config, f"limit_{split}")
     if limit is not None and (split != "train" or (config.validation and config.test)):

@@ -17,7 +17,7 @@ import pandas as pd
 
 from sentence_order import __version__
 from sentence_order.arrays import IntArray
-from sentence_order.data.readers import find_path_problem
+from sentence_order.data.records import find_path_problem
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation

@@ -12,7 +12,8 @@ from typing import IO
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
 from sentence_order.config.validation import check_decoder
-from sentence_order.data.readers import Document, Layout, OnFault, read_documents
+from sentence_order.data.readers import Document, Layout, read_documents
+from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
 from sentence_order.inference.output import open_output

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sentence_order.data import readers
+from sentence_order.data import readers, records
 from sentence_order.data.readers import Document, Layout, read_documents
 from sentence_order.errors import UserError
 
@@ -114,7 +114,7 @@ def test_running_text_is_split_into_sentences(tmp_path: Path) -> None:
         ("csv", b"", "no documents"),
         ("csv", b"id,sentences\n", "no documents"),
         ("csv", b"id,text\na,b\n", ":2: document 'a': no field 'sentences'"),
-        ("csv", b"id,sentences\na,hello\n", ":2: column 'sentences'"),
+        ("csv", b"id,sentences\na,hello\n", ":2: document 'a': field 'sentences'"),
         ("csv", b"caf\xe9,s\n1,a\n", ":1: not UTF-8"),
         ("csv", b"id,sentences\n1,[]\n2,caf\xe9\n", ":3: not UTF-8"),
         ("csv", b'id,sentences\na,"[""x""\nb,[]\n', "in a row that begins in line 2"),
@@ -159,7 +159,8 @@ def test_what_one_record_takes_is_bounded(
     tmp_path: Path, file_format: str, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A packed file of three megabytes may hold a line, a cell or a paragraph of gigabytes."""
-    monkeypatch.setattr(readers, "MAX_RECORD_BYTES", 2**16)
+    for module in (readers, records):
+        monkeypatch.setattr(module, "MAX_RECORD_BYTES", 2**16)
     before = csv.field_size_limit(2**16)
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(b"id\n" + line * 2**24))

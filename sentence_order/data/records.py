@@ -1,0 +1,168 @@
+"""Reads records, JSON objects or rows of a table, from a user's files; a complaint names the file and the line."""
+
+import csv
+import gzip
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import IO, Any, NoReturn, cast
+
+from sentence_order.errors import UserError, first_line
+
+# A longer line, cell or text is refused: a small packed file can hold one that fills all memory.
+MAX_RECORD_BYTES = 2**26
+# The csv module refuses longer fields than 128 KiB by default; a document in one cell may be longer.
+csv.field_size_limit(MAX_RECORD_BYTES)
+
+
+Record = dict[str, Any]
+OnFault = Callable[[UserError], None]
+
+
+def stop_at_fault(fault: UserError) -> NoReturn:
+    """Raises the fault."""
+    raise fault
+
+
+@contextmanager
+def faults_to(on_fault: OnFault) -> Iterator[None]:
+    """Within the block a single record is read; a UserError ends the block and is passed to `on_fault`."""
+    try:
+        yield
+    except UserError as fault:
+        on_fault(fault)
+
+
+def find_path_problem(path: str) -> str | None:
+    """Why a path cannot be read as a file, or None. A pipe is refused, since one without a writer would block."""
+    if os.path.isfile(path):
+        return None
+    if os.path.isdir(path):
+        return "a folder, not a file"
+    return "a pipe or a device, not a file" if os.path.exists(path) else "no such file"
+
+
+def read_jsonl(path: str, columns: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
+    """Yields each line's object with its place ("FILE:LINE")."""
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        with faults_to(on_fault):
+            check_utf8(line, where)
+            try:
+                record = json.loads(line, object_pairs_hook=_object)
+            except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+                raise UserError(f"{where}: not JSON: {error}") from error
+            if not isinstance(record, dict):
+                raise UserError(f"{where}: must be a JSON object, not {kind_of(record)}")
+            yield where, record
+
+
+def read_csv(path: str, columns: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
+    """Yields each row's cells, all of them texts, with its place ("FILE:LINE")."""
+    rows = csv.DictReader((line for _, line in read_lines(path)), strict=True)
+    try:
+        names = list(rows.fieldnames or [])
+    except csv.Error as error:
+        raise UserError(f"{path}:1: not CSV: {error}") from error
+    check_utf8("".join(names), f"{path}:1")
+    if twice := _find_twice(names):
+        raise UserError(f"{path}:{rows.line_num}: column '{twice}' appears twice")
+
+    while True:
+        with faults_to(on_fault):
+            first = rows.reader.line_num + 1
+            try:
+                row: dict[Any, Any] = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:  # the next row is looked for in the next line
+                last = rows.reader.line_num
+                begin = f", in a row that begins in line {first}" if last > first else ""
+                raise UserError(f"{path}:{last}: not CSV: {error}{begin}") from error
+            where = f"{path}:{rows.line_num}"
+            if None in row:
+                raise UserError(f"{where}: more cells than the header has columns")
+            record = {column: value for column, value in row.items() if value is not None}
+            check_utf8("".join(record.values()), where)
+            yield where, record
+
+
+def read_parquet(path: str, columns: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
+    """Yields each row with its place ("FILE:ROW"); `columns`, if given and there, are all that is read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as table:
+            names = table.schema_arrow.names
+            if twice := _find_twice(names):
+                raise UserError(f"{path}: column '{twice}' appears twice")
+            wanted = [name for name in names if columns is not None and name in columns] or names
+            rows = (record for batch in table.iter_batches(columns=wanted) for record in batch.to_pylist())
+            for row, record in enumerate(rows, start=1):
+                yield f"{path}:{row}", record
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # damage may show in the text alone
+        raise UserError(f"{path}: not a parquet file, or damaged: {first_line(error)}") from error
+
+
+def read_lines(path: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a UTF-8 file, line ends kept, without a byte order mark.
+
+    What is not UTF-8 passes, for a record to be refused by `check_utf8` without an end to the reading.
+    """
+    with _open(path) as stream:
+        number = 0
+        while raw := stream.readline(MAX_RECORD_BYTES + 1):
+            number += 1
+            if len(raw) > MAX_RECORD_BYTES:
+                raise UserError(f"{path}:{number}: a line of more than {MAX_RECORD_BYTES >> 20} MiB")
+            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
+
+
+def check_utf8(text: str, where: str) -> None:
+    """Raises UserError if the bytes that `read_lines` has read were not UTF-8."""
+    if not text.isascii():
+        try:
+            text.encode("utf-8", "surrogateescape").decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{where}: not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def _open(path: str) -> AbstractContextManager[IO[bytes]]:
+    if path == "-":
+        return nullcontext(sys.stdin.buffer)
+    return cast(IO[bytes], gzip.open(path)) if path.endswith(".gz") else open(path, "rb")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a field that appears twice is an error, since either value could be meant."""
+    if twice := _find_twice([name for name, _ in pairs]):
+        raise ValueError(f"field '{twice}' appears twice")
+    return dict(pairs)
+
+
+def _find_twice(names: list[str]) -> str | None:
+    """The first name that stands in the list before, as it is shown in messages."""
+    if len(set(names)) == len(names):
+        return None
+    return names_of([next(name for number, name in enumerate(names) if name in names[:number])])
+
+
+def names_of(names: list[str]) -> str:
+    """Names of fields on one line: files may hold any, and any number of them."""
+    shown = [repr(str(name))[1:-1] for name in names[:20]]
+    return ", ".join([*shown, *([f"and {len(names) - 20:,} more"] if len(names) > 20 else [])]) or "none"
+
+
+def kind_of(value: Any) -> str:
+    names = {dict: "an object", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        odd = [item for item in value if not isinstance(item, str)]
+        return f"a list that holds {kind_of(odd[0])}" if odd else "a list"
+    return names.get(type(value), type(value).__name__)
