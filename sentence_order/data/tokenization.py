@@ -10,6 +10,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.arrays import FloatArray, IntArray
+from sentence_order.data.encoding import encode
 from sentence_order.errors import UserError
 
 # Part of the cache's key, which does not see the code: a change in what is cached must change it.
@@ -149,7 +150,7 @@ def tokenize_documents(
     # Many in one call: the tokenizer works in parallel over a flat list. Not all: what it makes of each text is large.
     flat = [text for sentences in clean for text in sentences]
     parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
-    encoded = (i for part in parts for i in tokenizer(part, return_attention_mask=False, verbose=False)["input_ids"])
+    encoded = (ids for part in parts for ids in encode(tokenizer, part))
     whole = [[next(encoded) for _ in texts] for texts in clean]
     last = max_sentence_tokens - 1
     short = [

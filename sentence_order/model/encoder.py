@@ -17,6 +17,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from sentence_order.data.encoding import check_tokenizer
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.attention import ATTENTION
 from sentence_order.model.weights import find_mismatch, shapes_of_module, shapes_of_pretrained
@@ -108,8 +109,7 @@ def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTok
     tokenizer.chat_template = None
     for name in ("chat_template", "auto_map"):
         tokenizer.init_kwargs.pop(name, None)
-    if not tokenizer("")["input_ids"]:
-        raise ValueError("its tokenizer adds no special tokens")
+    check_tokenizer(tokenizer)
     return tokenizer
 
 
