@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sentence_order.config import cli
+from sentence_order.errors import printable
 from sentence_order.runtime.files import cache_folder
 
 KEY_CHARACTERS = 12
@@ -33,6 +34,7 @@ def main() -> None:
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from sentence_order.prefix_cache.store import Store, gigabytes
 
@@ -60,8 +62,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
         about, damaged = next(filter(None, descriptions), {}), descriptions.count(None)
         table.add_row(
             key[:KEY_CHARACTERS],
-            *(about.get(name, "?") for name in ("encoder", "prefix", "texts")),
-            f"{about.get('holds', '?')} in {about.get('dtype', '?')}",
+            *(Text(printable(str(about.get(name, "?")))) for name in ("encoder", "prefix", "texts")),
+            Text(printable(f"{about.get('holds', '?')} in {about.get('dtype', '?')}")),
             f"{len(shards)}" + (f", {damaged} damaged" if damaged else ""),
             gigabytes(sum(shard.bytes for shard in shards)),
             datetime.fromtimestamp(max(shard.used for shard in shards)).isoformat(" ", "minutes"),

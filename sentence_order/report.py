@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from sentence_order.config import cli
+from sentence_order.config.schema import MAX_RESAMPLES
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_output, check_writable
 
@@ -31,8 +32,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.margin is not None and not arguments.margin >= 0:
         parser.error("--margin must be at least 0")
-    if arguments.resamples < 1 or arguments.seed < 0:
-        parser.error("--resamples must be greater than 0, and --seed at least 0")
+    if not 1 <= arguments.resamples <= MAX_RESAMPLES or arguments.seed < 0:
+        parser.error(f"--resamples must be from 1 to {MAX_RESAMPLES:,}, and --seed at least 0")
     with cli.one_line_errors():
         cli.check_open(sys.stdout, "standard output")
         output = arguments.output

@@ -271,6 +271,8 @@ def test_scripts_of_data_sets_are_not_run(tmp_path: Path, mark: Path) -> None:
         ({"encoder": {"model_type": "sentence-orderer"}}, "encoder"),
         ({"encoder": {"model_type": "bert", "hidden_size": "x"}}, "hidden_size"),
         ({"encoder": {"model_type": "bert", "num_hidden_layers": 10**9}}, "num_hidden_layers: "),
+        ({"encoder": {"model_type": "bert", "vocab_size": 2**40}}, "config.json expects (1099511627776, 768)"),
+        ({"encoder": {"model_type": "roberta", "pad_token_id": None}}, "pad_token_id None"),
     ],
 )
 def test_invalid_settings_of_a_checkpoint_are_refused(checkpoint: Path, values: dict[str, Any], named: str) -> None:

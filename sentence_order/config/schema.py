@@ -13,6 +13,7 @@ from sentence_order.config.keys import ALWAYS, CHANGEABLE, IF_CHANGED, NOT_NEGAT
 # Width of the attention heads of the tiny encoder.
 TINY_HEAD_WIDTH = 24
 BEAM_WIDTH = 64
+MAX_RESAMPLES = 100_000
 SHARE, SHARE_OR_ZERO = Range(high=1, high_allowed=False), Range(high=1, low_allowed=True, high_allowed=False)
 
 HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
@@ -229,7 +230,7 @@ class EvaluateConfig:
     split: Split = Split.test
     output: str | None = None
     batch_tokens: int = key(4096, accepts=POSITIVE)
-    bootstrap_resamples: int = key(1000, accepts=POSITIVE)
+    bootstrap_resamples: int = key(1000, accepts=Range(high=MAX_RESAMPLES))
     # Score every document under this number of shuffles and order it by the mean of the scores; reports how many
     # documents single shuffles would have ordered differently.
     shuffles: int = key(1, accepts=POSITIVE)

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,36 +17,40 @@ MAX_UNKNOWN, MAX_ALIKE = 0.05, 0.05  # the shares of tokens and of sentences fro
 NUM_SHOWN, NUM_SEARCHED = 2, 1000  # documents that the log shows, and that are searched for enumerators
 
 
-def inspect_corpus(name: str, corpus: Corpus, data: DataConfig) -> None:
-    """Logs the counts of a corpus, warnings of `find_problems`, and, in the log file alone, two of its documents."""
-    log.info("%s: %s", name, corpus.describe())
-    for problem in find_problems(corpus, data):
-        log.warning("%s: %s", name, problem)
-    for document in corpus.documents.select(range(min(NUM_SHOWN, len(corpus)))):
-        lines = [f"\n    {k}. {printable(sentence)}" for k, sentence in enumerate(document["sentences"], 1)]
-        log.debug("%s, as read: document %s%s", name, printable(document["id"]), "".join(lines))
+def inspect_corpora(corpora: Mapping[str, Corpus], data: DataConfig) -> None:
+    """Logs the counts of each split and, in the log file alone, two of its documents; warns of each problem once."""
+    warned: set[str] = set()
+    for name, corpus in corpora.items():
+        log.info("%s: %s", name, corpus.describe())
+        for document in corpus.documents.select(range(min(NUM_SHOWN, len(corpus)))):
+            for k, sentence in enumerate(document["sentences"], 1):
+                log.debug("%s, as read: document %s, sentence %d: %s", name, document["id"], k, sentence)
+        for problem, message in find_problems(corpus, data).items():
+            if problem not in warned:
+                log.warning("%s: %s", name, message)
+                warned.add(problem)
 
 
-def find_problems(corpus: Corpus, data: DataConfig) -> list[str]:
-    """What a corpus should not be used with, each with a way out."""
-    problems = []
+def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
+    """What makes a corpus of little use, with a way out, by the kind of the problem."""
+    problems = {}
     if (unknown := corpus.num_unknown_tokens / len(corpus.input_ids)) > MAX_UNKNOWN:
-        problems.append(
+        problems["unknown tokens"] = (
             f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot read this text; choose one with "
             "another vocabulary, such as encoder=xlm_roberta_base"
         )
     if (alike := corpus.counts["alike"] / len(corpus.lengths)) > MAX_ALIKE:
-        problems.append(
+        problems["equal tokens"] = (
             f"{alike:.0%} of the sentences have the same tokens as another one of their document, and are ordered by "
             "chance; raise data.max_sentence_tokens, or choose an encoder with another vocabulary"
         )
     if (short := corpus.counts["short"]) > len(corpus):
-        problems.append(
+        problems["single sentences"] = (
             f"{short:,} of {short + len(corpus):,} documents have fewer than two sentences; look at how their text is "
             "split (data.text_column, data.text_layout, data.sentences_column)"
         )
     if not data.strip_enumeration and (found := _find_enumeration(corpus)):
-        problems.append(found)
+        problems["enumeration"] = found
     return problems
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig
 from sentence_order.data.arrow_cache import ArrowCache, Columns, read_column
+from sentence_order.data.encoding import encode
 from sentence_order.data.enumeration import strip_enumeration as strip
 from sentence_order.data.identity import document_key, rank_texts
 from sentence_order.errors import UserError
@@ -185,7 +186,7 @@ def tokenize_documents(
     # Many in one call: the tokenizer works in parallel over a flat list. Not all: what it makes of each text is large.
     flat = [text for sentences in clean for text in (strip(sentences) if strip_enumeration else sentences)]
     parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
-    encoded = (i for part in parts for i in tokenizer(part, return_attention_mask=False, verbose=False)["input_ids"])
+    encoded = (ids for part in parts for ids in encode(tokenizer, part))
     whole = [[next(encoded) for _ in texts] for texts in clean]
     last = max_sentence_tokens - 1
     short = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig
 from sentence_order.config.validation import check_decoder
-from sentence_order.data.inspection import inspect_corpus
+from sentence_order.data.inspection import inspect_corpora
 from sentence_order.data.overlap import resolve_overlap
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
@@ -98,7 +98,7 @@ def _load_corpus(
     model_settings = {key: getattr(model.config, key) for key in ("max_sentence_tokens", "strip_enumeration")}
     data = replace(config.data, **model_settings)
     corpus = tokenize_corpus(raw[name], model.tokenizer, data, name, config.cache)
-    inspect_corpus(name, corpus, data)
+    inspect_corpora({name: corpus}, data)
     check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
     if config.shuffles > 1 and not model.config.depends_on_input_order:
         log.info("shuffles: this model does not depend on the input order; its scores are the same for every shuffle")

@@ -209,7 +209,7 @@ def job_name(overrides: list[str], keys: list[str]) -> str:
     lasts = [key.rsplit(".", 1)[-1] for key in keys]
     parts = []
     for key, last in zip(keys, lasts, strict=True):
-        value = re.sub(r"[^\w.+-]+", "-", values[key]).strip("-")
+        value = "-".join(re.sub(r"[^\w.+-]+", " ", values[key]).split())  # a minus sign stays
         parts.append(f"{last if lasts.count(last) == 1 else key}-{value or 'empty'}")
     name = "_".join(parts) or "run"
     if len(name) <= MAX_NAME:

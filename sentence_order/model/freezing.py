@@ -42,12 +42,12 @@ def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
 
     phases: list[Phase] = []
     for entry in config.schedule:
-        if not (match := re.fullmatch(r"(\d+(?:\.\d+)?):(\w+)", entry)):
+        if not (match := re.fullmatch(r"(\d+(?:\.\d+)?):(-?\w+)", entry)):
             raise UserError(
                 f"freeze.schedule: {entry!r} is not valid; each entry is an epoch and a depth, as in "
                 "[0:all,0.5:half,1:none]"
             )
-        depth = int(match[2]) if match[2].isdecimal() else match[2]
+        depth = int(match[2]) if match[2].removeprefix("-").isdecimal() else match[2]
         phase = Phase(float(match[1]), _blocks_of_depth(depth, total, f"freeze.schedule: {entry}"))
         if not phases and phase.epoch > 0:
             raise UserError(f"freeze.schedule: the first entry must be for epoch 0, not {entry}")
@@ -62,33 +62,39 @@ def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
 def _blocks_of_depth(depth: Any, total: int, key: str) -> frozenset[int]:
     if depth in ("none", "embeddings"):
         return frozenset({0} if depth == "embeddings" else ())
-    if depth == 0 or (count := count_layers(depth, total)) is None:
+    if not (count := _count_frozen(depth, total)):
         raise UserError(
             f"{key}: {depth!r} is not valid; accepted are none, embeddings, a number of layers from 1 to {total} "
-            "(the lowest, and the embeddings), half and all"
+            "(the lowest, and the embeddings), -N (all but the last N), half and all"
         )
     return frozenset(range(count + 1))
+
+
+def _count_frozen(setting: Any, total: int) -> int | None:
+    """How many of the lowest layers a setting freezes: as `count_layers`, or all but the last N, which is -N."""
+    return count_layers(total + setting if type(setting) is int and setting < 0 else setting, total)
 
 
 def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:
     """Resolves `freeze.embeddings` and `freeze.layers`, of `total` layers, to block numbers.
 
-    Layers are the lowest N (4), a range with both ends ("2-4"), a list ([0, 2]), "half" or "all". Raises UserError if
-    the setting is none of these, or names a layer that does not exist.
+    Layers are the lowest N (4), all but the last N (-2), a range with both ends ("2-4"), a list ([0, 2]), "half" or
+    "all". Raises UserError if the setting is none of these, or names a layer that does not exist.
     """
     span = re.fullmatch(r"(\d+)-(\d+)", layers) if isinstance(layers, str) else None
-    if (count := count_layers(layers, total)) is not None:
+    if (count := _count_frozen(layers, total)) is not None:
         numbers: Sequence[int] = range(count)
     elif type(layers) is int:
-        raise UserError(f"freeze.layers: the lowest {layers} layers cannot be frozen; this encoder has {total}")
+        which = f"the lowest {layers}" if layers > 0 else f"all but the last {-layers}"
+        raise UserError(f"freeze.layers: {layers} stands for {which} layers, and this encoder has {total}")
     elif isinstance(layers, list) and all(type(number) is int for number in layers):
         numbers = layers
     elif span and int(span[1]) <= int(span[2]):
         numbers = range(int(span[1]), int(span[2]) + 1)  # of any length: it is left at the first one too many
     else:
         raise UserError(
-            f"freeze.layers: {layers!r} is not valid; accepted are a number (the lowest N), a range '2-4', "
-            "a list [0,2], half and all"
+            f"freeze.layers: {layers!r} is not valid; accepted are a number (the lowest N, or -N: all but the last N), "
+            "a range '2-4', a list [0,2], half and all"
         )
     for number in numbers:
         if not 0 <= number < total:

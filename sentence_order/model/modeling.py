@@ -184,10 +184,8 @@ class SentenceOrdererModel(PreTrainedModel):
         config = kwargs.pop("config", None) or cls.config_class.from_pretrained(path, **where)
         tokenizer = encoders.bare_tokenizer(path, **where)
         encoders.check_vocabulary(tokenizer, AutoConfig.for_model(**config.encoder))
-        # In revision 5905ae2 and before, `heads.pairs` was `pair_head`, and `heads.relational_pointer` `pointer_head`.
-        former = {head: head.removeprefix("relational_").removesuffix("s") + "_head" for head in config.heads}
-        renamed = {rf"^{name}\.": f"heads.{head}." for head, name in former.items()}
-        kwargs = {"dtype": torch.float32, **kwargs, **encoders.NO_CODE, "use_safetensors": True, "key_mapping": renamed}
+        kwargs = {"dtype": torch.float32, **kwargs, **encoders.NO_CODE, "use_safetensors": True}
+        kwargs["key_mapping"] = former_names(config)
         loaded = super().from_pretrained(path, *args, config=config, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True
         model.tokenizer = tokenizer
@@ -201,6 +199,15 @@ class SentenceOrdererModel(PreTrainedModel):
             self.tokenizer.save_pretrained(path)
         if self.training_documents is not None:
             self.training_documents.astype("<u8").tofile(Path(path) / DOCUMENTS_FILE)
+
+
+def former_names(config: SentenceOrdererConfig) -> dict[str, str]:
+    """The names of the heads' weights in revision 5905ae2 and before, as patterns, with those of today.
+
+    `heads.pairs` was `pair_head`, and `heads.relational_pointer` `pointer_head`.
+    """
+    former = {head: head.removeprefix("relational_").removesuffix("s") + "_head" for head in config.heads}
+    return {rf"^{name}\.": f"heads.{head}." for head, name in former.items()}
 
 
 # `AutoModel` then loads checkpoints, once this module has been imported.

@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from sentence_order.errors import printable
+
 console = Console(stderr=True, highlight=False)
 
 log = logging.getLogger("sentence_order")
@@ -20,6 +22,14 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         console.print(self.format(record), soft_wrap=True, markup=False)
+
+
+class _Formatter(logging.Formatter):
+    """Escapes control characters, which names and texts from files may contain; the lines of a traceback stay."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "\n".join(map(printable, [text] if record.args else text.split("\n")))
 
 
 class _LogFile(logging.FileHandler):
@@ -43,7 +53,7 @@ def set_up_logging() -> None:
     log.setLevel(logging.DEBUG)
     log.propagate = False
     handler = _ConsoleHandler(logging.INFO)  # what is for the log file alone is logged as DEBUG
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.handlers = [handler, _buffer]
 
     # The libraries' own progress bars and notes stay out of the output.
@@ -61,7 +71,7 @@ def set_up_logging() -> None:
 def add_log_file(file: Path) -> None:
     """Writes the log lines to a file as well, those since the start included."""
     target = _LogFile(file, encoding="utf-8")
-    target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    target.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
     _buffer.setTarget(target)
     _buffer.flush()
     log.removeHandler(_buffer)

@@ -5,22 +5,27 @@ number of processes, and a run may resume with another number.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Timer
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sentence_order.errors import TrainingError, first_line
+from sentence_order.errors import TrainingError, UserError, first_line
+from sentence_order.runtime.console import log
 
 T = TypeVar("T")
 
 # How long one may keep the others waiting: in a step, and while the main process prepares a corpus for all.
 STEP_TIMEOUT, SETUP_TIMEOUT = timedelta(minutes=10), timedelta(days=2)
+# After so long without the others, the wait for them is logged.
+SILENT_SECONDS = 5.0
 # Numbers that are summed in one message.
 BUCKET_SIZE = 2**24
 _slow_group: Any = None  # whose barriers may take long
@@ -110,11 +115,32 @@ def init_processes(device: str) -> Processes:
     """Connects to the other processes, if torchrun has started any; `device` is the config key."""
     if not {"RANK", "LOCAL_RANK"} <= os.environ.keys() or os.environ.get("WORLD_SIZE", "1") == "1":
         return SINGLE_PROCESS
+    check_environment(os.environ)
+    address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    message = "waiting at %s for the processes of RANK 0 to WORLD_SIZE - 1 = %d, as torchrun starts them; this is %s"
+    waiting = Timer(SILENT_SECONDS, log.info, (message, address, int(os.environ["WORLD_SIZE"]) - 1, os.environ["RANK"]))
+    waiting.daemon = True
+    waiting.start()
     on_cuda = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     global _slow_group
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=STEP_TIMEOUT)
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=STEP_TIMEOUT)
+    finally:
+        waiting.cancel()
     _slow_group = dist.new_group(backend="gloo", timeout=SETUP_TIMEOUT)
     return Processes(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
+
+
+def check_environment(variables: Mapping[str, str]) -> None:
+    """Raises UserError if the variables that torchrun sets do not fit together, as when some were left behind."""
+    advice = "start with torchrun, which sets it, or unset RANK, LOCAL_RANK and WORLD_SIZE"
+    if not variables.get("MASTER_ADDR"):
+        raise UserError(f"MASTER_ADDR: not set in the environment, beside RANK and WORLD_SIZE; {advice}")
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT"):
+        if not re.fullmatch("[0-9]{1,9}", value := variables.get(name, "")):
+            raise UserError(f"{name}: a number in the environment, not {value!r}; {advice}")
+    if int(variables["RANK"]) >= int(variables["WORLD_SIZE"]):
+        raise UserError(f"RANK: less than WORLD_SIZE={variables['WORLD_SIZE']}, not {variables['RANK']}; {advice}")
 
 
 def destroy_processes() -> None:

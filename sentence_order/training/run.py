@@ -16,7 +16,7 @@ import torch
 
 from sentence_order.config.commands import environment, override, resume_command, shell
 from sentence_order.config.schema import TrainConfig
-from sentence_order.data.inspection import inspect_corpus
+from sentence_order.data.inspection import inspect_corpora
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import provenance, split_results, write_json
@@ -215,8 +215,7 @@ def _agree_on_inputs(processes: Processes, digests: dict[str, str]) -> dict[str,
 
 
 def _log_setup(folder: Path, config: TrainConfig, setup: Setup) -> None:
-    for name, corpus in setup.corpora.items():
-        inspect_corpus(name, corpus, config.data)
+    inspect_corpora(setup.corpora, config.data)
     console.print(parameter_table(setup.blocks))
     log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
 

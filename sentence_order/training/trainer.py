@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sentence_order.config.commands import resume_command
 from sentence_order.config.schema import OnNonfinite, TrainConfig
 from sentence_order.data.tokenization import Corpus
@@ -280,6 +282,7 @@ class Trainer:
             "stepper": self.stepper.state_dict(),
             "num_pending_phases": len(self.pending_phases),
             "digests": self.digests,
+            "threads": torch.get_num_threads(),
             "logged_bytes": self.tracker.sync() if self.tracker else 0,
             "random": self.runtime.processes.gather(get_rng_state(self.runtime.device)),
         }
@@ -292,6 +295,9 @@ class Trainer:
         for key, digest in self.digests.items():
             if digest != state["digests"].get(key):
                 raise UserError(f"{key}: has changed since the run was saved; restore it, or start a run elsewhere")
+        threads = torch.get_num_threads()
+        if (before := state.get("threads", threads)) != threads:
+            log.info("resuming with %d threads, and %d before: sums are rounded differently", threads, before)
         while len(self.pending_phases) > state["num_pending_phases"]:
             self.maybe_unfreeze(self.pending_phases[0].epoch)
         self.state.load_state_dict(state["trainer"])

@@ -53,6 +53,11 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
         ("train", ["optim.ema=1"], "optim.ema: must be at least 0 and less than 1, not 1.0"),
         ("train", ["model.dropout=2"], "model.dropout: must be at least 0 and less than 1, not 2.0"),
         ("predict", ["checkpoint=x", "input=y", "threshold=2"], "threshold: must be at least 0 and at most 1, not 2.0"),
+        (
+            "evaluate",
+            ["checkpoint=x", "data=synthetic", "bootstrap_resamples=1000000000"],
+            "bootstrap_resamples: must be greater than 0 and at most 100000, not 1000000000",
+        ),
         ("evaluate", ["checkpoint=x", "data=synthetic", "shuffles=0"], "shuffles: must be greater than 0, not 0"),
         ("train", ["encoder.tiny_width=100"], "encoder.tiny_width: a multiple of 24, not 100"),
         ("train", ["resume=nowhere"], "resume: nowhere is not a run's folder (no config.yaml); accepted are off, auto"),

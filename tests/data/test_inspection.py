@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sentence_order.config.schema import DataConfig
-from sentence_order.data.inspection import find_problems, inspect_corpus
+from sentence_order.data.inspection import find_problems, inspect_corpora
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.tiny import tiny_tokenizer
 from tests.corpora import raw_split
@@ -42,17 +42,29 @@ def corpus_of(documents: list[list[str]], **settings: object) -> tuple[Corpus, D
 def test_problems_of_a_corpus_are_found(
     documents: list[list[str]], settings: dict[str, object], problem: str | None
 ) -> None:
-    found = find_problems(*corpus_of(documents, **settings))
+    found = list(find_problems(*corpus_of(documents, **settings)).values())
     assert len(found) == (problem is not None), found
     assert problem is None or re.search(problem, found[0]), found[0]
 
 
-def test_the_log_shows_documents_as_they_were_read(caplog: pytest.LogCaptureFixture) -> None:
-    corpus, data = corpus_of([[*STORY, "Tom\x1b[2J."], STORY, STORY[::-1]])
+def test_the_log_file_shows_documents_as_they_were_read(caplog: pytest.LogCaptureFixture) -> None:
+    corpus, data = corpus_of([STORY, STORY[::-1], STORY])
     with caplog.at_level(logging.DEBUG, "sentence_order"):
-        inspect_corpus("train", corpus, data)
-    first, *documents = caplog.messages
+        inspect_corpora({"train": corpus}, data)
+    first, *lines = caplog.messages
     assert "train: 3 documents, most often of 3 sentences" in first
-    assert len(documents) == 2
-    lines = [f"    {k}. {sentence}" for k, sentence in enumerate([*STORY, r"Tom\x1b[2J."], 1)]
-    assert documents[0].splitlines() == ["train, as read: document d0", *lines]
+    documents = [("d0", STORY), ("d1", STORY[::-1])]
+    assert lines == [
+        f"train, as read: document {name}, sentence {k}: {text}"
+        for name, story in documents
+        for k, text in enumerate(story, 1)
+    ]
+    assert {record.levelname for record in caplog.records[1:]} == {"DEBUG"}
+
+
+def test_a_problem_of_several_splits_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    corpus, data = corpus_of([["1. a cake", "2. it", "3. Tom"]])
+    inspect_corpora({"train": corpus, "validation": corpus, "test": corpus}, data)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("train: in 100% of the documents")

@@ -1,9 +1,12 @@
 """Which encoders are accepted and which are refused."""
 
+import json
 from pathlib import Path
 
 import pytest
-from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetConfig
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetConfig, RobertaConfig, RobertaModel
 
 from sentence_order.config.schema import (
     DataConfig,
@@ -16,7 +19,7 @@ from sentence_order.config.schema import (
 )
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import check_architecture, encoder_location, load_encoder
+from sentence_order.model.encoder import check_architecture, encoder_location, load_encoder, longest_sentence
 from sentence_order.model.tiny import tiny_tokenizer
 
 
@@ -36,8 +39,9 @@ def test_bert_with_relative_keys_is_refused() -> None:
 def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"config\.json"):
         encoder_location(str(tmp_path))
-    with pytest.raises(UserError, match="could not be loaded"):
-        load_encoder(str(tmp_path / "nothing"))
+    for name in (str(tmp_path / "nothing"), "./nothing", "~/nothing", "a/b/c"):
+        with pytest.raises(UserError, match="no such folder, and not a hub id"):
+            load_encoder(name)
 
 
 def test_weights_with_another_checksum_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +65,59 @@ def test_damaged_or_foreign_weights_are_refused(tiny_model, tmp_path: Path) -> N
     weights.write_bytes(content.replace(b"encoder.layer.0.output", b"encoder.layer.0.outpit"))
     with pytest.raises(UserError, match=r"encoder\.layer\.0\.output"):
         load_encoder(str(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (
+            {"vocab_size": 2**31},
+            "embeddings.word_embeddings.weight has shape (500, 48), and config.json expects (21474",
+        ),
+        ({"hidden_size": 2**20}, "config.json expects"),
+        ({"max_position_embeddings": 2**33}, "embeddings.position_embeddings.weight has shape (512, 48)"),
+        ({"num_hidden_layers": 10**9}, "config.json expects 1,000,000,000 layers"),
+        ({"num_hidden_layers": 5}, "no weights for encoder.layer.4."),
+    ],
+)
+def test_sizes_are_compared_with_the_weights_before_memory_is_allocated(
+    tiny_model, tmp_path: Path, values: dict[str, int], named: str
+) -> None:
+    """By a config of 1 KB that asks for terabytes."""
+    encoder = tiny_model.encoder
+    encoder.save_pretrained(tmp_path / "safetensors")
+    encoder.save_pretrained(tmp_path / "parts", max_shard_size="100KB")
+    encoder.save_pretrained(tmp_path / "bin")
+    (tmp_path / "bin" / "model.safetensors").unlink()
+    torch.save(encoder.state_dict(), tmp_path / "bin" / "pytorch_model.bin")
+    for folder in (tmp_path / name for name in ("safetensors", "parts", "bin")):
+        assert torch.equal(next(load_encoder(str(folder)).parameters()), next(encoder.parameters()))
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **values}))
+        with pytest.raises(UserError, match=f"^encoder.name: {folder} could not be loaded: ") as caught:
+            load_encoder(str(folder))
+        assert named in str(caught.value)
+
+
+def test_weights_of_a_model_with_a_head_and_old_names_load(tiny_model, tmp_path: Path) -> None:
+    tiny_model.encoder.save_pretrained(tmp_path)
+    weights = tiny_model.encoder.state_dict()
+    old = {f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma"): weights[name] for name in weights}
+    save_file({**old, "cls.predictions.bias": torch.zeros(500)}, tmp_path / "model.safetensors", {"format": "pt"})
+    found = load_encoder(str(tmp_path)).state_dict()
+    assert all(torch.equal(found[name], weight) for name, weight in weights.items())
+
+
+def test_roberta_without_a_padding_token_is_refused_by_name(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    config = RobertaConfig(vocab_size=9, max_position_embeddings=12, pad_token_id=1, **sizes)
+    RobertaModel(config).save_pretrained(tmp_path)
+    assert longest_sentence(load_encoder(str(tmp_path)).config) == 10
+    for value in (None, -1):
+        content = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**content, "pad_token_id": value}))
+        with pytest.raises(UserError, match=f"pad_token_id {value}"):
+            load_encoder(str(tmp_path))
 
 
 @pytest.mark.parametrize(("setting", "layers"), [("half", 2), ("all", 4), (0, 0), (4, 4), (2, 2)])

@@ -12,6 +12,8 @@ from sentence_order.model.freezing import Phase, freeze_phases, frozen_blocks, r
     [
         (0, set()),
         (4, {1, 2, 3, 4}),
+        (-2, {1, 2, 3, 4}),
+        (-6, set()),
         (6, {1, 2, 3, 4, 5, 6}),
         ("half", {1, 2, 3}),
         ("all", {1, 2, 3, 4, 5, 6}),
@@ -26,10 +28,20 @@ def test_layers_setting_names_blocks(layers: object, blocks: set[int]) -> None:
     assert frozen_blocks(True, layers, 6) == blocks | {0}
 
 
-@pytest.mark.parametrize("layers", [7, -1, "4-2", "2-6", "upper", [6], [-1], 1.5, True, ["1"], None])
+@pytest.mark.parametrize("layers", [7, -7, -99, "4-2", "2-6", "upper", [6], [-1], 1.5, True, ["1"], None])
 def test_layers_that_do_not_exist_are_the_users_mistake(layers: object) -> None:
     with pytest.raises(UserError, match=r"freeze\.layers"):
         frozen_blocks(False, layers, 6)
+
+
+def test_a_depth_may_count_from_the_top() -> None:
+    (phase,) = freeze_phases(FreezeConfig(depth=-2), 6)
+    assert phase.blocks == {0, 1, 2, 3, 4}
+    first, second = freeze_phases(FreezeConfig(schedule=["0:all", "1:-5"]), 6)
+    assert (first.blocks, second.blocks) == ({*range(7)}, {0, 1})
+    for depth in (-6, -99):
+        with pytest.raises(UserError, match=rf"freeze\.depth: {depth}"):
+            freeze_phases(FreezeConfig(depth=depth), 6)
 
 
 def test_report_counts_every_parameter_once(tiny_model) -> None:
@@ -49,7 +61,7 @@ def test_depth_names_the_lowest_blocks(depth: object, blocks: set[int]) -> None:
     assert freeze_phases(FreezeConfig(depth=depth), 6) == [Phase(0.0, frozenset(blocks))]
 
 
-@pytest.mark.parametrize("depth", [0, 7, -1, "upper", "2-4", [0], True, 1.5])
+@pytest.mark.parametrize("depth", [0, 7, -6, "upper", "2-4", [0], True, 1.5])
 def test_depths_that_do_not_exist_are_the_users_mistake(depth: object) -> None:
     with pytest.raises(UserError, match=r"freeze\.depth"):
         freeze_phases(FreezeConfig(depth=depth), 6)

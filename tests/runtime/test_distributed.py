@@ -1,18 +1,23 @@
 """Several processes train one model, and end with what one alone ends with."""
 
 import json
+import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 
+from sentence_order.errors import TrainingError
+from sentence_order.runtime import distributed
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 from sentence_order.runtime.files import find_corruption
 from sentence_order.training.state import read_state
@@ -134,3 +139,41 @@ def test_a_single_process_needs_no_others() -> None:
     SINGLE_PROCESS.barrier()
     with SINGLE_PROCESS.main_process_first():
         pass
+
+
+LEFT_BEHIND = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "MASTER_ADDR: not set"),
+        ({"MASTER_ADDR": "127.0.0.1"}, "MASTER_PORT: a number in the environment, not ''"),
+        ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", "RANK": "x"}, "RANK: a number in the environment, not"),
+        ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", "RANK": "2"}, "RANK: less than WORLD_SIZE=2, not 2"),
+        ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", "WORLD_SIZE": "two"}, "WORLD_SIZE: a number"),
+    ],
+)
+def test_variables_that_were_left_behind_are_one_line(
+    forks: Server, tmp_path: Path, variables: dict[str, str], named: str
+) -> None:
+    done = forks.run("sentence_order.train", ["debug=smoke"], tmp_path, None, {**LEFT_BEHIND, **variables})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {named}")
+    assert "unset RANK" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_process_that_waits_for_others_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in {**LEFT_BEHIND, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(distributed, "STEP_TIMEOUT", timedelta(seconds=2))
+    with caplog.at_level(logging.INFO), pytest.raises(TrainingError):
+        distributed.init_processes("cpu")
+    assert f"waiting at 127.0.0.1:{port} " in caplog.text
