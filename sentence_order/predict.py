@@ -3,7 +3,7 @@
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
-from sentence_order.runtime.files import check_output
+from sentence_order.training.outputs import check_overwrites
 
 
 def predict(config: PredictConfig) -> None:
@@ -12,7 +12,7 @@ def predict(config: PredictConfig) -> None:
     Below `threshold` it abstains: `order` is null, and the sentences are in the order of the input.
     """
     check_ranges(config)
-    check_output("output", config.output)
+    check_overwrites("output", config.output, [config.input, config.checkpoint])
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.inference.predict_file import predict_file
 
