@@ -24,7 +24,15 @@ def main() -> None:
     if arguments.action == "list" and arguments.keys:
         parser.error("list takes no KEY")
 
+    try:
+        _run(arguments, parser)
+    except KeyboardInterrupt:
+        parser.exit(130, "error: interrupted\n")
+
+
+def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from sentence_order.prefix_cache.store import Store, gigabytes
@@ -52,12 +60,11 @@ def main() -> None:
     table = Table("key", "encoder", "prefix", "of", "holds", "shards", "size", "last used")
     for key in keys:
         shards = [entry for entry in entries if entry.key == key]
-        descriptions = [shard.description() for shard in shards]
-        about, damaged = next(filter(None, descriptions), {}), descriptions.count(None)
+        about, damaged = shards[0].about, sum(shard.damaged() for shard in shards)
         table.add_row(
             key[:KEY_CHARACTERS],
-            *(about.get(name, "?") for name in ("encoder", "prefix", "texts")),
-            f"{about.get('holds', '?')} in {about.get('dtype', '?')}",
+            *(escape(str(about.get(name, "?"))) for name in ("encoder", "prefix", "texts")),
+            escape(f"{about.get('holds', '?')} in {about.get('dtype', '?')}"),
             f"{len(shards)}" + (f", {damaged} damaged" if damaged else ""),
             gigabytes(sum(shard.bytes for shard in shards)),
             datetime.fromtimestamp(max(shard.used for shard in shards)).isoformat(" ", "minutes"),
