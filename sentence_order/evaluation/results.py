@@ -92,6 +92,9 @@ def read_results(path: str | Path, split: str) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))[split]
         if missing := {"id", *COUNTS} - set(found["per_document"]):
             raise KeyError(min(missing))
+        lengths = {name: len(found["per_document"][name]) for name in ("id", *COUNTS)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"its lists have different lengths: {lengths}")
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
