@@ -58,8 +58,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
     table = Table("key", "encoder", "prefix", "of", "holds", "shards", "size", "last used")
     for key in keys:
         shards = [entry for entry in entries if entry.key == key]
-        descriptions = [shard.description() for shard in shards]
-        about, damaged = next(filter(None, descriptions), {}), descriptions.count(None)
+        about, damaged = shards[0].about, sum(shard.damaged() for shard in shards)
         table.add_row(
             key[:KEY_CHARACTERS],
             *(Text(printable(str(about.get(name, "?")))) for name in ("encoder", "prefix", "texts")),

@@ -8,7 +8,7 @@ from sentence_order.config.parsing import options_of, override_with_typed
 from sentence_order.config.schema import EvaluateConfig
 from sentence_order.config.validation import check_data, check_ranges
 from sentence_order.errors import UserError
-from sentence_order.runtime.files import check_output
+from sentence_order.training.outputs import check_overwrites, data_files
 from sentence_order.training.run_dir import find_run, read_config
 
 
@@ -20,7 +20,7 @@ def evaluate(config: EvaluateConfig) -> None:
     config = _with_settings_of_run(config, cli.typed_overrides())
     check_ranges(config)
     check_data(config.data)
-    check_output("output", config.output)
+    check_overwrites("output", config.output, [*data_files(config.data), config.checkpoint])
     if config.output is None:
         cli.check_open(sys.stdout, "standard output")
     # The heavy imports wait until the configuration is known to be good.

@@ -5,7 +5,7 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
-from sentence_order.runtime.files import check_output
+from sentence_order.training.outputs import check_overwrites
 
 
 def predict(config: PredictConfig) -> None:
@@ -15,7 +15,7 @@ def predict(config: PredictConfig) -> None:
     `OUTPUT.partial` until it is complete.
     """
     check_ranges(config)
-    check_output("output", config.output)
+    check_overwrites("output", config.output, [config.input, config.checkpoint])
     if config.output is None:
         cli.check_open(sys.stdout, "standard output")
     if config.input == "-":

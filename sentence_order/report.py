@@ -7,7 +7,10 @@ from pathlib import Path
 from sentence_order.config import cli
 from sentence_order.config.schema import MAX_RESAMPLES
 from sentence_order.errors import UserError
-from sentence_order.runtime.files import check_output, check_writable
+from sentence_order.runtime.files import check_writable
+from sentence_order.training.outputs import check_overwrites
+
+REPORT_FILES = ("report.md", "report.csv", "report.tex")
 
 
 def main() -> None:
@@ -39,9 +42,13 @@ def main() -> None:
         output = arguments.output
         if output is not None and output.is_file():
             raise UserError(f"--output: {output} is a file; name a folder")
+        written: list[Path] = []
         for folder in [path for path in arguments.paths if path.is_dir()][:1]:
             check_writable("--output", output or folder / "report")
-        check_output("--json", arguments.json)
+            written = [(output or folder / "report") / name for name in REPORT_FILES]
+        for file in written:
+            check_overwrites("--output", file, arguments.paths)
+        check_overwrites("--json", arguments.json, [*arguments.paths, *written])
         from sentence_order.experiments.report import report
 
         report(**vars(arguments))

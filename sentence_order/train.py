@@ -6,7 +6,7 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.validation import check_train
-from sentence_order.experiments.sweep import Sweep, num_runs_sharing_cache, stop_with_parent
+from sentence_order.experiments.sweep import Sweep, is_job, num_runs_sharing_cache, stop_with_parent
 from sentence_order.training.run_dir import resolve_resume
 
 
@@ -18,7 +18,7 @@ def train(config: TrainConfig) -> None:
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.training.run import run
 
-    run(config, typed, num_runs_sharing_cache())
+    run(config, typed, num_runs_sharing_cache(), wait_for_lock=is_job())
 
 
 def main() -> None:

@@ -95,6 +95,9 @@ def read_results(path: str | Path, split: str) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))[split]
         if missing := {"text", *COUNTS} - set(found["per_document"]):
             raise ValueError(f"no {min(missing)!r}, which an earlier version did not record")
+        lengths = {name: len(found["per_document"][name]) for name in ("text", *COUNTS)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"its lists have different lengths: {lengths}")
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.markup import escape
+
 from sentence_order.errors import UserError
 from sentence_order.evaluation.results import read_results, shared_documents, write_json
 from sentence_order.evaluation.statistics import compare_results
@@ -76,7 +78,7 @@ def report(
         documents, counts = shared_documents(results)
         metrics = compare_results(*counts, resamples=resamples, seed=seed)
         a, b = map(str, paths)
-        console.print(comparison_table(f"{documents:,} documents: A {a}, B {b}", metrics))
+        console.print(comparison_table(escape(f"{documents:,} documents: A {a}, B {b}"), metrics))
         left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents
         if left_out:
             console.print(f"{left_out:,} documents that only one of them has are left out")

@@ -10,8 +10,8 @@ from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.results import read_results
-from sentence_order.training.run_dir import CONFIG_FILE, RESULTS_FILE, RunStatus, read_config, run_status
-from sentence_order.training.tracker import METRICS_FILE
+from sentence_order.runtime.console import console
+from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_FILE, RunStatus, read_config, run_status
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,21 @@ class Arm:
 def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
     """All finished runs in and below some folders, by the time of their start, and the unfinished ones.
 
-    Raises UserError if there are no finished runs, or a run's files are damaged.
+    Folders with the config of another program are left out. Raises UserError if there are no finished runs, or a run's
+    files are damaged.
     """
     folders = [folder for path in paths for folder in sorted(file.parent for file in path.rglob(CONFIG_FILE))]
-    statuses = {folder: run_status(folder) for folder in folders}
-    runs = [_read(folder) for folder, status in statuses.items() if status is RunStatus.FINISHED]
-    unfinished = [folder for folder, status in statuses.items() if status is not RunStatus.FINISHED]
+    runs, unfinished = [], []
+    for folder in dict.fromkeys(folders):
+        try:
+            config = read_config(folder)
+        except UserError as error:
+            console.print(f"left out: {error}", markup=False, soft_wrap=True)
+            continue
+        if run_status(folder) is RunStatus.FINISHED:
+            runs.append(_read(folder, config))
+        else:
+            unfinished.append(folder)
     if not runs:
         raise UserError(f"{', '.join(map(str, paths))}: no finished runs (none with {RESULTS_FILE})")
     return sorted(runs, key=lambda run: run.started), unfinished
@@ -101,12 +110,12 @@ def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
     return arms, left_out
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path, config: TrainConfig) -> Run:
     test = read_results(folder, "test")
     results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
     if "train" not in results or "started" not in results:
         raise UserError(f"{folder / RESULTS_FILE}: not the results of a run")
-    settings = flatten_config(read_config(folder))
+    settings = flatten_config(config)
     return Run(folder, settings, results["train"], test, results["started"], _curve(folder / METRICS_FILE))
 
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -38,7 +38,9 @@ from sentence_order.runtime.files import atomic_file
 from sentence_order.runtime.signals import handle_signals
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, run_status
 
-FAILURE_FILE = "failure.txt"
+# In the folder of a sweep: a file for each job that has failed. Not in the folder of the job, where another process may
+# be training, or the results of another one lie.
+FAILURES = "failures"
 MULTIRUN_FLAGS = {"-m", "--multirun"}
 # Of a folder's name; file systems allow at most 255 bytes.
 MAX_NAME = 160
@@ -52,7 +54,7 @@ class Sweep:
     """A sweep as the command line describes it."""
 
     folder: Path  # `output_dir`, which holds the folders of the jobs
-    swept: dict[str, int | None]  # the keys that the command line sweeps over, with the number of values, if known
+    swept: dict[str, list[str] | None]  # the keys that the command line sweeps over, with their values, if known
     fixed: frozenset[str]  # the keys that it gives one value, though the sweep's own file may sweep over them
     flags: list[str]  # its other words, such as `--config-dir DIR`, which hold for every job
     started: float  # seconds since the epoch
@@ -67,11 +69,11 @@ class Sweep:
         overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
         is_sweep = MULTIRUN_FLAGS & set(arguments) or name is not None
-        if not is_sweep or {"--cfg", "-c", "--info", "-i"} & set(arguments) or RUNS_VARIABLE in os.environ:
+        if not is_sweep or {"--cfg", "-c", "--info", "-i"} & set(arguments) or is_job():
             return None, arguments  # also if nothing is going to run, or this is a job
 
         overrides = dict(sorted(overrides.items(), key=lambda item: not _determines_prefix(_key(item[1]))))
-        swept = {_key(one): _count(one) for one in overrides.values() if one.is_sweep_override()}
+        swept = {_key(one): _values(one) for one in overrides.values() if one.is_sweep_override()}
         fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
         others = [text for text in arguments if text not in overrides]
         words = [*others, *overrides]
@@ -109,12 +111,12 @@ class Sweep:
         """
         hydra = HydraConfig.get()
         keys = self._keys(hydra)
-        counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*keys.values()]
+        num_values = {key: values and len(values) for key, values in keys.items()}
+        counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*num_values.values()]
         total = None if None in counts else math.prod(filter(None, counts))
-        folder = self.folder / job_name(list(hydra.overrides.task), list(keys))
+        folder = self.folder / job_name(list(hydra.overrides.task), keys)
         of_total = f" of {total}" if total else ""
         head = f"job {hydra.job.num + 1}{of_total}, {folder.name}"
-        (folder / FAILURE_FILE).unlink(missing_ok=True)
 
         try:
             config = parse_config(composed, TrainConfig)
@@ -127,25 +129,28 @@ class Sweep:
             else:
                 resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
                 print_line(f"{head}{resumed}{self._time_left(hydra, total)}")
-                num_runs = math.prod(count or 1 for key, count in keys.items() if not _determines_prefix(key))
+                num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
                 flags = [word for word in self.flags if word not in hydra.overrides.task]
                 _train_in_subprocess([*flags, *_job_overrides(hydra, config, keys)], num_runs)
         except (UserError, TrainingError) as error:
+            if isinstance(error, TrainingError) and run_status(folder) is RunStatus.FINISHED:
+                print_line(f"{head}: finished by another process")
+                return float(_results(folder)["validation"]["tau"]["value"])
             print_line(f"{head} failed: {error}")
-            with atomic_file(folder / FAILURE_FILE) as stream:
+            with atomic_file(self.folder / FAILURES / f"{folder.name}.txt") as stream:
                 stream.write(f"{error}\n")
             return -math.inf
         return float(_results(folder)["validation"]["tau"]["value"])
 
     def finish(self) -> bool:
         """Prints what became of the jobs and writes the report; returns whether all have finished."""
-        files = sorted(self.folder.glob(f"*/{FAILURE_FILE}"))
-        failures = [file for file in files if file.stat().st_mtime >= self.started - 1]
         done = self._finished()
+        files = sorted(self.folder.glob(f"{FAILURES}/*.txt"))
+        failures = [file for file in files if file.stat().st_mtime >= self._last_change(file.stem)]
         failed = f", {len(failures)} failed:" if failures else ""
         print_line(f"{len(done)} jobs are finished in {self.folder}{failed}")
         for file in failures:
-            print(f"  {file.parent.name}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
+            print(f"  {file.stem}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
         if done:
             from sentence_order.experiments.report import write_report
 
@@ -159,14 +164,19 @@ class Sweep:
             print_line(f"watch them side by side with: tensorboard --logdir {self.folder}")
         return not failures
 
+    def _last_change(self, name: str) -> float:
+        """When the sweep started or, if that is later, when a job got its results, as from another process."""
+        results = self.folder / name / RESULTS_FILE
+        return max(self.started - 1, results.stat().st_mtime if results.exists() else 0)
+
     def _finished(self) -> list[Path]:
         return [folder for folder in self.folder.glob("*/") if run_status(folder) is RunStatus.FINISHED]
 
-    def _keys(self, hydra: Any) -> dict[str, int | None]:
-        """All swept keys, those of the sweep's file first, with the number of values of each."""
+    def _keys(self, hydra: Any) -> dict[str, list[str] | None]:
+        """All swept keys, those of the sweep's file first, with the values of each, if known."""
         params = hydra.sweeper.get("params") or {}
         own = {str(key): parsed for key, value in params.items() if (parsed := _parse(f"{key}={value}")) is not None}
-        keys = {key: _count(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
+        keys = {key: _values(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
         return keys | self.swept
 
     def _time_left(self, hydra: Any, total: int | None) -> str:
@@ -176,6 +186,11 @@ class Sweep:
             return ""
         left = max(1, total - max(hydra.job.num, len(seconds))) * sum(seconds) / len(seconds)
         return f"; about {max(1, math.ceil(left / 60))} min left"
+
+
+def is_job() -> bool:
+    """True in the process of a job."""
+    return RUNS_VARIABLE in os.environ
 
 
 def num_runs_sharing_cache() -> int:
@@ -194,27 +209,40 @@ def stop_with_parent() -> None:
             pass
         os.kill(os.getpid(), signal.SIGTERM)  # it finishes its step and saves
 
-    if RUNS_VARIABLE in os.environ:
+    if is_job():
         threading.Thread(target=wait, daemon=True).start()
 
 
-def job_name(overrides: list[str], keys: list[str]) -> str:
+def job_name(overrides: list[str], keys: Mapping[str, list[str] | None]) -> str:
     """The folder of a job: the swept keys, as short as they are unique, each with its value.
 
+    A value that would look like another one of its key (`keys` has all of them, if known) ends in a digest.
+
     Example:
-        >>> job_name(["freeze.depth=none", "data=jsonl", "seed=0"], ["freeze.depth", "seed"])
+        >>> job_name(["freeze.depth=none", "data=jsonl", "seed=0"], {"freeze.depth": ["none", "all"], "seed": ["0"]})
         'depth-none_seed-0'
     """
     values = dict(text.lstrip("+").split("=", 1) for text in overrides if "=" in text)
     lasts = [key.rsplit(".", 1)[-1] for key in keys]
     parts = []
     for key, last in zip(keys, lasts, strict=True):
-        value = "-".join(re.sub(r"[^\w.+-]+", " ", values[key]).split())  # a minus sign stays
-        parts.append(f"{last if lasts.count(last) == 1 else key}-{value or 'empty'}")
+        value = _slug(values[key])
+        if any(_slug(other) == value for other in {*(keys[key] or [])} - {values[key]}):
+            value += f"-{_digest(values[key])}"
+        parts.append(f"{last if lasts.count(last) == 1 else key}-{value}")
     name = "_".join(parts) or "run"
     if len(name) <= MAX_NAME:
         return name
-    return f"{name[:MAX_NAME]}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+    return f"{name[:MAX_NAME]}-{_digest(name)}"
+
+
+def _slug(value: str) -> str:
+    """A value as part of a folder's name."""
+    return "-".join(re.sub(r"[^\w.+-]+", " ", value).split()) or "empty"  # a minus sign stays
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def print_line(message: str) -> None:
@@ -236,8 +264,8 @@ def _key(override: Override) -> str:
     return override.get_key_element().lstrip("+~")
 
 
-def _count(override: Override) -> int | None:
-    return len(list(override.sweep_string_iterator())) if override.is_discrete_sweep() else None
+def _values(override: Override) -> list[str] | None:
+    return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else None
 
 
 def _results(folder: Path) -> Any:

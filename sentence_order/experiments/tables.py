@@ -1,11 +1,13 @@
 """The report in Markdown, CSV and LaTeX."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from sentence_order.errors import printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 from sentence_order.experiments.estimates import COSTS, Comparison, Difference
@@ -35,19 +37,20 @@ def markdown(
     left_out: Sequence[Run],
 ) -> str:
     """The whole report, with the sentences of the verdict, and the files of the pictures, each with what it shows."""
-    lines = [line for sentence in sentences for line in (sentence, "")]
-    lines += _table(["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"], _value_rows(found))
+    lines = [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
+    heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"]
+    lines += _table(heads, [[_escape_markdown(name), *cells] for name, *cells in _value_rows(found)])
     if found.others:
         heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in MAIN_METRICS), "training time"]
         rows = [
             [
-                row.arm.name,
+                _escape_markdown(row.arm.name),
                 *(_difference_cell(row.difference[metric]) for metric in MAIN_METRICS),
                 f"{row.seconds / found.baseline.seconds:.2f} times",
             ]
             for row in found.others
         ]
-        lines += [f"Less **{found.baseline.arm.name}**:", "", *_table(heads, rows)]
+        lines += [f"Less **{_escape_markdown(found.baseline.arm.name)}**:", "", *_table(heads, rows)]
     lines += [METHOD, ""]
     for file, shown in pictures.items():
         lines += [f"![{shown}]({file})", ""]
@@ -56,7 +59,7 @@ def markdown(
     for row in found.rows:
         runs = ", ".join(f"`{run.folder.name}` (seed {run.settings['seed']})" for run in row.arm.runs)
         filled = f"; the prefix cache took {row.cache_seconds:,.0f} s to fill, once" if row.cache_seconds >= 1 else ""
-        lines.append(f"- {row.arm.name}: {runs}{filled}")
+        lines.append(f"- {_escape_markdown(row.arm.name)}: {runs}{filled}")
     repeats = "which repeats the config and seed of another run"
     lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
     lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
@@ -89,12 +92,30 @@ def latex(found: Comparison) -> str:
     """A table of the main figures, for `booktabs`."""
     heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained"]
     rows = [
-        [name, *(cell.replace(" (", " {\\footnotesize(").replace(")", ")}") for cell in cells)]
+        [
+            _escape_latex(name),
+            *(_escape_latex(cell).replace(" (", r" {\footnotesize(").replace(")", ")}") for cell in cells),
+        ]
         for name, *cells in _value_rows(found)
     ]
-    rows = [[cell.replace("%", r"\%").replace("_", r"\_") for cell in row] for row in rows]
     frame = pd.DataFrame(rows, columns=heads)
     return str(frame.to_latex(index=False, escape=False, column_format="l" + "r" * (len(heads) - 1)))
+
+
+def _escape_markdown(text: str) -> str:
+    """A text of the user's, such as a path in the name of an arm, which Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!~$&])", r"\\\1", printable(text))
+
+
+def _escape_sentence(sentence: str) -> str:
+    """A sentence of the verdict, which has bold parts."""
+    return "**".join(map(_escape_markdown, sentence.split("**")))
+
+
+def _escape_latex(text: str) -> str:
+    """A text which LaTeX prints as it is."""
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return re.sub(r"[\\~^&%$#_{}]", lambda found: words.get(found[0], f"\\{found[0]}"), printable(text))
 
 
 def _value_rows(found: Comparison) -> list[list[str]]:

@@ -21,11 +21,11 @@ from sentence_order.decoding.scores import MATRICES
 from sentence_order.errors import UserError
 from sentence_order.inference.calibration import calibrate, order_log_odds
 from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
-from sentence_order.model.checkpoint import CARD_FILE, find_checkpoint, load_model
+from sentence_order.model.checkpoint import find_checkpoint, load_model
 from sentence_order.model.limits import check_fits, find_excess
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.files import atomic_folder
+from sentence_order.runtime.files import CARD_FILE, atomic_folder
 
 log = logging.getLogger(__name__)
 

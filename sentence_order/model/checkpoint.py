@@ -15,9 +15,8 @@ from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import is_hub_id
 from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
 from sentence_order.model.weights import find_mismatch, shapes_of_file, shapes_of_module
-from sentence_order.runtime.files import MANIFEST, find_corruption
+from sentence_order.runtime.files import CARD_FILE, MANIFEST, find_corruption
 
-CARD_FILE = "README.md"
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # What transformers would load in place of, or on top of, the weights that are checked here.
 FOREIGN_FILES = ("shard-*.safetensors", "adapter_*")
@@ -29,6 +28,13 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
     The `hub` options are those of `huggingface_hub.snapshot_download`. Raises UserError, which begins with the config
     `key`, if there is none, it is not one of this program, or a part of it is missing or damaged.
     """
+    try:
+        return _find_checkpoint(checkpoint, key, hub)
+    except PermissionError as error:
+        raise UserError(f"{key}: no permission to read {error.filename}") from error
+
+
+def _find_checkpoint(checkpoint: str, key: str, hub: dict[str, Any]) -> Path:
     folder = Path(checkpoint)
     if not os.path.exists(checkpoint):
         if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
@@ -55,7 +61,7 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
         raise UserError(f"{key}: {file} is damaged: {error}") from error
     if model_type != (own := SentenceOrdererConfig.model_type):
         raise UserError(f"{key}: {folder} holds a model of type {model_type!r}, not {own!r}")
-    if problem := find_corruption(folder):
+    if problem := find_corruption(folder, REQUIRED_FILES):
         raise UserError(f"{key}: {folder} is damaged: {problem}; if you have changed it yourself, remove {MANIFEST}")
     return folder
 

@@ -11,12 +11,13 @@ from sentence_order.config.components import HEADS, LOSSES
 from sentence_order.config.schema import BEAM_WIDTH, DecoderName, Joint, Pooling, PositionIds
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import ARCHITECTURES, longest_sentence
+from sentence_order.runtime.files import MODEL_TYPE
 
 
 class SentenceOrdererConfig(PreTrainedConfig):
     """Configuration of `SentenceOrdererModel`."""
 
-    model_type = "sentence-orderer"
+    model_type = MODEL_TYPE
 
     encoder: dict[str, Any] | None = None  # its own configuration, with its `model_type`
     # Tokens attend within their sentence in the encoder's layers below this one, and across sentences from it on.

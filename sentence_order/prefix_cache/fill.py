@@ -164,6 +164,7 @@ class _Filler:
                         examples = collate([self.index.example(text) for text in part[batch]])
                         target.copy_(torch.cat([rows for _, rows in self.limit.run(self._run_prefix, [examples])]))
                         bar.advance(task, len(batch))
+                        self.store.report_progress(self.key)
 
                     self._make_room(part)  # again: others may be writing
                     shard = self.store.add(self.key, self.description, self.index.digests[part], count, states)

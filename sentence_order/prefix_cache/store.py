@@ -3,15 +3,18 @@
     DIR/KEY/NAME.states
 
 KEY is a digest of everything that determines the output of a frozen prefix, except the text; a shard holds many texts,
-each with a digest and a checksum. It is a safetensors file with another suffix, so that the cache never touches other
-files in DIR, such as checkpoints. It appears under its name only when it is complete, and is never changed; a damaged
-one is removed. Writers of one KEY take turns by a lock, which is released if its process is killed.
+each with a digest and a checksum. It is a safetensors file with another suffix and a header of its own, by which the
+cache knows it from other files in DIR, which it never touches. It appears under its name only when it is complete, and
+is never changed; a damaged one is removed. Writers of one KEY take turns by a lock, which is released if its process is
+killed, and not waited for if its process makes no progress. A shard that something else cuts short while a run reads
+it ends that run by SIGBUS, as with any mapped file.
 """
 
 import json
 import logging
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,18 +25,25 @@ from typing import Any
 import numpy as np
 import torch
 import xxhash
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sentence_order.arrays import FloatArray, IntArray
-from sentence_order.runtime.files import set_default_permissions
+from sentence_order.runtime.files import UNFINISHED, set_default_permissions
 
 log = logging.getLogger(__name__)
 
-SUFFIX, UNFINISHED, LOCK = ".states", ".unfinished", "lock"
+SUFFIX, LOCK = ".states", "lock"
 DIGEST_BYTES = 16
+# Names of folders, and of what killed writers leave in them: our own files, and those of safetensors.
+KEY = "[0-9a-f]" * (2 * DIGEST_BYTES)
+LEFTOVERS = ("[0-9a-f]" * 32 + UNFINISHED, ".tmp" + "[A-Za-z0-9]" * 6)
+# The longest header of a shard.
+HEADER_BYTES = 2**16
+# How long a process that fills the cache may make no progress.
+STALLED_SECONDS = 300.0
 # Left free for the run's own checkpoints and logs.
 FREE_BYTES = 2**30
 
@@ -65,14 +75,15 @@ class Entry:
     key: str
     bytes: int
     used: float  # seconds since the epoch
+    about: dict[str, str]  # the description of its prefix and texts
 
-    def description(self) -> dict[str, str] | None:
-        """The description of its prefix and texts, or None if it is damaged."""
+    def damaged(self) -> bool:
+        """True if it cannot be opened; its content is not verified."""
         try:
-            with safe_open(self.path, framework="pt") as file:
-                return json.loads(file.metadata()["about"])
-        except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError):
-            return None
+            with safe_open(self.path, framework="pt"):
+                return False
+        except (SafetensorError, OSError, RuntimeError):
+            return True
 
 
 class Store:
@@ -82,12 +93,13 @@ class Store:
         self.folder = folder.expanduser()
 
     def entries(self) -> list[Entry]:
-        """Every shard, the one that was used last first."""
+        """Every shard, the one that was used last first, and no file of another program."""
         found = []
-        for path in self.folder.glob(f"*/*{SUFFIX}"):
+        for path in self.folder.glob(f"{KEY}/*{SUFFIX}"):
             with suppress(FileNotFoundError):  # another process has just removed it
                 stat = path.stat()
-                found.append(Entry(path, path.parent.name, stat.st_size, stat.st_mtime))
+                if (about := _read_about(path)) is not None:
+                    found.append(Entry(path, path.parent.name, stat.st_size, stat.st_mtime, about))
         return sorted(found, key=lambda entry: -entry.used)
 
     def open(self, key: str) -> list[Shard]:
@@ -95,7 +107,10 @@ class Store:
         shards = []
         for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
             try:
-                shards.append(_open(path))
+                if _read_about(path) is None:
+                    log.info("prefix cache: ignoring %s, which is damaged or another program's", path)
+                else:
+                    shards.append(_open(path))
             except FileNotFoundError:
                 pass  # another process has just removed it
             except (OSError, RuntimeError) as error:
@@ -107,8 +122,9 @@ class Store:
     def clear(self, key: str) -> None:
         """Removes all files of one key, those of killed writers included. Raises OSError if that is not allowed."""
         with self.lock(key):
-            for path in (self.folder / key).glob(f"*{SUFFIX}"):
-                path.unlink(missing_ok=True)
+            for entry in self.entries():
+                if entry.key == key:
+                    entry.path.unlink(missing_ok=True)
 
     def add(self, key: str, about: dict[str, str], digests: Digests, count: IntArray, states: Tensor) -> Shard:
         """Writes the states of texts, `count` rows of each, as one shard, complete or not at all.
@@ -137,7 +153,10 @@ class Store:
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """Waits for and holds the lock for writing shards of one key. Raises OSError if nothing can be written."""
+        """Waits for and holds the lock for writing shards of one key.
+
+        Raises OSError if nothing can be written, or another process holds the lock and makes no progress.
+        """
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, fallback_to_soft=False)  # a soft lock would outlive a killed process
@@ -145,14 +164,19 @@ class Store:
             lock.acquire(timeout=0)
         except Timeout:
             log.info("prefix cache: waiting for another process that is filling %s", folder)
-            lock.acquire()
+            _wait_for(lock, folder / LOCK)
         try:
-            for pattern in (f"*{UNFINISHED}", ".tmp*"):  # of killed writers: ours, and safetensors' own
+            for pattern in LEFTOVERS:
                 for path in folder.glob(pattern):
                     path.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
+
+    def report_progress(self, key: str) -> None:
+        """Shows processes that wait for the lock of this one that it is not stopped."""
+        with suppress(OSError):
+            os.utime(self.folder / key / LOCK)
 
     def make_room(self, wanted: int, limit: float, keep: set[Path]) -> None:
         """Removes shards, the least recently used first, until there is room for `wanted` more bytes.
@@ -192,6 +216,34 @@ class Store:
 def gigabytes(count: float) -> str:
     """A number of bytes, for messages."""
     return f"{count / 1e9:.2f} GB"
+
+
+def _wait_for(lock: BaseFileLock, file: Path) -> None:
+    """Waits for a lock as long as the process that holds it makes progress. Raises OSError if it does not."""
+    progress, since = 0, time.monotonic()
+    while True:
+        with suppress(Timeout):
+            lock.acquire(timeout=min(1.0, STALLED_SECONDS))
+            return
+        if (latest := file.stat().st_mtime_ns) != progress:
+            progress, since = latest, time.monotonic()
+        elif time.monotonic() - since > STALLED_SECONDS:
+            raise OSError(f"another process is filling it, and has made no progress for {STALLED_SECONDS:.0f} s")
+
+
+def _read_about(path: Path) -> dict[str, str] | None:
+    """The description in the header of a shard, be the rest damaged or not; None if the file is no shard."""
+    try:
+        if not path.is_file():  # a pipe, for one
+            return None
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            about = json.loads(json.loads(stream.read(min(size, HEADER_BYTES)))["__metadata__"]["about"])
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return about if isinstance(about, dict) else None
 
 
 def _open(path: Path) -> Shard:

@@ -1,13 +1,16 @@
 """Files that are either complete or absent, and where the cache is kept."""
 
 import errno
+import fcntl
 import glob
 import hashlib
+import json
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,36 +18,46 @@ from safetensors import SafetensorError
 
 from sentence_order.errors import UserError, first_line
 
-MANIFEST = "SHA256SUMS"
-# Of a file's name; file systems allow 255, and until a file is complete its name is longer.
-MAX_NAME_BYTES = 240
-# In the name of a folder that is about to be replaced.
-BACKUP = ".old."
+MANIFEST, CARD_FILE = "SHA256SUMS", "README.md"
+# The type of our models, in the `config.json` of their checkpoints.
+MODEL_TYPE = "sentence-orderer"
+# In the names of files and folders that are not complete yet, and of a folder that is about to be replaced.
+UNFINISHED, BACKUP = ".unfinished", ".old."
+# The part of such a name that `tempfile` draws, as a pattern.
+RANDOM = "[a-z0-9_]" * 8
 
 
 def check_output(key: str, output: str | Path | None) -> None:
     """Raises UserError, before any work is done, if the file cannot be written."""
     if output is None:
         return
-    if os.path.isdir(output):
+    path = Path(os.path.realpath(output))
+    try:
+        os.lstat(path.with_name(f".{path.name}.{8 * 'x'}{UNFINISHED}"))  # its name while it is written
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{key}: the name of {output} is too long") from error
+    if path.is_dir():
         raise UserError(f"{key}: {output} is a folder; name a file")
-    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in Path(output).parts):
-        raise UserError(f"{key}: {output}: a name of more than {MAX_NAME_BYTES} bytes; choose a shorter one")
-    check_writable(key, Path(output).parent)
+    check_writable(key, path.parent)
 
 
 def check_writable(key: str, folder: Path) -> None:
     """Raises UserError if `folder`, or the nearest one above it that exists, cannot be written to."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.exists(parent))
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not os.path.exists(there):
+        raise UserError(f"{key}: {there} is a link to {os.readlink(there)}, which does not exist")
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UserError(f"{key}: {folder} cannot be written to")
 
 
 def set_default_permissions(path: Path) -> None:
-    """Gives a file the permissions of any new one; temporary files are made for their owner alone."""
+    """Gives a file or folder the permissions of any new one; temporary ones are made for their owner alone."""
     umask = os.umask(0)
     os.umask(umask)
-    path.chmod(0o666 & ~umask)
+    mode = path.stat().st_mode
+    inherited = stat.S_IMODE(mode) & ~0o777  # such as the group of the folder above
+    path.chmod(inherited | (0o777 if stat.S_ISDIR(mode) else 0o666) & ~umask)
 
 
 def cache_folder() -> Path:
@@ -57,17 +70,21 @@ def cache_folder() -> Path:
 def atomic_file(path: Path) -> Iterator[IO[str]]:
     """Opens a text file that appears under its name when the block ends without an exception, and not before.
 
-    A pipe or a device that exists is written to directly. An OSError names the file.
+    A pipe or a device that exists is written to directly, and a link is followed. An OSError names the file.
     """
     with oserrors_with_path(path):
         if path.exists() and not path.is_file():
             with path.open("w", encoding="utf-8") as stream:
                 yield stream
             return
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _remove_unfinished_files(path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                with suppress(OSError):  # some file systems have no locks
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # shows that its writer is alive
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -81,29 +98,32 @@ def atomic_file(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Makes a folder that replaces an older one of its name when the block ends without an exception.
+    """Makes the folder of a checkpoint, which replaces an older one when the block ends without an exception.
 
     It gets a manifest of its files (see `find_corruption`) and is on the disk before the older one is touched. After an
     OSError, which names the folder, the older one is as it was; `recover_interrupted_write` repairs what a killed
-    writer leaves.
+    writer leaves. A folder that is no checkpoint of this program is never replaced, and files that others have put into
+    one stay there.
     """
     with oserrors_with_path(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         recover_interrupted_write(path)
-        fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        if not is_replaceable(path):
+            raise FileExistsError(errno.EEXIST, "not a checkpoint of this program; it is not replaced")
+        fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
         try:
             yield fresh
             _write_manifest(fresh)
             for inner in (*fresh.rglob("*"), fresh):
+                set_default_permissions(inner)
                 _sync(inner)
-            fresh.chmod(0o755)
             # A name of its own: an earlier backup may still be there, while another process reads it.
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{BACKUP}"))
             if path.exists():
                 path.rename(old)
             fresh.rename(path)
             _sync(path.parent)
-            shutil.rmtree(old, ignore_errors=True)
+            _discard_backup(old, path)
         except BaseException:
             recover_interrupted_write(path)  # also if it was stopped between the two renames
             raise
@@ -113,44 +133,99 @@ def recover_interrupted_write(path: Path) -> None:
     """Repairs what a killed writer of the file or folder `path` left: afterwards the last complete one is there."""
     if not path.exists() and (old := find_backup(path)) is not None:
         old.rename(path)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
+    name = glob.escape(path.name)
+    for old in path.parent.glob(f".{name}{BACKUP}{RANDOM}"):
+        if is_replaceable(old):
+            _discard_backup(old, path)
+    _remove_unfinished_files(path)
+    for leftover in path.parent.glob(f".{name}.{RANDOM}{UNFINISHED}"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
 
 
-def find_corruption(folder: Path) -> str | None:
-    """Compares a folder's files with its manifest: what differs, or None. A folder without a manifest passes."""
-    manifest = folder / MANIFEST
-    if not manifest.exists():
+def _remove_unfinished_files(path: Path) -> None:
+    """Removes what killed writers of `path` have left; a living one holds a lock on its file."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM}{UNFINISHED}"):
+        with suppress(OSError), leftover.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
+
+
+def _discard_backup(old: Path, path: Path) -> None:
+    """Removes a folder that `path` has replaced; files in it that this program has not written move there."""
+    listed = dict(_read_manifest(old)) if (old / MANIFEST).is_file() else {}
+    for entry in old.iterdir():
+        if entry.name not in listed and not os.path.lexists(path / entry.name):
+            entry.rename(path / entry.name)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def is_replaceable(path: Path) -> bool:
+    """True if there is nothing at `path`, or an empty folder, or a checkpoint of this program."""
+    if not os.path.lexists(path):
+        return True
+    if not path.is_dir():
+        return False
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return not any(path.iterdir())
+    except (ValueError, RecursionError):
+        return (path / MANIFEST).is_file()  # damaged
+    return isinstance(config, dict) and config.get("model_type") == MODEL_TYPE
+
+
+def find_corruption(folder: Path, required: Iterable[str] = ()) -> str | None:
+    """Compares a folder's files with its manifest: what differs, or None. A folder without a manifest passes.
+
+    All files but the card, and the `required` ones at least, must be listed. Raises PermissionError.
+    """
+    if not (folder / MANIFEST).exists():
         return None
     try:
-        lines = [line.split("  ", 1) for line in manifest.read_text(encoding="utf-8").splitlines()]
-        for digest, name in lines:
+        digests = dict(_read_manifest(folder))
+        for name, digest in digests.items():
             file = folder / name
             if Path(name).name != name or not file.is_file():
                 return f"{name} is missing, which {MANIFEST} lists"
             with file.open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
                     return f"{name} does not match its checksum in {MANIFEST}"
+        if unlisted := sorted({*required, *_files_to_list(folder)} - digests.keys()):
+            return f"{MANIFEST} does not list {unlisted[0]}"
+    except PermissionError:
+        raise
     except (OSError, ValueError) as error:
         return f"{MANIFEST} cannot be read: {error}"
     return None
 
 
+def _read_manifest(folder: Path) -> Iterator[tuple[str, str]]:
+    """The names and digests of a folder's files."""
+    for line in (folder / MANIFEST).read_text(encoding="utf-8").splitlines():
+        digest, name = line.split("  ", 1)
+        yield name, digest
+
+
+def _files_to_list(folder: Path) -> Iterator[str]:
+    """All files that a manifest lists: not the card, which may be edited later, and not hidden files of other tools."""
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and file.name not in (MANIFEST, CARD_FILE) and not file.name.startswith("."):
+            yield file.name
+
+
 def _write_manifest(folder: Path) -> None:
-    """Lists the digests of a folder's files, as `sha256sum --check` reads them; its README may be edited later."""
+    """Lists the digests of a folder's files, as `sha256sum --check` reads them."""
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
-        for file in sorted(folder.iterdir()):
-            if file.is_file() and file.name not in (MANIFEST, "README.md"):
-                with file.open("rb") as stream:
-                    manifest.write(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {file.name}\n")
+        for name in _files_to_list(folder):
+            with (folder / name).open("rb") as stream:
+                manifest.write(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {name}\n")
 
 
 def find_backup(path: Path) -> Path | None:
     """The folder that was `path` until its writer was killed between the two renames."""
-    backups = [old for old in path.parent.glob(f".{glob.escape(path.name)}{BACKUP}*") if any(old.iterdir())]
+    found = path.parent.glob(f".{glob.escape(path.name)}{BACKUP}{RANDOM}")
+    backups = [old for old in found if is_replaceable(old) and any(old.iterdir())]
     return max(backups, key=lambda old: old.stat().st_mtime, default=None)
 
 

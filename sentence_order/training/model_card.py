@@ -12,9 +12,8 @@ from sentence_order.config.commands import shell
 from sentence_order.config.schema import TrainConfig
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
-from sentence_order.model.checkpoint import CARD_FILE
 from sentence_order.model.freezing import BlockReport
-from sentence_order.runtime.files import atomic_file
+from sentence_order.runtime.files import CARD_FILE, atomic_file
 
 USAGE = f"""\
 ```python

@@ -21,7 +21,7 @@ from sentence_order.errors import Interrupted, TrainingError, UserError, first_l
 from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import provenance, split_results, write_json
 from sentence_order.evaluation.tables import metric_table
-from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.checkpoint import REQUIRED_FILES, load_checkpoint
 from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
 from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes, destroy_processes, init_processes
@@ -39,7 +39,9 @@ from sentence_order.training.trainer import Trainer
 T = TypeVar("T")
 
 
-def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: int = 1) -> None:
+def run(
+    config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: int = 1, wait_for_lock: bool = False
+) -> None:
     """Trains, keeps the best model by validation, tests it, and writes `results.json`; or resumes such a run.
 
     Raises UserError, TrainingError or Interrupted.
@@ -47,6 +49,7 @@ def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: 
     Args:
         typed: the overrides of the command line, which the run keeps.
         num_runs_sharing_cache: the runs of a sweep that read the same frozen prefix of the same texts.
+        wait_for_lock: if another process is training in the folder, wait for its end.
     """
     signals, processes = Signals(), SINGLE_PROCESS
     set_up_logging()
@@ -57,7 +60,7 @@ def run(config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: 
             if not processes.is_main:
                 console.quiet = True  # the main process logs for all
             config = replace(config, output_dir=processes.broadcast(config.output_dir))
-            _run(config, typed, num_runs_sharing_cache, processes, signals)
+            _run(config, typed, num_runs_sharing_cache, wait_for_lock, processes, signals)
     except Interrupted as error:
         if not processes.is_main:
             sys.exit(128 + error.signal)  # the main process reports for all
@@ -91,7 +94,12 @@ def _explain_interruption(error: Interrupted, folder: Path) -> Interrupted:
 
 
 def _run(
-    config: TrainConfig, typed: Sequence[str], num_runs_sharing_cache: int, processes: Processes, signals: Signals
+    config: TrainConfig,
+    typed: Sequence[str],
+    num_runs_sharing_cache: int,
+    wait_for_lock: bool,
+    processes: Processes,
+    signals: Signals,
 ) -> None:
     """Set-up, training, test and results, while no other process can train in the folder."""
     started, date, origin = time.perf_counter(), datetime.now(UTC), provenance()
@@ -106,16 +114,18 @@ def _run(
     digests = _agree_on_inputs(processes, digest_inputs(setup.corpora, setup.model))
 
     folder.mkdir(parents=True, exist_ok=True)
-    with run_dir.lock_run_dir(folder) if processes.is_main else nullcontext():
-        if processes.is_main:
-            add_log_file(folder / "train.log")
+    with run_dir.lock_run_dir(folder, wait_for_lock) if processes.is_main else nullcontext():
         # Again, now that no other process can start there.
         status = _agree(processes, run_dir.check_run_dir(config), folder)
+        if processes.is_main:
+            if status is RunStatus.NEW:
+                run_dir.write_config(folder, config, typed)  # first, for it shows that the other files are this run's
+            add_log_file(folder / run_dir.LOG_FILE)
         if status is RunStatus.FINISHED:
             log.info("%s has been finished by another process", folder)
             return
         state = _load_training_state(config, processes) if status is RunStatus.INCOMPLETE else None
-        if processes.is_main:
+        if processes.is_main and status is RunStatus.INCOMPLETE:
             run_dir.write_config(folder, config, typed)
         _log_setup(folder, config, setup)
         setup = attach_cache(config, setup, num_runs_sharing_cache)
@@ -172,7 +182,7 @@ def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str,
             remove_logs(folder)
         return None
 
-    problem = find_corruption(best) if best.exists() else "it is missing"
+    problem = find_corruption(best, REQUIRED_FILES) if best.exists() else "it is missing"
     if state["trainer"]["best_metrics"] and problem:
         raise UserError(f"{best}: {problem}; the run cannot be tested without it: restore it, or start a run elsewhere")
     log.info("resuming from step %d, saved in %s", step, last)

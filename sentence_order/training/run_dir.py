@@ -17,11 +17,24 @@ from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts, override_with_typed
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import UserError, first_line, printable
-from sentence_order.runtime.files import atomic_file, check_writable
+from sentence_order.runtime.files import atomic_file, check_writable, is_replaceable
 
 log = logging.getLogger(__name__)
 
 CONFIG_FILE, OVERRIDES_FILE, RESULTS_FILE, LOCK_FILE = "config.yaml", "overrides.yaml", "results.json", ".lock"
+METRICS_FILE, EVENT_FILES, LOG_FILE = "metrics.jsonl", "events.out.tfevents.*", "train.log"
+# What a run writes after its config, as patterns; `.lock` may be there before it.
+WRITTEN_LATER = (
+    OVERRIDES_FILE,
+    RESULTS_FILE,
+    METRICS_FILE,
+    EVENT_FILES,
+    LOG_FILE,
+    "checkpoints/best",
+    "checkpoints/last",
+)
+# Groups of keys that the config of every version has, so that no other program's config passes for one.
+KEY_GROUPS = {"data", "encoder", "freeze", "optim", "trainer"}
 # Keys of earlier versions, which the configs of their runs still have.
 REMOVED_KEYS = ("batch", "debug.replay")
 # A process that was told to stop may need this long to release its folder.
@@ -42,6 +55,14 @@ def run_status(folder: Path) -> RunStatus:
     if not (folder / CONFIG_FILE).exists():
         return RunStatus.NEW
     return RunStatus.FINISHED if (folder / RESULTS_FILE).exists() else RunStatus.INCOMPLETE
+
+
+def is_run(folder: Path) -> bool:
+    """True if a folder holds the config of a run, which no other program has written."""
+    try:
+        return bool((folder / CONFIG_FILE).is_file() and read_config(folder))
+    except UserError:
+        return False
 
 
 def find_run(path: Path) -> Path | None:
@@ -81,28 +102,42 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
     check_writable("output_dir", folder)
     status = run_status(folder)
     if status is RunStatus.NEW:
+        if found := next((file for pattern in WRITTEN_LATER for file in folder.glob(pattern)), None):
+            raise UserError(
+                f"output_dir: {found} is there, but no {CONFIG_FILE} of a run that has written it; name another folder"
+            )
         return status
+    saved = read_config(folder)
     if config.resume == "off":
         raise UserError(
             f"output_dir: {folder} already holds a run; name another folder, remove it, or resume the run: resume=auto"
         )
 
-    if fixed := find_changes(read_config(folder), config, {OnResume.FIXED}):
+    if fixed := find_changes(saved, config, {OnResume.FIXED}):
         raise UserError(
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
             f"(resume={folder} alone), or name another folder"
         )
+    for checkpoint in (folder / "checkpoints" / "best", folder / "checkpoints" / "last"):
+        if status is RunStatus.INCOMPLETE and not is_replaceable(checkpoint):
+            raise UserError(f"output_dir: {checkpoint} is not a checkpoint of this program; move it away")
     return status
 
 
 @contextmanager
-def lock_run_dir(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in the folder. Raises UserError if one does; a killed one loses its lock."""
+def lock_run_dir(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Keeps other processes from training in the folder; a killed one loses its lock.
+
+    If another process trains there, it waits for its end, or raises UserError.
+    """
     lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
-        lock.acquire(timeout=LOCK_SECONDS)
+        lock.acquire(timeout=0 if wait else LOCK_SECONDS)
     except Timeout as error:
-        raise UserError(f"output_dir: another process is training in {folder}; wait for it, or stop it") from error
+        if not wait:
+            raise UserError(f"output_dir: another process is training in {folder}; wait for it, or stop it") from error
+        log.info("another process is training in %s; waiting for its end", folder)
+        lock.acquire()
     except (OSError, NotImplementedError) as error:
         log.info("%s cannot be locked (%s); make sure that nothing else trains in it", folder, error)
     try:
@@ -147,6 +182,8 @@ def read_config(folder: Path) -> TrainConfig:
             raise ValueError("it contains an alias")
 
         content = OmegaConf.create(text)
+        if not isinstance(content, DictConfig) or not content.keys() >= KEY_GROUPS:
+            raise ValueError("it lacks keys that every config has")
         for key in REMOVED_KEYS:
             group, _, name = key.rpartition(".")
             owner = OmegaConf.select(content, group) if group else content
@@ -155,6 +192,8 @@ def read_config(folder: Path) -> TrainConfig:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), content))
         assert isinstance(config, TrainConfig)
         check_texts(config)
+    except PermissionError as error:
+        raise UserError(f"{file}: no permission to read it") from error
     except UNREADABLE as error:
         raise UserError(f"{file}: not the config of a run of this version ({first_line(error)})") from error
     return config

@@ -70,11 +70,13 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
     try:
         if not (checkpoint / MANIFEST).exists():
             raise ValueError(f"it has no {MANIFEST}")
-        if problem := find_corruption(checkpoint):
+        if problem := find_corruption(checkpoint, [STATE_FILE]):
             raise ValueError(problem)
         state = torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"{STATE_FILE} is not a training state")
+    except PermissionError:
+        raise
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(
             f"{checkpoint} is damaged: {first_line(error)}; a run in another folder can start from the best weights, "

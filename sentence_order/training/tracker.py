@@ -18,15 +18,18 @@ from sentence_order.config.components import LOSSES
 from sentence_order.config.keys import InHparams, flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.data.tokenization import Corpus
+from sentence_order.errors import UserError
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
 from sentence_order.runtime.files import oserrors_with_path
 from sentence_order.training.plan import StepInput
+from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE
 
 log = logging.getLogger(__name__)
 
 NUM_SAMPLES = 3
-METRICS_FILE, EVENT_FILES = "metrics.jsonl", "events.out.tfevents.*"
+# Ends the names of the event files that a run writes, beside which there may be those of other programs.
+OWN_EVENTS = ".sentence_order"
 # TensorBoard's page of custom scalars: what to look at first. The tags of each chart are regular expressions.
 LAYOUT = {
     "quality": {
@@ -101,7 +104,8 @@ class Tracker:
             _truncate(self.path, logged_bytes)
         self._metrics_file = self.path.open("a", encoding="utf-8")
         existing = set(folder.glob(EVENT_FILES))
-        self.writer = SummaryWriter(str(folder), purge_step=None if logged_bytes is None else step + 1)
+        purge_step = None if logged_bytes is None else step + 1
+        self.writer = SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=OWN_EVENTS)
         self._events = set(folder.glob(EVENT_FILES)) - existing
         if logged_bytes is None:
             self.writer.add_custom_scalars(LAYOUT)
@@ -170,9 +174,23 @@ class Tracker:
 
 
 def remove_logs(folder: Path) -> None:
-    """Removes what a run has logged that starts from the beginning."""
-    for file in (folder / METRICS_FILE, *folder.glob(EVENT_FILES)):
+    """Removes what a run has logged that starts from the beginning, and no file of another program.
+
+    Raises UserError if there is a `metrics.jsonl` of another program, where the run's own would be.
+    """
+    metrics = folder / METRICS_FILE
+    if metrics.exists() and not _is_own(metrics):
+        raise UserError(f"output_dir: {metrics} was not written by this run, which would write there; move it away")
+    for file in (metrics, *folder.glob(f"{EVENT_FILES}{OWN_EVENTS}")):
         file.unlink(missing_ok=True)
+
+
+def _is_own(metrics: Path) -> bool:
+    """True if the first line, which a killed run may not have completed, is one of `Tracker.log_scalars`."""
+    start = b'{"step": '
+    with metrics.open("rb") as stream:
+        line = stream.readline(10_000)
+    return start.startswith(line) or (line.startswith(start) and (b'"epoch": ' in line or not line.endswith(b"\n")))
 
 
 def _truncate(file: Path, size: int) -> None:

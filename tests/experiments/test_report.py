@@ -190,6 +190,9 @@ def test_files_that_are_not_results_are_refused(command: Command, tmp_path: Path
     early = json.loads(whole.read_text())
     del early["test"]["per_document"]["text"]
     (tmp_path / "early.json").write_text(json.dumps(early))
+    unequal = json.loads(whole.read_text())
+    unequal["test"]["per_document"]["correct"].pop()
+    (tmp_path / "unequal.json").write_text(json.dumps(unequal))
     (tmp_path / "bad.json").write_text("{}")
     (tmp_path / "deep.json").write_bytes(b"[" * 100_000)
     for arguments, named in (
@@ -197,9 +200,39 @@ def test_files_that_are_not_results_are_refused(command: Command, tmp_path: Path
         (["deep.json"], "deep.json"),
         (["none.json"], "none.json"),
         (["early.json"], "no 'text', which an earlier version did not record"),
+        (["unequal.json"], "unequal.json"),
+        ([str(whole), "--json", str(whole)], "is read by this command"),
         ([str(whole), "--split", "validation"], "validation"),
         ([str(whole), "--json", "."], "--json"),
     ):
         done = command("report", str(whole), *arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert named in done.stderr
+
+
+NAME = r"a_b/x|y & #1 $2 50%~^{z}\input{f} [red]*<b>"
+
+
+def test_names_of_arms_are_shown_as_they_are(tmp_path: Path) -> None:
+    """They may hold paths, and these what Markdown and LaTeX take for their own."""
+    for number, name in enumerate((NAME, "plain")):
+        config = ["data=jsonl", f"data.train='{name}'"]
+        make_run(tmp_path / str(number), config, [0, 1, 2], started=number)
+    sentences = write_report([tmp_path], tmp_path / "report")
+    assert NAME in sentences[0]
+    latex = (tmp_path / "report" / "report.tex").read_text()
+    escaped = r"a\_b/x|y \& \#1 \$2 50\%\textasciitilde{}\textasciicircum{}\{z\}\textbackslash{}input\{f\} [red]*<b>"
+    assert escaped in latex
+    lines = (tmp_path / "report" / "report.md").read_text().splitlines()
+    tables = [line for line in lines if line.startswith("| ")]
+    assert {line.replace(r"\|", "").count("|") for line in tables if "train" in line and "seeds" not in line} == {10, 6}
+    assert not any(NAME in line for line in lines)
+
+
+def test_names_of_results_are_no_markup(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "[").mkdir()
+    for name in ("A[red].json", "[/b].json"):
+        shutil.copy(make_run(tmp_path / f"run{len(name)}", [], [0, 1, 2]) / "results.json", tmp_path / name)
+    done = command("report", "A[red].json", "[/b].json")
+    assert done.returncode == 0, done.stderr
+    assert "A[red].json" in done.stderr.replace("\n", "")

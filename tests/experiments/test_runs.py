@@ -41,6 +41,17 @@ def test_repetitions_and_unfinished_runs_are_left_out(tmp_path: Path) -> None:
     assert [run.folder.name for run in left_out] == ["again"]
 
 
+def test_runs_of_other_programs_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = make_run(tmp_path / "a", [], [0, 1])
+    (tmp_path / "[red]other").mkdir()
+    (tmp_path / "[red]other" / "config.yaml").write_text("lr: 0.1\n")
+    (tmp_path / "[red]other" / "results.json").write_text("{}")
+    runs, unfinished = find_runs([tmp_path, own])
+    assert ([run.folder for run in runs], unfinished) == ([own], [])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"left out: {tmp_path}/[red]other/config.yaml: not the config of a run")
+
+
 def test_folders_without_finished_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         find_runs([tmp_path / "nowhere"])

@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from sentence_order.experiments.sweep import (
-    FAILURE_FILE,
+    FAILURES,
     INTERRUPTED,
     RUNS_VARIABLE,
     Sweep,
@@ -37,7 +37,7 @@ def test_keys_that_determine_the_frozen_prefix_change_slowest() -> None:
     sweep, arguments = Sweep.parse(["seed=0,1", "-m", "trainer.epochs=1,2", "freeze=none,encoder", "data=jsonl"])
     assert sweep is not None
     assert arguments[:5] == ["-m", "freeze=none,encoder", "data=jsonl", "seed=0,1", "trainer.epochs=1,2"]
-    assert sweep.swept == {"seed": 2, "trainer.epochs": 2, "freeze": 2}
+    assert sweep.swept == {"seed": ["0", "1"], "trainer.epochs": ["1", "2"], "freeze": ["none", "encoder"]}
     assert arguments[-1] == f"output_dir={sweep.folder}"
 
 
@@ -70,7 +70,25 @@ def test_the_same_sweep_has_the_same_folder() -> None:
     ],
 )
 def test_jobs_are_named_by_what_differs(overrides: list[str], keys: list[str], name: str) -> None:
-    assert job_name(overrides, keys) == name
+    assert job_name(overrides, dict.fromkeys(keys)) == name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["[0,2]", '"0-2"', "'0-2'"],
+        ["in/d1/x/train.jsonl", "in/d1/x-train.jsonl"],
+        ["''", '"-"'],
+        ["a" * 300, "a" * 300 + "/"],
+    ],
+)
+def test_jobs_whose_values_look_alike_have_different_names(values: list[str]) -> None:
+    sweep, _ = Sweep.parse(["-m", f"freeze.layers={','.join(values)}", "seed=0,1"])
+    assert sweep is not None
+    layers = sweep.swept["freeze.layers"] or []
+    jobs = [[f"freeze.layers={value}", f"seed={seed}"] for value in layers for seed in (0, 1)]
+    assert len(jobs) == 2 * len(values)
+    assert len({job_name(job, sweep.swept) for job in jobs}) == len(jobs)
 
 
 def test_a_job_is_told_how_many_runs_share_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,15 +163,19 @@ SMALL = [
 
 def test_a_job_that_fails_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
     """The folder of the first one holds another run."""
-    make_run(tmp_path / "sweep" / "depth-none", [], [0, 1, 2])
+    run = make_run(tmp_path / "sweep" / "depth-none", [], [0, 1, 2])
+    before = {path.name for path in run.iterdir()}
     done = command("train", "-m", *SMALL, "freeze.depth=none,all", "output_dir=sweep")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "1 failed" in done.stderr
-    assert "trainer.max_steps" in (tmp_path / "sweep" / "depth-none" / FAILURE_FILE).read_text()
+    assert "  depth-none: output_dir: " in done.stderr
+    assert {path.name for path in (tmp_path / "sweep" / "depth-none").iterdir()} == before
     results = json.loads((tmp_path / "sweep" / "depth-all" / "results.json").read_text())
     assert results["train"]["frozen"][0] == "embeddings"
-    assert not (tmp_path / "sweep" / "depth-all" / FAILURE_FILE).exists()
+    (failure,) = (tmp_path / "sweep" / FAILURES).iterdir()
+    assert failure.name == "depth-none.txt"
+    assert "trainer.max_steps" in failure.read_text()
 
 
 @pytest.mark.slow
@@ -161,7 +183,7 @@ def test_a_job_that_fails_in_its_own_process_does_not_stop_the_others(command: C
     done = command("train", "-m", *SMALL, "freeze.depth=9,all", "output_dir=sweep")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "freeze.depth" in (tmp_path / "sweep" / "depth-9" / FAILURE_FILE).read_text()
+    assert "freeze.depth" in (tmp_path / "sweep" / FAILURES / "depth-9.txt").read_text()
     assert (tmp_path / "sweep" / "depth-all" / "results.json").exists()
     assert (tmp_path / "sweep" / "report" / "report.md").exists()
 
@@ -265,3 +287,16 @@ def test_plugins_of_hydra_run_the_jobs(tmp_path: Path, plugin: str, arguments: l
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "sweep").glob("*/results.json"))) == jobs
     assert (tmp_path / "sweep" / "report" / "report.md").exists()
+
+
+@pytest.mark.slow
+def test_two_equal_sweeps_at_once_both_succeed(tmp_path: Path) -> None:
+    """Each job is trained by one of them; the other waits for it."""
+    words = ["-m", *SMALL[:-2], "trainer.max_steps=30", "trainer.eval_every=30", "seed=0,1", "output_dir=s"]
+    line = [sys.executable, "-m", "sentence_order.train", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    sweeps = [subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) for _ in "12"]
+    outputs = [sweep.communicate(timeout=280)[1] for sweep in sweeps]
+    assert [sweep.returncode for sweep in sweeps] == [0, 0], outputs
+    assert all("2 jobs are finished in s" in output for output in outputs)
+    assert not list((tmp_path / "s").rglob("*fail*"))

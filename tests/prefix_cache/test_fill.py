@@ -205,7 +205,8 @@ def damaged(content: bytes, how: str) -> bytes:
     if how in ("narrower", "of another type"):
         tensors = load(content)
         states = tensors["states"]
-        return save({**tensors, "states": states[:, 1:].contiguous() if how == "narrower" else states.half()})
+        changed = states[:, 1:].contiguous() if how == "narrower" else states.half()
+        return save({**tensors, "states": changed}, {"about": "{}"})
     header = int.from_bytes(content[:8], "little")
     start, end = json.loads(content[8 : 8 + header])[how]["data_offsets"]
     changed = bytearray(content)
@@ -229,7 +230,7 @@ def test_damaged_shards_are_detected_and_computed_anew(
     assert cached.states is not None
     if how != "digests":  # one text is then not found, and is computed anew
         assert "damaged" in caplog.text
-        assert not path.exists()
+        assert path.exists() == (how in ("nothing", "noise")), "without its header it may be another program's"
     assert losses(make_frozen(), cached, tmp_path) == pytest.approx(losses(make_frozen(), corpus, tmp_path), abs=1e-5)
 
 

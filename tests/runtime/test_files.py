@@ -1,6 +1,7 @@
 """A file or folder is complete or not there."""
 
 import errno
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -12,6 +13,8 @@ from sentence_order.errors import UserError
 from sentence_order.runtime.files import (
     BACKUP,
     MANIFEST,
+    MODEL_TYPE,
+    UNFINISHED,
     atomic_file,
     atomic_folder,
     check_output,
@@ -55,6 +58,39 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
             check_output("output", output)
 
 
+def test_outputs_whose_name_is_too_long_are_refused(tmp_path: Path) -> None:
+    check_output("output", tmp_path / ("x" * 200))
+    for length in (250, 300):
+        with pytest.raises(UserError, match="output: the name"):
+            check_output("output", tmp_path / ("x" * length))
+
+
+def test_links_are_written_through(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "file")
+    with atomic_file(tmp_path / "link") as stream:
+        stream.write("whole")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "file").read_text() == "whole"
+
+
+def test_files_of_killed_writers_are_removed_by_the_next_one_alone(tmp_path: Path) -> None:
+    """Not those of a living writer, nor files of others whose names are similar."""
+    (tmp_path / f".out.abcd1234{UNFINISHED}").write_text("of a killed writer")
+    (tmp_path / ".out.swp").write_text("of an editor")
+    with atomic_file(tmp_path / "out") as one, atomic_file(tmp_path / "out") as other:
+        one.write("one")
+        other.write("other")
+    assert (tmp_path / "out").read_text() == "one"
+    assert names(tmp_path) == [".out.swp", "out"]
+
+
+def write_checkpoint(path: Path, **files: str) -> None:
+    with atomic_folder(path) as fresh:
+        (fresh / "config.json").write_text(json.dumps({"model_type": MODEL_TYPE}))
+        for name, content in files.items():
+            (fresh / name).write_text(content)
+
+
 def names(folder: Path) -> list[str]:
     return sorted(inner.name for inner in folder.iterdir())
 
@@ -62,14 +98,55 @@ def names(folder: Path) -> list[str]:
 def test_folder_replaces_the_old_one_or_leaves_it(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     for content in ("first", "second"):
-        with atomic_folder(path) as fresh:
-            (fresh / content).touch()
-        assert names(path) == [MANIFEST, content]
+        write_checkpoint(path, **{content: ""})
+        assert names(path) == [MANIFEST, "config.json", content]
     with pytest.raises(OSError, match="full"), atomic_folder(path) as fresh:  # noqa: PT012
         (fresh / "third").touch()
         raise OSError("disk full")
-    assert names(path) == [MANIFEST, "second"]
+    assert names(path) == [MANIFEST, "config.json", "second"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("config", [None, '{"model_type": "bert"}', "[]", "{"])
+def test_folders_of_others_are_never_replaced(tmp_path: Path, config: str | None) -> None:
+    path = tmp_path / "best"
+    path.mkdir()
+    (path / "thesis_weights.bin").write_text("weeks of work")
+    if config is not None:
+        (path / "config.json").write_text(config)
+    for name in (f".best{BACKUP}mine", f".best{BACKUP}abcd1234", ".best.backup"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "work").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileExistsError, match="not a checkpoint"):
+        write_checkpoint(path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_files_of_others_in_a_checkpoint_stay_there(tmp_path: Path) -> None:
+    path = tmp_path / "best"
+    write_checkpoint(path, weights="old", obsolete="")
+    (path / "notes.txt").write_text("mine")
+    write_checkpoint(path, weights="new")
+    assert (path / "weights").read_text() == "new"
+    assert (path / "notes.txt").read_text() == "mine"
+    assert names(path) == [MANIFEST, "config.json", "notes.txt", "weights"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_checkpoints_have_default_permissions(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "best"
+    before = os.umask(umask)
+    try:
+        with atomic_folder(path) as fresh:
+            (fresh / "model.safetensors").touch(0o600)  # as safetensors makes it
+            (fresh / "tokenizer").mkdir(0o700)
+    finally:
+        os.umask(before)
+    for inner in (path, path / "tokenizer"):
+        assert inner.stat().st_mode & 0o777 == 0o777 & ~umask
+    for inner in (path / "model.safetensors", path / MANIFEST):
+        assert inner.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def test_errors_name_the_file(tmp_path: Path) -> None:
@@ -91,8 +168,7 @@ def full_disk(handle: int) -> None:
 
 def test_folder_that_cannot_be_synced_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "checkpoint"
-    with atomic_folder(path) as fresh:
-        (fresh / "weights").write_text("old")
+    write_checkpoint(path, weights="old")
     with monkeypatch.context() as patches:
         patches.setattr(os, "fsync", full_disk)
         with pytest.raises(OSError, match="full"), atomic_folder(path) as fresh:
@@ -106,9 +182,7 @@ def test_manifest_shows_every_corruption(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
 
     def write() -> None:
-        with atomic_folder(path) as fresh:
-            (fresh / "weights").write_bytes(bytes(range(256)))
-            (fresh / "README.md").write_text("what it is")
+        write_checkpoint(path, weights="".join(map(chr, range(32, 127))), **{"README.md": "what it is"})
 
     write()
     assert find_corruption(path) is None
@@ -117,7 +191,7 @@ def test_manifest_shows_every_corruption(tmp_path: Path) -> None:
     )
     (path / "README.md").write_text("edited by its user")
     assert find_corruption(path) is None
-    for cut in (b"", bytes(range(255)), bytes(range(1, 256)) + b"\0"):
+    for cut in (b"", bytes(range(32, 126)), bytes(range(33, 127)) + b"\0"):
         (path / "weights").write_bytes(cut)
         assert str(find_corruption(path)).startswith("weights ")
     (path / "weights").unlink()
@@ -125,7 +199,7 @@ def test_manifest_shows_every_corruption(tmp_path: Path) -> None:
     write()
     (path / MANIFEST).write_text("0  ../../elsewhere\n")
     assert "../../elsewhere" in str(find_corruption(path))
-    for broken in (b"\xff\xfe", b"no digest\n"):
+    for broken in (b"\xff\xfe", b"no digest\n", b""):
         (path / MANIFEST).write_bytes(broken)
         assert MANIFEST in str(find_corruption(path))
     (path / MANIFEST).unlink()
@@ -134,17 +208,43 @@ def test_manifest_shows_every_corruption(tmp_path: Path) -> None:
 
 def test_what_killed_writers_left_is_repaired(tmp_path: Path) -> None:
     path = tmp_path / "last"
-    backup = f".last{BACKUP}z1"
-    for place in (backup, ".last.x1y2"):  # killed between its two renames
-        (tmp_path / place).mkdir()
-        (tmp_path / place / "content").write_text(place)
+    backup, second = f".last{BACKUP}z1z1z1z1", f".last{BACKUP}z2z2z2z2"
+    for place in (backup, f".last.x1y2z3_4{UNFINISHED}"):  # killed between its two renames
+        write_checkpoint(tmp_path / place, content=place)
     (tmp_path / "lasting").mkdir()
     assert find_backup(path) == tmp_path / backup
     recover_interrupted_write(path)
     assert (path / "content").read_text() == backup
-    (tmp_path / f".last{BACKUP}z2").mkdir()  # killed after them
-    (tmp_path / f".last{BACKUP}z2" / "content").touch()
-    (tmp_path / ".last.file").touch()
+    write_checkpoint(tmp_path / second, content="older")  # killed after them
+    (tmp_path / f".last.abcdefgh{UNFINISHED}").touch()
     recover_interrupted_write(path)
     assert (path / "content").read_text() == backup
     assert names(tmp_path) == ["last", "lasting"]
+
+
+def test_manifest_lists_every_file(tmp_path: Path) -> None:
+    """A manifest that was emptied or cut, as by a lost power, does not pass."""
+    path = tmp_path / "checkpoint"
+    write_checkpoint(path, a_weights="1", b_state="2")
+    lines = (path / MANIFEST).read_text().splitlines(keepends=True)
+    (path / ".gitattributes").touch()  # as git and the hub add it
+    assert find_corruption(path, ["a_weights"]) is None
+    for kept in range(len(lines)):
+        (path / MANIFEST).write_text("".join(lines[:kept]))
+        assert "does not list" in str(find_corruption(path))
+    (path / "b_state").unlink()
+    (path / MANIFEST).write_text("".join([lines[0], *lines[2:]]))
+    assert find_corruption(path) is None
+    assert "does not list b_state" in str(find_corruption(path, ["b_state"]))
+
+
+def test_missing_permission_is_no_corruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint"
+    write_checkpoint(path)
+
+    def refuse(self: Path, mode: str = "r", **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no permission stops
+    with pytest.raises(PermissionError):
+        find_corruption(path)

@@ -1,5 +1,6 @@
 """What may be changed when a run resumes, and what may not."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,16 @@ from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import UserError
 from sentence_order.training.run_dir import (
     CONFIG_FILE,
+    LOCK_FILE,
+    LOG_FILE,
     RESULTS_FILE,
+    WRITTEN_LATER,
     RunStatus,
     check_run_dir,
     find_changes,
     find_run,
     format_changes,
+    is_run,
     lock_run_dir,
     read_config,
     read_overrides,
@@ -134,3 +139,56 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
         pass
     with lock_run_dir(tmp_path):  # it was released
         pass
+
+
+@pytest.mark.parametrize("name", [*WRITTEN_LATER[:3], "events.out.tfevents.1.host", LOG_FILE, *WRITTEN_LATER[5:]])
+def test_folder_with_files_of_another_program_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / LOCK_FILE).touch()
+    (tmp_path / "notes.txt").touch()
+    for resume in ("off", "auto"):
+        config = compose("train", ["data=synthetic", f"output_dir={tmp_path}", f"resume={resume}"])
+        assert check_run_dir(config) is RunStatus.NEW
+    (tmp_path / name).mkdir(parents=True)
+    for resume in ("off", "auto"):
+        with pytest.raises(UserError, match=rf"output_dir: {tmp_path / name} is there"):
+            check_run_dir(replace(config, resume=resume))
+
+
+@pytest.mark.parametrize("content", ["", "seed: 0\n", "trainer:\n  epochs: 3\n", "- 1\n"])
+def test_config_of_another_program_is_no_run(tmp_path: Path, content: str) -> None:
+    (tmp_path / CONFIG_FILE).write_text(content)
+    assert not is_run(tmp_path)
+    for resume in ("off", "auto"):
+        config = compose("train", ["data=synthetic", f"output_dir={tmp_path}", f"resume={resume}"])
+        with pytest.raises(UserError, match=f"{CONFIG_FILE}: not the config of a run"):
+            check_run_dir(config)
+
+
+def test_checkpoint_folder_of_another_program_in_a_run_is_refused(run: Path) -> None:
+    (run / "checkpoints" / "last").mkdir(parents=True)
+    assert check_run_dir(resumed(f"resume={run}")) is RunStatus.INCOMPLETE
+    (run / "checkpoints" / "last" / "thesis_weights.bin").touch()
+    with pytest.raises(UserError, match="last is not a checkpoint of this program"):
+        check_run_dir(resumed(f"resume={run}"))
+
+
+def test_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match=f"output_dir: {tmp_path / 'link'} is a link to {tmp_path / 'nothing'}"):
+        check_run_dir(compose("train", ["data=synthetic", f"output_dir={tmp_path / 'link'}"]))
+
+
+def test_job_waits_for_the_process_that_trains_in_its_folder(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def wait() -> None:
+        with lock_run_dir(tmp_path, wait=True):
+            order.append("second")
+
+    thread = threading.Thread(target=wait)
+    with lock_run_dir(tmp_path):
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]

@@ -11,7 +11,7 @@ from sentence_order.config.schema import FreezeConfig, OptimConfig
 from sentence_order.errors import Interrupted, UserError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.files import MANIFEST
+from sentence_order.runtime.files import MANIFEST, atomic_folder
 from sentence_order.runtime.signals import Signals
 from sentence_order.training.state import STATE_FILE, read_state
 from sentence_order.training.trainer import Trainer
@@ -180,10 +180,9 @@ def test_a_damaged_state_is_refused(make_model, stories, tmp_path: Path) -> None
 
 def test_state_of_the_version_before_counts_what_was_not_logged_yet(tmp_path: Path) -> None:
     last = tmp_path / "last"
-    last.mkdir()
     counts = {"trainer": {"num_documents": 40, "seconds": 2.0}, "meter": {"num_documents": 7, "seconds": 0.5}}
-    torch.save({"version": 2, **counts}, last / STATE_FILE)
-    (last / MANIFEST).touch()
+    with atomic_folder(last) as fresh:
+        torch.save({"version": 2, **counts}, fresh / STATE_FILE)
     state = read_state(last)
     assert state is not None
     assert state["trainer"] == {"num_documents": 47, "seconds": 2.5}
@@ -192,9 +191,8 @@ def test_state_of_the_version_before_counts_what_was_not_logged_yet(tmp_path: Pa
 @pytest.mark.parametrize("version", [None, 1, 4])
 def test_a_state_of_another_version_is_refused(tmp_path: Path, version: int | None) -> None:
     last = tmp_path / "last"
-    last.mkdir()
-    torch.save({"step": 3} if version is None else {"version": version}, last / STATE_FILE)
-    (last / MANIFEST).touch()
+    with atomic_folder(last) as fresh:
+        torch.save({"step": 3} if version is None else {"version": version}, fresh / STATE_FILE)
     with pytest.raises(UserError, match=rf"version.*init_from={tmp_path / 'best'}"):
         read_state(last)
 

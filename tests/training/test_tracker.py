@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from sentence_order.config.cli import compose
+from sentence_order.errors import UserError
 from sentence_order.training.plan import StepInput
 from sentence_order.training.tracker import METRICS_FILE, Meter, Tracker, remove_logs
 
@@ -82,10 +83,25 @@ def test_files_that_are_removed_are_an_error(tmp_path: Path, pattern: str) -> No
 def test_logs_of_a_run_that_starts_again_are_removed(tmp_path: Path) -> None:
     with Tracker(tmp_path) as tracker:
         log_steps(tracker, 1)
-    (tmp_path / "config.yaml").touch()
+    others = {"config.yaml", "events.out.tfevents.1.host.2.0"}
+    for name in others:
+        (tmp_path / name).touch()
     remove_logs(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
+    assert {file.name for file in tmp_path.iterdir()} == others
     remove_logs(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["", '{"st', '{"step": 1, "ep', '{"step": 1, "epoch": 0.1, "train/loss": 1.0}\n'])
+def test_only_the_metrics_of_a_run_are_removed(tmp_path: Path, line: str) -> None:
+    """Its first line may not be complete."""
+    (tmp_path / METRICS_FILE).write_text(line)
+    remove_logs(tmp_path)
+    assert not (tmp_path / METRICS_FILE).exists()
+    for other in ('{"loss": 1.0}\n', '{"step": 1, "loss": 1.0}\n', "step 1\n"):
+        (tmp_path / METRICS_FILE).write_text(other + line)
+        with pytest.raises(UserError, match=f"output_dir: .*{METRICS_FILE} was not written by this run"):
+            remove_logs(tmp_path)
+        assert (tmp_path / METRICS_FILE).read_text() == other + line
 
 
 def step_input(num_documents: int, num_pairs: int, num_tokens: int, padded_size: int) -> StepInput:

@@ -1,0 +1,66 @@
+"""Refuses output files that would replace what a command reads, or what a run has written."""
+
+import glob
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from fnmatch import fnmatch
+from pathlib import Path
+
+from sentence_order.config.schema import DataConfig
+from sentence_order.errors import UserError
+from sentence_order.runtime.files import MANIFEST, check_output
+from sentence_order.training.run_dir import CONFIG_FILE, LOCK_FILE, WRITTEN_LATER, is_run
+
+
+def check_overwrites(key: str, output: str | Path | None, inputs: Iterable[str | Path] = ()) -> None:
+    """Raises UserError, before any work is done, if the file cannot be written, or if something would be lost by it.
+
+    It must be none of the `inputs`, which are files, globs, folders, ids of the hub, or `-` for standard input; and no
+    file of a run or a checkpoint, whichever that is. Links and other spellings of a path are followed.
+    """
+    check_output(key, output)
+    if output is None:
+        return
+    for given in inputs:
+        if any(same_file(output, file) for file in _files_of(given)):
+            raise UserError(f"{key}: {output} is read by this command ({given}); name another file")
+    if owner := _find_owner(Path(os.path.realpath(output))):
+        raise UserError(f"{key}: {output} is part of {owner}; name another file")
+
+
+def data_files(data: DataConfig) -> list[str]:
+    """What the keys of the data group name; ids of the hub among them match no file."""
+    return [path for path in (data.train, data.validation, data.test) if path]
+
+
+def same_file(a: str | Path, b: str | Path) -> bool:
+    """True if two paths name one file, also if it is not there yet."""
+    if os.path.exists(a) and os.path.exists(b):
+        return os.path.samefile(a, b)
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _files_of(given: str | Path) -> list[str]:
+    """A path as it is, and what it matches as a glob."""
+    if given == "-":
+        return ["/dev/stdin"]
+    pattern, anchor = str(given), Path(given).anchor
+    if "**" not in pattern:
+        return [pattern, *glob.glob(pattern)]
+    with suppress(ValueError, NotImplementedError):  # no valid pattern
+        # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
+        return [pattern, *map(str, Path(anchor).glob(pattern.removeprefix(anchor)))]
+    return [pattern]
+
+
+def _find_owner(path: Path) -> str | None:
+    """The run or checkpoint that a file belongs to; other files may lie in the folder of a run, not in a checkpoint."""
+    if (path.parent / MANIFEST).is_file() or (path.parent / "model.safetensors").is_file():
+        return f"the checkpoint {path.parent}"
+    patterns = (CONFIG_FILE, LOCK_FILE, *WRITTEN_LATER, "checkpoints/*")
+    for folder in path.parents:
+        name = str(path.relative_to(folder))
+        if any(fnmatch(name, pattern) for pattern in patterns) and is_run(folder):
+            return f"the run in {folder}"
+    return None
