@@ -1,4 +1,4 @@
-"""Lists and clears the prefix cache: python -m sentence_order.cache [list | clear [KEY ...]] [--dir DIR]."""
+"""Lists and clears the cache: python -m sentence_order.cache [list | clear [KEY ...]] [--dir DIR]."""
 
 import argparse
 import logging
@@ -17,7 +17,7 @@ def main() -> None:
     """The console script `sentence-order-cache`."""
     parser = argparse.ArgumentParser(
         prog="sentence-order-cache",
-        description="The cached output of frozen layers, which later runs read (config group cache).",
+        description="What later runs read: hidden states of frozen layers, documents and their tokens (group cache).",
     )
     parser.add_argument("action", nargs="?", choices=["list", "clear"], default="list", help="default: list")
     parser.add_argument("keys", nargs="*", metavar="KEY", help="what to clear, by its first characters; default: all")
@@ -36,27 +36,37 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
     from rich.table import Table
     from rich.text import Text
 
+    from sentence_order.data.arrow_cache import FOLDER, ArrowCache
     from sentence_order.prefix_cache.store import Store, gigabytes
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # clearing may wait for a process that is filling
     store = Store(arguments.dir or cache_folder())
-    entries = store.entries()
-    keys = list(dict.fromkeys(entry.key for entry in entries))  # the most recently used first
+    corpora = ArrowCache(store.folder / FOLDER, 0)
+    entries, files = store.entries(), corpora.files()
+    sizes: dict[str, int] = {FOLDER: sum(size for _, size, _ in files)} if files else {}
+    for entry in entries:  # the most recently used first
+        sizes[entry.key] = sizes.get(entry.key, 0) + entry.bytes
     for wanted in arguments.keys:
-        if not any(key.startswith(wanted) for key in keys):
-            available = ", ".join(key[:KEY_CHARACTERS] for key in keys) or "none"
+        if not any(key.startswith(wanted) for key in sizes):
+            available = ", ".join(key[:KEY_CHARACTERS] for key in sizes) or "none"
             parser.error(f"no KEY begins with {wanted}. Available: {available}")
 
     if arguments.action == "clear":
-        chosen = [key for key in keys if not arguments.keys or key.startswith(tuple(arguments.keys))]
+        chosen = [key for key in sizes if not arguments.keys or key.startswith(tuple(arguments.keys))]
         for key in chosen:
-            store.clear(key)
-        print(f"cleared {gigabytes(sum(entry.bytes for entry in entries if entry.key in chosen))} in {store.folder}")
+            if key == FOLDER:
+                corpora.clear()
+            else:
+                store.clear(key)
+        print(f"cleared {gigabytes(sum(sizes[key] for key in chosen))} in {store.folder}")
         return
 
-    print(f"{store.folder}: {gigabytes(sum(entry.bytes for entry in entries))}")
-    table = Table("key", "encoder", "prefix", "of", "holds", "shards", "size", "last used")
-    for key in keys:
+    print(f"{store.folder}: {gigabytes(sum(sizes.values()))}")
+    table = Table("key", "encoder", "prefix", "of", "holds", "files", "size", "last used")
+    if files:
+        used = datetime.fromtimestamp(files[0][2]).isoformat(" ", "minutes")
+        table.add_row(FOLDER, "-", "-", "documents", "texts or tokens", f"{len(files)}", gigabytes(sizes[FOLDER]), used)
+    for key in list(sizes)[bool(files) :]:
         shards = [entry for entry in entries if entry.key == key]
         about, damaged = shards[0].about, sum(shard.damaged() for shard in shards)
         table.add_row(
@@ -64,10 +74,10 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
             *(Text(printable(str(about.get(name, "?")))) for name in ("encoder", "prefix", "texts")),
             Text(printable(f"{about.get('holds', '?')} in {about.get('dtype', '?')}")),
             f"{len(shards)}" + (f", {damaged} damaged" if damaged else ""),
-            gigabytes(sum(shard.bytes for shard in shards)),
+            gigabytes(sizes[key]),
             datetime.fromtimestamp(max(shard.used for shard in shards)).isoformat(" ", "minutes"),
         )
-    if keys:
+    if sizes:
         Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

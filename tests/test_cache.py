@@ -48,11 +48,15 @@ def test_later_runs_and_evaluations_read_what_the_first_has_written(
 
     listed = command("cache", "--dir", "kept")
     assert listed.returncode == 0, listed.stderr
-    for word in ("bert, 4 layers of 96", "embeddings to layer_1", "sentences", "token states in float32"):
+    for word in ("corpora", "bert, 4 layers of 96", "embeddings to layer_1", "sentences", "token states in float32"):
         assert word in listed.stdout
     mistaken = command("cache", "clear", "nothing", "--dir", "kept")
     assert mistaken.returncode == 2
     assert "nothing" in mistaken.stderr.splitlines()[-1]
+    assert list((tmp_path / "kept").glob("*/*.states"))
+    assert list((tmp_path / "kept" / "corpora").glob("*.arrow"))
+    assert command("cache", "clear", "corpora", "--dir", "kept").returncode == 0
+    assert not list((tmp_path / "kept" / "corpora").glob("*.arrow"))
     assert list((tmp_path / "kept").glob("*/*.states"))
     assert command("cache", "clear", "--dir", "kept").returncode == 0
     assert not list((tmp_path / "kept").glob("*/*.states"))

@@ -175,13 +175,14 @@ class TrainerConfig:
 
 @dataclass
 class CacheConfig:
-    """The output of the frozen prefix for every text is kept on disk, if that saves time."""
+    """The output of the frozen prefix for every text is stored, if that saves time; documents and tokens always are."""
 
     mode: CacheMode = CacheMode.auto
     # By default $SENTENCE_ORDER_CACHE, or sentence_order in the user's folder for caches.
     dir: str | None = key(None, varies_between_seeds=True)
     dtype: CacheDtype = CacheDtype.float32
-    # The limit of the folder's size; what was used least recently is removed first.
+    # The limit of the size of the hidden states and, separately, of the documents and tokens that are cached there too;
+    # what was used least recently is removed first.
     max_gb: float = key(20.0, accepts=Range(high=math.inf), varies_between_seeds=True)
 
 

@@ -24,11 +24,12 @@ from datasets.table import MemoryMappedTable
 
 from sentence_order.arrays import IntArray
 from sentence_order.config.schema import CacheConfig
-from sentence_order.runtime.files import cache_folder, oserrors_with_path, set_default_permissions
+from sentence_order.runtime.files import UNFINISHED, cache_folder, oserrors_with_path, set_default_permissions
 
 log = logging.getLogger(__name__)
 
-FOLDER, SUFFIX, UNFINISHED = "corpora", ".arrow", ".unfinished"
+FOLDER, SUFFIX = "corpora", ".arrow"
+DIGEST = "[0-9a-f]" * 32  # as a pattern, so that files of others are never removed
 SECONDS_UNFINISHED = 24 * 3600  # after which a file is that of a writer that was killed
 
 Columns = dict[str, list[Any]]
@@ -64,13 +65,18 @@ class ArrowCache:
     def files(self) -> list[tuple[Path, int, float]]:
         """Every file, with its bytes and the time of its last use, the one that was used last first."""
         found = []
-        for path in self.folder.glob(f"*{SUFFIX}"):
+        for path in self.folder.glob(f"{DIGEST}-{DIGEST}{SUFFIX}"):
             with suppress(FileNotFoundError):  # another process has just removed it
                 found.append((path, path.stat().st_size, path.stat().st_mtime))
         return sorted(found, key=lambda file: -file[2])
 
+    def clear(self) -> None:
+        """Removes every file. Raises OSError if that is not allowed."""
+        for path in (*(path for path, _, _ in self.files()), *self.folder.glob(f"{DIGEST}-*{UNFINISHED}")):
+            path.unlink(missing_ok=True)
+
     def _find(self, key: str) -> Path | None:
-        for path in self.folder.glob(f"{key}-*{SUFFIX}"):
+        for path in self.folder.glob(f"{key}-{DIGEST}{SUFFIX}"):
             with suppress(FileNotFoundError):
                 if digest_file(path) == path.stem.removeprefix(f"{key}-"):
                     return path
@@ -81,7 +87,7 @@ class ArrowCache:
     def _write(self, key: str, schema: pa.Schema, batches: Iterable[Columns]) -> Path:
         with oserrors_with_path(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            for leftover in self.folder.glob(f"*{UNFINISHED}"):
+            for leftover in self.folder.glob(f"{DIGEST}-*{UNFINISHED}"):
                 if leftover.stat().st_mtime < time.time() - SECONDS_UNFINISHED:
                     leftover.unlink(missing_ok=True)
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=f"{key}-", suffix=UNFINISHED)

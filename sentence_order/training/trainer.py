@@ -206,7 +206,7 @@ class Trainer:
 
             summary, state = evaluation.summary(), self.state
             if warning := self._find_problem(evaluation):
-                log.warning("step %d: %s", state.step, warning)
+                log.warning("%s", warning)
             state.last_validation = {"documents": len(evaluation.order), **with_intervals(evaluation.ratios)}
             state.num_bad_validations += 1
             if not state.best_metrics or summary[PRIMARY_METRIC] > state.best_metrics[PRIMARY_METRIC]:
