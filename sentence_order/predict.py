@@ -1,10 +1,13 @@
 """Orders new text: python -m sentence_order.predict checkpoint=DIR input=FILE|- [output=FILE]."""
 
+import os
 import sys
 
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
+from sentence_order.errors import UserError
+from sentence_order.inference.output import partial_path
 from sentence_order.runtime.files import check_output
 
 
@@ -18,6 +21,10 @@ def predict(config: PredictConfig) -> None:
     check_output("output", config.output)
     if config.output is None:
         cli.check_open(sys.stdout, "standard output")
+    elif os.path.isfile(config.input):
+        written = (config.output, partial_path(config.output))
+        if any(os.path.exists(path) and os.path.samefile(path, config.input) for path in written):
+            raise UserError(f"output: {config.output} would replace the input; choose another name")
     if config.input == "-":
         cli.check_open(sys.stdin, "standard input")
     # The heavy imports wait until the configuration is known to be good.
