@@ -5,6 +5,7 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
+from sentence_order.inference.output import partial_path
 from sentence_order.training.outputs import check_overwrites
 
 
@@ -15,7 +16,8 @@ def predict(config: PredictConfig) -> None:
     `OUTPUT.partial` until it is complete.
     """
     check_ranges(config)
-    check_overwrites("output", config.output, [config.input, config.checkpoint])
+    for path in (config.output, config.output and partial_path(config.output)):
+        check_overwrites("output", path, [config.input, config.checkpoint])
     if config.output is None:
         cli.check_open(sys.stdout, "standard output")
     if config.input == "-":

@@ -11,6 +11,11 @@ from typing import IO
 from sentence_order.runtime.files import oserrors_with_path
 
 
+def partial_path(output: str | Path) -> Path:
+    """Where an output file is until it is complete."""
+    return Path(f"{output}.partial")
+
+
 @contextmanager
 def open_output(output: str | None) -> Iterator[IO[str]]:
     """Standard output, or a file that is `OUTPUT.partial` until the block ends without an exception.
@@ -28,7 +33,7 @@ def open_output(output: str | None) -> Iterator[IO[str]]:
             yield stream
         return
 
-    part = path.with_name(f"{path.name}.partial")
+    part = partial_path(path)
     try:
         with oserrors_with_path(path):
             path.parent.mkdir(parents=True, exist_ok=True)

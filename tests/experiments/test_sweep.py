@@ -65,6 +65,7 @@ def test_the_same_sweep_has_the_same_folder() -> None:
         (["optim.lr=1e-4", "+seed=1"], ["optim.lr", "seed"], "lr-1e-4_seed-1"),
         (["encoder.name=a/b", "freeze.layers=[0,2]"], ["encoder.name", "freeze.layers"], "name-a-b_layers-0-2"),
         (["encoder.name=x", "decoder.name=y"], ["encoder.name", "decoder.name"], "encoder.name-x_decoder.name-y"),
+        (["freeze.layers=-2"], ["freeze.layers"], "layers--2"),
         (["data.test="], ["data.test"], "test-empty"),
         (["seed=0"], [], "run"),
     ],

@@ -17,6 +17,7 @@ from sentence_order.inference.orderer import Prediction, SentenceOrderer
 from sentence_order.inference.output import open_output
 from sentence_order.inference.predict_file import predict_file
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.predict import predict
 from sentence_order.runtime.signals import Signals
 
 GOOD = [json.dumps({"id": str(n), "sentences": ["He ate it.", "Tom baked a cake."]}) for n in range(3)]
@@ -136,3 +137,11 @@ def test_an_incomplete_last_line_is_not_kept(tmp_path: Path) -> None:
             raise OSError(errno.ENOSPC, "full")
         partial = tmp_path / "output.partial"
         assert (partial.read_text() if partial.exists() else None) == kept
+
+
+@pytest.mark.parametrize("name", ["output.jsonl", "output.jsonl.partial"])
+def test_the_input_is_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(GOOD[0])
+    with pytest.raises(UserError, match="would replace the input"):
+        predict(PredictConfig("checkpoint", str(tmp_path / name), str(tmp_path / "output.jsonl")))
+    assert (tmp_path / name).read_text() == GOOD[0]

@@ -241,3 +241,19 @@ def test_inputs_must_not_change_across_a_resume(make_model, stories, tmp_path: P
     named = "frozen weights" if changed == "weights" else "data.train"
     with pytest.raises(UserError, match=named):
         trainer_of(other, corpus_of(other, texts), tmp_path, state=state, max_steps=2)
+
+
+def test_another_number_of_threads_is_logged_on_resume(
+    make_model, stories, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make_model()
+    corpus = corpus_of(model, stories)
+    train(trainer_of(model, corpus, tmp_path, max_steps=1))
+    state = read_state(tmp_path / "checkpoints" / "last")
+    assert state is not None
+    assert state["threads"] == torch.get_num_threads()
+    for threads, logged in ((torch.get_num_threads(), False), (7, True)):
+        caplog.clear()
+        with caplog.at_level("INFO", "sentence_order"):
+            trainer_of(make_model(), corpus, tmp_path, state={**state, "threads": threads}, max_steps=1)
+        assert ("and 7 before" in caplog.text) is logged
