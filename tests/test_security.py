@@ -232,7 +232,7 @@ def test_hostile_overrides_of_runs_are_ignored(
 
 def test_folders_of_jobs_are_inside_that_of_the_sweep() -> None:
     for value in ("../../x", "/etc/passwd", "..", ".", "", "a/../../b", "\\..\\x", "x" * 500, "é" * 500, "a\nb"):
-        name = job_name([f"data.train={value}", "seed=0"], ["data.train", "seed"])
+        name = job_name([f"data.train={value}", "seed=0"], {"data.train": None, "seed": None})
         assert Path("sweep", name).parent == Path("sweep")
         assert (Path("sweep") / name).resolve().parent == Path("sweep").resolve()
         assert len(name) < MAX_NAME + 10

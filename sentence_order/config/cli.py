@@ -118,8 +118,10 @@ def _with_notes(error: BaseException, message: str) -> str:
 
 
 def typed_overrides() -> list[str]:
-    """The overrides of the command line, as they were typed."""
-    return list(HydraConfig.get().overrides.task)
+    """The overrides of the command line, as they were typed: `${...}` is not replaced."""
+    typed = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(typed, list)
+    return typed
 
 
 def compose(name: str, overrides: list[str]) -> Any:

@@ -121,6 +121,9 @@ def _run(
             if status is RunStatus.NEW:
                 run_dir.write_config(folder, config, typed)  # first, for it shows that the other files are this run's
             add_log_file(folder / run_dir.LOG_FILE)
+            if from_environment := [text for text in typed if "oc.env" in text]:
+                message = "%s: the value is stored in config.yaml and in the model cards, which push_to_hub uploads"
+                log.warning(message, ", ".join(from_environment))
         if status is RunStatus.FINISHED:
             log.info("%s has been finished by another process", folder)
             return

@@ -125,3 +125,48 @@ def test_run_that_another_process_finishes_meanwhile_is_left_alone(
     module.run(config)
     assert "has been finished by another process" in (folder / "train.log").read_text()
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_config_is_the_first_file_of_a_run(forks: Server, tmp_path: Path) -> None:
+    """A run that is killed while it writes it starts again by its command, and one that has not saved yet begins anew.
+
+    Files of other programs stay.
+    """
+    words = [*TYPED, "output_dir=run", "resume=auto"]
+    run, foreign = tmp_path / "run", "events.out.tfevents.1.other.1.0"
+    done = forks.run("tests.faults", ["kill:replace:1", *words], tmp_path, None, {})
+    assert done.returncode not in (0, 1, 2), done.stderr
+    left = {path.name for path in run.iterdir()}
+    assert ".lock" in left
+    assert all(name == ".lock" or name.startswith(".config.yaml.") for name in left)
+
+    (run / "notes.txt").write_text("mine")
+    done = forks.run("tests.faults", ["kill:line:1", *words], tmp_path, None, {})
+    assert {"config.yaml", "train.log", "metrics.jsonl"} <= {path.name for path in run.iterdir()}
+    (events,) = run.glob("events.*")
+    (run / foreign).write_text("mine")
+
+    done = forks.run("sentence_order.train", words, tmp_path, None, {})
+    assert done.returncode == 0, done.stderr
+    assert "starting from the beginning" in done.stderr
+    assert not events.exists()
+    assert (run / foreign).read_text() == (run / "notes.txt").read_text() == "mine"
+    assert len(list(run.glob("events.*"))) == 2
+    assert not list(run.glob(".config.yaml.*"))
+
+
+def test_a_value_from_the_environment_is_announced(forks: Server, tmp_path: Path) -> None:
+    """It stands in the config and in the model cards, which may be published."""
+    words = [
+        *TYPED,
+        "trainer.max_steps=1",
+        "freeze.schedule=[]",
+        "encoder.tiny_width=${oc.env:WIDTH}",
+        "output_dir=run",
+    ]
+    done = forks.run("sentence_order.train", words, tmp_path, None, {"WIDTH": "48"})
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "model cards" in line]
+    typed = "encoder.tiny_width=${oc.env:WIDTH}"
+    assert f"{typed}: the value is stored in config.yaml" in line
+    assert typed in yaml.safe_load((tmp_path / "run" / "overrides.yaml").read_text())
