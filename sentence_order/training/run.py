@@ -111,7 +111,6 @@ def _run(
     if config.debug.anomaly:
         make_deterministic()
     setup = set_up(config, processes)
-    digests = _agree_on_inputs(processes, digest_inputs(setup.corpora, setup.model))
 
     folder.mkdir(parents=True, exist_ok=True)
     with run_dir.lock_run_dir(folder, wait_for_lock) if processes.is_main else nullcontext():
@@ -127,6 +126,7 @@ def _run(
         if status is RunStatus.FINISHED:
             log.info("%s has been finished by another process", folder)
             return
+        digests = _agree_on_inputs(processes, digest_inputs(setup.corpora, setup.model))
         state = _load_training_state(config, processes) if status is RunStatus.INCOMPLETE else None
         if processes.is_main and status is RunStatus.INCOMPLETE:
             run_dir.write_config(folder, config, typed)

@@ -25,6 +25,7 @@ from sentence_order.decoding.scores import Scores
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.signals import Signals
+from sentence_order.training.state import digest_inputs
 from sentence_order.training.tracker import Tracker
 from sentence_order.training.trainer import Trainer
 from tests.corpora import raw_split
@@ -78,7 +79,8 @@ def trainer_of(
     folder.mkdir(exist_ok=True)
     resumed = () if state is None else (state["logged_bytes"], state["trainer"]["step"])
     tracker = Tracker(folder, *resumed)
-    trainer = Trainer(model, corpus, corpus, config, runtime, folder, tracker=tracker, signals=signals, on_step=on_step)
+    others = {"tracker": tracker, "signals": signals, "digests": digest_inputs({"train": corpus}, model)}
+    trainer = Trainer(model, corpus, corpus, config, runtime, folder, **others, on_step=on_step)
     if state is not None:
         trainer.load_state_dict(state)
     return trainer
