@@ -31,6 +31,9 @@ def evaluate(config: EvaluateConfig) -> None:
 
 def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateConfig:
     """For a run's checkpoint, takes data, cache, precision and seed from its config, unless they were typed."""
+    for key in ("data.max_sentence_tokens", "data.strip_enumeration"):
+        if any(text.split("=", 1)[0].lstrip("+") == key for text in typed):
+            raise UserError(f"{key}: cannot be changed, since the checkpoint was trained with its own; leave it out")
     path = Path(config.checkpoint)
     folder = find_run(path)
     if folder is None:

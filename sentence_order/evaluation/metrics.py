@@ -21,6 +21,7 @@ from sentence_order.arrays import FloatArray, IntArray
 
 PRIMARY_METRIC = "tau"
 MAIN_METRICS = ("accuracy", "pmr", "tau")  # what papers report
+CORRELATIONS = ("tau", "spearman")  # from -1 to 1; the other metrics are from 0 to 1
 
 
 class RatioArray(NamedTuple):

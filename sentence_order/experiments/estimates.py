@@ -15,7 +15,7 @@ import numpy as np
 
 from sentence_order.arrays import FloatArray
 from sentence_order.errors import UserError
-from sentence_order.evaluation.metrics import MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of
+from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of
 from sentence_order.evaluation.results import shared_documents
 from sentence_order.evaluation.statistics import Interval
 from sentence_order.experiments.runs import Arm
@@ -125,7 +125,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _add_metric(found: Comparison, metric: str, ratios_of: dict[str, list[RatioArray]]) -> None:
-    """The values of the arms by a metric, and their differences from the baseline."""
+    """The values of the arms by a metric, and their differences from the baseline.
+
+    Their intervals, which are symmetric, end where the metric does.
+    """
+    lowest = -1.0 if metric in CORRELATIONS else 0.0
     base = found.baseline.arm
     denominator_D = ratios_of[base.name][0].denominator  # the same in all runs
     total = denominator_D.sum()
@@ -134,14 +138,14 @@ def _add_metric(found: Comparison, metric: str, ratios_of: dict[str, list[RatioA
     for row in found.rows:
         seed_error = spread / math.sqrt(len(row.arm.runs))
         value, low, high, _ = _estimate(mean_D[row.arm.name], denominator_D, seed_error, freedom)
-        row.values[metric] = Interval(value=value, low=low, high=high)
+        row.values[metric] = Interval(value=value, low=max(low, lowest), high=min(high, 1.0))
 
     estimates = []
     for row in found.others:
         seed_error = spread * math.sqrt(1 / len(row.arm.runs) + 1 / len(base.runs))
         estimates.append(_estimate(mean_D[row.arm.name] - mean_D[base.name], denominator_D, seed_error, freedom))
     for row, (value, low, high, _), p in zip(found.others, estimates, holm([p for *_, p in estimates]), strict=True):
-        row.difference[metric] = Difference(value, low, high, p)
+        row.difference[metric] = Difference(value, max(low, lowest - 1), min(high, 1 - lowest), p)
 
 
 def _add_cost(rows: list[Row], key: str) -> None:

@@ -13,6 +13,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding.scores import Scores
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
+from sentence_order.evaluation.statistics import is_at_chance
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.distributed import Processes
 from tests.training.trainers import CPU, corpus_of
@@ -168,3 +169,13 @@ def test_scores_that_are_not_finite_name_the_documents(tiny_model: SentenceOrder
     longest = int(corpus.tokens.argmax())
     with pytest.raises(TrainingError, match=rf"not finite.* d{longest}$"):
         evaluate(tiny_model, corpus)
+
+
+@pytest.mark.parametrize("decoder", readers_of({"pairs", "neighbours"}, DECODERS))
+def test_an_untrained_model_is_at_chance_on_numbered_sentences(make_model, decoder: str) -> None:
+    """It cannot tell them apart, since it knows none of the words; in the alphabet they would be in order."""
+    corpus = corpus_of(make_model(), [[f"\u4e00\u4e8c{n} \u4e09{k}" for k in range(5)] for n in range(400)])
+    assert corpus.counts["alike"] == 4 * 400
+    evaluation = evaluate(make_model(), corpus, decoder)
+    assert abs(evaluation.summary()["tau"]) < 4 * (2 * 15 / (9 * 5 * 4) / 400) ** 0.5
+    assert is_at_chance(evaluation.counts)

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from sentence_order.errors import UserError
+from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.experiments.estimates import compare_arms, holm
 from sentence_order.experiments.runs import Arm, find_runs, group_runs
 from tests.experiments.runs import make_run
@@ -43,7 +44,7 @@ def test_variance_between_seeds_is_pooled_over_the_arms(tmp_path: Path) -> None:
     deviation = np.sqrt(4 * 0.1**2 / 2)
     assert found.rows[0].tau["value"] == pytest.approx(0.7)
     half = stats.t.ppf(0.975, 2) * deviation / np.sqrt(2)
-    assert found.rows[0].tau["high"] == pytest.approx(0.7 + half)
+    assert found.rows[0].tau["low"] == pytest.approx(0.7 - half)
     change = found.others[0].difference["tau"]
     assert change.value == pytest.approx(-0.4)
     assert change.high == pytest.approx(-0.4 + half * np.sqrt(2))
@@ -72,3 +73,17 @@ def test_the_baseline_can_be_chosen(tmp_path: Path) -> None:
     assert compare_arms(arms_of(tmp_path), "embeddings").baseline.arm.name == "embeddings"
     with pytest.raises(UserError, match=r"--baseline: .*half.*none; embeddings"):
         compare_arms(arms_of(tmp_path), "half")
+
+
+def test_intervals_end_where_a_metric_does(tmp_path: Path) -> None:
+    """Of few documents, most of them in order, half a symmetric interval would lie beyond 1."""
+    make_run(tmp_path / "a", [], [0, 0, 0, 0, 0, 4])
+    make_run(tmp_path / "b", ["optim.lr=1e-3"], [10, 10, 10, 10, 10, 0])
+    found = compare_arms(arms_of(tmp_path))
+    for row in found.rows:
+        for metric in MAIN_METRICS:
+            lowest = -1 if metric == "tau" else 0
+            assert lowest <= row.values[metric]["low"] <= row.values[metric]["value"] <= row.values[metric]["high"] <= 1
+    assert found.rows[0].tau["high"] == 1
+    assert found.rows[1].tau["low"] == -1
+    assert found.others[0].difference["pmr"].low == -1

@@ -142,6 +142,6 @@ def test_an_incomplete_last_line_is_not_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["output.jsonl", "output.jsonl.partial"])
 def test_the_input_is_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(GOOD[0])
-    with pytest.raises(UserError, match="would replace the input"):
+    with pytest.raises(UserError, match="is read by this command"):
         predict(PredictConfig("checkpoint", str(tmp_path / name), str(tmp_path / "output.jsonl")))
     assert (tmp_path / name).read_text() == GOOD[0]

@@ -79,6 +79,16 @@ def assert_same(run: Path, single: Path) -> None:
         torch.testing.assert_close(weight, expected_weight, atol=1e-5, rtol=1e-4)
 
 
+def test_processes_that_read_other_documents_are_refused(torchrun: Torchrun, tmp_path: Path) -> None:
+    for rank in range(2):
+        lines = "\n\n".join(f"Tale {n}.\nThe end of {n + rank}." for n in range(20))
+        (tmp_path / f"{rank}.txt").write_text(lines)
+    process = torchrun("debug=smoke", "data=text", "data.train=${oc.env:RANK}.txt", "output_dir=run")
+    _, err = process.communicate(timeout=250)
+    assert process.returncode != 0
+    assert "error: data.train: process 1 reads something else than process 0 does" in err
+
+
 def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, single: Path) -> None:
     process = torchrun(*SMOKE)  # output_dir is named by the time, which each would read for itself
     _, err = process.communicate(timeout=250)
