@@ -117,12 +117,7 @@ def _run(
         # Again, now that no other process can start there.
         status = _agree(processes, run_dir.check_run_dir(config), folder)
         if processes.is_main:
-            if status is RunStatus.NEW:
-                run_dir.write_config(folder, config, typed)  # first, for it shows that the other files are this run's
-            add_log_file(folder / run_dir.LOG_FILE)
-            if from_environment := [text for text in typed if "oc.env" in text]:
-                message = "%s: the value is stored in config.yaml and in the model cards, which push_to_hub uploads"
-                log.warning(message, ", ".join(from_environment))
+            _start_files(folder, config, typed, status)
         if status is RunStatus.FINISHED:
             log.info("%s has been finished by another process", folder)
             return
@@ -165,6 +160,16 @@ def _run(
             }
             write_json(folder / run_dir.RESULTS_FILE, record)
             _print_results(folder, record)
+
+
+def _start_files(folder: Path, config: TrainConfig, typed: Sequence[str], status: RunStatus) -> None:
+    """Writes the first files of a run: its config, which shows that the others are this run's, then its log."""
+    if status is RunStatus.NEW:
+        run_dir.write_config(folder, config, typed)
+    add_log_file(folder / run_dir.LOG_FILE)
+    if from_environment := [text for text in typed if "oc.env" in text]:
+        message = "%s: the value is stored in config.yaml and in the model cards, which push_to_hub uploads"
+        log.warning(message, ", ".join(from_environment))
 
 
 def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str, Any] | None:
