@@ -51,17 +51,6 @@ def with_intervals(
     return {name: Interval(value=values[name], low=low, high=high) for name, (low, high) in bounds.items()}
 
 
-def is_at_chance(counts: Mapping[str, IntArray]) -> bool:
-    """True if tau is less than two standard deviations above that of random orders, 0.
-
-    The counts are those of `metrics.document_counts`; the variance is that of Kendall (1938), "A new measure of rank
-    correlation".
-    """
-    n_D = counts["sentences"].astype(np.float64)
-    variance_D = 2 * (2 * n_D + 5) / (9 * n_D * (n_D - 1))
-    return bool(metrics_of(counts)["tau"].numerator.sum() < 2 * np.sqrt(variance_D.sum()))
-
-
 def compare_results(
     counts_a: Mapping[str, IntArray], counts_b: Mapping[str, IntArray], *, resamples: int = 10_000, seed: int = 0
 ) -> dict[str, dict[str, Any]]:

@@ -18,8 +18,9 @@ from sentence_order.config.schema import OnNonfinite, TrainConfig
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
+from sentence_order.evaluation.inspection import find_problem
 from sentence_order.evaluation.metrics import MAIN_METRICS, PRIMARY_METRIC
-from sentence_order.evaluation.statistics import is_at_chance, with_intervals
+from sentence_order.evaluation.statistics import with_intervals
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import progress_bar
@@ -34,9 +35,6 @@ from sentence_order.training.step import StepOutput, Stepper
 from sentence_order.training.tracker import Meter, Tracker
 
 log = logging.getLogger(__name__)
-
-# With fewer validation documents, that all are in order may be luck.
-MIN_PERFECT = 10
 
 
 class Trainer:
@@ -205,8 +203,10 @@ class Trainer:
                 return
 
             summary, state = evaluation.summary(), self.state
-            if warning := self._find_problem(evaluation):
-                log.warning("%s", warning)
+            is_first = state.validated_step == 0 and not self.config.debug.overfit
+            is_late = state.validated_step < self.plan.total_steps / 3 <= state.step  # the first one after a third
+            if problem := find_problem(evaluation, is_first, is_late):
+                log.warning("%s", problem)
             state.last_validation = {"documents": len(evaluation.order), **with_intervals(evaluation.ratios)}
             state.num_bad_validations += 1
             if not state.best_metrics or summary[PRIMARY_METRIC] > state.best_metrics[PRIMARY_METRIC]:
@@ -248,21 +248,6 @@ class Trainer:
         metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in MAIN_METRICS)
         log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
         return evaluation
-
-    def _find_problem(self, evaluation: Evaluation) -> str | None:
-        """What is suspicious about a validation: perfect at once, or no better than chance after a third of the run."""
-        state, at_once = self.state, self.state.validated_step == 0 and not self.config.debug.overfit
-        if at_once and len(evaluation.order) >= MIN_PERFECT and evaluation.perfect.all():
-            return (
-                "the first validation is perfect; can the order be read from the sentences (numbers, times), or is the "
-                "model trained on the same documents?"
-            )
-        if state.validated_step < self.plan.total_steps / 3 <= state.step and is_at_chance(evaluation.counts):
-            return (
-                "validation is no better than chance after a third of the training; are the sentences of each document "
-                "in their true order?"
-            )
-        return None
 
     def save_checkpoint(self) -> None:
         """Saves the model as it is evaluated, and everything that is needed to resume."""

@@ -13,7 +13,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding.scores import Scores
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
-from sentence_order.evaluation.statistics import is_at_chance
+from sentence_order.evaluation.inspection import is_at_chance
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.distributed import Processes
 from tests.training.trainers import CPU, corpus_of

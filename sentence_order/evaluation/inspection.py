@@ -1,0 +1,38 @@
+"""A look at a validation: results that are more likely a mistake in the data than a success or failure of the model."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sentence_order.arrays import IntArray
+from sentence_order.evaluation.evaluator import Evaluation
+from sentence_order.evaluation.metrics import metrics_of
+
+# With fewer documents, that all are in order may be luck.
+MIN_PERFECT = 10
+
+
+def find_problem(evaluation: Evaluation, is_first: bool, is_late: bool) -> str | None:
+    """What is suspicious about a validation: the first one is perfect, or a late one no better than chance."""
+    if is_first and len(evaluation.order) >= MIN_PERFECT and evaluation.perfect.all():
+        return (
+            "the first validation is perfect; can the order be read from the sentences (numbers, times), or is the "
+            "model trained on the same documents?"
+        )
+    if is_late and is_at_chance(evaluation.counts):
+        return (
+            "validation is no better than chance after a third of the training; are the sentences of each document in "
+            "their true order?"
+        )
+    return None
+
+
+def is_at_chance(counts: Mapping[str, IntArray]) -> bool:
+    """True if tau is less than two standard deviations above that of random orders, 0.
+
+    The counts are those of `metrics.document_counts`; the variance is that of Kendall (1938), "A new measure of rank
+    correlation".
+    """
+    n_D = counts["sentences"].astype(np.float64)
+    variance_D = 2 * (2 * n_D + 5) / (9 * n_D * (n_D - 1))
+    return bool(metrics_of(counts)["tau"].numerator.sum() < 2 * np.sqrt(variance_D.sum()))
