@@ -4,11 +4,11 @@ Arms have colours that colour-blind readers can distinguish: those of Okabe and 
 if the arms are ordered, a scale that also grows in lightness.
 """
 
+import io
 import itertools
 import math
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -39,28 +39,32 @@ STYLE: Any = {
 }
 
 
-def draw(found: Comparison, folder: Path) -> dict[str, str]:
-    """Writes every picture that the comparison gives, as PNG and SVG; returns the PNG files, with what each shows.
+@dataclass(frozen=True)
+class Picture:
+    """A picture in two formats, and what it shows."""
 
-    All of them are complete before the first appears in the folder.
-    """
-    pictures: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
+    caption: str
+    png: bytes
+    svg: bytes
+
+
+def draw(found: Comparison) -> dict[str, Picture]:
+    """Draws every picture that the comparison gives; returns them by name."""
+    figures: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
         "tau_against_time": (_tau_against_time, "Kendall's tau on the test documents against training time, by arm")
     }
     if len(depths(found)) > 2:
-        pictures["quality_by_depth"] = (_quality_by_depth, "quality and training time by what is frozen")
+        figures["quality_by_depth"] = (_quality_by_depth, "quality and training time by what is frozen")
     if any(len(run.curve) > 1 for row in found.rows for run in row.arm.runs):
-        pictures["learning_curves"] = (_learning_curves, "tau on the validation documents in the course of training")
-    shown = {}
-    with matplotlib.rc_context(STYLE), tempfile.TemporaryDirectory(dir=folder, prefix=".pictures.") as drawn:
-        for name, (make, text) in pictures.items():
-            figure = make(found)
-            figure.savefig(f"{drawn}/{name}.png", dpi=160)
-            figure.savefig(f"{drawn}/{name}.svg", metadata={"Date": None})
-            shown[f"{name}.png"] = text
-        for file in Path(drawn).iterdir():
-            file.replace(folder / file.name)
-    return shown
+        figures["learning_curves"] = (_learning_curves, "tau on the validation documents in the course of training")
+    pictures = {}
+    with matplotlib.rc_context(STYLE):
+        for name, (make, caption) in figures.items():
+            figure, png, svg = make(found), io.BytesIO(), io.BytesIO()
+            figure.savefig(png, format="png", dpi=160)
+            figure.savefig(svg, format="svg", metadata={"Date": None})
+            pictures[name] = Picture(caption, png.getvalue(), svg.getvalue())
+    return pictures
 
 
 def depths(found: Comparison) -> list[Row]:

@@ -30,16 +30,19 @@ def write_report(
     arms, left_out = group_runs(runs)
     comparison = compare_arms(arms, baseline)
     sentences = verdict(comparison, MARGIN if margin is None else margin)
-    output.mkdir(parents=True, exist_ok=True)
-    pictures = draw(comparison, output)
-    texts = {
-        "report.md": tables.markdown(comparison, sentences, pictures, unfinished, left_out),
-        "report.csv": tables.csv(comparison),
-        "report.tex": tables.latex(comparison),
+    # Everything is made before the first file is written.
+    pictures = draw(comparison)
+    captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}
+    files = {
+        **{f"{name}.png": picture.png for name, picture in pictures.items()},
+        **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
+        "report.md": tables.markdown(comparison, sentences, captions, unfinished, left_out).encode(),
+        "report.csv": tables.csv(comparison).encode(),
+        "report.tex": tables.latex(comparison).encode(),
     }
-    for name, text in texts.items():
-        with atomic_file(output / name) as stream:
-            stream.write(text)
+    for name, content in files.items():
+        with atomic_file(output / name, "wb") as stream:
+            stream.write(content)
     return sentences
 
 

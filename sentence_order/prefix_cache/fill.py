@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -175,11 +175,20 @@ class _Filler:
                 self.store.discard(path, "the others could not be written")
             raise
 
-    def _parts(self, texts: IntArray) -> list[IntArray]:
-        """The texts of each new shard, long ones first, so that one that does not fit in memory fails at once."""
+    def _parts(self, texts: IntArray) -> Iterator[IntArray]:
+        """The texts of each new shard, long ones first, so that one that does not fit in memory fails at once.
+
+        Each begins where the one before it is full: after a killed writer the remaining ones hold the texts that they
+        would have held, and so are computed in the same batches, which states depend on by their rounding.
+        """
         texts = texts[np.argsort(-self.index.tokens[texts], kind="stable")]
-        shard = self.index.rows[texts].cumsum() * self.width * self.dtype.itemsize // SHARD_BYTES
-        return np.split(texts, np.flatnonzero(np.diff(shard)) + 1)
+        ends = self.index.rows[texts].cumsum() * self.width * self.dtype.itemsize
+        first = 0
+        while first < len(texts):
+            written = ends[first - 1] if first else 0
+            last = max(first + 1, int(np.searchsorted(ends, written + SHARD_BYTES, side="right")))
+            yield texts[first:last]
+            first = last
 
     def _run_prefix(self, batches: Sequence[Batch]) -> Tensor:
         device, batch = self.runtime.device, batches[0]

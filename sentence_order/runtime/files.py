@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Literal
 
 from safetensors import SafetensorError
 
@@ -67,14 +67,15 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[str]]:
-    """Opens a text file that appears under its name when the block ends without an exception, and not before.
+def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+    """Opens a file that appears under its name when the block ends without an exception, and not before.
 
     A pipe or a device that exists is written to directly, and a link is followed. An OSError names the file.
     """
+    encoding = "utf-8" if mode == "w" else None
     with oserrors_with_path(path):
         if path.exists() and not path.is_file():
-            with path.open("w", encoding="utf-8") as stream:
+            with path.open(mode, encoding=encoding) as stream:
                 yield stream
             return
         path = Path(os.path.realpath(path))
@@ -82,7 +83,7 @@ def atomic_file(path: Path) -> Iterator[IO[str]]:
         _remove_unfinished_files(path)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            with os.fdopen(handle, mode, encoding=encoding) as stream:
                 with suppress(OSError):  # some file systems have no locks
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # shows that its writer is alive
                 yield stream

@@ -4,9 +4,11 @@ import csv
 import json
 import random
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import IO
 
 import pytest
 from matplotlib.figure import Figure
@@ -14,6 +16,7 @@ from matplotlib.figure import Figure
 from sentence_order.experiments.report import write_report
 from sentence_order.report import main
 from tests.experiments.runs import make_run
+from tests.forks import Server
 
 Command = Callable[..., CompletedProcess[str]]
 
@@ -105,10 +108,9 @@ def test_the_same_runs_give_the_same_files(runs: Path) -> None:
 def test_a_report_that_is_interrupted_leaves_no_picture_and_one_line(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(figure: Figure, file: str, **settings: object) -> None:
-        if Path(file).name == "quality_by_depth.svg":
+    def interrupted(figure: Figure, file: IO[bytes], **settings: object) -> None:
+        if settings["format"] == "svg":
             raise KeyboardInterrupt
-        Path(file).write_text("a picture")
 
     monkeypatch.setattr(Figure, "savefig", interrupted)
     monkeypatch.setattr("sys.argv", ["report", str(runs)])
@@ -116,7 +118,18 @@ def test_a_report_that_is_interrupted_leaves_no_picture_and_one_line(
         main()
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "error: interrupted\n"
-    assert not list((runs / "report").iterdir())
+    assert not (runs / "report").exists()
+
+
+def test_a_report_that_is_killed_or_finds_no_space_leaves_nothing_incomplete(forks: Server, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", [], [0, 1, 2])
+    done = forks.run("tests.faults", ["kill:picture:2", "report", "run"], tmp_path, None, {})
+    assert done.returncode == -signal.SIGKILL
+    assert not list(tmp_path.glob("run/report/*"))
+    done = forks.run("tests.faults", ["full:sync:1", "report", "run"], tmp_path, None, {})
+    assert done.returncode == 1
+    assert done.stderr == "error: run/report/tau_against_time.png: No space left on device\n"
+    assert not list(tmp_path.glob("run/report/*"))
 
 
 def test_arms_that_freeze_the_same_have_no_picture_by_depth(tmp_path: Path) -> None:

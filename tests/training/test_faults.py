@@ -1,10 +1,7 @@
 """A run whose process is killed, whose disk is full, or whose files are taken away."""
 
-import json
-import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,31 +12,11 @@ from sentence_order.errors import TrainingError
 from sentence_order.runtime.files import find_corruption
 from sentence_order.training.state import read_state
 from sentence_order.training.trainer import Trainer
-from tests import faults, survival
-from tests.forks import Server
+from tests import faults
 from tests.records import lines_without_clock
 from tests.training.trainers import corpus_of, train, trainer_of
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if "cache" in name else []) for name in survival.RUNS]
-)
-def test_killed_runs_end_as_the_unbroken_one(forks: Server, tmp_path: Path, name: str) -> None:
-    """The short form of `python -m tests.survival`."""
-
-    def start(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-        return forks.run("tests.faults", words, folder, None, {})
-
-    overrides = survival.RUNS[name]
-    passed = survival.run_unbroken(tmp_path / "unbroken", overrides, start)
-    expected = faults.POINTS.keys() - ({"cache"} if "cache.dir=cache" not in overrides else set())
-    assert passed.keys() == expected
-    tally, dice = survival.Tally(), random.Random(len(name))
-    survival.torment(tmp_path / "killed", overrides, 2, passed, dice, tally, start)
-    survival.compare(tmp_path / "killed", tmp_path / "unbroken")
-    assert tally.kills.total() >= 1
 
 
 @pytest.fixture(scope="module")
@@ -142,38 +119,3 @@ def test_best_checkpoint_is_needed_to_resume(command: Command, tmp_path: Path) -
     done = command("train", "resume=run")
     assert done.returncode == 0, done.stderr
     assert lines_without_clock(run) == lines
-
-
-SMALL_DISK = """
-mount -t tmpfs -o size={megabytes}m tmpfs "{place}" && cd "{place}"
-"{python}" -m sentence_order.train debug=smoke encoder.tiny_width=48 trainer.save_every=2 output_dir=run {more}
-echo "code $?"
-cp -r run "{copy}"
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("megabytes", "more"), [(9, ""), (1, "data.limit_train=300")])
-def test_a_real_disk_that_is_too_small(tmp_path: Path, megabytes: int, more: str) -> None:
-    (place := tmp_path / "small").mkdir()
-    namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    if (
-        shutil.which("unshare") is None
-        or subprocess.run([*namespace, "mount -t tmpfs none /mnt"], check=False).returncode
-    ):
-        pytest.skip("this system does not let users mount a file system of their own")
-    script = SMALL_DISK.format(
-        megabytes=megabytes, place=place, python=sys.executable, copy=tmp_path / "copy", more=more
-    )
-    done = subprocess.run([*namespace, script], capture_output=True, text=True, timeout=250, check=False)
-    assert done.stdout.splitlines()[-1] == "code 1", done.stderr
-    assert "Traceback" not in done.stderr
-    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert " written: " in error or "No space left" in error
-    last = tmp_path / "copy" / "checkpoints" / "last"
-    assert last.exists() == ("last checkpoint: run/checkpoints/last; " in error)
-    if megabytes == 9:
-        assert find_corruption(last) is None
-        assert read_state(last) is not None
-        for line in (tmp_path / "copy" / "metrics.jsonl").read_text().splitlines():
-            json.loads(line)

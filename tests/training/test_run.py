@@ -37,7 +37,7 @@ def unbroken(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def resumed(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that broke off in its fourth step, and was resumed with another `trainer.log_every`."""
     folder = tmp_path_factory.mktemp("resumed")
-    done = forks.run("tests.faults", ["full:update:4", *TYPED, "output_dir=run"], folder, None, {})
+    done = forks.run("tests.faults", ["full:update:4", "train", *TYPED, "output_dir=run"], folder, None, {})
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "run" / "results.json").exists()
@@ -134,14 +134,14 @@ def test_config_is_the_first_file_of_a_run(forks: Server, tmp_path: Path) -> Non
     """
     words = [*TYPED, "output_dir=run", "resume=auto"]
     run, foreign = tmp_path / "run", "events.out.tfevents.1.other.1.0"
-    done = forks.run("tests.faults", ["kill:replace:1", *words], tmp_path, None, {})
+    done = forks.run("tests.faults", ["kill:replace:1", "train", *words], tmp_path, None, {})
     assert done.returncode not in (0, 1, 2), done.stderr
     left = {path.name for path in run.iterdir()}
     assert ".lock" in left
     assert all(name == ".lock" or name.startswith(".config.yaml.") for name in left)
 
     (run / "notes.txt").write_text("mine")
-    done = forks.run("tests.faults", ["kill:line:1", *words], tmp_path, None, {})
+    done = forks.run("tests.faults", ["kill:line:1", "train", *words], tmp_path, None, {})
     assert {"config.yaml", "train.log", "metrics.jsonl"} <= {path.name for path in run.iterdir()}
     (events,) = run.glob("events.*")
     (run / foreign).write_text("mine")
