@@ -10,7 +10,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sentence_order.prefix_cache.store import Store
-from sentence_order.runtime.files import find_backup, find_corruption
+from sentence_order.runtime.files import find_backup
+from sentence_order.runtime.manifest import find_corruption
 from sentence_order.training.state import STATE_FILE, read_state
 from tests.records import CLOCK_TAGS, lines_without_clock, rows_without_clock
 

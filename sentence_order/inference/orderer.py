@@ -25,7 +25,8 @@ from sentence_order.model.checkpoint import find_checkpoint, load_model
 from sentence_order.model.limits import check_fits, find_excess
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.files import CARD_FILE, atomic_folder
+from sentence_order.runtime.files import atomic_folder
+from sentence_order.runtime.manifest import CARD_FILE
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import is_hub_id
 from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
 from sentence_order.model.weights import find_mismatch, shapes_of_file, shapes_of_module
-from sentence_order.runtime.files import CARD_FILE, MANIFEST, find_corruption
+from sentence_order.runtime.manifest import CARD_FILE, MANIFEST, find_corruption
 
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # What transformers would load in place of, or on top of, the weights that are checked here.
@@ -40,7 +40,7 @@ def _find_checkpoint(checkpoint: str, key: str, hub: dict[str, Any]) -> Path:
         if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
             raise UserError(f"{key}: {checkpoint}: no such folder, and not a hub id")
         try:
-            files = [*REQUIRED_FILES, DOCUMENTS_FILE, MANIFEST, CARD_FILE]
+            files = [*REQUIRED_FILES, "*.json", DOCUMENTS_FILE, MANIFEST, CARD_FILE]
             folder = Path(snapshot_download(checkpoint, allow_patterns=files, **hub))
         except Exception as error:  # no such name, no network, and what else may happen on the way
             raise UserError(

@@ -3,13 +3,12 @@
 import errno
 import fcntl
 import glob
-import hashlib
 import json
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -17,8 +16,8 @@ from typing import IO, Any, Literal
 from safetensors import SafetensorError
 
 from sentence_order.errors import UserError, first_line
+from sentence_order.runtime.manifest import MANIFEST, read_manifest, write_manifest
 
-MANIFEST, CARD_FILE = "SHA256SUMS", "README.md"
 # The type of our models, in the `config.json` of their checkpoints.
 MODEL_TYPE = "sentence-orderer"
 # In the names of files and folders that are not complete yet, and of a folder that is about to be replaced.
@@ -101,7 +100,7 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Makes the folder of a checkpoint, which replaces an older one when the block ends without an exception.
 
-    It gets a manifest of its files (see `find_corruption`) and is on the disk before the older one is touched. After an
+    It gets a manifest of its files (see `manifest.py`) and is on the disk before the older one is touched. After an
     OSError, which names the folder, the older one is as it was; `recover_interrupted_write` repairs what a killed
     writer leaves. A folder that is no checkpoint of this program is never replaced, and files that others have put into
     one stay there.
@@ -114,7 +113,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
         try:
             yield fresh
-            _write_manifest(fresh)
+            write_manifest(fresh)
             for inner in (*fresh.rglob("*"), fresh):
                 set_default_permissions(inner)
                 _sync(inner)
@@ -154,7 +153,7 @@ def _remove_unfinished_files(path: Path) -> None:
 
 def _discard_backup(old: Path, path: Path) -> None:
     """Removes a folder that `path` has replaced; files in it that this program has not written move there."""
-    listed = dict(_read_manifest(old)) if (old / MANIFEST).is_file() else {}
+    listed = dict(read_manifest(old)) if (old / MANIFEST).is_file() else {}
     for entry in old.iterdir():
         if entry.name not in listed and not os.path.lexists(path / entry.name):
             entry.rename(path / entry.name)
@@ -174,53 +173,6 @@ def is_replaceable(path: Path) -> bool:
     except (ValueError, RecursionError):
         return (path / MANIFEST).is_file()  # damaged
     return isinstance(config, dict) and config.get("model_type") == MODEL_TYPE
-
-
-def find_corruption(folder: Path, required: Iterable[str] = ()) -> str | None:
-    """Compares a folder's files with its manifest: what differs, or None. A folder without a manifest passes.
-
-    All files but the card, and the `required` ones at least, must be listed. Raises PermissionError.
-    """
-    if not (folder / MANIFEST).exists():
-        return None
-    try:
-        digests = dict(_read_manifest(folder))
-        for name, digest in digests.items():
-            file = folder / name
-            if Path(name).name != name or not file.is_file():
-                return f"{name} is missing, which {MANIFEST} lists"
-            with file.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
-                    return f"{name} does not match its checksum in {MANIFEST}"
-        if unlisted := sorted({*required, *_files_to_list(folder)} - digests.keys()):
-            return f"{MANIFEST} does not list {unlisted[0]}"
-    except PermissionError:
-        raise
-    except (OSError, ValueError) as error:
-        return f"{MANIFEST} cannot be read: {error}"
-    return None
-
-
-def _read_manifest(folder: Path) -> Iterator[tuple[str, str]]:
-    """The names and digests of a folder's files."""
-    for line in (folder / MANIFEST).read_text(encoding="utf-8").splitlines():
-        digest, name = line.split("  ", 1)
-        yield name, digest
-
-
-def _files_to_list(folder: Path) -> Iterator[str]:
-    """All files that a manifest lists: not the card, which may be edited later, and not hidden files of other tools."""
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.name not in (MANIFEST, CARD_FILE) and not file.name.startswith("."):
-            yield file.name
-
-
-def _write_manifest(folder: Path) -> None:
-    """Lists the digests of a folder's files, as `sha256sum --check` reads them."""
-    with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
-        for name in _files_to_list(folder):
-            with (folder / name).open("rb") as stream:
-                manifest.write(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {name}\n")
 
 
 def find_backup(path: Path) -> Path | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sentence_order.config.schema import DataConfig
 from sentence_order.errors import UserError
-from sentence_order.runtime.files import MANIFEST, check_output
+from sentence_order.runtime.files import check_output
+from sentence_order.runtime.manifest import MANIFEST
 from sentence_order.training.run_dir import CONFIG_FILE, LOCK_FILE, WRITTEN_LATER, is_run
 
 

@@ -25,7 +25,8 @@ from sentence_order.model.checkpoint import REQUIRED_FILES, load_checkpoint
 from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
 from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes, destroy_processes, init_processes
-from sentence_order.runtime.files import find_corruption, recover_interrupted_write
+from sentence_order.runtime.files import recover_interrupted_write
+from sentence_order.runtime.manifest import find_corruption
 from sentence_order.runtime.signals import Signals
 from sentence_order.training import run_dir
 from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, read_best_validation

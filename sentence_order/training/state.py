@@ -19,7 +19,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache.keys import weight_bytes
-from sentence_order.runtime.files import MANIFEST, find_corruption
+from sentence_order.runtime.manifest import MANIFEST, find_corruption
 
 STATE_FILE = "training_state.pt"
 STATE_VERSION = 4

@@ -11,7 +11,7 @@ from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import PositionIds
 from sentence_order.errors import UserError
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.runtime.files import MANIFEST, find_corruption
+from sentence_order.runtime.manifest import MANIFEST, find_corruption
 
 
 @pytest.fixture

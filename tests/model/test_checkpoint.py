@@ -18,7 +18,7 @@ from sentence_order.errors import UserError
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.checkpoint import find_checkpoint, load_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.runtime.files import MANIFEST, find_corruption
+from sentence_order.runtime.manifest import MANIFEST, find_corruption
 from sentence_order.training.run_dir import read_config
 
 # The names of the heads' modules in revision 5905ae2.

@@ -19,7 +19,7 @@ import torch
 from sentence_order.errors import TrainingError
 from sentence_order.runtime import distributed
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
-from sentence_order.runtime.files import find_corruption
+from sentence_order.runtime.manifest import find_corruption
 from sentence_order.training.state import read_state
 from tests.forks import Server
 from tests.records import lines_without_clock

@@ -12,17 +12,16 @@ from safetensors import SafetensorError
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import (
     BACKUP,
-    MANIFEST,
     MODEL_TYPE,
     UNFINISHED,
     atomic_file,
     atomic_folder,
     check_output,
     find_backup,
-    find_corruption,
     oserrors_with_path,
     recover_interrupted_write,
 )
+from sentence_order.runtime.manifest import MANIFEST, find_corruption
 
 
 def test_file_appears_when_it_is_complete(tmp_path: Path) -> None:

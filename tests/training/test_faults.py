@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sentence_order.errors import TrainingError
-from sentence_order.runtime.files import find_corruption
+from sentence_order.runtime.manifest import find_corruption
 from sentence_order.training.state import read_state
 from sentence_order.training.trainer import Trainer
 from tests import faults

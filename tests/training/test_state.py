@@ -11,7 +11,8 @@ from sentence_order.config.schema import FreezeConfig, OptimConfig
 from sentence_order.errors import Interrupted, UserError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.files import MANIFEST, atomic_folder
+from sentence_order.runtime.files import atomic_folder
+from sentence_order.runtime.manifest import MANIFEST
 from sentence_order.runtime.signals import Signals
 from sentence_order.training.state import STATE_FILE, read_state
 from sentence_order.training.trainer import Trainer
