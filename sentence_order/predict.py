@@ -5,7 +5,7 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
-from sentence_order.inference.output import partial_path
+from sentence_order.inference.output import check_partial, partial_path
 from sentence_order.training.outputs import check_overwrites
 
 
@@ -18,7 +18,9 @@ def predict(config: PredictConfig) -> None:
     check_ranges(config)
     for path in (config.output, config.output and partial_path(config.output)):
         check_overwrites("output", path, [config.input, config.checkpoint])
-    if config.output is None:
+    if config.output is not None:
+        check_partial(config.output)
+    else:
         cli.check_open(sys.stdout, "standard output")
     if config.input == "-":
         cli.check_open(sys.stdin, "standard input")

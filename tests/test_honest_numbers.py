@@ -68,7 +68,7 @@ def test_documents_of_the_training_are_reported_or_left_out(command: Command, tm
         if documents:
             record = json.loads(done.stdout)
             assert record["test"]["documents"] == documents
-            assert record["overlap"] == {"test in earlier training": 5}
+            assert record["overlap"] == {**record["overlap"], "policy": policy, "test in earlier training": 5}
     again = command("train", *TINY, *files, "init_from=run", "data.limit_train=5", "output_dir=again")
     assert "5 of 15 documents of data.test that init_from=run was trained on" in again.stderr
     known = [(tmp_path / run / "checkpoints/best/training_documents.bin").stat().st_size for run in ("run", "again")]

@@ -24,12 +24,15 @@ from datasets.table import MemoryMappedTable
 
 from sentence_order.arrays import IntArray
 from sentence_order.config.schema import CacheConfig
+from sentence_order.errors import UserError
 from sentence_order.runtime.files import UNFINISHED, cache_folder, oserrors_with_path, set_default_permissions
 
 log = logging.getLogger(__name__)
 
 FOLDER, SUFFIX = "corpora", ".arrow"
-DIGEST = "[0-9a-f]" * 32  # as a pattern, so that files of others are never removed
+DIGEST = "[0-9a-f]" * 32  # as a pattern
+# In the metadata of our files, so that those of other programs are never removed.
+MARK = b"sentence_order"
 SECONDS_UNFINISHED = 24 * 3600  # after which a file is that of a writer that was killed
 
 Columns = dict[str, list[Any]]
@@ -57,16 +60,26 @@ class ArrowCache:
         Raises OSError if the file cannot be written, and what `make_batches` raises.
         """
         key = xxhash.xxh3_128_hexdigest(json.dumps(settings, sort_keys=True).encode())
-        path = self._find(key) or self._write(key, features.arrow_schema, make_batches())
-        with suppress(OSError):  # a folder of another user
-            os.utime(path)  # the least recently used is removed first
-        return Dataset(MemoryMappedTable.from_file(str(path)), fingerprint=key)
+        schema = features.arrow_schema
+        schema = schema.with_metadata({**(schema.metadata or {}), MARK: key.encode()})
+        while True:
+            path = self._find(key) or self._write(key, schema, make_batches())
+            try:
+                table = MemoryMappedTable.from_file(str(path))
+            except FileNotFoundError:  # another process has just removed it, to make room
+                continue
+            with suppress(OSError):  # a folder of another user
+                os.utime(path)  # the least recently used is removed first
+            return Dataset(table, fingerprint=key)
 
     def files(self) -> list[tuple[Path, int, float]]:
         """Every file, with its bytes and the time of its last use, the one that was used last first."""
         found = []
         for path in self.folder.glob(f"{DIGEST}-{DIGEST}{SUFFIX}"):
-            with suppress(FileNotFoundError):  # another process has just removed it
+            # Another process may just have removed it; and files of other programs are not listed.
+            with suppress(OSError, pa.ArrowException), pa.memory_map(str(path)) as stream:
+                if MARK not in (pa.ipc.open_stream(stream).schema.metadata or {}):
+                    continue
                 found.append((path, path.stat().st_size, path.stat().st_mtime))
         return sorted(found, key=lambda file: -file[2])
 
@@ -81,12 +94,19 @@ class ArrowCache:
                 if digest_file(path) == path.stem.removeprefix(f"{key}-"):
                     return path
                 log.info("corpus cache: removing %s: damaged (wrong checksum)", path)
-                path.unlink()
+                with suppress(PermissionError):
+                    path.unlink()
         return None
 
     def _write(self, key: str, schema: pa.Schema, batches: Iterable[Columns]) -> Path:
-        with oserrors_with_path(self.folder):
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cache.dir: {self.folder} cannot be made: {error.strerror}; name another folder by cache.dir or by "
+                "the environment variable SENTENCE_ORDER_CACHE"
+            ) from error
+        with oserrors_with_path(self.folder):
             for leftover in self.folder.glob(f"{DIGEST}-*{UNFINISHED}"):
                 if leftover.stat().st_mtime < time.time() - SECONDS_UNFINISHED:
                     leftover.unlink(missing_ok=True)

@@ -4,26 +4,38 @@ Whether a document has them does not depend on the order of its sentences, so th
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 # At least this share of a document's sentences must have one, of one kind.
 MIN_SHARE = 0.8
 
-_TAIL = r"\s*[.):\],;\u3001\u3002\uff0e\u2013\u2014-]*\s*"  # what stands between the enumerator and the sentence
+_HEAD = r"[\s#*+\u2022(\[-]*"
+# What stands between the enumerator and the sentence; "of 5" and "/5" are how many there are.
+_TAIL = r"(?:\s*(?:of|/)\s*\d+\b)?\s*[*.):\],;\u3001\u3002\u2013\u2014-]*\s*"
+_NOT_A_PART = r"(?!\s?[.,:]\d|-\w|/\d+\s)"  # of a decimal, a time, a word, a fraction
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
-_NUMBER = r"(?:\d{1,4}|[ivxlc]+|" + "|".join(_WORDS) + r")\b(?![.,:/]\d|-\w)"
+_CHINESE = "\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u5341"
 
 # Kinds of enumerators, the most special first. `value` is compared; `word` must be the same in all sentences.
 KINDS = {
-    "dates": re.compile(r"[(\[]?(?P<value>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)" + _TAIL, re.I),
-    "times": re.compile(
-        r"[(\[]?(?:at\s+)?(?P<value>\d{1,2}(?:[:.h]\d\d(?::\d\d)?(?:\s*[ap]\.?m\b\.?)?|\s*[ap]\.?m\b\.?))" + _TAIL, re.I
-    ),
-    "numbered words": re.compile(r"[(\[]?(?P<word>[^\W\d_]+)\s+(?P<value>" + _NUMBER + ")" + _TAIL, re.I),
-    "numbers": re.compile(r"[(\[#]*\s*(?P<value>\d{1,4})\b(?!\s?[.,:]\d|-\w|/\d+\s)(?:/\d+)?" + _TAIL),
-    "Roman numbers": re.compile(r"[(\[]?(?P<value>[ivxlc]+)\s?[.):\]]\s*", re.I),
-    "letters": re.compile(r"[(\[]?(?P<value>[^\W\d_])\s?[.):\]]\s*", re.I),
+    name: re.compile(_HEAD + pattern + _TAIL, re.IGNORECASE)
+    for name, pattern in {
+        "dates": r"(?P<value>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?)",
+        "times": r"(?:at\s+)?(?P<value>\d{1,2}(?:[:.h]\d\d(?::\d\d)?(?:\s*[ap]\.?m\b\.?)?|\s*[ap]\.?m\b\.?))",
+        "numbered words": r"(?P<word>[^\W\d_][^\s\d.,:;()\[\]#]*?)(?:\s*#?\s*(?P<digits>\d{1,4})\b"
+        + _NOT_A_PART
+        + r"|\s+(?P<letters>[ivxlc]+|"
+        + "|".join(_WORDS)
+        + r")\b)",
+        "numbers": r"(?P<value>\d{1,6})(?:st|nd|rd|th)?\b" + _NOT_A_PART,
+        "ordinals": rf"(?P<value>{'|'.join(_ORDINALS)})(?:ly)?\b",
+        "Chinese numbers": rf"\u7b2c?(?P<value>[{_CHINESE}]{{1,3}})(?:\u6b65|(?=[\u3001.:,)]))",
+        "Roman numbers": r"(?P<value>[ivxlc]+)\s?(?=[.):\]])",
+        "letters": r"(?P<value>[^\W\d_])\s?(?=[.):\]])",
+    }.items()
 }
 
 
@@ -32,8 +44,9 @@ def find_enumeration(sentences: Sequence[str]) -> tuple[str, list[re.Match[str] 
 
     At least `MIN_SHARE` of two or more sentences have one, and they are not all equal; numbers and letters all differ.
     """
+    heads = [unicodedata.normalize("NFKC", sentence) for sentence in sentences]  # also of circled and wide numbers
     for kind, pattern in KINDS.items():
-        matches = [pattern.match(sentence.lstrip()) for sentence in sentences]
+        matches = [pattern.match(head) for head in heads]
         found = [match for match in matches if match]
         if len(found) < max(2, MIN_SHARE * len(sentences)):
             continue
@@ -67,16 +80,22 @@ def reveals_order(sentences: Sequence[str]) -> str | None:
 
 def read_value(kind: str, match: re.Match[str]) -> int | str:
     """The value of an enumerator, which rises with the order if it is one."""
-    text = match["value"].casefold()
+    groups = match.groupdict()
+    text = (groups.get("value") or groups.get("digits") or groups["letters"]).casefold()
     if kind == "times":
         numbers = [int(number) for number in re.findall(r"\d+", text)]
         hour = numbers[0] % 12 + 12 * ("p" in text) if "m" in text else numbers[0]
         return sum(number * unit for number, unit in zip([hour, *numbers[1:]], (3600, 60, 1), strict=False))
     if kind in ("dates", "letters"):
         return text
+    if kind == "Chinese numbers":
+        digits = [1 + _CHINESE.index(digit) for digit in text]
+        tens = [1, *digits] if digits[0] == 10 else digits
+        return tens[0] if len(tens) == 1 else tens[0] * 10 + sum(tens[2:])
     if text.isdigit():
         return int(text)
-    if text in _WORDS:
-        return 1 + _WORDS.index(text)
+    for words in (_WORDS, _ORDINALS):
+        if text in words:
+            return 1 + words.index(text)
     digits = [_ROMAN[letter] for letter in text]
     return sum(-digit if digit < max(digits[k:]) else digit for k, digit in enumerate(digits))

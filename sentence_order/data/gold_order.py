@@ -6,6 +6,8 @@ from typing import Any
 
 from sentence_order.errors import UserError
 
+# The share of records in which a column must hold a permutation to be pointed at.
+MIN_SHARE = 0.9
 # Numbers with what parts them in a text: "2 0 1", "[2, 0, 1]", "2;0;1".
 NUMBERS = re.compile(r"[\[(]?\s*['\"]?-?\d{1,6}(?:\.0+)?['\"]?(?:[\s,;|]+['\"]?-?\d{1,6}(?:\.0+)?['\"]?)*\s*[\])]?")
 
@@ -68,8 +70,13 @@ def check_not_numbers(sentences: Sequence[str], where: str, name: str) -> None:
         )
 
 
+def is_blank(value: Any) -> bool:
+    """True for an empty cell of a table, which pandas writes as NaN."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
 def find_gold_order_columns(records: Iterable[tuple[dict[str, Any], int]], known: Sequence[str]) -> list[str]:
-    """The columns, none of them `known`, that look like gold orders: permutations in all records, and not all sorted.
+    """The columns, none of them `known`, that look like gold orders: permutations in most records, and not all sorted.
 
     Args:
         records: each with its number of sentences; those of fewer than two are passed over.
@@ -77,7 +84,7 @@ def find_gold_order_columns(records: Iterable[tuple[dict[str, Any], int]], known
     A result is a name, or for columns that hold a number each and differ in a number in their name, all their names
     with commas between them.
     """
-    sorted_in: dict[str, list[bool]] = {}
+    is_sorted: dict[str, list[bool]] = {}
     total = 0
     for record, count in records:
         if count < 2:
@@ -87,8 +94,8 @@ def find_gold_order_columns(records: Iterable[tuple[dict[str, Any], int]], known
             numbers = read_numbers(value) or []
             base = min(numbers, default=0)
             if base in (0, 1) and sorted(numbers) == list(range(base, base + count)):
-                sorted_in.setdefault(name, []).append(numbers == sorted(numbers))
-    return [name for name, are in sorted_in.items() if len(are) == total and not all(are)]
+                is_sorted.setdefault(name, []).append(numbers == sorted(numbers))
+    return [name for name, found in is_sorted.items() if len(found) >= MIN_SHARE * total and not all(found)]
 
 
 def _candidates(record: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
@@ -98,4 +105,6 @@ def _candidates(record: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
     for name in others:
         if re.search(r"\d", name):
             groups.setdefault(re.sub(r"\d+", "#", name), []).append(name)
-    return others | {",".join(names): [others[name] for name in names] for names in groups.values() if len(names) > 1}
+    numbered = [names for names in groups.values() if len(names) > 1]
+    joined = {",".join(names): [others[name] for name in names if not is_blank(others[name])] for names in numbered}
+    return others | joined

@@ -13,10 +13,12 @@ def document_key(sentences: Sequence[str]) -> int:
 def text_fingerprint(sentences: Sequence[str]) -> int:
     """64 bits that copies share: of the sentences in any order, without regard to case, white space and Unicode form.
 
-    Documents with one fingerprint stay in one split, and are counted if they are in two.
+    Documents with one fingerprint stay in one split, and are counted if they are in two. It is 0 if there are fewer
+    than two sentences, which have no order. A copy that is cut into other sentences has another fingerprint.
     """
-    folded = ("".join(unicodedata.normalize("NFKC", sentence).casefold().split()) for sentence in sentences)
-    return int.from_bytes(_digest("\n".join(sorted(filter(None, folded))), 8), "little")
+    folded = ["".join(unicodedata.normalize("NFKC", sentence).casefold().split()) for sentence in sentences]
+    real = sorted(filter(None, folded))
+    return int.from_bytes(_digest("\n".join(real), 8), "little") if len(real) > 1 else 0
 
 
 def rank_texts(texts: Sequence[str]) -> list[int]:

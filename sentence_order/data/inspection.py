@@ -36,13 +36,13 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
     problems = {}
     if (unknown := corpus.num_unknown_tokens / len(corpus.input_ids)) > MAX_UNKNOWN:
         problems["unknown tokens"] = (
-            f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot read this text; choose one with "
+            f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot read this text; train one with "
             "another vocabulary, such as encoder=xlm_roberta_base"
         )
     if (alike := corpus.counts["alike"] / len(corpus.lengths)) > MAX_ALIKE:
         problems["equal tokens"] = (
             f"{alike:.0%} of the sentences have the same tokens as another one of their document, and are ordered by "
-            "chance; raise data.max_sentence_tokens, or choose an encoder with another vocabulary"
+            "chance; train with a larger data.max_sentence_tokens, or an encoder with another vocabulary"
         )
     if (short := corpus.counts["short"]) > len(corpus):
         problems["single sentences"] = (
@@ -66,5 +66,5 @@ def _find_enumeration(corpus: Corpus) -> str | None:
     before, after = printable(example[0]), printable(strip_enumeration(example)[0])
     return (
         f"in {len(found) / len(rows):.0%} of the documents the sentences begin with {kind} that tell their order; "
-        f'data.strip_enumeration=true hides them from the model ("{before[:40]}" becomes "{after[:40]}")'
+        f'training with data.strip_enumeration=true hides them from the model ("{before[:40]}" becomes "{after[:40]}")'
     )

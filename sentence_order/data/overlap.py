@@ -1,6 +1,8 @@
 """Documents that stand in two splits, or that a model was trained on before: they are counted, and may be left out."""
 
 import logging
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -16,48 +18,63 @@ log = logging.getLogger(__name__)
 PAIRS = (("train", "validation"), ("train", "test"), ("validation", "test"))
 
 
+@dataclass(frozen=True)
+class EarlierTraining:
+    """The documents that a model was trained on before."""
+
+    fingerprints: IntArray | None  # None if its checkpoint does not record them
+    name: str  # the config key of the checkpoint, with its value
+
+
 def resolve_overlap(
-    splits: dict[str, Dataset], policy: Overlap, trained_on: IntArray | None = None, trained_by: str = ""
-) -> tuple[dict[str, Dataset], dict[str, int]]:
+    splits: dict[str, Dataset], policy: Overlap, earlier: EarlierTraining | None = None
+) -> tuple[dict[str, Dataset], dict[str, Any]]:
     """Counts documents with equal texts (see `text_fingerprint`) in two splits, and reports or drops them.
 
     They are dropped from the split that is used first: from training, and from validation if they are in the test.
+    Those of an earlier training are dropped from what is evaluated: from validation, test, or a split that is alone.
 
-    Args:
-        trained_on: fingerprints of the documents that a model was trained on, by what `trained_by` names: a config key
-            with its value. Those documents are dropped from validation and test, since their training is done.
-
-    Returns the splits, and the number of documents of each overlap. Raises UserError if there are any and the policy is
-    "error", or if nothing would be left of a split.
+    Returns the splits; and for the record the policy, and the number of documents of each overlap, None if it is not
+    known. Raises UserError if there are any and the policy is "error", or if nothing would be left of a split.
     """
-    found = {}
+    found: dict[str, Any] = {"policy": policy.value}
     for first, second in PAIRS:
         if first in splits and second in splits:
-            first_D, second_D = (read_column(splits[name], "fingerprint") for name in (first, second))
-            common_D = np.isin(first_D, second_D)
+            in_both_D = np.isin(_fingerprints(splits[first]), _fingerprints(splits[second]))
             what = f"data.{first} that are also in data.{second}"
-            splits = _resolve(splits, first, common_D, policy, what)
-            found[f"{first} in {second}"] = int(common_D.sum())
-    for name in ("validation", "test"):
-        if trained_on is not None and name in splits:
-            common_D = np.isin(read_column(splits[name], "fingerprint"), trained_on)
-            splits = _resolve(splits, name, common_D, policy, f"data.{name} that {trained_by} was trained on")
-            found[f"{name} in earlier training"] = int(common_D.sum())
+            splits, found[f"{first} in {second}"] = _resolve(splits, first, in_both_D, policy, what)
+    if earlier is None:
+        return splits, found
+    if earlier.fingerprints is None:
+        log.warning("overlap: not known, since %s does not record which documents it was trained on", earlier.name)
+    for name in splits if len(splits) == 1 else sorted(splits.keys() - {"train"}):
+        count = None
+        if earlier.fingerprints is not None:
+            common_D = np.isin(_fingerprints(splits[name]), earlier.fingerprints)
+            what = f"data.{name} that {earlier.name} was trained on"
+            splits, count = _resolve(splits, name, common_D, policy, what)
+        found[f"{name} in earlier training"] = count
     return splits, found
 
 
+def _fingerprints(split: Dataset) -> IntArray:
+    return read_column(split, "fingerprint")
+
+
 def _resolve(
-    splits: dict[str, Dataset], name: str, common_D: np.ndarray, policy: Overlap, what: str
-) -> dict[str, Dataset]:
-    if not common_D.any():
-        return splits
-    message = f"overlap: {common_D.sum():,} of {len(common_D):,} documents of {what}, by their texts"
+    splits: dict[str, Dataset], name: str, common_D: np.ndarray[Any, np.dtype[np.bool_]], policy: Overlap, what: str
+) -> tuple[dict[str, Dataset], int]:
+    common_D = common_D & (_fingerprints(splits[name]) != 0)  # documents without an order will be dropped anyway
+    count = int(common_D.sum())
+    if not count:
+        return splits, 0
+    message = f"overlap: {count:,} of {len(common_D):,} documents of {what}, by their texts"
     if policy is Overlap.error:
         raise UserError(f"{message}; data.overlap=drop leaves them out, data.overlap=warn uses them")
     if policy is Overlap.warn:
         log.warning("%s; results on them are not those of unseen documents; data.overlap=drop leaves them out", message)
-        return splits
+        return splits, count
     if common_D.all():
         raise UserError(f"{message}; data.overlap=drop would leave none")
     log.info("%s, are dropped from data.%s", message, name)
-    return {**splits, name: splits[name].select(np.flatnonzero(~common_D))}
+    return {**splits, name: splits[name].select(np.flatnonzero(~common_D))}, count

@@ -10,7 +10,13 @@ from itertools import groupby, islice
 from typing import Any
 
 from sentence_order.config.schema import DataConfig, PredictConfig
-from sentence_order.data.gold_order import check_not_numbers, find_gold_order_columns, restore_gold_order
+from sentence_order.data.gold_order import (
+    check_not_numbers,
+    find_gold_order_columns,
+    is_blank,
+    read_numbers,
+    restore_gold_order,
+)
 from sentence_order.data.records import (
     MAX_RECORD_BYTES,
     OnFault,
@@ -81,16 +87,23 @@ def read_documents(
     """
     if path != "-" and (problem := find_path_problem(path)):
         raise UserError(f"{path}: {problem}" + ("; for standard input give -" if "pipe" in problem else ""))
-    empty = True
+    empty, faulty = True, 0
+
+    def count_fault(fault: UserError) -> None:
+        nonlocal faulty
+        faulty += 1
+        on_fault(fault)
+
     try:
         is_text = file_format == "text"
-        for document in (_read_text if is_text else _read_table)(path, file_format, layout, on_fault):
+        for document in (_read_text if is_text else _read_table)(path, file_format, layout, count_fault):
             empty = False
             yield document
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
     if empty:
-        raise UserError(f"{path}: the file holds no documents")
+        reason = f"all {faulty:,} documents are faulty" if faulty else "the file holds no documents"
+        raise UserError(f"{path}: {reason}")
 
 
 def document_from_record(record: Record, layout: Layout, where: str) -> Document:
@@ -131,11 +144,12 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
     how = layout.gold_order, layout.gold_order_base, where
     if layout.gold_order_column:
         numbers = record[layout.gold_order_column]
+        real = [sentence for sentence in sentences if sentence.strip()]
+        sentences = real if len(read_numbers(numbers) or []) == len(real) else sentences
         sentences = restore_gold_order(sentences, numbers, *how, layout.gold_order_column)
     elif columns := layout.gold_order_columns:
         pairs = [(sentence, record[column]) for sentence, column in zip(sentences, columns, strict=True)]
-        # A cell without a sentence has no number either.
-        pairs = [pair for pair in pairs if pair[0] or pair[1] not in (None, "")]
+        pairs = [pair for pair in pairs if pair[0].strip() or not is_blank(pair[1])]  # both are blank, or neither
         sentences, numbers = [sentence for sentence, _ in pairs], [number for _, number in pairs]
         sentences = restore_gold_order(sentences, numbers, *how, ",".join(columns))
     return Document(document_id, sentences, where)
@@ -164,7 +178,7 @@ def find_unused_gold_order(records: Iterable[tuple[str, Record]], layout: Layout
     if layout.gold_order_column or layout.gold_order_columns:
         return []
     some = [
-        (record, len(document_from_record(record, layout, where).sentences))
+        (record, sum(bool(sentence.strip()) for sentence in document_from_record(record, layout, where).sentences))
         for where, record in islice(records, NUM_SEARCHED)
     ]
     return find_gold_order_columns(some, layout.columns)

@@ -69,7 +69,9 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     run's own seed, or of which other split has a file. So copies stay together, and none moves if others are added.
     Only a split that would be empty takes the first document by its draw.
     """
-    draw_D = _draw(read_column(train, "fingerprint"), config.split_seed)
+    fingerprint_D = read_column(train, "fingerprint")
+    # Those without an order are in no split that is evaluated.
+    draw_D = np.where(fingerprint_D == 0, 1.0, _draw(fingerprint_D, config.split_seed))
     bounds = {"test": config.test_share, "validation": config.test_share + config.validation_share}
     members, left_D = {}, np.ones(len(train), dtype=bool)
     for name, bound in bounds.items():

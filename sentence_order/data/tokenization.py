@@ -1,5 +1,6 @@
 """Cleans and tokenises a raw split once; the result is cached by its text and its tokenizer."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -207,5 +208,11 @@ def tokenize_documents(
         "cut": [sum(len(ids) > max_sentence_tokens for ids in document) for document in whole],
         "beyond": [len(indices) - len(sentences) for indices, sentences in zip(real, clean, strict=True)],
         "repeated": [len(sentences) - count for sentences, count in zip(clean, texts, strict=True)],
-        "alike": [count - len(set(map(tuple, document))) for count, document in zip(texts, short, strict=True)],
+        "alike": [_count_alike(sentences, document) for sentences, document in zip(clean, short, strict=True)],
     }
+
+
+def _count_alike(sentences: list[str], tokens: list[list[int]]) -> int:
+    """How many distinct texts have the same tokens as another one."""
+    by_text = {text: tuple(ids) for text, ids in zip(sentences, tokens, strict=True)}
+    return sum(count for count in Counter(by_text.values()).values() if count > 1)

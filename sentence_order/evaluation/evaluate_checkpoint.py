@@ -3,12 +3,13 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sentence_order.config.components import DECODERS, readers_of
-from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig
+from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig, Overlap, Source, Split
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.inspection import inspect_corpora
-from sentence_order.data.overlap import resolve_overlap
+from sentence_order.data.overlap import EarlierTraining, resolve_overlap
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.evaluation.evaluator import evaluate_corpus
@@ -83,17 +84,26 @@ def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> Deco
     return DecoderConfig(DecoderName(name), config.decoder.beam_width or model.config.beam_width)
 
 
+def _splits_to_load(config: EvaluateConfig) -> list[str]:
+    """The split to evaluate and, if documents that others share with it are dropped, those of them that there are."""
+    name, data = config.split.value, config.data
+    if data.overlap is not Overlap.drop:
+        return [name]
+    names = [split.value for split in Split]
+    return [own for own in names if own == name or getattr(data, own) or data.train or data.source is Source.synthetic]
+
+
 def _load_corpus(
     config: EvaluateConfig, model: SentenceOrdererModel, runtime: Runtime
-) -> tuple[Corpus, dict[str, int]]:
+) -> tuple[Corpus, dict[str, Any]]:
     """The documents to evaluate, with the output of the frozen prefix if that is cached; and the number of them that
     the model was trained on."""
     name = config.split.value
-    raw = load_splits(config.data, [name], config.cache)
-    trained_on = model.training_documents
-    if trained_on is None:
-        log.info("overlap: not known, since this checkpoint does not record which documents it was trained on")
-    raw, overlap = resolve_overlap(raw, config.data.overlap, trained_on, f"checkpoint={config.checkpoint}")
+    raw = load_splits(config.data, _splits_to_load(config), config.cache)
+    policy, earlier = config.data.overlap, EarlierTraining(model.training_documents, f"checkpoint={config.checkpoint}")
+    dropped, counts = resolve_overlap(raw, policy)  # as in training
+    found, overlap = resolve_overlap({name: dropped[name]}, policy, earlier)
+    raw, overlap = found, counts | overlap
     assert model.tokenizer is not None
     model_settings = {key: getattr(model.config, key) for key in ("max_sentence_tokens", "strip_enumeration")}
     data = replace(config.data, **model_settings)

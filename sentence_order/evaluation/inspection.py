@@ -10,6 +10,8 @@ from sentence_order.evaluation.metrics import metrics_of
 
 # With fewer documents, that all are in order may be luck.
 MIN_PERFECT = 10
+# With so few that random orders may reach this tau, that a model does not reach it says nothing.
+MAX_BOUND = 0.2
 
 
 def find_problem(evaluation: Evaluation, is_first: bool, is_late: bool) -> str | None:
@@ -28,11 +30,12 @@ def find_problem(evaluation: Evaluation, is_first: bool, is_late: bool) -> str |
 
 
 def is_at_chance(counts: Mapping[str, IntArray]) -> bool:
-    """True if tau is less than two standard deviations above that of random orders, 0.
+    """True if tau is less than two standard deviations above that of random orders, 0, and these are less than .2.
 
-    The counts are those of `metrics.document_counts`; the variance is that of Kendall (1938), "A new measure of rank
-    correlation".
+    With few documents nothing can be said. The counts are those of `metrics.document_counts`; the variance is that of
+    Kendall (1938), "A new measure of rank correlation".
     """
     n_D = counts["sentences"].astype(np.float64)
     variance_D = 2 * (2 * n_D + 5) / (9 * n_D * (n_D - 1))
-    return bool(metrics_of(counts)["tau"].numerator.sum() < 2 * np.sqrt(variance_D.sum()))
+    tau, bound = metrics_of(counts)["tau"].numerator.mean(), 2 * np.sqrt(variance_D.sum()) / len(n_D)
+    return bool(tau < bound < MAX_BOUND)

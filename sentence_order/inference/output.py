@@ -1,5 +1,6 @@
 """Where predictions are written: what was done is kept if something fails later."""
 
+import json
 import mmap
 import os
 import sys
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from sentence_order.errors import UserError
 from sentence_order.runtime.files import oserrors_with_path
 
 
@@ -33,6 +35,7 @@ def open_output(output: str | None) -> Iterator[IO[str]]:
             yield stream
         return
 
+    path = Path(os.path.realpath(path))  # a link is followed
     part = partial_path(path)
     try:
         with oserrors_with_path(path):
@@ -46,6 +49,21 @@ def open_output(output: str | None) -> Iterator[IO[str]]:
         if _cut_to_lines(part):
             error.add_note(f"what was done before is in {part}")
         raise
+
+
+def check_partial(output: str) -> None:
+    """Raises UserError if there is a file that `open_output` would write to, and that no prediction has left."""
+    part = partial_path(os.path.realpath(output))
+    if not os.path.lexists(part):
+        return
+    try:
+        with part.open(encoding="utf-8") as stream:
+            first = stream.readline(2**26)
+        if not first or {"id", "order", "sentences", "confidence"} <= json.loads(first).keys():
+            return
+    except (OSError, ValueError, AttributeError, RecursionError):
+        pass
+    raise UserError(f"output: {part} is there, which is written before {output}; move it, or name another output")
 
 
 def _cut_to_lines(file: Path) -> bool:

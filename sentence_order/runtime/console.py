@@ -21,14 +21,17 @@ class _ConsoleHandler(logging.Handler):
     """Prints log lines above a live progress bar, without line breaks, so that paths in them can be copied."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(self.format(record), soft_wrap=True, markup=False)
+        style = "yellow" if record.levelno >= logging.WARNING else None
+        console.print(self.format(record), style=style, soft_wrap=True, markup=False)
 
 
 class _Formatter(logging.Formatter):
-    """Escapes control characters, which names and texts from files may contain; the lines of a traceback stay."""
+    """Marks warnings, and escapes control characters of names and texts from files; the lines of a traceback stay."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
+        if record.levelno == logging.WARNING and "%(levelname)" not in str(self._fmt):
+            text = text.replace(record.message, f"warning: {record.message}", 1)
         return "\n".join(map(printable, [text] if record.args else text.split("\n")))
 
 
@@ -48,13 +51,13 @@ def log_error_to_file(message: str) -> None:
                 handler.emit(record)
 
 
-def set_up_logging() -> None:
-    """Sends the package's log lines to the console, and buffers them until `add_log_file` names a file."""
+def set_up_logging(log_file_follows: bool = False) -> None:
+    """Sends the package's log lines to the console and, if a file follows, to a buffer until `add_log_file`."""
     log.setLevel(logging.DEBUG)
     log.propagate = False
     handler = _ConsoleHandler(logging.INFO)  # what is for the log file alone is logged as DEBUG
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    log.handlers = [handler, _buffer]
+    log.handlers = [handler, *([_buffer] if log_file_follows else [])]
 
     # The libraries' own progress bars and notes stay out of the output.
     import datasets

@@ -164,14 +164,17 @@ def is_replaceable(path: Path) -> bool:
     """True if there is nothing at `path`, or an empty folder, or a checkpoint of this program."""
     if not os.path.lexists(path):
         return True
-    if not path.is_dir():
-        return False
+    return path.is_dir() and (not any(path.iterdir()) or is_checkpoint(path))
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """True if a folder is a checkpoint of this program, also if its config is damaged."""
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return not any(path.iterdir())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except (ValueError, RecursionError):
-        return (path / MANIFEST).is_file()  # damaged
+        return (folder / MANIFEST).is_file()
     return isinstance(config, dict) and config.get("model_type") == MODEL_TYPE
 
 

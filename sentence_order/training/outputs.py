@@ -9,8 +9,7 @@ from pathlib import Path
 
 from sentence_order.config.schema import DataConfig
 from sentence_order.errors import UserError
-from sentence_order.runtime.files import check_output
-from sentence_order.runtime.manifest import MANIFEST
+from sentence_order.runtime.files import check_output, is_checkpoint
 from sentence_order.training.run_dir import CONFIG_FILE, LOCK_FILE, WRITTEN_LATER, is_run
 
 
@@ -57,7 +56,7 @@ def _files_of(given: str | Path) -> list[str]:
 
 def _find_owner(path: Path) -> str | None:
     """The run or checkpoint that a file belongs to; other files may lie in the folder of a run, not in a checkpoint."""
-    if (path.parent / MANIFEST).is_file() or (path.parent / "model.safetensors").is_file():
+    if is_checkpoint(path.parent):
         return f"the checkpoint {path.parent}"
     patterns = (CONFIG_FILE, LOCK_FILE, *WRITTEN_LATER, "checkpoints/*")
     for folder in path.parents:

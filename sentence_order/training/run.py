@@ -53,7 +53,7 @@ def run(
         wait_for_lock: if another process is training in the folder, wait for its end.
     """
     signals, processes = Signals(), SINGLE_PROCESS
-    set_up_logging()
+    set_up_logging(log_file_follows=True)
 
     try:
         with signals.caught():

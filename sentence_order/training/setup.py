@@ -2,12 +2,13 @@
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from sentence_order.config.schema import Split, TrainConfig
-from sentence_order.data.overlap import resolve_overlap
+from sentence_order.data.overlap import EarlierTraining, resolve_overlap
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.build import TINY, build_model, copy_weights
@@ -29,7 +30,7 @@ class Setup:
     corpora: dict[str, Corpus]
     runtime: Runtime
     blocks: list[BlockReport]
-    overlap: dict[str, int]  # documents that two splits share, or that `init_from` was trained on
+    overlap: dict[str, Any]  # documents that two splits share, or that `init_from` was trained on
     seconds_in_cache: float = 0.0
 
 
@@ -48,8 +49,8 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
     splits = [split.value for split in Split]
     raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.cache)
-    trained_on = start.training_documents if start else None
-    raw, overlap = resolve_overlap(raw, config.data.overlap, trained_on, f"init_from={config.init_from}")
+    earlier = EarlierTraining(start.training_documents, f"init_from={config.init_from}") if start else None
+    raw, overlap = resolve_overlap(raw, config.data.overlap, earlier)
     if start and start.tokenizer:
         tokenizer = start.tokenizer
     elif config.encoder.name == TINY:
@@ -71,8 +72,10 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     for name, split in raw.items():
         corpora[name] = corpus = tokenize_corpus(split, tokenizer, config.data, name, config.cache)
         check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
-    documents = [corpora["train"].fingerprints] if trained_on is None else [corpora["train"].fingerprints, trained_on]
-    model.training_documents = np.unique(np.concatenate(documents))
+    model.training_documents = np.unique(corpora["train"].fingerprints)
+    if earlier is not None:  # not known if those of one training are not
+        known = earlier.fingerprints
+        model.training_documents = None if known is None else np.union1d(model.training_documents, known)
     if config.debug.overfit:
         corpora = dict.fromkeys(splits, corpora["train"])
     return Setup(model, corpora, runtime, blocks, overlap)

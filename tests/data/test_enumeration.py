@@ -13,9 +13,16 @@ TEXT = ["Boil the water.", "Add 2 eggs.", "Wait.", "Peel them.", "Eat."]
 HEADS = {
     "numbers": [
         *("{}. ", "{}) ", "({}) ", "[{}] ", "{}: ", "{} . ", "#{} ", "{} - ", "{} ", "{}、", "({}/5) ", "{}.", " {}) "),
-        "{}\u2013 ",
+        *("{}\u2013 ", "- {}. ", "**{}.** ", "{}/5: ", "{} of 5: ", "#{}: "),
     ],
     "numbered words": ["Step {}: ", "step {} ", "Schritt {}. ", "DAY {} - ", "[Part {}] "],
+    "numbered words in other forms": [
+        "Step #{}: ",
+        "Q{}: ",
+        "Step{} ",
+        "\u6b65\u9aa4{}\uff1a",
+        "\u09a7\u09be\u09aa {}: ",
+    ],
     "times": ["{}:15 ", "[{}:15] ", "{}:15:30 - ", "At {} am, ", "0{}:05: ", "{}.15 p.m. "],
     "dates": ["2026-01-0{} ", "[2026-01-0{} 10:15:00] ", "2026-01-0{}: "],
 }
@@ -23,6 +30,7 @@ HEADS = {
 
 @pytest.mark.parametrize(("kind", "head"), [(kind, head) for kind, heads in HEADS.items() for head in heads])
 def test_enumerators_of_every_form_are_found_and_stripped(kind: str, head: str) -> None:
+    kind = kind.removesuffix(" in other forms")
     numbered = [head.format(k) + text for k, text in enumerate(TEXT, 1)]
     assert reveals_order(numbered) == reveals_order(numbered[::-1]) == kind
     shuffled = [numbered[k] for k in (2, 0, 3, 1, 4)]
@@ -38,6 +46,15 @@ def test_enumerators_of_every_form_are_found_and_stripped(kind: str, head: str) 
         ("numbered words", ["Step one: ", "Step two: ", "Step three: ", "Step four: ", "Step five: "]),
         ("numbered words", ["Part I. ", "Part II. ", "Part III. ", "Part IV. ", "Part V. "]),
         ("Roman numbers", ["i) ", "ii) ", "iii) ", "iv) ", "v) "]),
+        ("ordinals", ["First, ", "Second, ", "Third, ", "Fourthly, ", "Fifth, "]),
+        ("numbers", ["1st ", "2nd ", "3rd ", "4th ", "5th "]),
+        ("numbers", [chr(0x2460 + k) + " " for k in range(5)]),  # circled
+        ("Chinese numbers", [digit + "\u3001" for digit in "\u4e00\u4e8c\u4e09\u56db\u4e94"]),
+        (
+            "Chinese numbers",
+            [f"\u7b2c{digit}\u6b65\uff1a" for digit in "\u516b\u4e5d\u5341"]
+            + ["\u7b2c\u5341\u4e00\u6b65: ", "\u7b2c\u4e8c\u5341\u6b65: "],
+        ),
         ("letters", ["a) ", "b) ", "c) ", "d) ", "e) "]),
         ("letters", ["A. ", "B. ", "C. ", "D. ", "E. "]),
         ("times", ["11:50 am ", "12:10 pm ", "1 pm ", "2:30 p.m. ", "11 pm "]),

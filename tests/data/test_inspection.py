@@ -25,7 +25,7 @@ def corpus_of(documents: list[list[str]], **settings: object) -> tuple[Corpus, D
     [
         ([STORY] * 3, {}, None),
         ([["汤姆烤了一个蛋糕。", "他吃了它。"], STORY], {}, "tokens are unknown .* encoder=xlm_roberta_base"),
-        ([STORY], {"max_sentence_tokens": 3}, "33% of the sentences have the same tokens .* data.max_sentence_tokens"),
+        ([STORY], {"max_sentence_tokens": 3}, "67% of the sentences have the same tokens .* data.max_sentence_tokens"),
         ([STORY, ["Tom."], ["A cake."]], {}, "2 of 3 documents have fewer than two sentences.*data.text_column"),
         (
             [["1. a cake", "2. it", "3. Tom"]] * 2 + [STORY],

@@ -175,7 +175,7 @@ def test_scores_that_are_not_finite_name_the_documents(tiny_model: SentenceOrder
 def test_an_untrained_model_is_at_chance_on_numbered_sentences(make_model, decoder: str) -> None:
     """It cannot tell them apart, since it knows none of the words; in the alphabet they would be in order."""
     corpus = corpus_of(make_model(), [[f"\u4e00\u4e8c{n} \u4e09{k}" for k in range(5)] for n in range(400)])
-    assert corpus.counts["alike"] == 4 * 400
+    assert corpus.counts["alike"] == 5 * 400
     evaluation = evaluate(make_model(), corpus, decoder)
     assert abs(evaluation.summary()["tau"]) < 4 * (2 * 15 / (9 * 5 * 4) / 400) ** 0.5
     assert is_at_chance(evaluation.counts)
