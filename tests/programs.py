@@ -54,7 +54,10 @@ PROGRAMS = {
         disks=("60k",),
     ),
     "evaluate": Program(
-        ("evaluate", "checkpoint=../train/run", "cache.dir=../train/cache", "output=results.json"),
+        (
+            *("evaluate", "checkpoint=../train from the cache/run", "cache.dir=../fill the cache/cache"),
+            "output=results.json",
+        ),
         files=("*results.json*",),
         disks=("4k",),
     ),

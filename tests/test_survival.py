@@ -10,7 +10,7 @@ from tests.programs import CACHE_REMOVED, PROGRAMS, SMALL_DISKS
 from tests.survival import Survival, can_mount
 
 # Which unbroken commands give the input of others.
-NEEDED = {"fill the cache": "train from the cache", "evaluate": "train", "predict": "train"}
+NEEDED = {"fill the cache": "train from the cache", "evaluate": "fill the cache", "predict": "train"}
 # Every write and computation of the program that a kill can be drawn from.
 EXPECTED = {
     "train": {"arrow", "weights", "state", "sync", "replace", "rename", "line", "event", "forward", "update"},
@@ -34,9 +34,10 @@ def survival_of(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Call
     survival = Survival(tmp_path_factory.mktemp("survival"), forks)
 
     def run_unbroken(name: str) -> Survival:
-        for each in (NEEDED.get(name, name), name):
-            if each not in survival.passed:
-                survival.run_unbroken(each)
+        if name in NEEDED:
+            run_unbroken(NEEDED[name])
+        if name not in survival.passed:
+            survival.run_unbroken(name)
         return survival
 
     return run_unbroken
