@@ -87,7 +87,7 @@ def test_a_corpus_may_be_spelled_otherwise_and_moved(command: Command, forks: Se
     assert f"{results_of(tmp_path / 'a')['test']['documents']} documents" in compared.stderr
 
     killed = forks.run(
-        "tests.faults", ["kill:state:2", *TINY, "data.train=here/t.txt", "output_dir=d"], tmp_path, None, {}
+        "tests.faults", ["kill:state:2", "train", *TINY, "data.train=here/t.txt", "output_dir=d"], tmp_path, None, {}
     )
     assert killed.returncode == -9
     (tmp_path / "here").rename(tmp_path / "there")
@@ -102,7 +102,7 @@ def test_a_run_does_not_resume_on_other_documents(command: Command, forks: Serve
     for name in ("train", "validation", "test"):
         write_text(tmp_path / f"{name}.txt", stories(name, 20))
     files = [f"data.{name}={name}.txt" for name in ("train", "validation", "test")]
-    killed = forks.run("tests.faults", ["kill:state:2", *TINY, *files, "output_dir=run"], tmp_path, None, {})
+    killed = forks.run("tests.faults", ["kill:state:2", "train", *TINY, *files, "output_dir=run"], tmp_path, None, {})
     assert killed.returncode == -9
     write_text(tmp_path / f"{split}.txt", stories(split, 21)[1:])
     done = command("train", "resume=run")

@@ -83,6 +83,7 @@ def add_log_file(file: Path) -> None:
 
 def progress_bar(transient: bool = False) -> Progress:
     """Progress bars, which disappear at the end if they are transient; a task has the fields `unit` and `note`."""
+    hidden = transient and not console.is_terminal  # in a file, it would leave an empty line
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -94,4 +95,5 @@ def progress_bar(transient: bool = False) -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console,
         transient=transient,
+        disable=hidden,
     )

@@ -89,3 +89,19 @@ def test_mistakes_in_a_file_leave_nothing_behind(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         with pytest.raises(UserError, match=r"data\.train: .*Permission denied"):
             load(tmp_path)
+
+
+def test_files_of_other_programs_are_neither_listed_nor_removed(tmp_path: Path) -> None:
+    cache = ArrowCache(tmp_path / "corpora", 0)
+    cache.folder.mkdir()
+    others = [cache.folder / name for name in ("notes.txt", "mine.arrow", f"{'0' * 32}-{'1' * 32}.arrow")]
+    for path in others:
+        path.write_text("mine")
+    assert cache.files() == []
+    cache.clear()
+    assert all(path.read_text() == "mine" for path in others)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_with_a_way_out() -> None:
+    with pytest.raises(UserError, match=r"cache\.dir: /dev/null/x/corpora .* SENTENCE_ORDER_CACHE"):
+        load_splits(DataConfig(Source.synthetic, limit_train=2), ["train"], CacheConfig(dir="/dev/null/x"))

@@ -98,6 +98,28 @@ def test_columns_that_hold_permutations_are_found() -> None:
     assert find_gold_order_columns([({"a": [0]}, 1)], []) == []
 
 
+def test_columns_of_tables_with_gaps_are_found_and_used() -> None:
+    """Wide tables hold documents of several lengths, and pandas writes NaN for an empty cell."""
+    columns = [f"s{k}" for k in range(4)], [f"o{k}" for k in range(4)]
+    rows = [
+        dict(zip([*columns[0], *columns[1]], [*SHUFFLED, blank, 3, 1, 2, blank], strict=True)) for blank in (None, "")
+    ]
+    assert find_gold_order_columns([(row, 3) for row in rows], columns[0]) == ["o0,o1,o2,o3"]
+    layout = Layout(
+        sentence_columns=columns[0], gold_order_columns=columns[1], gold_order="position", gold_order_base=1
+    )
+    for row in [*rows, {**rows[0], "s3": " ", "o3": float("nan")}]:
+        assert document_from_record(row, layout, "f:1").sentences == GOLD
+    listed = Layout(sentence_columns=columns[0], gold_order_column="order")
+    assert document_from_record({**rows[0], "order": ORDER}, listed, "f:1").sentences == GOLD
+
+
+def test_a_column_that_a_few_records_lack_is_found() -> None:
+    records = [({"order": [1, 0] if n else None}, 2) for n in range(40)]
+    assert find_gold_order_columns(records, []) == ["order"]
+    assert find_gold_order_columns(records[:5], []) == []
+
+
 def test_a_corpus_with_a_gold_order_column_is_read_in_gold_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,7 @@ from sentence_order.config.schema import OnError, PositionIds, PredictConfig
 from sentence_order.errors import Interrupted, UserError
 from sentence_order.inference import predict_file as module
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
-from sentence_order.inference.output import open_output
+from sentence_order.inference.output import check_partial, open_output
 from sentence_order.inference.predict_file import predict_file
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.predict import predict
@@ -145,3 +145,24 @@ def test_the_input_is_not_replaced(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="is read by this command"):
         predict(PredictConfig("checkpoint", str(tmp_path / name), str(tmp_path / "output.jsonl")))
     assert (tmp_path / name).read_text() == GOOD[0]
+
+
+def test_only_what_a_prediction_has_left_is_replaced(tmp_path: Path) -> None:
+    output, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+    check_partial(str(output))
+    for left in ("", '{"id": "a", "order": [0], "sentences": ["x"], "confidence": 1.0}\n{"id": "b", "ord'):
+        partial.write_text(left)
+        check_partial(str(output))
+    for own in ("my precious file", "[1]", '{"id": 1}'):
+        partial.write_text(own)
+        with pytest.raises(UserError, match=r"output: .*out\.jsonl\.partial is there"):
+            check_partial(str(output))
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real/out.jsonl")
+    with open_output(str(tmp_path / "link")) as stream:
+        stream.write("{}\n")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "out.jsonl").read_text() == "{}\n"

@@ -1,11 +1,13 @@
 """Outputs never replace what a command reads, or what a run has written."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from sentence_order.errors import UserError
+from sentence_order.runtime.files import MODEL_TYPE
 from sentence_order.training.outputs import check_overwrites
 from tests.experiments.runs import make_run
 
@@ -65,6 +67,9 @@ def test_files_of_a_run_are_refused_and_others_beside_them_are_not(place: Path, 
 
 def test_files_of_a_checkpoint_are_refused(place: Path) -> None:
     (place / "checkpoint").mkdir()
-    (place / "checkpoint" / "model.safetensors").touch()
+    (place / "checkpoint" / "config.json").write_text(json.dumps({"model_type": MODEL_TYPE}))
     with pytest.raises(UserError, match=r"output: .* is part of the checkpoint"):
         check_overwrites("output", "checkpoint/new.json")
+    (place / "downloads").mkdir()
+    (place / "downloads" / "SHA256SUMS").write_text("abc  image.iso\n")
+    check_overwrites("output", "downloads/new.json")
