@@ -14,6 +14,7 @@ from sentence_order.errors import printable
 log = logging.getLogger(__name__)
 
 MAX_UNKNOWN, MAX_ALIKE = 0.05, 0.05  # the shares of tokens and of sentences from which on there is a warning
+MIN_UNKNOWN = 10  # with fewer such tokens, their share says nothing
 NUM_SHOWN, NUM_SEARCHED = 2, 1000  # documents that the log shows, and that are searched for enumerators
 
 
@@ -34,7 +35,8 @@ def inspect_corpora(corpora: Mapping[str, Corpus], data: DataConfig) -> None:
 def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
     """What makes a corpus of little use, with a way out, by the kind of the problem."""
     problems = {}
-    if (unknown := corpus.num_unknown_tokens / len(corpus.input_ids)) > MAX_UNKNOWN:
+    unknown = corpus.num_unknown_tokens / len(corpus.input_ids)
+    if unknown > MAX_UNKNOWN and corpus.num_unknown_tokens >= MIN_UNKNOWN:
         problems["unknown tokens"] = (
             f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot read this text; train one with "
             "another vocabulary, such as encoder=xlm_roberta_base"

@@ -110,7 +110,7 @@ def read_parquet(path: str, columns: Collection[str] | None, on_fault: OnFault) 
 
 
 def read_lines(path: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a UTF-8 file, line ends kept, without a byte order mark.
+    """Numbered lines of a UTF-8 file, line ends kept, without byte order marks, which joined files have within them.
 
     What is not UTF-8 passes, for a record to be refused by `check_utf8` without an end to the reading.
     """
@@ -120,7 +120,7 @@ def read_lines(path: str) -> Iterator[tuple[int, str]]:
             number += 1
             if len(raw) > MAX_RECORD_BYTES:
                 raise UserError(f"{path}:{number}: a line of more than {MAX_RECORD_BYTES >> 20} MiB")
-            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
+            yield number, raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def check_utf8(text: str, where: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, List, Value, load_dataset
@@ -189,8 +190,14 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
 
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
+    options: dict[str, Any] = {"split": getattr(config, split), "trust_remote_code": False}
+    folder = Path(config.hub_id or "")
+    if folder.is_dir():  # which `datasets` would know by the times and sizes of its files
+        options["download_mode"] = "force_redownload"
     try:
-        raw = load_dataset(config.hub_id, config.hub_config, split=getattr(config, split), trust_remote_code=False)
+        raw = load_dataset(config.hub_id, config.hub_config, **options)
+        files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+        content = [digest_file(path) for path in files] or raw._fingerprint
     # No such data set, configuration or split, one that needs a script, or no network.
     except (ValueError, OSError, RuntimeError, DatasetsError) as error:
         raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error
@@ -207,4 +214,4 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
         documents = (document_from_record(record, layout, f"{where}:{row}") for row, record in enumerate(raw))
         return _batches(documents, split)
 
-    return cache.load([CACHE_VERSION, raw._fingerprint, where, asdict(layout)], FEATURES, convert)
+    return cache.load([CACHE_VERSION, content, len(raw), where, asdict(layout)], FEATURES, convert)

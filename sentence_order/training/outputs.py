@@ -30,8 +30,9 @@ def check_overwrites(key: str, output: str | Path | None, inputs: Iterable[str |
 
 
 def data_files(data: DataConfig) -> list[str]:
-    """What the keys of the data group name; ids of the hub among them match no file."""
-    return [path for path in (data.train, data.validation, data.test) if path]
+    """What the keys of the data group name, and all of a folder for `data=hub`; ids of the hub match no file."""
+    folder = [f"{glob.escape(data.hub_id)}/**/*"] if data.hub_id else []
+    return [*folder, *(path for path in (data.train, data.validation, data.test) if path)]
 
 
 def same_file(a: str | Path, b: str | Path) -> bool:

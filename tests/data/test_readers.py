@@ -189,3 +189,9 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/zero")):
         with pytest.raises(UserError, match="pipe"):
             read(path, "text")
+
+
+def test_byte_order_marks_of_joined_files_are_dropped(tmp_path: Path) -> None:
+    (tmp_path / "joined.txt").write_text("\ufeffOne.\nTwo.\n\n\ufeffThree.\nFour.\n", encoding="utf-8")
+    found = [document.sentences for document in read_documents(str(tmp_path / "joined.txt"), "text", Layout())]
+    assert found == [["One.", "Two."], ["Three.", "Four."]]

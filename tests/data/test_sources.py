@@ -118,6 +118,12 @@ def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:
     config.train = "train"
     split = load_splits(config, ["train"])["train"]
     assert (split[3]["id"], split[3]["sentences"]) == ("x3", ["Ann ran 3 miles.", "She was tired."])
+    (tmp_path / "train.jsonl").write_text("\n".join(lines).replace("Ann", "Bob"))  # of the same size
+    os.utime(tmp_path / "train.jsonl", (0, 0))
+    assert load_splits(config, ["train"])["train"][3]["sentences"][0] == "Bob ran 3 miles."
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    os.utime(tmp_path / "train.jsonl", (0, 0))
+    assert load_splits(config, ["train"])["train"][3]["sentences"][0] == "Ann ran 3 miles."
     config.train = "dev"
     with pytest.raises(UserError, match=r"data\.hub_id: .* could not be loaded"):
         load_splits(config, ["train"])

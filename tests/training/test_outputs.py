@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from sentence_order.config.schema import DataConfig
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import MODEL_TYPE
-from sentence_order.training.outputs import check_overwrites
+from sentence_order.training.outputs import check_overwrites, data_files
 from tests.experiments.runs import make_run
 
 
@@ -73,3 +74,10 @@ def test_files_of_a_checkpoint_are_refused(place: Path) -> None:
     (place / "downloads").mkdir()
     (place / "downloads" / "SHA256SUMS").write_text("abc  image.iso\n")
     check_overwrites("output", "downloads/new.json")
+
+
+def test_files_of_a_folder_in_place_of_a_hub_id_are_inputs(place: Path) -> None:
+    (place / "sub" / "test.jsonl").write_text("mine")
+    with pytest.raises(UserError, match=r"output: .* is read by this command"):
+        check_overwrites("output", "folder/sub/test.jsonl", data_files(DataConfig(hub_id="sub", test="test")))
+    check_overwrites("output", "new.jsonl", data_files(DataConfig(hub_id="owner/name", test="test")))
