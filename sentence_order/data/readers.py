@@ -95,8 +95,11 @@ def read_documents(
         on_fault(fault)
 
     try:
-        is_text = file_format == "text"
-        for document in (_read_text if is_text else _read_table)(path, file_format, layout, count_fault):
+        if file_format == "text":
+            documents = _read_text(path, layout, count_fault)
+        else:
+            documents = _read_table(path, file_format, layout, count_fault)
+        for document in documents:
             empty = False
             yield document
     except (OSError, EOFError, zlib.error) as error:
@@ -190,7 +193,7 @@ def _read_table(path: str, file_format: str, layout: Layout, on_fault: OnFault) 
             yield document_from_record(record, layout, where)
 
 
-def _read_text(path: str, file_format: str, layout: Layout, on_fault: OnFault) -> Iterator[Document]:
+def _read_text(path: str, layout: Layout, on_fault: OnFault) -> Iterator[Document]:
     """Documents stand apart by blank lines; within one, a line is a sentence or the lines are running text."""
     stripped = ((number, line.strip()) for number, line in read_lines(path))
     for is_text, block in groupby(stripped, key=lambda numbered: numbered[1] != ""):

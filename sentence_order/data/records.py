@@ -1,12 +1,14 @@
 """Reads records, JSON objects or rows of a table, from a user's files; a complaint names the file and the line."""
 
 import csv
+import glob
 import gzip
 import json
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
 from sentence_order.errors import UserError, first_line
@@ -42,6 +44,16 @@ def find_path_problem(path: str) -> str | None:
     if os.path.isdir(path):
         return "a folder, not a file"
     return "a pipe or a device, not a file" if os.path.exists(path) else "no such file"
+
+
+def match_files(pattern: str) -> list[str]:
+    """The paths that a glob matches. Raises OSError, ValueError or NotImplementedError if it is not a valid one."""
+    if "**" not in pattern:
+        return glob.glob(pattern)
+    # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
+    anchor, named = Path(pattern).anchor, set(Path(pattern).parts)
+    found = [path for path in Path(anchor).glob(pattern.removeprefix(anchor)) if not path.is_dir()]
+    return [str(path) for path in found if not any(part[0] == "." for part in {*path.parts} - named)]
 
 
 def read_jsonl(path: str, columns: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[str, Record]]:

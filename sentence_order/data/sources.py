@@ -25,7 +25,7 @@ from sentence_order.data.readers import (
     find_unused_gold_order,
     read_documents,
 )
-from sentence_order.data.records import Record, find_path_problem, stop_at_fault
+from sentence_order.data.records import Record, find_path_problem, match_files, stop_at_fault
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
 from sentence_order.runtime.console import progress_bar
@@ -138,13 +138,7 @@ def _matching(pattern: str, split: str) -> list[str]:
     if any("**" in part and part != "**" for part in Path(pattern).parts):  # Python 3.13 would read `**x` as `*x`
         raise UserError(f"data.{split}: {pattern} is not a valid pattern: '**' must be a whole component of the path")
     try:
-        if "**" in pattern:
-            # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
-            anchor, named = Path(pattern).anchor, set(Path(pattern).parts)
-            found = [path for path in Path(anchor).glob(pattern.removeprefix(anchor)) if not path.is_dir()]
-            paths = [str(path) for path in found if not any(p[0] == "." for p in {*path.parts} - named)]
-        else:
-            paths = glob.glob(pattern)
+        paths = match_files(pattern)
     except (OSError, ValueError, NotImplementedError) as error:
         raise UserError(f"data.{split}: {pattern} is not a valid pattern: {error}") from error
     once = {os.path.realpath(path): path for path in sorted(paths, reverse=True)}
@@ -191,12 +185,12 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     options: dict[str, Any] = {"split": getattr(config, split), "trust_remote_code": False}
-    folder = Path(config.hub_id or "")
-    if folder.is_dir():  # which `datasets` would know by the times and sizes of its files
+    folder = Path(str(config.hub_id))
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if files:  # which `datasets` would know by their times and sizes
         options["download_mode"] = "force_redownload"
     try:
         raw = load_dataset(config.hub_id, config.hub_config, **options)
-        files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
         content = [digest_file(path) for path in files] or raw._fingerprint
     # No such data set, configuration or split, one that needs a script, or no network.
     except (ValueError, OSError, RuntimeError, DatasetsError) as error:

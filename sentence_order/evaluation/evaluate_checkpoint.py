@@ -102,12 +102,11 @@ def _load_corpus(
     raw = load_splits(config.data, _splits_to_load(config), config.cache)
     policy, earlier = config.data.overlap, EarlierTraining(model.training_documents, f"checkpoint={config.checkpoint}")
     dropped, counts = resolve_overlap(raw, policy)  # as in training
-    found, overlap = resolve_overlap({name: dropped[name]}, policy, earlier)
-    raw, overlap = found, counts | overlap
+    evaluated, earlier_counts = resolve_overlap({name: dropped[name]}, policy, earlier)
     assert model.tokenizer is not None
     model_settings = {key: getattr(model.config, key) for key in ("max_sentence_tokens", "strip_enumeration")}
     data = replace(config.data, **model_settings)
-    corpus = tokenize_corpus(raw[name], model.tokenizer, data, name, config.cache)
+    corpus = tokenize_corpus(evaluated[name], model.tokenizer, data, name, config.cache)
     inspect_corpora({name: corpus}, data)
     check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
     if config.shuffles > 1 and not model.config.depends_on_input_order:
@@ -118,4 +117,4 @@ def _load_corpus(
     corpora = attach_hidden_states(
         model, {name: corpus}, config.cache, runtime, tokens_read=tokens, batch_tokens=config.batch_tokens
     )
-    return corpora[name], overlap
+    return corpora[name], counts | earlier_counts

@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from sentence_order.config.schema import DataConfig
+from sentence_order.data.records import match_files
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_output, is_checkpoint
 from sentence_order.training.run_dir import CONFIG_FILE, LOCK_FILE, WRITTEN_LATER, is_run
@@ -46,13 +47,9 @@ def _files_of(given: str | Path) -> list[str]:
     """A path as it is, and what it matches as a glob."""
     if given == "-":
         return ["/dev/stdin"]
-    pattern, anchor = str(given), Path(given).anchor
-    if "**" not in pattern:
-        return [pattern, *glob.glob(pattern)]
     with suppress(ValueError, NotImplementedError):  # no valid pattern
-        # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
-        return [pattern, *map(str, Path(anchor).glob(pattern.removeprefix(anchor)))]
-    return [pattern]
+        return [str(given), *match_files(str(given))]
+    return [str(given)]
 
 
 def _find_owner(path: Path) -> str | None:
