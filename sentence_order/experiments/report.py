@@ -18,13 +18,16 @@ from sentence_order.runtime.console import console
 from sentence_order.runtime.files import atomic_file
 from sentence_order.training.run_dir import RESULTS_FILE
 
+REPORT_FILE = "report.md"
+
 
 def write_report(
     paths: Sequence[Path], output: Path, baseline: str | None = None, margin: float | None = None
 ) -> list[str]:
     """Writes `report.md`, `report.csv`, `report.tex` and the pictures into the folder `output`; returns the verdict.
 
-    Raises UserError if there are no finished runs, they cannot be compared, or there is no such baseline.
+    Raises UserError if there are no finished runs, they cannot be compared, there is no such baseline, or the folder
+    holds files of these names that are of no report.
     """
     runs, unfinished = find_runs(paths)
     arms, left_out = group_runs(runs)
@@ -34,16 +37,26 @@ def write_report(
     pictures = draw(comparison)
     captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}
     files = {
-        **{f"{name}.png": picture.png for name, picture in pictures.items()},
-        **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
-        "report.md": tables.markdown(comparison, sentences, captions, unfinished, left_out).encode(),
+        # First: by it the next report knows the other files as those of a report, also if this one is killed.
+        REPORT_FILE: tables.markdown(comparison, sentences, captions, unfinished, left_out).encode(),
         "report.csv": tables.csv(comparison).encode(),
         "report.tex": tables.latex(comparison).encode(),
+        **{f"{name}.png": picture.png for name, picture in pictures.items()},
+        **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
     }
+    _check_replaceable(output, list(files))
     for name, content in files.items():
         with atomic_file(output / name, "wb") as stream:
             stream.write(content)
     return sentences
+
+
+def _check_replaceable(folder: Path, names: Sequence[str]) -> None:
+    """Raises UserError if files of these names are there which are not those of an earlier report."""
+    there = [folder / name for name in names if (folder / name).exists()]
+    written_by = tables.COMMAND.encode()
+    if there and not (there[0].name == REPORT_FILE and written_by in there[0].read_bytes()):
+        raise UserError(f"--output: {there[0]} is not of a report of this program, and is not replaced")
 
 
 def report(
@@ -75,7 +88,7 @@ def report(
         target = output or folders[0] / "report"
         sentences = write_report(folders, target, baseline, margin)
         print("\n".join(sentences).replace("**", ""))
-        print(f"\n{target / 'report.md'}")
+        print(f"\n{target / REPORT_FILE}")
     if paired:
         results = [read_results(path, split) for path in paths]
         documents, counts = shared_documents(results)

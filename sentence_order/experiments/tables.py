@@ -22,6 +22,8 @@ COLUMNS = {
     "documents_per_second": ("stories/s", 0),
     "peak_memory_gb": ("memory, GB", 2),
 }
+# In every report.
+COMMAND = "python -m sentence_order.report"
 METHOD = """\
 Each value is the mean over an arm's seeds, with its 95 % interval. That of a metric allows for other test documents and
 for other seeds (what they change is pooled over all arms); that of a time, a speed or a size, for another run. Training
@@ -66,7 +68,7 @@ def markdown(
 
     lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
     folders = sorted({str(run.folder.parent) for row in found.rows for run in row.arm.runs})
-    lines += [f"    python -m sentence_order.report {shlex.join(folders)}", ""]
+    lines += [f"    {COMMAND} {shlex.join(folders)}", ""]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from typing import IO
 import pytest
 from matplotlib.figure import Figure
 
+from sentence_order.errors import UserError
 from sentence_order.experiments.report import write_report
 from sentence_order.report import main
 from tests.experiments.runs import make_run
@@ -128,8 +129,24 @@ def test_a_report_that_is_killed_or_finds_no_space_leaves_nothing_incomplete(for
     assert not list(tmp_path.glob("run/report/*"))
     done = forks.run("tests.faults", ["full:sync:1", "report", "run"], tmp_path, None, {})
     assert done.returncode == 1
-    assert done.stderr == "error: run/report/tau_against_time.png: No space left on device\n"
+    assert done.stderr == "error: run/report/report.md: No space left on device\n"
     assert not list(tmp_path.glob("run/report/*"))
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.csv", "tau_against_time.png"])
+def test_a_report_replaces_earlier_reports_and_no_other_file(tmp_path: Path, name: str) -> None:
+    make_run(tmp_path / "run", [], [0, 1, 2])
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / name).write_text("mine")
+    with pytest.raises(UserError, match=rf"--output: .*{name} is not of a report of this program, and is not replaced"):
+        write_report([tmp_path], notes)
+    assert [file.read_text() for file in notes.iterdir()] == ["mine"]
+
+    write_report([tmp_path], tmp_path / "report")
+    make_run(tmp_path / "other", ["optim.lr=1e-4"], [1, 1, 3], started=1)
+    write_report([tmp_path], tmp_path / "report")
+    assert len((tmp_path / "report" / "report.csv").read_text().splitlines()) == 3  # its head, and an arm a line
 
 
 def test_arms_that_freeze_the_same_have_no_picture_by_depth(tmp_path: Path) -> None:
