@@ -29,6 +29,9 @@ from sentence_order.runtime.files import UNFINISHED, cache_folder, oserrors_with
 
 log = logging.getLogger(__name__)
 
+# Part of each key, which does not see the code: a change in how documents are read or tokenised must change it.
+VERSION = 4
+BATCH_DOCUMENTS = 1000  # that are read, tokenised and written at a time
 FOLDER, SUFFIX = "corpora", ".arrow"
 DIGEST = "[0-9a-f]" * 32  # as a pattern
 # In the metadata of our files, so that those of other programs are never removed.
@@ -59,7 +62,7 @@ class ArrowCache:
 
         Raises OSError if the file cannot be written, and what `make_batches` raises.
         """
-        key = xxhash.xxh3_128_hexdigest(json.dumps(settings, sort_keys=True).encode())
+        key = xxhash.xxh3_128_hexdigest(json.dumps([VERSION, settings], sort_keys=True).encode())
         schema = features.arrow_schema
         schema = schema.with_metadata({**(schema.metadata or {}), MARK: key.encode()})
         while True:

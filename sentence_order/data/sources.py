@@ -15,7 +15,7 @@ from datasets.exceptions import DatasetsError
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig, Source
-from sentence_order.data.arrow_cache import ArrowCache, Columns, digest_file, read_column
+from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
 from sentence_order.data.identity import text_fingerprint
 from sentence_order.data.readers import (
     RECORD_READERS,
@@ -32,10 +32,7 @@ from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
 
-# Part of the cache's key, which does not see the code: a change in how documents are read must change it.
-CACHE_VERSION = 3
 FEATURES = Features({"id": Value("string"), "sentences": List(Value("string")), "fingerprint": Value("uint64")})
-BATCH_DOCUMENTS = 1000
 
 
 def load_splits(config: DataConfig, splits: list[str], cache: CacheConfig | None = None) -> dict[str, Dataset]:
@@ -130,7 +127,7 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
         documents = (document for path in paths for document in read_documents(path, source, layout))
         return _batches(documents, split)
 
-    return cache.load([CACHE_VERSION, source, contents, asdict(layout)], FEATURES, read)
+    return cache.load([source, contents, asdict(layout)], FEATURES, read)
 
 
 def _matching(pattern: str, split: str) -> list[str]:
@@ -180,7 +177,7 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
         return _batches((Document(*story) for story in generate(split, config.split_seed, count)), split)
 
     # The plots are part of the key: their stories change with them.
-    return cache.load([CACHE_VERSION, config.split_seed, count, repr(PLOTS[split])], FEATURES, write)
+    return cache.load([config.split_seed, count, repr(PLOTS[split])], FEATURES, write)
 
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
@@ -208,4 +205,4 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
         documents = (document_from_record(record, layout, f"{where}:{row}") for row, record in enumerate(raw))
         return _batches(documents, split)
 
-    return cache.load([CACHE_VERSION, content, len(raw), where, asdict(layout)], FEATURES, convert)
+    return cache.load([content, len(raw), where, asdict(layout)], FEATURES, convert)

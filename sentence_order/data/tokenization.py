@@ -12,16 +12,14 @@ from transformers import PreTrainedTokenizerBase
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig
-from sentence_order.data.arrow_cache import ArrowCache, Columns, read_column
+from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, read_column
 from sentence_order.data.encoding import encode
 from sentence_order.data.enumeration import strip_enumeration as strip
 from sentence_order.data.identity import document_key, rank_texts
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import progress_bar
 
-# Part of the cache's key, which does not see the code: a change in what is cached must change it.
-CACHE_VERSION = 3
-BATCH_DOCUMENTS, ENCODED_AT_ONCE = 1000, 10_000
+ENCODED_AT_ONCE = 10_000
 # What is counted of each document, and of the corpus; `tokenize_documents` explains the names.
 COUNTS = {
     "empty": "empty sentences dropped",
@@ -127,7 +125,7 @@ def tokenize_corpus(
                 yield {column: columns.get(column, batch.get(column)) for column in FEATURES}
                 bar.advance(task, len(batch["id"]))
 
-    key = [CACHE_VERSION, raw._fingerprint, Hasher.hash(tokenizer), settings]
+    key = [raw._fingerprint, Hasher.hash(tokenizer), settings]
     documents = ArrowCache.of(cache or CacheConfig()).load(key, FEATURES, tokenize)
     found = {name: read_column(documents, name) for name in ("key", "fingerprint", "count", "unknown", *COUNTS)}
     keep, total = np.flatnonzero(found["count"] >= 2), len(documents)
@@ -159,7 +157,7 @@ def _flat(documents: Dataset, column: str, total: int) -> IntArray:
     """The values of a column of lists, `total` of them, one list after the other."""
     # In pieces: of millions of documents, a column of Arrow is large, and rows one by one are slow.
     values, start = np.empty(total, dtype=np.int32), 0
-    for batch in documents.select_columns(column).with_format("arrow").iter(1000):
+    for batch in documents.select_columns(column).with_format("arrow").iter(BATCH_DOCUMENTS):
         piece = batch[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         values[start : start + len(piece)] = piece
         start += len(piece)
