@@ -40,7 +40,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
     from sentence_order.prefix_cache.store import Store, gigabytes
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # clearing may wait for a process that is filling
-    store = Store(arguments.dir or cache_folder())
+    store = Store(cache_folder(arguments.dir))
     corpora = ArrowCache(store.folder / FOLDER, 0)
     entries, files = store.entries(), corpora.files()
     sizes: dict[str, int] = {FOLDER: sum(size for _, size, _ in files)} if files else {}

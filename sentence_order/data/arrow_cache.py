@@ -24,7 +24,6 @@ from datasets.table import MemoryMappedTable
 
 from sentence_order.arrays import IntArray
 from sentence_order.config.schema import CacheConfig
-from sentence_order.errors import UserError
 from sentence_order.runtime.files import UNFINISHED, cache_folder, oserrors_with_path, set_default_permissions
 
 log = logging.getLogger(__name__)
@@ -34,8 +33,8 @@ VERSION = 4
 BATCH_DOCUMENTS = 1000  # that are read, tokenised and written at a time
 FOLDER, SUFFIX = "corpora", ".arrow"
 DIGEST = "[0-9a-f]" * 32  # as a pattern
-# In the metadata of our files, so that those of other programs are never removed.
-MARK = b"sentence_order"
+# In the metadata of our files: the first so that those of other programs are never removed.
+MARK, NOTES = b"sentence_order", b"notes"
 SECONDS_UNFINISHED = 24 * 3600  # after which a file is that of a writer that was killed
 
 Columns = dict[str, list[Any]]
@@ -51,29 +50,36 @@ class ArrowCache:
     @classmethod
     def of(cls, config: CacheConfig) -> "ArrowCache":
         """Those in the folder that a config names, within its limit."""
-        cache = Path(config.dir).expanduser() if config.dir else cache_folder().expanduser()
-        return cls(cache / FOLDER, config.max_gb * 1e9)
+        return cls(cache_folder(config.dir) / FOLDER, config.max_gb * 1e9)
 
-    def load(self, settings: Any, features: Features, make_batches: Callable[[], Iterable[Columns]]) -> Dataset:
-        """The data set that is made of batches of columns, in which they are already written if its file is there.
+    def load(
+        self,
+        settings: Any,
+        features: Features,
+        make_batches: Callable[[], Iterable[Columns]],
+        make_notes: Callable[[], list[str]] = list,
+    ) -> tuple[Dataset, list[str]]:
+        """The data set that is made of batches of columns, or read from its file if that is there; and the notes on it.
 
         Args:
             settings: everything that determines the content, as JSON can hold it.
+            make_notes: called before the batches are made.
 
-        Raises OSError if the file cannot be written, and what `make_batches` raises.
+        Raises OSError if the file cannot be written, and what the functions raise.
         """
         key = xxhash.xxh3_128_hexdigest(json.dumps([VERSION, settings], sort_keys=True).encode())
-        schema = features.arrow_schema
-        schema = schema.with_metadata({**(schema.metadata or {}), MARK: key.encode()})
         while True:
-            path = self._find(key) or self._write(key, schema, make_batches())
+            if (path := self._find(key)) is None:
+                schema = features.arrow_schema
+                own = {MARK: key.encode(), NOTES: json.dumps(make_notes()).encode()}
+                path = self._write(key, schema.with_metadata({**(schema.metadata or {}), **own}), make_batches())
             try:
                 table = MemoryMappedTable.from_file(str(path))
             except FileNotFoundError:  # another process has just removed it, to make room
                 continue
             with suppress(OSError):  # a folder of another user
                 os.utime(path)  # the least recently used is removed first
-            return Dataset(table, fingerprint=key)
+            return Dataset(table, fingerprint=key), json.loads(table.schema.metadata[NOTES])
 
     def files(self) -> list[tuple[Path, int, float]]:
         """Every file, with its bytes and the time of its last use, the one that was used last first."""
@@ -104,16 +110,17 @@ class ArrowCache:
     def _write(self, key: str, schema: pa.Schema, batches: Iterable[Columns]) -> Path:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=f"{key}-", suffix=UNFINISHED)
         except OSError as error:
-            raise UserError(
-                f"cache.dir: {self.folder} cannot be made: {error.strerror}; name another folder by cache.dir or by "
-                "the environment variable SENTENCE_ORDER_CACHE"
+            raise OSError(
+                f"cache.dir: {self.folder} cannot be written to: {error.strerror}; name another folder by cache.dir or "
+                "by the environment variable SENTENCE_ORDER_CACHE"
             ) from error
         with oserrors_with_path(self.folder):
             for leftover in self.folder.glob(f"{DIGEST}-*{UNFINISHED}"):
-                if leftover.stat().st_mtime < time.time() - SECONDS_UNFINISHED:
-                    leftover.unlink(missing_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=f"{key}-", suffix=UNFINISHED)
+                with suppress(FileNotFoundError):  # another process has just finished it
+                    if leftover.stat().st_mtime < time.time() - SECONDS_UNFINISHED:
+                        leftover.unlink()
             unfinished = Path(name)
             try:
                 with os.fdopen(handle, "wb") as stream, pa.ipc.new_stream(stream, schema) as writer:

@@ -4,6 +4,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from itertools import groupby, islice
@@ -75,6 +76,12 @@ class Layout:
         gold = self.gold_order_columns or ([] if self.gold_order_column is None else [self.gold_order_column])
         return [self.id_column, *(text_columns or self.sentence_columns or [self.sentences_column]), *gold]
 
+    def choose_columns(self, names: list[str]) -> list[str]:
+        """Those of a table's columns that are read; all if one is missing, which the complaint then lists."""
+        if set(self.columns) - {self.id_column} <= set(names):
+            return [name for name in names if name in self.columns]
+        return names
+
 
 def read_documents(
     path: str, file_format: str, layout: Layout, on_fault: OnFault = stop_at_fault
@@ -94,7 +101,7 @@ def read_documents(
         faulty += 1
         on_fault(fault)
 
-    try:
+    with _failures_as_user_errors(path):
         if file_format == "text":
             documents = _read_text(path, layout, count_fault)
         else:
@@ -102,11 +109,18 @@ def read_documents(
         for document in documents:
             empty = False
             yield document
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
     if empty:
         reason = f"all {faulty:,} documents are faulty" if faulty else "the file holds no documents"
         raise UserError(f"{path}: {reason}")
+
+
+@contextmanager
+def _failures_as_user_errors(path: str) -> Iterator[None]:
+    """Within the block a file is read, which may be packed."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
 def document_from_record(record: Record, layout: Layout, where: str) -> Document:
@@ -187,8 +201,16 @@ def find_unused_gold_order(records: Iterable[tuple[str, Record]], layout: Layout
     return find_gold_order_columns(some, layout.columns)
 
 
+def find_unused_gold_order_of_file(path: str, file_format: str, layout: Layout) -> list[str]:
+    """The same of a file. Raises UserError as `read_documents` does."""
+    if file_format == "text":
+        return []
+    with _failures_as_user_errors(path):
+        return find_unused_gold_order(RECORD_READERS[file_format](path, list, stop_at_fault), layout)
+
+
 def _read_table(path: str, file_format: str, layout: Layout, on_fault: OnFault) -> Iterator[Document]:
-    for where, record in RECORD_READERS[file_format](path, layout.columns, on_fault):
+    for where, record in RECORD_READERS[file_format](path, layout.choose_columns, on_fault):
         with faults_to(on_fault):
             yield document_from_record(record, layout, where)
 

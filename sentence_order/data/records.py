@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
@@ -21,6 +21,8 @@ csv.field_size_limit(MAX_RECORD_BYTES)
 
 Record = dict[str, Any]
 OnFault = Callable[[UserError], None]
+# From the names of a table's columns to those that are read.
+ChooseColumns = Callable[[list[str]], list[str]]
 
 
 def stop_at_fault(fault: UserError) -> NoReturn:
@@ -56,7 +58,7 @@ def match_files(pattern: str) -> list[str]:
     return [str(path) for path in found if not any(part[0] == "." for part in {*path.parts} - named)]
 
 
-def read_jsonl(path: str, columns: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
+def read_jsonl(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
     """Yields each line's object with its place ("FILE:LINE")."""
     for number, line in read_lines(path):
         if not line.strip():
@@ -73,7 +75,7 @@ def read_jsonl(path: str, columns: Collection[str] | None, on_fault: OnFault) ->
             yield where, record
 
 
-def read_csv(path: str, columns: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
+def read_csv(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
     """Yields each row's cells, all of them texts, with its place ("FILE:LINE")."""
     rows = csv.DictReader((line for _, line in read_lines(path)), strict=True)
     try:
@@ -103,8 +105,8 @@ def read_csv(path: str, columns: Collection[str] | None, on_fault: OnFault) -> I
             yield where, record
 
 
-def read_parquet(path: str, columns: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
-    """Yields each row with its place ("FILE:ROW"); `columns`, if given and there, are all that is read."""
+def read_parquet(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
+    """Yields each row with its place ("FILE:ROW"); only the chosen columns are read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -113,8 +115,7 @@ def read_parquet(path: str, columns: Collection[str] | None, on_fault: OnFault) 
             names = table.schema_arrow.names
             if twice := _find_twice(names):
                 raise UserError(f"{path}: column '{twice}' appears twice")
-            wanted = [name for name in names if columns is not None and name in columns] or names
-            rows = (record for batch in table.iter_batches(columns=wanted) for record in batch.to_pylist())
+            rows = (record for batch in table.iter_batches(1000, columns=choose(names)) for record in batch.to_pylist())
             for row, record in enumerate(rows, start=1):
                 yield f"{path}:{row}", record
     except (pa.ArrowException, UnicodeDecodeError) as error:  # damage may show in the text alone
@@ -124,14 +125,15 @@ def read_parquet(path: str, columns: Collection[str] | None, on_fault: OnFault) 
 def read_lines(path: str) -> Iterator[tuple[int, str]]:
     """Numbered lines of a UTF-8 file, line ends kept, without byte order marks, which joined files have within them.
 
-    What is not UTF-8 passes, for a record to be refused by `check_utf8` without an end to the reading.
+    What is not UTF-8 passes, for a record to be refused by `check_utf8` without an end to the reading. Raises OSError.
     """
     with _open(path) as stream:
         number = 0
         while raw := stream.readline(MAX_RECORD_BYTES + 1):
             number += 1
             if len(raw) > MAX_RECORD_BYTES:
-                raise UserError(f"{path}:{number}: a line of more than {MAX_RECORD_BYTES >> 20} MiB")
+                # No fault of a record, behind which the next one could be read.
+                raise OSError(f"line {number} has more than {MAX_RECORD_BYTES >> 20} MiB")
             yield number, raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 

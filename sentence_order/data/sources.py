@@ -3,8 +3,10 @@
 import glob
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,14 @@ from sentence_order.config.schema import CacheConfig, DataConfig, Source
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
 from sentence_order.data.identity import text_fingerprint
 from sentence_order.data.readers import (
-    RECORD_READERS,
     Document,
     Layout,
     document_from_record,
     find_unused_gold_order,
+    find_unused_gold_order_of_file,
     read_documents,
 )
-from sentence_order.data.records import Record, find_path_problem, match_files, stop_at_fault
+from sentence_order.data.records import ChooseColumns, Record, find_path_problem, match_files
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
 from sentence_order.runtime.console import progress_bar
@@ -120,14 +122,11 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     except OSError as error:
         raise UserError(f"data.{split}: {error.filename}: cannot be read: {error.strerror}") from error
 
-    if source != "text":
-        _warn_of_gold_order(split, RECORD_READERS[source](paths[0], None, stop_at_fault), layout)
+    def read() -> Iterator[Document]:
+        return (document for path in paths for document in read_documents(path, source, layout))
 
-    def read() -> Iterator[Columns]:
-        documents = (document for path in paths for document in read_documents(path, source, layout))
-        return _batches(documents, split)
-
-    return cache.load([source, contents, asdict(layout)], FEATURES, read)
+    search = partial(find_unused_gold_order_of_file, paths[0], source, layout)
+    return _load(split, [source, contents, asdict(layout)], read, cache, search)
 
 
 def _matching(pattern: str, split: str) -> list[str]:
@@ -144,14 +143,23 @@ def _matching(pattern: str, split: str) -> list[str]:
     return sorted(once.values())
 
 
-def _warn_of_gold_order(split: str, records: Iterable[tuple[str, Record]], layout: Layout) -> None:
-    for columns in find_unused_gold_order(records, layout):
+def _load(
+    split: str,
+    settings: Any,
+    read: Callable[[], Iterable[Document]],
+    cache: ArrowCache,
+    find_unused_gold_order: Callable[[], list[str]] = list,
+) -> Dataset:
+    """The documents, from the cache if they are there; warns of columns that look like a gold order each time."""
+    documents, unused = cache.load(settings, FEATURES, lambda: _batches(read(), split), find_unused_gold_order)
+    for columns in unused:
         key = f"gold_order_columns=[{columns}]" if "," in columns else f"gold_order_column={columns}"
         log.warning(
-            "data.%s: %s has a permutation of the sentences in every document, and is not used; if that is their gold "
+            "data.%s: %s has a permutation of the sentences in most documents, and is not used; if that is their gold "
             "order, add data.%s (and data.gold_order=order|position, data.gold_order_base=0|1)",
             *(split, columns, key),
         )
+    return documents
 
 
 def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
@@ -173,36 +181,47 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
     if count is None:
         raise UserError(f"data.limit_{split}: data=synthetic needs the number of stories to generate")
 
-    def write() -> Iterator[Columns]:
-        return _batches((Document(*story) for story in generate(split, config.split_seed, count)), split)
+    def write() -> Iterator[Document]:
+        return (Document(*story) for story in generate(split, config.split_seed, count))
 
     # The plots are part of the key: their stories change with them.
-    return cache.load([config.split_seed, count, repr(PLOTS[split])], FEATURES, write)
+    return _load(split, [config.split_seed, count, repr(PLOTS[split])], write, cache)
 
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
-    options: dict[str, Any] = {"split": getattr(config, split), "trust_remote_code": False}
     folder = Path(str(config.hub_id))
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    if files:  # which `datasets` would know by their times and sizes
-        options["download_mode"] = "force_redownload"
-    try:
-        raw = load_dataset(config.hub_id, config.hub_config, **options)
+    name, options = getattr(config, split), {"trust_remote_code": False}
+    with _failures_as_user_errors(config):
+        # A stream of a folder's files, which `datasets` would otherwise keep a copy of, by their times and sizes.
+        raw = load_dataset(config.hub_id, config.hub_config, split=name, streaming=bool(files), **options)
         content = [digest_file(path) for path in files] or raw._fingerprint
-    # No such data set, configuration or split, one that needs a script, or no network.
-    except (ValueError, OSError, RuntimeError, DatasetsError) as error:
-        raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error
-    layout, where = Layout.of(config), f"{config.hub_id}/{getattr(config, split)}"
-    _warn_of_gold_order(split, ((f"{where}:{row}", record) for row, record in enumerate(raw)), layout)
-    # Other columns may be large, and are named in the complaint about one that is not there.
-    raw = raw.select_columns([name for name in raw.column_names if name in layout.columns] or raw.column_names)
-
+    layout, where = Layout.of(config), f"{config.hub_id}/{name}"
     limit = getattr(config, f"limit_{split}")
     if limit is not None and (split != "train" or (config.validation and config.test)):
-        raw = raw.select(range(min(limit, len(raw))))  # before the work, if nothing is split off the rest
+        raw = raw.take(limit)  # before the work, if nothing is split off the rest
 
-    def convert() -> Iterator[Columns]:
-        documents = (document_from_record(record, layout, f"{where}:{row}") for row, record in enumerate(raw))
-        return _batches(documents, split)
+    def records(choose: ChooseColumns) -> Iterator[tuple[str, Record]]:
+        with _failures_as_user_errors(config):
+            tables = raw.with_format("arrow").iter(BATCH_DOCUMENTS)  # nothing is decoded, such as pictures
+            rows = (row for table in tables for row in table.select(choose(table.column_names)).to_pylist())
+            for number, record in enumerate(rows):
+                yield f"{where}:{number}", record
 
-    return cache.load([content, len(raw), where, asdict(layout)], FEATURES, convert)
+    def read() -> Iterator[Document]:
+        return (document_from_record(record, layout, place) for place, record in records(layout.choose_columns))
+
+    settings = [content, config.hub_config, limit, where, asdict(layout)]
+    return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))
+
+
+@contextmanager
+def _failures_as_user_errors(config: DataConfig) -> Iterator[None]:
+    """Within the block a data set of the hub or of a folder is read."""
+    try:
+        yield
+    except UserError:
+        raise
+    # No such data set, configuration or split, one that needs a script, damaged files, or no network.
+    except (ValueError, OSError, RuntimeError, DatasetsError) as error:
+        raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error

@@ -126,7 +126,7 @@ def tokenize_corpus(
                 bar.advance(task, len(batch["id"]))
 
     key = [raw._fingerprint, Hasher.hash(tokenizer), settings]
-    documents = ArrowCache.of(cache or CacheConfig()).load(key, FEATURES, tokenize)
+    documents, _ = ArrowCache.of(cache or CacheConfig()).load(key, FEATURES, tokenize)
     found = {name: read_column(documents, name) for name in ("key", "fingerprint", "count", "unknown", *COUNTS)}
     keep, total = np.flatnonzero(found["count"] >= 2), len(documents)
     if not len(keep):

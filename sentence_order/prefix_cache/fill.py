@@ -81,7 +81,7 @@ class _Filler:
         self, model: SentenceOrdererModel, index: TextIndex, kind: PrefixKind, config: CacheConfig, runtime: Runtime
     ) -> None:
         self.model, self.index, self.config, self.runtime = model, index, config, runtime
-        self.store = Store(Path(config.dir) if config.dir else cache_folder())
+        self.store = Store(cache_folder(config.dir))
         self.dtype = getattr(torch, config.dtype.value)
         self.key = prefix_key(model, self.dtype, runtime.precision)
         encoder = model.encoder.config

@@ -90,7 +90,7 @@ class Store:
     """The shards under one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.expanduser()
+        self.folder = folder
 
     def entries(self) -> list[Entry]:
         """Every shard, the one that was used last first, and no file of another program."""

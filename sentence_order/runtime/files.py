@@ -59,10 +59,10 @@ def set_default_permissions(path: Path) -> None:
     path.chmod(inherited | (0o777 if stat.S_ISDIR(mode) else 0o666) & ~umask)
 
 
-def cache_folder() -> Path:
-    """`$SENTENCE_ORDER_CACHE`, or `sentence_order` in the user's folder for caches."""
+def cache_folder(given: str | Path | None = None) -> Path:
+    """The `given` one, `$SENTENCE_ORDER_CACHE`, or `sentence_order` in the user's folder for caches."""
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("SENTENCE_ORDER_CACHE") or f"{caches}/sentence_order")
+    return Path(given or os.environ.get("SENTENCE_ORDER_CACHE") or f"{caches}/sentence_order").expanduser()
 
 
 @contextmanager
