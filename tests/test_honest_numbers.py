@@ -55,7 +55,7 @@ def test_documents_of_the_training_are_reported_or_left_out(command: Command, tm
     files.append(f"data.validation={write_text(tmp_path / 'validation.txt', others)}")
     done = command("train", *TINY, *files, "output_dir=run")
     assert done.returncode == 0, done.stderr
-    assert "overlap: 5 of 40 documents of data.train that are also in data.test" in done.stderr
+    assert "overlap: 5 of 40 documents of data.train are also in data.test" in done.stderr
     assert results_of(tmp_path / "run")["overlap"]["train in test"] == 5
     dropped = command("train", *TINY, *files, "data.overlap=drop", "output_dir=dropped")
     assert dropped.returncode == 0, dropped.stderr
@@ -64,13 +64,13 @@ def test_documents_of_the_training_are_reported_or_left_out(command: Command, tm
     for policy, (documents, code) in {"warn": (15, 0), "drop": (10, 0), "error": (None, 2)}.items():
         done = command("evaluate", "checkpoint=run", "data=text", f"data.test={mixed}", f"data.overlap={policy}")
         assert done.returncode == code, done.stderr
-        assert "5 of 15 documents of data.test that checkpoint=run was trained on" in done.stderr
+        assert "5 of 15 documents of data.test are among those that checkpoint=run was trained on" in done.stderr
         if documents:
             record = json.loads(done.stdout)
             assert record["test"]["documents"] == documents
             assert record["overlap"] == {**record["overlap"], "policy": policy, "test in earlier training": 5}
     again = command("train", *TINY, *files, "init_from=run", "data.limit_train=5", "output_dir=again")
-    assert "5 of 15 documents of data.test that init_from=run was trained on" in again.stderr
+    assert "5 of 15 documents of data.test are among those that init_from=run was trained on" in again.stderr
     known = [(tmp_path / run / "checkpoints/best/training_documents.bin").stat().st_size for run in ("run", "again")]
     assert known == [8 * 40, 8 * 40], "those of the earlier training included"
 

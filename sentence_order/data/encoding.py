@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from math import prod
 from typing import Any
 
+from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.errors import UserError, first_line
@@ -25,6 +26,12 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
     count = len(encode(tokenizer, [""])[0])
     if not 0 < count <= MAX_SPECIAL_TOKENS:
         raise ValueError(f"its tokenizer adds {count or 'no'} special tokens; accepted are 1 to {MAX_SPECIAL_TOKENS}")
+
+
+def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """All that determines what a tokenizer makes of a text: not the path that it was loaded from, if possible."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return Hasher.hash(tokenizer) if backend is None else f"{tokenizer.unk_token_id} {backend.to_str()}"
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:

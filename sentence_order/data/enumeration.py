@@ -16,7 +16,7 @@ _TAIL = r"(?:\s*(?:of|/)\s*\d+\b)?\s*[*.):\],;\u3001\u3002\u2013\u2014-]*\s*"
 _NOT_A_PART = r"(?!\s?[.,:]\d|-\w|/\d+\s)"  # of a decimal, a time, a word, a fraction
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+_ROMAN = {"i": 1, "\u0131": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _CHINESE = "\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u5341"
 
 # Kinds of enumerators, the most special first. `value` is compared; `word` must be the same in all sentences.
@@ -97,5 +97,5 @@ def read_value(kind: str, match: re.Match[str]) -> int | str:
     for words in (_WORDS, _ORDINALS):
         if text in words:
             return 1 + words.index(text)
-    digits = [_ROMAN[letter] for letter in text]
+    digits = [_ROMAN[letter] for letter in text if letter in _ROMAN]  # not the dot of a Turkish capital I
     return sum(-digit if digit < max(digits[k:]) else digit for k, digit in enumerate(digits))

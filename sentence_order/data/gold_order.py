@@ -64,9 +64,9 @@ def check_not_numbers(sentences: Sequence[str], where: str, name: str) -> None:
     """Raises UserError if all sentences are small numbers, which are more likely an order than a document."""
     real = [sentence for sentence in sentences if sentence.strip()]
     if len(real) > 1 and all(re.fullmatch(r"\s*-?\d{1,4}(?:\.0+)?\s*", sentence) for sentence in real):
+        key = f"gold_order_columns=[{name}]" if "," in name else f"gold_order_column={name}"
         raise UserError(
-            f"{where}: field '{name}' holds numbers, not sentences; if they are the gold order of another field, "
-            f"data.gold_order_column={name}"
+            f"{where}: field '{name}' holds numbers, not sentences; if they are the gold order of another field, {key}"
         )
 
 

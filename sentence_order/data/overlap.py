@@ -1,6 +1,7 @@
 """Documents that stand in two splits, or that a model was trained on before: they are counted, and may be left out."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,12 @@ class EarlierTraining:
 
 
 def resolve_overlap(
-    splits: dict[str, Dataset], policy: Overlap, earlier: EarlierTraining | None = None
+    splits: dict[str, Dataset], policy: Overlap, earlier: EarlierTraining | None = None, evaluated: Sequence[str] = ()
 ) -> tuple[dict[str, Dataset], dict[str, Any]]:
     """Counts documents with equal texts (see `text_fingerprint`) in two splits, and reports or drops them.
 
     They are dropped from the split that is used first: from training, and from validation if they are in the test.
-    Those of an earlier training are dropped from what is evaluated: from validation, test, or a split that is alone.
+    Those of an earlier training are dropped from the splits that are evaluated.
 
     Returns the splits; and for the record the policy, and the number of documents of each overlap, None if it is not
     known. Raises UserError if there are any and the policy is "error", or if nothing would be left of a split.
@@ -41,17 +42,17 @@ def resolve_overlap(
     for first, second in PAIRS:
         if first in splits and second in splits:
             in_both_D = np.isin(_fingerprints(splits[first]), _fingerprints(splits[second]))
-            what = f"data.{first} that are also in data.{second}"
+            what = f"data.{first} are also in data.{second}"
             splits, found[f"{first} in {second}"] = _resolve(splits, first, in_both_D, policy, what)
     if earlier is None:
         return splits, found
     if earlier.fingerprints is None:
         log.warning("overlap: not known, since %s does not record which documents it was trained on", earlier.name)
-    for name in splits if len(splits) == 1 else sorted(splits.keys() - {"train"}):
+    for name in evaluated:
         count = None
         if earlier.fingerprints is not None:
             common_D = np.isin(_fingerprints(splits[name]), earlier.fingerprints)
-            what = f"data.{name} that {earlier.name} was trained on"
+            what = f"data.{name} are among those that {earlier.name} was trained on"
             splits, count = _resolve(splits, name, common_D, policy, what)
         found[f"{name} in earlier training"] = count
     return splits, found
@@ -68,7 +69,7 @@ def _resolve(
     count = int(common_D.sum())
     if not count:
         return splits, 0
-    message = f"overlap: {count:,} of {len(common_D):,} documents of {what}, by their texts"
+    message = f"overlap: {count:,} of {len(common_D):,} documents of {what} (equal texts)"
     if policy is Overlap.error:
         raise UserError(f"{message}; data.overlap=drop leaves them out, data.overlap=warn uses them")
     if policy is Overlap.warn:
@@ -76,5 +77,5 @@ def _resolve(
         return splits, count
     if common_D.all():
         raise UserError(f"{message}; data.overlap=drop would leave none")
-    log.info("%s, are dropped from data.%s", message, name)
+    log.info("%s; they are dropped from data.%s", message, name)
     return {**splits, name: splits[name].select(np.flatnonzero(~common_D))}, count

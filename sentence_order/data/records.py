@@ -25,6 +25,10 @@ OnFault = Callable[[UserError], None]
 ChooseColumns = Callable[[list[str]], list[str]]
 
 
+class FileError(UserError):
+    """A fault behind which nothing more of the file can be read."""
+
+
 def stop_at_fault(fault: UserError) -> NoReturn:
     """Raises the fault."""
     raise fault
@@ -35,6 +39,8 @@ def faults_to(on_fault: OnFault) -> Iterator[None]:
     """Within the block a single record is read; a UserError ends the block and is passed to `on_fault`."""
     try:
         yield
+    except FileError:
+        raise
     except UserError as fault:
         on_fault(fault)
 
@@ -125,15 +131,14 @@ def read_parquet(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterato
 def read_lines(path: str) -> Iterator[tuple[int, str]]:
     """Numbered lines of a UTF-8 file, line ends kept, without byte order marks, which joined files have within them.
 
-    What is not UTF-8 passes, for a record to be refused by `check_utf8` without an end to the reading. Raises OSError.
+    What is not UTF-8 passes, for a record to be refused by `check_utf8` without an end to the reading.
     """
     with _open(path) as stream:
         number = 0
         while raw := stream.readline(MAX_RECORD_BYTES + 1):
             number += 1
             if len(raw) > MAX_RECORD_BYTES:
-                # No fault of a record, behind which the next one could be read.
-                raise OSError(f"line {number} has more than {MAX_RECORD_BYTES >> 20} MiB")
+                raise FileError(f"{path}:{number}: a line of more than {MAX_RECORD_BYTES >> 20} MiB")
             yield number, raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 

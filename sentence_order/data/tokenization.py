@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, List, Value
-from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, read_column
-from sentence_order.data.encoding import encode
+from sentence_order.data.encoding import describe_tokenizer, encode
 from sentence_order.data.enumeration import strip_enumeration as strip
 from sentence_order.data.identity import document_key, rank_texts
 from sentence_order.errors import UserError
@@ -125,7 +124,7 @@ def tokenize_corpus(
                 yield {column: columns.get(column, batch.get(column)) for column in FEATURES}
                 bar.advance(task, len(batch["id"]))
 
-    key = [raw._fingerprint, Hasher.hash(tokenizer), settings]
+    key = [raw._fingerprint, describe_tokenizer(tokenizer), settings]
     documents, _ = ArrowCache.of(cache or CacheConfig()).load(key, FEATURES, tokenize)
     found = {name: read_column(documents, name) for name in ("key", "fingerprint", "count", "unknown", *COUNTS)}
     keep, total = np.flatnonzero(found["count"] >= 2), len(documents)

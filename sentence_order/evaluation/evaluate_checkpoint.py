@@ -85,12 +85,13 @@ def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> Deco
 
 
 def _splits_to_load(config: EvaluateConfig) -> list[str]:
-    """The split to evaluate and, if documents that others share with it are dropped, those of them that there are."""
+    """The split to evaluate and, if the documents that it shares with later ones are dropped, those that there are."""
     name, data = config.split.value, config.data
     if data.overlap is not Overlap.drop:
         return [name]
     names = [split.value for split in Split]
-    return [own for own in names if own == name or getattr(data, own) or data.train or data.source is Source.synthetic]
+    later = names[names.index(name) + 1 :]
+    return [name, *(own for own in later if getattr(data, own) or data.train or data.source is Source.synthetic)]
 
 
 def _load_corpus(
@@ -101,12 +102,11 @@ def _load_corpus(
     name = config.split.value
     raw = load_splits(config.data, _splits_to_load(config), config.cache)
     policy, earlier = config.data.overlap, EarlierTraining(model.training_documents, f"checkpoint={config.checkpoint}")
-    dropped, counts = resolve_overlap(raw, policy)  # as in training
-    evaluated, earlier_counts = resolve_overlap({name: dropped[name]}, policy, earlier)
+    raw, overlap = resolve_overlap(raw, policy, earlier, evaluated=[name])
     assert model.tokenizer is not None
     model_settings = {key: getattr(model.config, key) for key in ("max_sentence_tokens", "strip_enumeration")}
     data = replace(config.data, **model_settings)
-    corpus = tokenize_corpus(evaluated[name], model.tokenizer, data, name, config.cache)
+    corpus = tokenize_corpus(raw[name], model.tokenizer, data, name, config.cache)
     inspect_corpora({name: corpus}, data)
     check_fits(model.config, corpus.tokens, corpus.sizes, f"data.{name}")
     if config.shuffles > 1 and not model.config.depends_on_input_order:
@@ -117,4 +117,4 @@ def _load_corpus(
     corpora = attach_hidden_states(
         model, {name: corpus}, config.cache, runtime, tokens_read=tokens, batch_tokens=config.batch_tokens
     )
-    return corpora[name], counts | earlier_counts
+    return corpora[name], overlap

@@ -76,7 +76,8 @@ class Comparison:
 
     rows: list[Row]
     baseline: Row
-    documents: int
+    documents: int  # of the test, that all runs have
+    documents_left_out: int  # that some run was tested on, and another was not
 
     @property
     def others(self) -> list[Row]:
@@ -88,9 +89,10 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     """Estimates for every arm, and their differences from the one named `baseline`; by default that is the arm with the
     most trained parameters, and of several the one that was started first.
 
-    Raises UserError if there is no such arm, or runs were not tested on the same documents.
+    Raises UserError if there is no such arm, or the runs were not tested on two documents at least that all have.
     """
-    documents, counts = shared_documents([run.test for arm in arms for run in arm.runs])
+    tests = [run.test for arm in arms for run in arm.runs]
+    documents, counts = shared_documents(tests)
     if documents < 2:
         raise UserError("the runs have a single test document in common, by its text: too few to compare")
     names = [arm.name for arm in arms]
@@ -103,7 +105,7 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
         cache_seconds = sum(run.training["seconds_in_cache"] for run in arm.runs if run.training["cached"])
         rows.append(Row(arm, training["parameters"], training["parameters_trained"], cache_seconds))
     base = max(rows, key=lambda row: row.parameters_trained) if baseline is None else rows[names.index(baseline)]
-    found = Comparison(rows, base, documents)
+    found = Comparison(rows, base, documents, max(len(test["per_document"]["text"]) for test in tests) - documents)
 
     ratios = map(metrics_of, counts)
     ratios_of = {arm.name: [next(ratios) for _ in arm.runs] for arm in arms}

@@ -66,7 +66,9 @@ def markdown(
     lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
     lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
 
-    lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
+    count = found.documents_left_out
+    only_some = f", those that all runs have; of a run up to {count:,} are left out" if count else ""
+    lines += ["", f"{found.documents:,} test documents{only_some}. The same report, from these runs:", ""]
     folders = sorted({str(run.folder.parent) for row in found.rows for run in row.arm.runs})
     lines += [f"    {COMMAND} {shlex.join(folders)}", ""]
     return "\n".join(lines)

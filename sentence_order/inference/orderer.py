@@ -100,8 +100,7 @@ class SentenceOrderer:
         """What a document has too much of to be ordered, or None."""
         config, count, tokens = self.model.config, sum(bool(s.strip()) for s in sentences), 0
         if config.depends_on_input_order:
-            columns = tokenize_documents([sentences], self.model.tokenizer, None, config.max_sentence_tokens)
-            tokens = len(columns["input_ids"][0])
+            tokens = len(self._tokenize([sentences])["input_ids"][0])
         return find_excess(config, count, tokens)
 
     def predict(
@@ -135,8 +134,7 @@ class SentenceOrderer:
         check_decoder(decoder, set(config.heads))
         self.model.eval()
 
-        limits = config.max_sentence_tokens, config.strip_enumeration
-        columns = tokenize_documents(documents, self.model.tokenizer, None, *limits)
+        columns = self._tokenize(documents)
         if cut := sum(columns["cut"]):
             log.info("%d sentences truncated to %d tokens", cut, config.max_sentence_tokens)
         orders: list[list[int]] = [*columns["kept"]]
@@ -165,6 +163,10 @@ class SentenceOrderer:
 
         texts = [[document[k] for k in order] for document, order in zip(documents, orders, strict=True)]
         return [Prediction(*predicted) for predicted in zip(orders, texts, confidences, strict=True)]
+
+    def _tokenize(self, documents: list[list[str]]) -> dict[str, list[Any]]:
+        limits = self.model.config.max_sentence_tokens, self.model.config.strip_enumeration
+        return tokenize_documents(documents, self.model.tokenizer, None, *limits)
 
 
 def _example(columns: dict[str, list[Any]], i: int, shuffle: int) -> Example:

@@ -1,5 +1,6 @@
 """Where predictions are written: what was done is kept if something fails later."""
 
+import fcntl
 import json
 import mmap
 import os
@@ -14,8 +15,8 @@ from sentence_order.runtime.files import oserrors_with_path
 
 
 def partial_path(output: str | Path) -> Path:
-    """Where an output file is until it is complete."""
-    return Path(f"{output}.partial")
+    """Where an output file, or the one that a link leads to, is until it is complete."""
+    return Path(f"{os.path.realpath(output)}.partial")
 
 
 @contextmanager
@@ -35,25 +36,42 @@ def open_output(output: str | None) -> Iterator[IO[str]]:
             yield stream
         return
 
-    path = Path(os.path.realpath(path))  # a link is followed
     part = partial_path(path)
+    with oserrors_with_path(path):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        alone = _open_alone(part)
     try:
-        with oserrors_with_path(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
+        with oserrors_with_path(path), alone:
+            alone.truncate(0)
+            yield alone
+            alone.flush()
+            os.fsync(alone.fileno())
+            part.replace(part.with_suffix(""))
     except BaseException as error:
         if _cut_to_lines(part):
             error.add_note(f"what was done before is in {part}")
         raise
 
 
+def _open_alone(part: Path) -> IO[str]:
+    """Opens a file with a lock on it. Raises UserError if another process writes to it, or has just finished it."""
+    stream = part.open("a", encoding="utf-8")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = os.path.samestat(part.stat(), os.fstat(stream.fileno()))
+    except (BlockingIOError, FileNotFoundError):
+        is_ours = False
+    except OSError:  # some file systems have no locks
+        is_ours = True
+    if not is_ours:
+        stream.close()
+        raise UserError(f"output: another process is writing {part}; name another output")
+    return stream
+
+
 def check_partial(output: str) -> None:
     """Raises UserError if there is a file that `open_output` would write to, and that no prediction has left."""
-    part = partial_path(os.path.realpath(output))
+    part = partial_path(output)
     if not os.path.lexists(part):
         return
     try:

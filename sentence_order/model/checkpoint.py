@@ -61,7 +61,7 @@ def _find_checkpoint(checkpoint: str, key: str, hub: dict[str, Any]) -> Path:
         raise UserError(f"{key}: {file} is damaged: {error}") from error
     if model_type != (own := SentenceOrdererConfig.model_type):
         raise UserError(f"{key}: {folder} holds a model of type {model_type!r}, not {own!r}")
-    if problem := find_corruption(folder, REQUIRED_FILES):
+    if problem := find_corruption(folder, REQUIRED_FILES, [DOCUMENTS_FILE]):
         raise UserError(f"{key}: {folder} is damaged: {problem}; if you have changed it yourself, remove {MANIFEST}")
     return folder
 

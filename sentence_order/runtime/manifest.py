@@ -1,16 +1,17 @@
 """The manifest of a checkpoint, by which a damaged or missing file is noticed."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 MANIFEST, CARD_FILE = "SHA256SUMS", "README.md"
 
 
-def find_corruption(folder: Path, required: Iterable[str] = ()) -> str | None:
+def find_corruption(folder: Path, required: Collection[str] = (), optional: Collection[str] = ()) -> str | None:
     """Compares a folder's files with its manifest: what differs, or None. A folder without a manifest passes.
 
-    All files but the card, and the `required` ones at least, must be listed. Raises PermissionError.
+    The `required` files must be listed, and the `optional` ones if they are there; others may be anyone's. Raises
+    PermissionError.
     """
     if not (folder / MANIFEST).exists():
         return None
@@ -23,7 +24,8 @@ def find_corruption(folder: Path, required: Iterable[str] = ()) -> str | None:
             with file.open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
                     return f"{name} does not match its checksum in {MANIFEST}"
-        if unlisted := sorted({*required, *_files_to_list(folder)} - digests.keys()):
+        there = [name for name in optional if (folder / name).exists()]
+        if unlisted := [name for name in (*required, *there) if name not in digests]:
             return f"{MANIFEST} does not list {unlisted[0]}"
     except PermissionError:
         raise
@@ -39,16 +41,10 @@ def read_manifest(folder: Path) -> Iterator[tuple[str, str]]:
         yield name, digest
 
 
-def _files_to_list(folder: Path) -> Iterator[str]:
-    """All files that a manifest lists: not the card, which may be edited later, and not hidden files of other tools."""
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.name not in (MANIFEST, CARD_FILE) and not file.name.startswith("."):
-            yield file.name
-
-
 def write_manifest(folder: Path) -> None:
-    """Lists the digests of a folder's files, as `sha256sum --check` reads them."""
+    """Lists the digests of a folder's files, as `sha256sum --check` reads them, but for the card: it may be edited."""
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in (MANIFEST, CARD_FILE)]
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
-        for name in _files_to_list(folder):
-            with (folder / name).open("rb") as stream:
-                manifest.write(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {name}\n")
+        for file in files:
+            with file.open("rb") as stream:
+                manifest.write(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {file.name}\n")

@@ -29,7 +29,7 @@ from sentence_order.runtime.files import recover_interrupted_write
 from sentence_order.runtime.manifest import find_corruption
 from sentence_order.runtime.signals import Signals
 from sentence_order.training import run_dir
-from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, read_best_validation
+from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, VALIDATION_FILE, read_best_validation
 from sentence_order.training.model_card import ModelCardContext, write_card
 from sentence_order.training.run_dir import RunStatus
 from sentence_order.training.setup import Setup, attach_cache, parameter_table, set_up
@@ -191,7 +191,7 @@ def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str,
             remove_logs(folder)
         return None
 
-    problem = find_corruption(best, REQUIRED_FILES) if best.exists() else "it is missing"
+    problem = find_corruption(best, [*REQUIRED_FILES, VALIDATION_FILE]) if best.exists() else "it is missing"
     if state["trainer"]["best_metrics"] and problem:
         raise UserError(f"{best}: {problem}; the run cannot be tested without it: restore it, or start a run elsewhere")
     log.info("resuming from step %d, saved in %s", step, last)

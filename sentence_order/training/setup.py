@@ -48,9 +48,10 @@ def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
 def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
     splits = [split.value for split in Split]
-    raw = load_splits(config.data, ["train"] if config.debug.overfit else splits, config.cache)
+    loaded = ["train"] if config.debug.overfit else splits
+    raw = load_splits(config.data, loaded, config.cache)
     earlier = EarlierTraining(start.training_documents, f"init_from={config.init_from}") if start else None
-    raw, overlap = resolve_overlap(raw, config.data.overlap, earlier)
+    raw, overlap = resolve_overlap(raw, config.data.overlap, earlier, evaluated=loaded[1:] or loaded)
     if start and start.tokenizer:
         tokenizer = start.tokenizer
     elif config.encoder.name == TINY:

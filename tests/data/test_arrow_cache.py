@@ -103,5 +103,5 @@ def test_files_of_other_programs_are_neither_listed_nor_removed(tmp_path: Path) 
 
 
 def test_a_folder_that_cannot_be_made_is_one_line_with_a_way_out() -> None:
-    with pytest.raises(UserError, match=r"cache\.dir: /dev/null/x/corpora .* SENTENCE_ORDER_CACHE"):
+    with pytest.raises(OSError, match=r"cache\.dir: /dev/null/x/corpora .* SENTENCE_ORDER_CACHE"):
         load_splits(DataConfig(Source.synthetic, limit_train=2), ["train"], CacheConfig(dir="/dev/null/x"))

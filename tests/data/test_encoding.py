@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sentence_order.data.encoding import encode
+from sentence_order.data.encoding import describe_tokenizer, encode
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -24,6 +24,18 @@ def folder(tiny_model: SentenceOrdererModel, tmp_path: Path) -> Path:
     assert tiny_model.tokenizer is not None
     tiny_model.tokenizer.save_pretrained(tmp_path)
     return tmp_path
+
+
+def test_where_a_tokenizer_was_loaded_from_does_not_matter(folder: Path, tmp_path: Path) -> None:
+    """By this the tokens of a corpus are cached."""
+    other = tmp_path / "other"
+    load_tokenizer(str(folder)).save_pretrained(other)
+    (other / "config.json").write_bytes((folder / "config.json").read_bytes())
+    (other / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    again = describe_tokenizer(load_tokenizer(str(other)))
+    assert again == describe_tokenizer(load_tokenizer(str(folder)))
+    change(other, normalizer=LONG)
+    assert describe_tokenizer(load_tokenizer(str(other))) != again
 
 
 def change(folder: Path, **values: Any) -> None:

@@ -46,6 +46,8 @@ def test_enumerators_of_every_form_are_found_and_stripped(kind: str, head: str) 
         ("numbered words", ["Step one: ", "Step two: ", "Step three: ", "Step four: ", "Step five: "]),
         ("numbered words", ["Part I. ", "Part II. ", "Part III. ", "Part IV. ", "Part V. "]),
         ("Roman numbers", ["i) ", "ii) ", "iii) ", "iv) ", "v) "]),
+        ("Roman numbers", ["\u0130) ", "\u0130\u0130) ", "\u0130\u0130\u0130) ", "\u0130V) ", "V) "]),  # Turkish
+        ("Roman numbers", ["\u0131) ", "\u0131\u0131) ", "\u0131\u0131\u0131) ", "\u0131v) ", "v) "]),
         ("ordinals", ["First, ", "Second, ", "Third, ", "Fourthly, ", "Fifth, "]),
         ("numbers", ["1st ", "2nd ", "3rd ", "4th ", "5th "]),
         ("numbers", [chr(0x2460 + k) + " " for k in range(5)]),  # circled

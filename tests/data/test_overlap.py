@@ -33,10 +33,10 @@ def test_overlap_is_counted_in_one_line_each(caplog: pytest.LogCaptureFixture) -
         found, counts = resolve_overlap(splits(), Overlap.warn)
     assert counts == {"policy": "warn", **COUNTS}
     assert {name: len(split) for name, split in found.items()} == {"train": 9, "validation": 3, "test": 4}
-    assert [line.split(",")[0] for line in caplog.messages] == [
-        "overlap: 2 of 9 documents of data.train that are also in data.validation",
-        "overlap: 3 of 9 documents of data.train that are also in data.test",
-        "overlap: 1 of 3 documents of data.validation that are also in data.test",
+    assert [line.split(" (")[0] for line in caplog.messages] == [
+        "overlap: 2 of 9 documents of data.train are also in data.validation",
+        "overlap: 3 of 9 documents of data.train are also in data.test",
+        "overlap: 1 of 3 documents of data.validation are also in data.test",
     ]
 
 
@@ -54,7 +54,7 @@ def test_dropped_documents_leave_the_test_as_it_is() -> None:
 def test_what_a_checkpoint_was_trained_on_is_dropped_from_what_is_evaluated() -> None:
     trained_on = np.array([text_fingerprint(TEXTS[n]) for n in (0, 7, 8)], dtype=np.uint64)
     found, counts = resolve_overlap(
-        {"test": splits()["test"]}, Overlap.drop, EarlierTraining(trained_on, "checkpoint=run")
+        {"test": splits()["test"]}, Overlap.drop, EarlierTraining(trained_on, "checkpoint=run"), ["test"]
     )
     assert counts == {"policy": "drop", "test in earlier training": 2}
     assert found["test"]["sentences"] == [TEXTS[6], TEXTS[9]]
@@ -64,12 +64,17 @@ def test_overlap_may_be_an_error() -> None:
     with pytest.raises(UserError, match=r"2 of 9 documents of data\.train .* data\.validation"):
         resolve_overlap(splits(), Overlap.error)
     everything = np.array([text_fingerprint(text) for text in TEXTS], dtype=np.uint64)
-    with pytest.raises(UserError, match=r"data\.test that checkpoint=run was trained on.*would leave none"):
-        resolve_overlap({"test": splits()["test"]}, Overlap.drop, EarlierTraining(everything, "checkpoint=run"))
+    with pytest.raises(
+        UserError, match=r"data\.test are among those that checkpoint=run was trained on.*would leave none"
+    ):
+        resolve_overlap(
+            {"test": splits()["test"]}, Overlap.drop, EarlierTraining(everything, "checkpoint=run"), ["test"]
+        )
 
 
 def test_what_is_not_known_is_not_counted_as_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    _, counts = resolve_overlap({"test": splits()["test"]}, Overlap.error, EarlierTraining(None, "checkpoint=old"))
+    old = EarlierTraining(None, "checkpoint=old")
+    _, counts = resolve_overlap({"test": splits()["test"]}, Overlap.error, old, ["test"])
     assert counts == {"policy": "error", "test in earlier training": None}
     assert "not known, since checkpoint=old does not record" in caplog.text
 

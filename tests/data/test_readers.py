@@ -72,6 +72,9 @@ def test_parquet_files_are_read_and_their_faults_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [True], "sentences": [["x", "y"]]}), path)
     with pytest.raises(UserError, match="'id'"):
         read(path, "parquet")
+    pq.write_table(pa.table({"id": ["a"], "sentences": [["x", "y"]], "order": [[1, 0]]}), path)
+    with pytest.raises(UserError, match=r"no field 'ordr' \(available: id, sentences, order\)"):
+        read(path, "parquet", Layout(gold_order_column="ordr"))
     path.write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="parquet"):
         read(path, "parquet")
@@ -170,6 +173,23 @@ def test_what_one_record_takes_is_bounded(
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
     csv.field_size_limit(before)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "content"),
+    [("jsonl", '{"sentences": ["%s"]}\n'), ("csv", 'sentences\n"[""%s""]"\n"[""x""]"\n'), ("text", "x\n%s\n\nx\n")],
+)
+def test_a_line_that_is_too_long_is_not_left_out(
+    tmp_path: Path, file_format: str, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing more is read behind it."""
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 99)
+    path = tmp_path / "file"
+    path.write_text(content % (100 * "x"))
+    faults: list[UserError] = []
+    with pytest.raises(UserError, match=r"file:\d: a line of more than"):
+        list(read_documents(str(path), file_format, Layout(), faults.append))
+    assert not faults
 
 
 def test_paths_that_are_not_files_are_refused(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """Splits have the source and size that the config names, and are read again when a file changes."""
 
 import dataclasses
+import gzip
 import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from datasets import Audio, Features, List, Value
 
 from sentence_order.config.schema import DataConfig, Source
 from sentence_order.data.sources import load_splits
@@ -129,6 +133,35 @@ def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:
         load_splits(config, ["train"])
     config.train, config.text_column = "train", "story"
     with pytest.raises(UserError, match="no field 'story'"):
+        load_splits(config, ["train"])
+
+
+def test_configurations_of_a_folder_are_told_apart_and_nothing_is_decoded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recording, which could not be decoded here, and a gold order beside the text."""
+    columns = {"sentences": List(Value("string")), "position": List(Value("int64")), "recording": Audio()}
+    for name in ("de", "en"):
+        rows = [{"sentences": [name, "x"], "position": [1, 0], "recording": {"bytes": b"-", "path": None}}] * 3
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.Table.from_pylist(rows, Features(columns).arrow_schema), tmp_path / name / "train.parquet")
+    names = "".join(f"\n- config_name: {name}\n  data_files: {name}/*.parquet" for name in ("de", "en"))
+    (tmp_path / "README.md").write_text(f"---\nconfigs:{names}\n---\n")
+    config = DataConfig(Source.hub, hub_id=str(tmp_path), train="train", validation="train", test="train")
+    for name in ("de", "en", "de"):
+        caplog.clear()
+        split = load_splits(dataclasses.replace(config, hub_config=name), ["train"])["train"]
+        assert split[0]["sentences"] == [name, "x"]
+        assert "position has a permutation" in caplog.text, "also from the cache"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_packed_file_that_is_cut_is_named(tmp_path: Path, suffix: str) -> None:
+    lines = ["sentences", *['"[""x"", ""y""]"'] * 99] if suffix == "csv" else ['{"sentences": ["x", "y"]}'] * 99
+    path = tmp_path / f"cut.{suffix}.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode())[:-9])
+    config = DataConfig(Source(suffix), train=str(path), validation=str(path), test=str(path))
+    with pytest.raises(UserError, match=rf"cut\.{suffix}\.gz: cannot be read"):
         load_splits(config, ["train"])
 
 

@@ -10,6 +10,7 @@ from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.experiments.estimates import compare_arms, holm
 from sentence_order.experiments.runs import Arm, find_runs, group_runs
+from sentence_order.experiments.tables import markdown
 from tests.experiments.runs import make_run
 
 
@@ -51,6 +52,16 @@ def test_variance_between_seeds_is_pooled_over_the_arms(tmp_path: Path) -> None:
     assert change.p == pytest.approx(2 * stats.t.sf(0.4 / deviation, 2))
     low, value, high = (found.rows[0].values["seconds_in_steps"][end] for end in ("low", "value", "high"))
     assert 0 < low < value < high
+
+
+def test_documents_that_not_all_runs_have_are_counted(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", [], [0, 1, 2])
+    make_run(tmp_path / "b", ["optim.lr=1e-4"], [0, 1, 2, 3, 4], started=1)
+    found = compare_arms(arms_of(tmp_path))
+    assert (found.documents, found.documents_left_out) == (3, 2)
+    assert "3 test documents, those that all runs have; of a run up to 2 are left out." in markdown(
+        found, [], {}, [], []
+    )
 
 
 def test_equal_results_do_not_differ(tmp_path: Path) -> None:

@@ -159,6 +159,20 @@ def test_only_what_a_prediction_has_left_is_replaced(tmp_path: Path) -> None:
             check_partial(str(output))
 
 
+def test_two_predictions_do_not_write_to_one_file(tmp_path: Path) -> None:
+    output = str(tmp_path / "out.jsonl")
+    with open_output(output) as stream:
+        stream.write("one\n")
+        stream.flush()
+        refused = pytest.raises(UserError, match=r"output: another process is writing .*out\.jsonl\.partial")
+        with refused, open_output(output):
+            pytest.fail("it was opened")
+    assert (tmp_path / "out.jsonl").read_text() == "one\n"
+    with open_output(output) as stream:
+        stream.write("two\n")
+    assert (tmp_path / "out.jsonl").read_text() == "two\n"
+
+
 def test_a_link_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real/out.jsonl")

@@ -130,6 +130,7 @@ def test_files_of_others_in_a_checkpoint_stay_there(tmp_path: Path) -> None:
     assert (path / "weights").read_text() == "new"
     assert (path / "notes.txt").read_text() == "mine"
     assert names(path) == [MANIFEST, "config.json", "notes.txt", "weights"]
+    assert find_corruption(path, ["weights"]) is None
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
@@ -200,7 +201,7 @@ def test_manifest_shows_every_corruption(tmp_path: Path) -> None:
     assert "../../elsewhere" in str(find_corruption(path))
     for broken in (b"\xff\xfe", b"no digest\n", b""):
         (path / MANIFEST).write_bytes(broken)
-        assert MANIFEST in str(find_corruption(path))
+        assert MANIFEST in str(find_corruption(path, ["weights"]))
     (path / MANIFEST).unlink()
     assert find_corruption(path) is None
 
@@ -221,20 +222,19 @@ def test_what_killed_writers_left_is_repaired(tmp_path: Path) -> None:
     assert names(tmp_path) == ["last", "lasting"]
 
 
-def test_manifest_lists_every_file(tmp_path: Path) -> None:
+def test_manifest_lists_what_a_checkpoint_needs(tmp_path: Path) -> None:
     """A manifest that was emptied or cut, as by a lost power, does not pass."""
     path = tmp_path / "checkpoint"
-    write_checkpoint(path, a_weights="1", b_state="2")
+    write_checkpoint(path, a_weights="1", b_documents="2")
     lines = (path / MANIFEST).read_text().splitlines(keepends=True)
     (path / ".gitattributes").touch()  # as git and the hub add it
-    assert find_corruption(path, ["a_weights"]) is None
-    for kept in range(len(lines)):
+    files = ["a_weights"], ["b_documents"]
+    assert find_corruption(path, *files) is None
+    for kept in range(2):
         (path / MANIFEST).write_text("".join(lines[:kept]))
-        assert "does not list" in str(find_corruption(path))
-    (path / "b_state").unlink()
-    (path / MANIFEST).write_text("".join([lines[0], *lines[2:]]))
-    assert find_corruption(path) is None
-    assert "does not list b_state" in str(find_corruption(path, ["b_state"]))
+        assert "does not list" in str(find_corruption(path, *files))
+    (path / "b_documents").unlink()
+    assert find_corruption(path, *files) is None
 
 
 def test_missing_permission_is_no_corruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
