@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 MAX_UNKNOWN, MAX_ALIKE = 0.05, 0.05  # the shares of tokens and of sentences from which on there is a warning
 MIN_UNKNOWN = 10  # with fewer such tokens, their share says nothing
+MOST, MOST_OF_PAIRS = 0.5, 0.75  # the share of documents with enumerators from which on there is a warning
 NUM_SHOWN, NUM_SEARCHED = 2, 1000  # documents that the log shows, and that are searched for enumerators
 
 
@@ -38,7 +39,7 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
     unknown = corpus.num_unknown_tokens / len(corpus.input_ids)
     if unknown > MAX_UNKNOWN and corpus.num_unknown_tokens >= MIN_UNKNOWN:
         problems["unknown tokens"] = (
-            f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot read this text; train one with "
+            f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot tell them apart; train one with "
             "another vocabulary, such as encoder=xlm_roberta_base"
         )
     if (alike := corpus.counts["alike"] / len(corpus.lengths)) > MAX_ALIKE:
@@ -51,22 +52,37 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
             f"{short:,} of {short + len(corpus):,} documents have fewer than two sentences; look at how their text is "
             "split (data.text_column, data.text_layout, data.sentences_column)"
         )
-    if not data.strip_enumeration and (found := _find_enumeration(corpus)):
+    if found := _find_enumeration(corpus, data.strip_enumeration):
         problems["enumeration"] = found
     return problems
 
 
-def _find_enumeration(corpus: Corpus) -> str | None:
-    """Enumerators that rise with the position in most documents; those of two sentences do so by chance."""
-    rows = np.flatnonzero(corpus.sizes > 2) if (corpus.sizes > 2).any() else np.arange(len(corpus))
+def _find_enumeration(corpus: Corpus, is_stripped: bool) -> str | None:
+    """Enumerators that rise with the position, or fall, in most documents, or do so although they are stripped.
+
+    Of two sentences those of half the documents rise by chance, so that most are three quarters then.
+    """
+    has_longer = bool((corpus.sizes > 2).any())
+    rows = np.flatnonzero(corpus.sizes > 2) if has_longer else np.arange(len(corpus))
     rows = rows[np.linspace(0, len(rows) - 1, min(NUM_SEARCHED, len(rows))).astype(int)]
-    found = [(kind, text) for text in corpus.documents.select(rows)["sentences"] if (kind := reveals_order(text))]
-    if len(found) <= len(rows) / 2:
+    texts = corpus.documents.select(rows)["sentences"]
+    texts = [strip_enumeration(text) for text in texts] if is_stripped else texts
+    found = [(text, *how) for text in texts if (how := reveals_order(text))]
+    if not found:
         return None
-    kind, _ = Counter(kind for kind, _ in found).most_common(1)[0]
-    example = next(text for own, text in found if own == kind)
-    before, after = printable(example[0]), printable(strip_enumeration(example)[0])
+    direction, count = Counter(direction for *_, direction in found).most_common(1)[0]
+    if count <= (MOST if has_longer else MOST_OF_PAIRS) * len(rows):
+        return None
+    kind, _ = Counter(kind for _, kind, _ in found).most_common(1)[0]
+    example = next(text for text, own, _ in found if own == kind)
+    pairs = zip(example, strip_enumeration(example), strict=True)
+    before, after = next(pair for pair in pairs if pair[0] != pair[1])
+    message = (
+        f"in {count / len(rows):.0%} of the documents the sentences begin with {kind} that {direction} in their order"
+    )
+    if is_stripped:
+        return f'{message} ("{printable(before)[:40]}"), behind what data.strip_enumeration=true has stripped'
     return (
-        f"in {len(found) / len(rows):.0%} of the documents the sentences begin with {kind} that tell their order; "
-        f'training with data.strip_enumeration=true hides them from the model ("{before[:40]}" becomes "{after[:40]}")'
+        f"{message}; training with data.strip_enumeration=true hides them from the model "
+        f'("{printable(before)[:40]}" becomes "{printable(after)[:40]}")'
     )

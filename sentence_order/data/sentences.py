@@ -18,7 +18,7 @@ GREEK_QUESTION = re.compile(r"(?<=[\u0370-\u03ff\u1f00-\u1fff])[;\u037e](?=\s|$)
 # Abbreviations that sentencex lacks, ends of sentences that it takes for abbreviations, and what opens an item.
 ABBREVIATION = re.compile(r"\b(?:approx|eqs?|vols?|resp|spp|subsp|e\s?\.\s?g|i\s?\.\s?e) ?\.(?=\s*\S)", re.IGNORECASE)
 NO_ABBREVIATION = re.compile(r"\b(?:me|no|art|ill|ok|fed|id|arc|May)(?=\.(?:\s+\D|$))")
-ENUMERATOR = re.compile(r"\s*[(\[]?(?:\d{1,3}|[ivx]{1,4}|[a-zA-Z])[.)\]]+\s*")
+ENUMERATOR = re.compile(r"\s*[(\[]?(?:(?:[^\W\d_]+ )?\d{1,3}|[ivx]{1,4}|[a-zA-Z])[.)\]]+\s*")
 LINE_WITH_BULLET = re.compile(r"\n(?= ?[-*+•·‣▪●◦] )")
 
 

@@ -37,6 +37,11 @@ def corpus_of(documents: list[list[str]], **settings: object) -> tuple[Corpus, D
         ([["3. a", "1. it", "2. cake"]] * 2, {}, None),  # numbers that do not tell the order
         ([["1. a", "2. it"], STORY, STORY], {}, None),  # two sentences are in their order by chance
         ([["10:30 a", "11:30 it", "12:15 cake"]], {}, "times"),
+        ([["1 a", "2 it"], ["2 it", "1 a"]] * 50, {}, None),  # in pairs they rise or fall, as any two numbers do
+        ([["1 a", "2 it"]] * 9, {}, "numbers that rise"),
+        ([["3 a", "2 it", "1 Tom"], STORY] + [["1 a", "2 it", "3 Tom"]] * 2 + [STORY], {}, None),  # 2 of 5 rise
+        ([["cake", "a", "1. it", "2. Tom", "3. a"]], {}, '"1. it" becomes "it"'),
+        ([["x1 1 2 3 4 1: a", "x1 1 2 3 4 2: a", "x1 1 2 3 4 3: a"]], {"strip_enumeration": True}, None),
     ],
 )
 def test_problems_of_a_corpus_are_found(
