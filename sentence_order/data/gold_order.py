@@ -1,7 +1,8 @@
 """Gold orders that stand beside shuffled sentences, as columns of numbers."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sentence_order.errors import UserError
@@ -41,13 +42,19 @@ def restore_gold_order(
 
 
 def read_numbers(value: Any) -> list[int] | None:
-    """Whole numbers from a list of them, or of texts, or from one text; None if it holds anything else."""
+    """Whole numbers from a list of them, or of texts, or from one text; None if it holds anything else.
+
+    Lists may be filled up to a common length by blank items or -1.
+    """
     if isinstance(value, str):
         value = re.findall(r"-?\d+(?:\.0+)?", value) if NUMBERS.fullmatch(value.strip()) else None
     if not isinstance(value, list | tuple):
         return None
+    count = len(value)
+    while count and (is_blank(value[count - 1]) or value[count - 1] in (-1, "-1")):
+        count -= 1
     numbers = []
-    for item in value:
+    for item in value[:count]:
         if isinstance(item, bool) or not isinstance(item, int | float | str):
             return None
         try:
@@ -60,14 +67,9 @@ def read_numbers(value: Any) -> list[int] | None:
     return numbers
 
 
-def check_not_numbers(sentences: Sequence[str], where: str, name: str) -> None:
-    """Raises UserError if all sentences are small numbers, which are more likely an order than a document."""
-    real = [sentence for sentence in sentences if sentence.strip()]
-    if len(real) > 1 and all(re.fullmatch(r"\s*-?\d{1,4}(?:\.0+)?\s*", sentence) for sentence in real):
-        key = f"gold_order_columns=[{name}]" if "," in name else f"gold_order_column={name}"
-        raise UserError(
-            f"{where}: field '{name}' holds numbers, not sentences; if they are the gold order of another field, {key}"
-        )
+def are_numbers(sentences: Sequence[str]) -> bool:
+    """True if two sentences or more are small numbers, all of them: more likely an order than a document."""
+    return len(sentences) > 1 and all(re.fullmatch(r"\s*-?\d{1,4}(?:\.0+)?\s*", sentence) for sentence in sentences)
 
 
 def is_blank(value: Any) -> bool:
@@ -75,31 +77,52 @@ def is_blank(value: Any) -> bool:
     return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
-def find_gold_order_columns(records: Iterable[tuple[dict[str, Any], int]], known: Sequence[str]) -> list[str]:
-    """The columns, none of them `known`, that look like gold orders: permutations in most records, and not all sorted.
+def find_gold_orders(records: Iterable[tuple[Mapping[str, Any], Sequence[str]]], known: Sequence[str]) -> list[str]:
+    """What looks like a gold order beside the sentences in columns that are not `known`; each as advice to the user.
+
+    That are columns which, in most records that fill them, hold a permutation, or the same sentences, and not always in
+    the order of the sentences.
 
     Args:
-        records: each with its number of sentences; those of fewer than two are passed over.
-
-    A result is a name, or for columns that hold a number each and differ in a number in their name, all their names
-    with commas between them.
+        records: each with its sentences; those of fewer than two are passed over.
     """
-    is_sorted: dict[str, list[bool]] = {}
+    filled: Counter[str] = Counter()
+    is_sorted: dict[tuple[str, str], list[bool]] = {}
     total = 0
-    for record, count in records:
-        if count < 2:
+    for record, given in records:
+        sentences = [sentence for sentence in given if sentence.strip()]
+        if len(sentences) < 2:
             continue
         total += 1
         for name, value in _candidates(record, known).items():
+            filled[name] += not (is_blank(value) or value == [])
             numbers = read_numbers(value) or []
             base = min(numbers, default=0)
-            if base in (0, 1) and sorted(numbers) == list(range(base, base + count)):
-                is_sorted.setdefault(name, []).append(numbers == sorted(numbers))
-    return [name for name, found in is_sorted.items() if len(found) >= MIN_SHARE * total and not all(found)]
+            if base in (0, 1) and sorted(numbers) == list(range(base, base + len(sentences))):
+                is_sorted.setdefault((name, "a permutation"), []).append(numbers == sorted(numbers))
+            elif isinstance(value, list) and len(value) == len(given) and set(map(str, value)) == set(given):
+                is_sorted.setdefault((name, "other orders"), []).append(value == list(given))
+    return [
+        _advise(name, what)
+        for (name, what), found in is_sorted.items()
+        if len(found) >= MIN_SHARE * filled[name] and 2 * filled[name] >= total and not all(found)
+    ]
 
 
-def _candidates(record: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
-    """The values of the other columns, and those of columns that are numbered, such as `order1` to `order5`."""
+def _advise(name: str, what: str) -> str:
+    if what == "other orders":
+        key = f"sentence_columns=[{name}]" if "," in name else f"sentences_column={name}"
+        return f"{name} has the same sentences in other orders; if these are the gold orders, set data.{key}"
+    key = f"gold_order_columns=[{name}]" if "," in name else f"gold_order_column={name}"
+    return (
+        f"{name} has a permutation of the sentences in most documents, and is not used; if that is their gold order, "
+        f"add data.{key} (and data.gold_order=order|position, data.gold_order_base=0|1)"
+    )
+
+
+def _candidates(record: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """The values of the other columns, and those of columns that are numbered, such as `order1` to `order5`, with
+    commas between their names."""
     others = {name: value for name, value in record.items() if name not in known}
     groups: dict[str, list[str]] = {}
     for name in others:

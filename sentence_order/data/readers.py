@@ -11,13 +11,7 @@ from itertools import groupby, islice
 from typing import Any
 
 from sentence_order.config.schema import DataConfig, PredictConfig
-from sentence_order.data.gold_order import (
-    check_not_numbers,
-    find_gold_order_columns,
-    is_blank,
-    read_numbers,
-    restore_gold_order,
-)
+from sentence_order.data.gold_order import are_numbers, find_gold_orders, is_blank, read_numbers, restore_gold_order
 from sentence_order.data.records import (
     MAX_RECORD_BYTES,
     OnFault,
@@ -37,7 +31,7 @@ from sentence_order.data.sentences import split_sentences
 from sentence_order.errors import UserError, first_line
 
 # Records of a file that are searched for columns with gold orders.
-NUM_SEARCHED = 200
+NUM_SEARCHED = 1000
 RECORD_READERS = {"jsonl": read_jsonl, "csv": read_csv, "parquet": read_parquet}
 
 
@@ -106,12 +100,26 @@ def read_documents(
             documents = _read_text(path, layout, count_fault)
         else:
             documents = _read_table(path, file_format, layout, count_fault)
-        for document in documents:
+        for document in refuse_numbers(documents):
             empty = False
             yield document
     if empty:
         reason = f"all {faulty:,} documents are faulty" if faulty else "the file holds no documents"
         raise UserError(f"{path}: {reason}")
+
+
+def refuse_numbers(documents: Iterable[Document]) -> Iterator[Document]:
+    """The documents. Raises UserError if the first one that has an order consists of small numbers."""
+    is_first = True
+    for document in documents:
+        real = [sentence for sentence in document.sentences if sentence.strip()]
+        if is_first and are_numbers(real):
+            raise UserError(
+                f"{document.where}: holds numbers, not sentences ({', '.join(real[:5])}); if they are a gold order, name "
+                "its column by gold_order_column, or those with one number each by gold_order_columns"
+            )
+        is_first = is_first and len(real) < 2
+        yield document
 
 
 @contextmanager
@@ -156,7 +164,6 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
         "".join((document_id, *sentences)).encode()
     except UnicodeEncodeError as error:
         raise UserError(f"{where}: holds half a surrogate pair") from error
-    check_not_numbers(sentences, where, name)
 
     how = layout.gold_order, layout.gold_order_base, where
     if layout.gold_order_column:
@@ -191,14 +198,12 @@ def _read_list(value: list[Any] | str, where: str, name: str) -> list[str]:
 
 
 def find_unused_gold_order(records: Iterable[tuple[str, Record]], layout: Layout) -> list[str]:
-    """The columns that look like gold orders of the first documents, and are not used (see `gold_order.py`)."""
+    """Advice about columns that look like gold orders of the first documents, and are not used."""
     if layout.gold_order_column or layout.gold_order_columns:
         return []
-    some = [
-        (record, sum(bool(sentence.strip()) for sentence in document_from_record(record, layout, where).sentences))
-        for where, record in islice(records, NUM_SEARCHED)
-    ]
-    return find_gold_order_columns(some, layout.columns)
+    some = islice(records, NUM_SEARCHED)
+    read = ((record, document_from_record(record, layout, where).sentences) for where, record in some)
+    return find_gold_orders(read, layout.columns)
 
 
 def find_unused_gold_order_of_file(path: str, file_format: str, layout: Layout) -> list[str]:

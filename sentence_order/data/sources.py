@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from sentence_order.data.readers import (
     find_unused_gold_order,
     find_unused_gold_order_of_file,
     read_documents,
+    refuse_numbers,
 )
 from sentence_order.data.records import ChooseColumns, Record, find_path_problem, match_files
 from sentence_order.data.synthetic import PLOTS, generate
@@ -125,7 +125,10 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     def read() -> Iterator[Document]:
         return (document for path in paths for document in read_documents(path, source, layout))
 
-    search = partial(find_unused_gold_order_of_file, paths[0], source, layout)
+    def search() -> list[str]:
+        found = (find_unused_gold_order_of_file(path, source, layout) for path in paths)
+        return sorted({advice for some in found for advice in some})
+
     return _load(split, [source, contents, asdict(layout)], read, cache, search)
 
 
@@ -152,13 +155,8 @@ def _load(
 ) -> Dataset:
     """The documents, from the cache if they are there; warns of columns that look like a gold order each time."""
     documents, unused = cache.load(settings, FEATURES, lambda: _batches(read(), split), find_unused_gold_order)
-    for columns in unused:
-        key = f"gold_order_columns=[{columns}]" if "," in columns else f"gold_order_column={columns}"
-        log.warning(
-            "data.%s: %s has a permutation of the sentences in most documents, and is not used; if that is their gold "
-            "order, add data.%s (and data.gold_order=order|position, data.gold_order_base=0|1)",
-            *(split, columns, key),
-        )
+    for advice in unused:
+        log.warning("data.%s: %s", split, advice)
     return documents
 
 
@@ -209,7 +207,8 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
                 yield f"{where}:{number}", record
 
     def read() -> Iterator[Document]:
-        return (document_from_record(record, layout, place) for place, record in records(layout.choose_columns))
+        places = records(layout.choose_columns)
+        return refuse_numbers(document_from_record(record, layout, place) for place, record in places)
 
     settings = [content, config.hub_config, limit, where, asdict(layout)]
     return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))

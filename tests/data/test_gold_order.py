@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentence_order.config.schema import DataConfig, Source
-from sentence_order.data.gold_order import find_gold_order_columns, read_numbers, restore_gold_order
-from sentence_order.data.readers import Layout, document_from_record
+from sentence_order.data.gold_order import find_gold_orders, read_numbers, restore_gold_order
+from sentence_order.data.readers import Layout, document_from_record, read_documents
 from sentence_order.data.sources import load_splits
 from sentence_order.errors import UserError
 from tests.properties import settings
@@ -21,6 +21,10 @@ from tests.properties import settings
 GOLD, SHUFFLED = ["He rose.", "He ate.", "He left."], ["He left.", "He rose.", "He ate."]
 # The second, the third, then the first of the shuffled ones; these stand at places 2, 0, 1.
 ORDER, POSITION = [1, 2, 0], [2, 0, 1]
+
+
+def find_columns(records: list[tuple[dict[str, Any], list[str]]], known: list[str]) -> list[str]:
+    return [advice.split(" has a permutation")[0] for advice in find_gold_orders(records, known)]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +86,22 @@ def test_one_number_for_each_column_of_a_wide_table() -> None:
         document_from_record({**record, "o2": "2"}, layout, "f:1")
 
 
-@pytest.mark.parametrize("sentences", [["0", "1"], ["3.0", "1.0", " 2 "], ["12", "7"]])
-def test_a_list_of_numbers_is_no_document(sentences: list[str]) -> None:
-    with pytest.raises(UserError, match=r"'sentences' holds numbers.* gold_order_column=sentences"):
-        document_from_record({"sentences": sentences}, Layout(), "f:1")
+@pytest.mark.parametrize("sentences", [["0", "1"], ["3.0", "1.0", " 2 "], ["12", "", "7"]])
+@pytest.mark.parametrize("file_format", ["jsonl", "text"])
+def test_a_list_of_numbers_is_no_document(sentences: list[str], file_format: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+
+    def read(*documents: list[str]) -> list[list[str]]:
+        lines = [
+            "\n".join(filter(None, text)) + "\n" if file_format == "text" else json.dumps(text) for text in documents
+        ]
+        file.write_text("\n".join(line if file_format == "text" else f'{{"sentences": {line}}}' for line in lines))
+        return [document.sentences for document in read_documents(str(file), file_format, Layout())]
+
+    for first, line in (([], 1), ([["Alone."]], 3 if file_format == "text" else 2)):
+        with pytest.raises(UserError, match=f"file:{line}: holds numbers.* gold_order_column"):
+            read(*first, sentences, GOLD)
+    assert len(read(GOLD, sentences)) == 2, "one of many may be a document"
 
 
 def test_columns_that_hold_permutations_are_found() -> None:
@@ -93,9 +109,26 @@ def test_columns_that_hold_permutations_are_found() -> None:
         {"a": [1, 0, 2], "same": [0, 1, 2], "some": order, "n1": 2, "n2": 3, "n3": 1, "label": 1, "text": "1 0 2 3"}
         for order in ([1, 0, 2], [1, 1, 1])
     ]
-    assert find_gold_order_columns([(record, 3) for record in records], ["id"]) == ["a", "n1,n2,n3"]
-    assert find_gold_order_columns([(record, 3) for record in records], ["a", "n1"]) == []
-    assert find_gold_order_columns([({"a": [0]}, 1)], []) == []
+    assert find_columns([(record, GOLD) for record in records], ["id"]) == ["a", "n1,n2,n3"]
+    assert find_columns([(record, GOLD) for record in records], ["a", "n1"]) == []
+    assert find_columns([({"a": [0]}, ["x"])], []) == []
+
+
+def test_lists_may_be_filled_up_to_a_common_length() -> None:
+    for blank in (-1, None, float("nan"), "", "-1"):
+        assert read_numbers([1, 2, 0, blank, blank]) == ORDER
+        assert read_numbers([1, blank, 0]) is None or blank in (-1, "-1")
+        assert restore_gold_order(SHUFFLED, [*ORDER, blank], "order", 0, "f:1", "x") == GOLD
+    assert find_columns([({"order": [*ORDER, -1, -1]}, SHUFFLED)] * 3, []) == ["order"]
+
+
+def test_a_gold_text_beside_a_shuffled_one_is_found() -> None:
+    wide = dict(zip(("g1", "g2", "g3"), GOLD, strict=True))
+    (one, three) = find_gold_orders([({"s": SHUFFLED, "gold": GOLD, "other": GOLD[:2], **wide}, SHUFFLED)], ["s"])
+    assert one.startswith("gold has the same sentences in other orders")
+    assert "data.sentences_column=gold" in one
+    assert "data.sentence_columns=[g1,g2,g3]" in three
+    assert not find_gold_orders([({"s": GOLD, "copy": GOLD}, GOLD)], ["s"])
 
 
 def test_columns_of_tables_with_gaps_are_found_and_used() -> None:
@@ -104,7 +137,7 @@ def test_columns_of_tables_with_gaps_are_found_and_used() -> None:
     rows = [
         dict(zip([*columns[0], *columns[1]], [*SHUFFLED, blank, 3, 1, 2, blank], strict=True)) for blank in (None, "")
     ]
-    assert find_gold_order_columns([(row, 3) for row in rows], columns[0]) == ["o0,o1,o2,o3"]
+    assert find_columns([(row, SHUFFLED) for row in rows], columns[0]) == ["o0,o1,o2,o3"]
     layout = Layout(
         sentence_columns=columns[0], gold_order_columns=columns[1], gold_order="position", gold_order_base=1
     )
@@ -115,9 +148,11 @@ def test_columns_of_tables_with_gaps_are_found_and_used() -> None:
 
 
 def test_a_column_that_a_few_records_lack_is_found() -> None:
-    records = [({"order": [1, 0] if n else None}, 2) for n in range(40)]
-    assert find_gold_order_columns(records, []) == ["order"]
-    assert find_gold_order_columns(records[:5], []) == []
+    records = [({"order": [1, 0] if n % 3 else None}, GOLD[:2]) for n in range(40)]
+    assert find_columns(records, []) == ["order"]
+    assert find_columns([*records, *records[::3] * 2], []) == [], "most records lack it"
+    assert find_columns([*records, ({"order": "first, second"}, GOLD[:2])] * 5, []) == ["order"]
+    assert find_columns([*records[:9], ({"order": "first, second"}, GOLD[:2])], []) == [], "a seventh is none"
 
 
 def test_a_corpus_with_a_gold_order_column_is_read_in_gold_order(
