@@ -1,6 +1,8 @@
 """What a document is: its text, wherever its file is and whatever its id; and the ranks by which ties are broken."""
 
+import functools
 import hashlib
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -11,14 +13,26 @@ def document_key(sentences: Sequence[str]) -> int:
 
 
 def text_fingerprint(sentences: Sequence[str]) -> int:
-    """64 bits that copies share: of the sentences in any order, without regard to case, white space and Unicode form.
+    """64 bits that copies share: of the sentences in any order, without regard to case, white space, punctuation,
+    invisible characters and Unicode form.
 
     Documents with one fingerprint stay in one split, and are counted if they are in two. It is 0 if there are fewer
     than two sentences, which have no order. A copy that is cut into other sentences has another fingerprint.
     """
-    folded = ["".join(unicodedata.normalize("NFKC", sentence).casefold().split()) for sentence in sentences]
-    real = sorted(filter(None, folded))
+    real = sorted(_fold(sentence) for sentence in sentences if sentence.strip())
     return int.from_bytes(_digest("\n".join(real), 8), "little") if len(real) > 1 else 0
+
+
+def _fold(text: str) -> str:
+    """A text without what copies of it may differ in."""
+    return unicodedata.normalize("NFKC", text).casefold().translate(_passed_over())
+
+
+@functools.cache
+def _passed_over() -> dict[int, None]:
+    """Punctuation, white space, and control and format characters, for `str.translate`."""
+    categories = ((code, unicodedata.category(chr(code))) for code in range(sys.maxunicode + 1))
+    return {code: None for code, category in categories if category[0] in "PZ" or category in ("Cc", "Cf")}
 
 
 def rank_texts(texts: Sequence[str]) -> list[int]:

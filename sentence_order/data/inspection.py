@@ -14,6 +14,7 @@ from sentence_order.errors import printable
 log = logging.getLogger(__name__)
 
 MAX_UNKNOWN, MAX_ALIKE = 0.05, 0.05  # the shares of tokens and of sentences from which on there is a warning
+MAX_CHANCE = 0.05  # the tau of random orders, likewise
 MIN_UNKNOWN = 10  # with fewer such tokens, their share says nothing
 MOST, MOST_OF_PAIRS = 0.5, 0.75  # the share of documents with enumerators from which on there is a warning
 NUM_SHOWN, NUM_SEARCHED = 2, 1000  # documents that the log shows, and that are searched for enumerators
@@ -46,6 +47,11 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
         problems["equal tokens"] = (
             f"{alike:.0%} of the sentences have the same tokens as another one of their document, and are ordered by "
             "chance; train with a larger data.max_sentence_tokens, or an encoder with another vocabulary"
+        )
+    if (chance := float(corpus.share_of_equal_pairs.mean())) > MAX_CHANCE:
+        problems["repeated sentences"] = (
+            f"{chance:.0%} of the pairs of sentences are equal, and always in order: random orders have a tau of "
+            f"{chance:.2f}, not 0; look at whether the text is split and cleaned as it should be"
         )
     if (short := corpus.counts["short"]) > len(corpus):
         problems["single sentences"] = (

@@ -115,8 +115,8 @@ def refuse_numbers(documents: Iterable[Document]) -> Iterator[Document]:
         real = [sentence for sentence in document.sentences if sentence.strip()]
         if is_first and are_numbers(real):
             raise UserError(
-                f"{document.where}: holds numbers, not sentences ({', '.join(real[:5])}); if they are a gold order, name "
-                "its column by gold_order_column, or those with one number each by gold_order_columns"
+                f"{document.where}: holds numbers, not sentences ({', '.join(real[:5])}); if they are a gold order, "
+                "name its column by gold_order_column, or those with one number each by gold_order_columns"
             )
         is_first = is_first and len(real) < 2
         yield document

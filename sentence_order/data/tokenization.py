@@ -85,6 +85,15 @@ class Corpus:
         """The number of tokens of each document."""
         return np.diff(self.first_token[self.first_sentence])
 
+    @property
+    def share_of_equal_pairs(self) -> FloatArray:
+        """Of each document's pairs of sentences, the share with equal texts: the tau that random orders reach."""
+        document_T = np.repeat(np.arange(len(self)), self.sizes)
+        texts = np.stack([document_T, self.text_rank], axis=1)
+        (document, _), count = (found.T for found in np.unique(texts, axis=0, return_counts=True))
+        equal_D = np.bincount(document, weights=count * (count - 1), minlength=len(self))
+        return equal_D / (self.sizes * (self.sizes - 1))
+
     def row(self, document: int) -> dict[str, Any]:
         """What `examples.make_example` needs of a document: sentences in gold order, as token ids or as states."""
         first, last = self.first_sentence[document : document + 2].tolist()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 
 from sentence_order.config.commands import environment, override, resume_command, shell
+from sentence_order.config.keys import OnResume
 from sentence_order.config.schema import TrainConfig
 from sentence_order.data.inspection import inspect_corpora
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
@@ -105,6 +106,7 @@ def _run(
     """Set-up, training, test and results, while no other process can train in the folder."""
     started, date, origin = time.perf_counter(), datetime.now(UTC), provenance()
     folder = Path(config.output_dir)
+    _agree_on_config(processes, config)
     if processes.broadcast(processes.is_main and run_dir.check_run_dir(config)) is RunStatus.FINISHED:
         log.info("%s is finished; its results are in %s", folder, folder / run_dir.RESULTS_FILE)
         return
@@ -223,6 +225,13 @@ def _agree(processes: Processes, found: T, folder: Path) -> T:
     if len(set(processes.gather(found))) > 1:
         raise UserError(f"output_dir: {folder} must be one folder for all machines")
     return found
+
+
+def _agree_on_config(processes: Processes, config: TrainConfig) -> None:
+    """Raises UserError if a process got another value for what determines the numbers, as from its environment."""
+    for rank, other in enumerate(processes.gather(config)):
+        for key, (theirs, own) in run_dir.find_changes(other, config, [OnResume.FIXED]).items():
+            raise UserError(f"{key}: process {rank} has {theirs}, and process {processes.rank} has {own}")
 
 
 def _agree_on_inputs(processes: Processes, digests: dict[str, str]) -> dict[str, str]:

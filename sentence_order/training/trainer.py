@@ -205,8 +205,6 @@ class Trainer:
             summary, state = evaluation.summary(), self.state
             is_first = state.validated_step == 0 and not self.config.debug.overfit
             is_late = state.validated_step < self.plan.total_steps / 3 <= state.step  # the first one after a third
-            if problem := find_problem(evaluation, is_first, is_late):
-                log.warning("%s", problem)
             state.last_validation = {"documents": len(evaluation.order), **with_intervals(evaluation.ratios)}
             state.num_bad_validations += 1
             if not state.best_metrics or summary[PRIMARY_METRIC] > state.best_metrics[PRIMARY_METRIC]:
@@ -222,7 +220,9 @@ class Trainer:
                 "Early stopping at step %d: %s has not improved for %d validations",
                 *(state.step, PRIMARY_METRIC, state.num_bad_validations),
             )
-            state.done = True
+            state.done = is_late = True
+        if problem := find_problem(evaluation, self.validation_corpus, is_first, is_late):
+            log.warning("%s", problem)
 
     def _evaluate(self) -> Evaluation | None:
         """Evaluates and logs the model on the validation documents; None if a signal to stop has interrupted it."""

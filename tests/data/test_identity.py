@@ -19,7 +19,14 @@ def test_the_key_is_of_the_sentences_in_their_order() -> None:
 
 def test_copies_have_one_fingerprint() -> None:
     text = ["Tom sat.", "He é."]
-    for copy in (["he e\u0301 .", " TOM  sat."], ["Tom sat.", " ", "He é."], ["\uff34om sat.", "He\u00a0é."]):
+    copies = [
+        ["he e\u0301 .", " TOM  sat."],
+        ["\u201cTom sat\u201d", "- he, \u00e9!"],
+        ["T\u00adom\u200b sat", "\ufeffhe \u00e9"],  # invisible characters
+        ["Tom sat.", " ", "He é."],
+        ["\uff34om sat.", "He\u00a0é."],
+    ]
+    for copy in copies:
         assert text_fingerprint(copy) == text_fingerprint(text)
     for other in (["Tom sat."], ["Tom sat.", "He e."], ["Tom sat. He é."]):
         assert text_fingerprint(other) != text_fingerprint(text)

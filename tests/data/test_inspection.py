@@ -36,6 +36,7 @@ def corpus_of(documents: list[list[str]], **settings: object) -> tuple[Corpus, D
         ([["1. a cake", "2. it", "3. Tom"], STORY], {}, None),  # not in most
         ([["3. a", "1. it", "2. cake"]] * 2, {}, None),  # numbers that do not tell the order
         ([["1. a", "2. it"], STORY, STORY], {}, None),  # two sentences are in their order by chance
+        ([["a cake", "a cake", "Tom", "a cake"]], {}, r"50% of the pairs .* a tau of 0\.50, not 0"),
         ([["10:30 a", "11:30 it", "12:15 cake"]], {}, "times"),
         ([["1 a", "2 it"], ["2 it", "1 a"]] * 50, {}, None),  # in pairs they rise or fall, as any two numbers do
         ([["1 a", "2 it"]] * 9, {}, "numbers that rise"),

@@ -21,6 +21,8 @@ def test_chance_by_hand() -> None:
     assert is_at_chance(counts_of([5] * 61 + [4] * 39))  # tau .078
     assert not is_at_chance(counts_of([5] * 58 + [4] * 42))  # tau .084
     assert is_at_chance(counts_of([10] * 100))  # tau -1
+    assert is_at_chance(counts_of([4] * 100), chance=0.2)  # tau .2, as of two equal sentences and three others
+    assert not is_at_chance(counts_of([4] * 100), chance=0.1)
 
 
 @pytest.mark.parametrize(
@@ -37,5 +39,6 @@ def test_chance_by_hand() -> None:
 )
 def test_suspicious_validations(inversions: list[int], is_first: bool, is_late: bool, problem: str | None) -> None:
     evaluation: Any = SimpleNamespace(order=inversions, counts=counts_of(inversions), perfect=np.array(inversions) == 0)
-    found = find_problem(evaluation, is_first, is_late)
+    corpus: Any = SimpleNamespace(share_of_equal_pairs=np.zeros(len(inversions)))
+    found = find_problem(evaluation, corpus, is_first, is_late)
     assert (found is None) if problem is None else (problem in str(found))

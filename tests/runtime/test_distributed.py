@@ -89,6 +89,13 @@ def test_processes_that_read_other_documents_are_refused(torchrun: Torchrun, tmp
     assert "error: data.train: process 1 reads something else than process 0 does" in err
 
 
+def test_processes_that_are_set_otherwise_are_refused(torchrun: Torchrun) -> None:
+    process = torchrun(*SMOKE, "seed=${oc.env:RANK}")
+    _, err = process.communicate(timeout=250)
+    assert process.returncode != 0
+    assert "error: seed: process 1 has 1, and process 0 has 0" in err
+
+
 def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, single: Path) -> None:
     process = torchrun(*SMOKE)  # output_dir is named by the time, which each would read for itself
     _, err = process.communicate(timeout=250)
