@@ -1,17 +1,19 @@
 """Loads the raw splits of a corpus as `datasets.Dataset`: columns id, sentences and fingerprint, memory-mapped."""
 
+import functools
 import glob
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, Features, List, Value, load_dataset
+from datasets import Dataset, Features, List, Value, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetsError
 
 from sentence_order.arrays import FloatArray, IntArray
@@ -67,23 +69,23 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
 
     The split of a document is a function of its text and of `data.split_seed` alone: not of the other documents, the
     run's own seed, or of which other split has a file. So copies stay together, and none moves if others are added.
-    Only a split that would be empty takes the first document by its draw.
+    Only a split that would be empty, training included, takes the text whose draw is nearest.
     """
     fingerprint_D = read_column(train, "fingerprint")
     # Those without an order are in no split that is evaluated.
     draw_D = np.where(fingerprint_D == 0, 1.0, _draw(fingerprint_D, config.split_seed))
-    bounds = {"test": config.test_share, "validation": config.test_share + config.validation_share}
-    members, left_D = {}, np.ones(len(train), dtype=bool)
-    for name, bound in bounds.items():
-        chosen_D = left_D & (draw_D < bound)
-        if left_D.any() and not chosen_D.any():
-            chosen_D = left_D & (draw_D == draw_D[left_D].min())
-        members[name], left_D = chosen_D, left_D & ~chosen_D
+    draws, start, members = np.unique(draw_D[draw_D < 1]), 0, {}
+    for name, bound, others in (
+        ("test", config.test_share, 2),
+        ("validation", config.test_share + config.validation_share, 1),
+    ):
+        stop = max(start + 1, min(int(np.searchsorted(draws, bound)), len(draws) - others))
+        members[name], start = np.isin(draw_D, draws[start:stop]), stop
 
     kept_D = ~np.logical_or.reduce([members[name] for name in missing])
     if not kept_D.any() or not all(members[name].any() for name in missing):
         raise UserError(
-            f"data.train: {len(train)} documents of {len(np.unique(draw_D))} different texts are too few to split off "
+            f"data.train: {len(train)} documents of {len(draws)} different texts are too few to split off "
             f"{' and '.join(missing)}; give more"
         )
     for name in missing:
@@ -187,31 +189,44 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
 
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
-    folder = Path(str(config.hub_id))
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    name, options = getattr(config, split), {"trust_remote_code": False}
-    with _failures_as_user_errors(config):
-        # A stream of a folder's files, which `datasets` would otherwise keep a copy of, by their times and sizes.
-        raw = load_dataset(config.hub_id, config.hub_config, split=name, streaming=bool(files), **options)
-        content = [digest_file(path) for path in files] or raw._fingerprint
+    is_folder, name = Path(str(config.hub_id)).is_dir(), getattr(config, split)
     layout, where = Layout.of(config), f"{config.hub_id}/{name}"
     limit = getattr(config, f"limit_{split}")
-    if limit is not None and (split != "train" or (config.validation and config.test)):
-        raw = raw.take(limit)  # before the work, if nothing is split off the rest
+    if split == "train" and not (config.validation and config.test):
+        limit = None  # what is split off is a part of the whole
+
+    @functools.cache
+    def load(place: str | None) -> Dataset:
+        with _failures_as_user_errors(config):
+            raw = load_dataset(
+                config.hub_id, config.hub_config, split=name, cache_dir=place, trust_remote_code=False
+            ).with_format("arrow")  # so that nothing is decoded, such as pictures
+            return raw if limit is None else raw.take(limit)
 
     def records(choose: ChooseColumns) -> Iterator[tuple[str, Record]]:
-        with _failures_as_user_errors(config):
-            tables = raw.with_format("arrow").iter(BATCH_DOCUMENTS)  # nothing is decoded, such as pictures
-            rows = (row for table in tables for row in table.select(choose(table.column_names)).to_pylist())
-            for number, record in enumerate(rows):
-                yield f"{where}:{number}", record
+        tables = load(place).iter(BATCH_DOCUMENTS)
+        rows = (row for table in tables for row in table.select(choose(table.column_names)).to_pylist())
+        return ((f"{where}:{number}", record) for number, record in enumerate(rows))
 
     def read() -> Iterator[Document]:
         places = records(layout.choose_columns)
         return refuse_numbers(document_from_record(record, layout, place) for place, record in places)
 
-    settings = [content, config.hub_config, limit, where, asdict(layout)]
-    return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))
+    # `datasets` knows the files of a folder by their times and sizes: so it has a cache of its own for each reading.
+    with tempfile.TemporaryDirectory(prefix="sentence_order_") if is_folder else nullcontext() as place:
+        content = _digest_folder(config) if is_folder else load(place)._fingerprint
+        settings = [content, config.hub_config, limit, where, asdict(layout)]
+        return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))
+
+
+def _digest_folder(config: DataConfig) -> list[tuple[str, str]]:
+    """The files that a data set in a folder consists of, wherever they lie, each with a digest of its content."""
+    with _failures_as_user_errors(config):
+        builder = load_dataset_builder(config.hub_id, config.hub_config)
+        files = {path for paths in (builder.config.data_files or {}).values() for path in paths}
+        about = [path for path in Path(str(config.hub_id)).glob("*") if path.suffix in (".md", ".json", ".yaml")]
+        local = sorted({*map(str, about), *(path for path in files if "://" not in path)})
+        return [(path, digest_file(path)) for path in local if os.path.isfile(path)]
 
 
 @contextmanager
@@ -223,4 +238,5 @@ def _failures_as_user_errors(config: DataConfig) -> Iterator[None]:
         raise
     # No such data set, configuration or split, one that needs a script, damaged files, or no network.
     except (ValueError, OSError, RuntimeError, DatasetsError) as error:
-        raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {first_line(error)}") from error
+        reason = first_line(error.__cause__ or error)
+        raise UserError(f"data.hub_id: {config.hub_id} could not be loaded: {reason}") from error

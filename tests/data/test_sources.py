@@ -76,7 +76,7 @@ def test_added_documents_move_nobody_and_copies_stay_together(tmp_path: Path) ->
 
 @pytest.mark.parametrize("count", [3, 4, 10])
 def test_no_split_is_empty_if_there_are_texts_for_all(tmp_path: Path, count: int) -> None:
-    for seed in range(20):
+    for seed in range(100):
         config = DataConfig(Source.jsonl, train=write(tmp_path / "few.jsonl", 0, count), split_seed=seed)
         assert sum(len(split) > 0 for split in load_splits(config, ALL).values()) == 3
     copies = "\n".join([(tmp_path / "few.jsonl").read_text().splitlines()[0]] * 9)
@@ -128,6 +128,8 @@ def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
     os.utime(tmp_path / "train.jsonl", (0, 0))
     assert load_splits(config, ["train"])["train"][3]["sentences"][0] == "Ann ran 3 miles."
+    config.train = "train[1:3]"
+    assert load_splits(config, ["train"])["train"]["id"] == ["x1", "x2"]
     config.train = "dev"
     with pytest.raises(UserError, match=r"data\.hub_id: .* could not be loaded"):
         load_splits(config, ["train"])
@@ -153,6 +155,29 @@ def test_configurations_of_a_folder_are_told_apart_and_nothing_is_decoded(
         split = load_splits(dataclasses.replace(config, hub_config=name), ["train"])["train"]
         assert split[0]["sentences"] == [name, "x"]
         assert "position has a permutation" in caplog.text, "also from the cache"
+
+
+def test_files_of_a_folder_may_be_renamed_or_lie_elsewhere(tmp_path: Path) -> None:
+    folder, other = tmp_path / "corpus", tmp_path / "elsewhere.jsonl"
+    folder.mkdir()
+    for name, file in (("a", folder / "train.jsonl"), ("b", folder / "test.jsonl"), ("c", other)):
+        file.write_text(json.dumps({"sentences": [name, "x"]}))
+    config = DataConfig(Source.hub, hub_id=str(folder), train="train", validation="train", test="test")
+
+    def first(split: str) -> str:
+        return str(load_splits(config, [split])[split][0]["sentences"][0])
+
+    assert (first("train"), first("test")) == ("a", "b")
+    (folder / "train.jsonl").rename(folder / "x")
+    (folder / "test.jsonl").rename(folder / "train.jsonl")
+    (folder / "x").rename(folder / "test.jsonl")
+    assert (first("train"), first("test")) == ("b", "a")
+    listed = "".join(f"\n  - split: {split}\n    path: ../elsewhere.jsonl" for split in ("train", "test"))
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:{listed}\n---\n")
+    assert first("test") == "c"
+    other.write_text(json.dumps({"sentences": ["d", "x"]}))
+    os.utime(other, (0, 0))
+    assert first("test") == "d"
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])
