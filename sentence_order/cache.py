@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sentence_order.config import cli
-from sentence_order.errors import printable
+from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import cache_folder
 
 KEY_CHARACTERS = 12
@@ -41,6 +41,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # clearing may wait for a process that is filling
     store = Store(cache_folder(arguments.dir))
+    if store.folder.exists() and not store.folder.is_dir():
+        raise UserError(f"--dir: {store.folder} is a file; name a folder")
     corpora = ArrowCache(store.folder / FOLDER, 0)
     entries, files = store.entries(), corpora.files()
     sizes: dict[str, int] = {FOLDER: sum(size for _, size, _ in files)} if files else {}

@@ -1,5 +1,6 @@
 """Orders new text: python -m sentence_order.predict checkpoint=DIR input=FILE|- [output=FILE]."""
 
+import os
 import sys
 
 from sentence_order.config import cli
@@ -16,12 +17,15 @@ def predict(config: PredictConfig) -> None:
     `OUTPUT.partial` until it is complete.
     """
     check_ranges(config)
-    for path in (config.output, config.output and partial_path(config.output)):
+    if config.output is None:
+        cli.check_open(sys.stdout, "standard output")
+        outputs = ["/dev/stdout"] if os.path.isfile("/dev/stdout") else []  # a file that the shell has opened
+    else:
+        outputs = [config.output, str(partial_path(config.output))]
+    for path in outputs:
         check_overwrites("output", path, [config.input, config.checkpoint])
     if config.output is not None:
         check_partial(config.output)
-    else:
-        cli.check_open(sys.stdout, "standard output")
     if config.input == "-":
         cli.check_open(sys.stdin, "standard input")
     # The heavy imports wait until the configuration is known to be good.

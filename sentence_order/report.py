@@ -10,7 +10,11 @@ from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_writable
 from sentence_order.training.outputs import check_overwrites
 
-REPORT_FILES = ("report.md", "report.csv", "report.tex")
+PICTURES = ("tau_against_time", "quality_by_depth", "learning_curves")
+REPORT_FILES = [
+    *("report.md", "report.csv", "report.tex"),
+    *(f"{name}.{suffix}" for name in PICTURES for suffix in ("png", "svg")),
+]
 
 
 def main() -> None:

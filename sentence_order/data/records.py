@@ -121,7 +121,8 @@ def read_parquet(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterato
             names = table.schema_arrow.names
             if twice := _find_twice(names):
                 raise UserError(f"{path}: column '{twice}' appears twice")
-            rows = (record for batch in table.iter_batches(1000, columns=choose(names)) for record in batch.to_pylist())
+            # Few at a time: a small file can hold a long text once, for thousands of rows.
+            rows = (record for batch in table.iter_batches(16, columns=choose(names)) for record in batch.to_pylist())
             for row, record in enumerate(rows, start=1):
                 yield f"{path}:{row}", record
     except (pa.ArrowException, UnicodeDecodeError) as error:  # damage may show in the text alone

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from sentence_order.errors import UserError
-from sentence_order.runtime.files import oserrors_with_path
+from sentence_order.runtime.files import is_stream, oserrors_with_path
 
 
 def partial_path(output: str | Path) -> Path:
@@ -23,16 +23,16 @@ def partial_path(output: str | Path) -> Path:
 def open_output(output: str | None) -> Iterator[IO[str]]:
     """Standard output, or a file that is `OUTPUT.partial` until the block ends without an exception.
 
-    A pipe or a device that exists is written to directly. An OSError names the output; a note on any exception says
-    where the complete lines are that were written before.
+    A stream (see `is_stream`) is written to directly. An OSError names the output; a note on any exception says where
+    the complete lines are that were written before.
     """
     path = Path("standard output" if output is None else output)
     if output is None:
         with oserrors_with_path(path):
             yield sys.stdout
         return
-    if path.exists() and not path.is_file():
-        with oserrors_with_path(path), path.open("w", encoding="utf-8") as stream:
+    if is_stream(path):
+        with oserrors_with_path(path), path.open("a", encoding="utf-8") as stream:
             yield stream
         return
 

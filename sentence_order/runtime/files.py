@@ -28,7 +28,7 @@ RANDOM = "[a-z0-9_]" * 8
 
 def check_output(key: str, output: str | Path | None) -> None:
     """Raises UserError, before any work is done, if the file cannot be written."""
-    if output is None:
+    if output is None or is_stream(output):
         return
     path = Path(os.path.realpath(output))
     try:
@@ -38,7 +38,15 @@ def check_output(key: str, output: str | Path | None) -> None:
             raise UserError(f"{key}: the name of {output} is too long") from error
     if path.is_dir():
         raise UserError(f"{key}: {output} is a folder; name a file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UserError(f"{key}: {output} is write-protected")
     check_writable(key, path.parent)
+
+
+def is_stream(path: str | Path) -> bool:
+    """True if a path that exists is written to as it is: a pipe, a device, or an open stream such as /dev/stdout."""
+    is_open = os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    return os.path.exists(path) and (is_open or not os.path.isfile(path)) and not os.path.isdir(path)
 
 
 def check_writable(key: str, folder: Path) -> None:
@@ -60,21 +68,28 @@ def set_default_permissions(path: Path) -> None:
 
 
 def cache_folder(given: str | Path | None = None) -> Path:
-    """The `given` one, `$SENTENCE_ORDER_CACHE`, or `sentence_order` in the user's folder for caches."""
+    """The `given` one, `$SENTENCE_ORDER_CACHE`, or `sentence_order` in the user's folder for caches.
+
+    Raises UserError if the user has no home folder.
+    """
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(given or os.environ.get("SENTENCE_ORDER_CACHE") or f"{caches}/sentence_order").expanduser()
+    folder = Path(given or os.environ.get("SENTENCE_ORDER_CACHE") or f"{caches}/sentence_order")
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"cache.dir: {folder}: {error} Name a folder by cache.dir or SENTENCE_ORDER_CACHE.") from error
 
 
 @contextmanager
 def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     """Opens a file that appears under its name when the block ends without an exception, and not before.
 
-    A pipe or a device that exists is written to directly, and a link is followed. An OSError names the file.
+    A stream (see `is_stream`) is written to directly, and a link is followed. An OSError names the file.
     """
     encoding = "utf-8" if mode == "w" else None
     with oserrors_with_path(path):
-        if path.exists() and not path.is_file():
-            with path.open(mode, encoding=encoding) as stream:
+        if is_stream(path):
+            with path.open("a" if mode == "w" else "ab", encoding=encoding) as stream:  # what is there stays there
                 yield stream
             return
         path = Path(os.path.realpath(path))
@@ -196,12 +211,13 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def oserrors_with_path(path: Path) -> Iterator[None]:
-    """Adds `path` to an OSError that names no file, such as that of a full disk."""
+    """Adds `path` to an OSError that names no file, such as that of a full disk, or one that is not complete yet."""
     try:
         yield
     except SafetensorError as error:  # what safetensors raises for a full disk
         raise OSError(errno.EIO, first_line(error), str(path)) from error
     except OSError as error:
-        if error.filename is not None or error.errno is None:
+        is_hidden = str(error.filename).endswith(UNFINISHED)  # a name that its user does not know
+        if error.errno is None or not (error.filename is None or is_hidden):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -5,12 +5,16 @@ import gzip
 import json
 import os
 import tracemalloc
+from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sentence_order.data import readers, records
 from sentence_order.data.readers import Document, Layout, read_documents
+from sentence_order.data.records import read_parquet, stop_at_fault
 from sentence_order.errors import UserError
 
 GOOD = {
@@ -58,9 +62,6 @@ def test_a_column_may_hold_each_sentence(tmp_path: Path) -> None:
 
 
 def test_parquet_files_are_read_and_their_faults_named(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"id": ["a"], "sentences": [["x", "y"]], "other": [1]}), path)
     assert read(path, "parquet") == [Document("a", ["x", "y"])]
@@ -78,6 +79,18 @@ def test_parquet_files_are_read_and_their_faults_named(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="parquet"):
         read(path, "parquet")
+
+
+def test_a_text_that_a_parquet_file_holds_once_for_many_rows_does_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "file.parquet"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array(["x y. " * 200_000]))
+    pq.write_table(pa.table({"text": texts}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 20_000
+    tracemalloc.start()
+    records = read_parquet(str(path), list, stop_at_fault)
+    assert sum(len(record["text"]) for _, record in islice(records, 40)) == 40_000_000
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
 
 
 def test_running_text_is_split_into_sentences(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from sentence_order.errors import UserError
 from sentence_order.experiments.report import write_report
-from sentence_order.report import main
+from sentence_order.report import REPORT_FILES, main
 from tests.experiments.runs import make_run
 from tests.forks import Server
 
@@ -97,6 +97,12 @@ def test_report_has_tables_and_pictures(runs: Path) -> None:
     latex = (runs / "report" / "report.tex").read_text()
     assert latex.startswith(r"\begin{tabular}")
     assert r"(100 \%)" in latex
+
+
+def test_the_command_knows_all_files_of_a_report(runs: Path) -> None:
+    """It refuses to write another output over one of them."""
+    write_report([runs], runs / "report")
+    assert sorted(REPORT_FILES) == sorted(file.name for file in (runs / "report").iterdir())
 
 
 def test_the_same_runs_give_the_same_files(runs: Path) -> None:

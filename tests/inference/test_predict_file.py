@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,25 @@ def test_the_input_is_not_replaced(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="is read by this command"):
         predict(PredictConfig("checkpoint", str(tmp_path / name), str(tmp_path / "output.jsonl")))
     assert (tmp_path / name).read_text() == GOOD[0]
+
+
+def test_what_standard_output_is_appended_to_is_not_the_input(tmp_path: Path) -> None:
+    """It would be read for ever."""
+    file = tmp_path / "input.jsonl"
+    file.write_text(GOOD[0])
+    command = [sys.executable, "-m", "sentence_order.predict", "checkpoint=x", f"input={file}"]
+    with file.open("a") as stream:
+        done = subprocess.run(command, stdout=stream, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "/dev/stdout is read by this command" in done.stderr
+    assert file.read_text() == GOOD[0]
+
+
+def test_an_open_stream_as_output_keeps_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "all").write_text("mine\n")
+    with (tmp_path / "all").open("a") as file, open_output(f"/proc/self/fd/{file.fileno()}") as stream:
+        stream.write("one\n")
+    assert (tmp_path / "all").read_text() == "mine\none\n"
 
 
 def test_only_what_a_prediction_has_left_is_replaced(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sentence_order.runtime.files import (
     UNFINISHED,
     atomic_file,
     atomic_folder,
+    cache_folder,
     check_output,
     find_backup,
     oserrors_with_path,
@@ -247,3 +248,35 @@ def test_missing_permission_is_no_corruption(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no permission stops
     with pytest.raises(PermissionError):
         find_corruption(path)
+
+
+def test_an_open_stream_is_written_to_as_it_is(tmp_path: Path) -> None:
+    """Such as /dev/stdout, behind which there may be a file that the shell appends to."""
+    (tmp_path / "all").write_text("mine\n")
+    with (tmp_path / "all").open("a") as file, atomic_file(Path(f"/dev/fd/{file.fileno()}")) as stream:
+        stream.write("one\n")
+    assert (tmp_path / "all").read_text() == "mine\none\n"
+    assert names(tmp_path) == ["all"]
+
+
+def test_a_file_that_is_write_protected_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").touch(0o444)
+    may_write = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path / "out") and may_write(path, mode))
+    with pytest.raises(UserError, match=r"output: .*out is write-protected"):
+        check_output("output", tmp_path / "out")
+
+
+def test_an_error_names_the_file_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: str, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted", source, None, str(target))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="not permitted") as caught, atomic_file(tmp_path / "out") as stream:
+        stream.write("x")
+    assert caught.value.filename == str(tmp_path / "out")
+
+
+def test_a_home_folder_that_is_not_known_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"cache\.dir: ~nobody-here/cache: .* SENTENCE_ORDER_CACHE"):
+        cache_folder("~nobody-here/cache")
