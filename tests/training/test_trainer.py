@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,18 @@ def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_p
     with pytest.raises(TrainingError, match=r"step 1: .*gradient.* in heads; documents: d"):
         train(trainer)
     assert torch.isfinite(weights(model)).all()
+
+
+def test_early_stopping_at_chance_is_reported(
+    make_model, stories, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Documents in no order, whose first validation is far from a third of the training."""
+    texts = [random.Random(number).sample(stories[number % 20], 4) for number in range(120)]
+    model, rates = make_model(), OptimConfig(lr=0.0, head_lr=0.0)
+    trainer = trainer_of(model, corpus_of(model, texts), tmp_path, rates, max_steps=99, eval_every=1, patience=1)
+    train(trainer)
+    assert trainer.state.step == 2
+    assert len([message for message in caplog.messages if "no better than chance" in message]) == 1
 
 
 def test_overfitting_ends_with_the_first_perfect_validation(make_model, stories, tmp_path: Path) -> None:
