@@ -272,6 +272,7 @@ def test_scripts_of_data_sets_are_not_run(tmp_path: Path, mark: Path) -> None:
         ({"encoder": {"model_type": "sentence-orderer"}}, "encoder"),
         ({"encoder": {"model_type": "bert", "hidden_size": "x"}}, "hidden_size"),
         ({"encoder": {"model_type": "bert", "num_hidden_layers": 10**9}}, "num_hidden_layers: "),
+        ({"encoder": {"model_type": "bert", "num_attention_heads": -1}}, "num_attention_heads -1"),
         ({"encoder": {"model_type": "bert", "vocab_size": 2**40}}, "config.json expects (1099511627776, 768)"),
         ({"encoder": {"model_type": "roberta", "pad_token_id": None}}, "pad_token_id None"),
     ],
@@ -310,6 +311,14 @@ def test_a_tokenizer_that_does_not_fit_the_weights_is_refused(checkpoint: Path, 
     (checkpoint / "tokenizer.json").write_text(json.dumps({**settings, "post_processor": None}))
     with pytest.raises(UserError, match="special tokens"):
         load_checkpoint(str(checkpoint))
+
+
+def test_chunks_that_a_config_asks_for_change_nothing(checkpoint: Path) -> None:
+    before = order(checkpoint)
+    encoder = json.loads((checkpoint / "config.json").read_text())["encoder"]
+    for size in (1, 3, "x"):
+        change(checkpoint / "config.json", encoder={**encoder, "chunk_size_feed_forward": size})
+        assert order(checkpoint) == before
 
 
 def test_scores_that_are_nan_are_refused(checkpoint: Path) -> None:

@@ -5,6 +5,7 @@ import glob
 import gzip
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -47,20 +48,41 @@ def faults_to(on_fault: OnFault) -> Iterator[None]:
 
 def find_path_problem(path: str) -> str | None:
     """Why a path cannot be read as a file, or None. A pipe is refused, since one without a writer would block."""
-    if os.path.isfile(path):
-        return None
-    if os.path.isdir(path):
+    try:
+        mode = os.stat(path).st_mode  # `os.path.isfile` would not tell a missing permission from a missing file
+    except PermissionError:
+        return "permission denied"
+    except (OSError, ValueError):
+        return "no such file"
+    if not os.access(path, os.R_OK):
+        return "permission denied"
+    if stat.S_ISDIR(mode):
         return "a folder, not a file"
-    return "a pipe or a device, not a file" if os.path.exists(path) else "no such file"
+    return None if stat.S_ISREG(mode) else "a pipe or a device, not a file"
 
 
 def match_files(pattern: str) -> list[str]:
-    """The paths that a glob matches. Raises OSError, ValueError or NotImplementedError if it is not a valid one."""
+    """The paths that a glob matches, and the folders that it should look into and has no permission for.
+
+    Raises OSError, ValueError or NotImplementedError if it is not a valid one.
+    """
+    found = _glob(pattern)
+    if "**" in pattern:
+        found = [path for path in found if not os.path.isdir(path)]
+    whole = Path(pattern)
+    for folder, inner in zip(whole.parents, [whole, *whole.parents], strict=False):
+        is_listed = glob.has_magic(inner.name) or folder.name == "**"
+        access = os.X_OK | os.R_OK if is_listed else os.X_OK
+        found += [path for path in _glob(str(folder)) if os.path.isdir(path) and not os.access(path, access)]
+    return found
+
+
+def _glob(pattern: str) -> list[str]:
     if "**" not in pattern:
         return glob.glob(pattern)
     # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
     anchor, named = Path(pattern).anchor, set(Path(pattern).parts)
-    found = [path for path in Path(anchor).glob(pattern.removeprefix(anchor)) if not path.is_dir()]
+    found = Path(anchor).glob(pattern.removeprefix(anchor))
     return [str(path) for path in found if not any(part[0] == "." for part in {*path.parts} - named)]
 
 

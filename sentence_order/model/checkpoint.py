@@ -1,7 +1,6 @@
 """Loads the checkpoint that a user named, with one clear line for what is wrong with it."""
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from sentence_order.errors import UserError, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import is_hub_id
 from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
-from sentence_order.model.weights import find_mismatch, shapes_of_file, shapes_of_module
+from sentence_order.model.weights import find_mismatch, shapes_of_module
 from sentence_order.runtime.manifest import CARD_FILE, MANIFEST, find_corruption
 
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -30,13 +29,13 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
     """
     try:
         return _find_checkpoint(checkpoint, key, hub)
-    except PermissionError as error:
-        raise UserError(f"{key}: no permission to read {error.filename}") from error
+    except OSError as error:
+        raise UserError(f"{key}: {error.filename}: {error.strerror}") from error
 
 
 def _find_checkpoint(checkpoint: str, key: str, hub: dict[str, Any]) -> Path:
     folder = Path(checkpoint)
-    if not os.path.exists(checkpoint):
+    if not folder.exists():  # which raises PermissionError, unlike `os.path.exists`
         if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
             raise UserError(f"{key}: {checkpoint}: no such folder, and not a hub id")
         try:
@@ -51,6 +50,8 @@ def _find_checkpoint(checkpoint: str, key: str, hub: dict[str, Any]) -> Path:
 
     if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
         raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
+    for name in REQUIRED_FILES:
+        (folder / name).open("rb").close()  # for a missing permission, safetensors would say that there is no file
     if foreign := [file.name for pattern in FOREIGN_FILES for file in folder.glob(pattern)]:
         raise UserError(f"{key}: {folder} contains {foreign[0]}, which is not part of a checkpoint of this program")
 
@@ -76,8 +77,9 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
     weights = folder / "model.safetensors"
     try:
         with safe_open(weights, framework="pt") as file:  # which checks the header against the file's size
-            types = {name: file.get_slice(name).get_dtype() for name in list(file.keys())}
-        found = shapes_of_file(weights)
+            header = {name: file.get_slice(name) for name in list(file.keys())}
+            types = {name: entry.get_dtype() for name, entry in header.items()}
+            found = {name: tuple(entry.get_shape()) for name, entry in header.items()}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{key}: {weights} is damaged or truncated: {first_line(error)}") from error
     if no_floats := [name for name in types if types[name] not in ("F16", "BF16", "F32", "F64")]:

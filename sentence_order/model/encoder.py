@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # Loading never runs code: neither that of a repository, nor that of a pickle.
 NO_CODE = {"trust_remote_code": False, "weights_only": True}
 AS_BUILT = {"dtype": torch.float32, "attn_implementation": ATTENTION}
+# Chunks save memory and change nothing else, and must divide the number of tokens, which varies here.
+NO_CHUNKS = 0
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -65,6 +67,9 @@ def check_architecture(config: PreTrainedConfig, name: str) -> None:
 def empty_encoder(config: dict[str, Any]) -> PreTrainedModel:
     """The encoder's module tree with fresh weights, its attention by segments and without its pooler."""
     own = transformers.AutoConfig.for_model(**config)
+    if own.num_attention_heads < 1:
+        raise ValueError(f"config.json has num_attention_heads {own.num_attention_heads}; accepted are 1 and more")
+    own.chunk_size_feed_forward = NO_CHUNKS
     return _without_pooler(transformers.AutoModel.from_config(own, **AS_BUILT, trust_remote_code=False))
 
 
@@ -77,6 +82,7 @@ def load_encoder(name: str) -> PreTrainedModel:
     # What else the config may name to load: code, a quantiser, another file of weights.
     for key in ("auto_map", "quantization_config", "transformers_weights"):
         config.__dict__.pop(key, None)
+    config.chunk_size_feed_forward = NO_CHUNKS
     _or_user_error(name, _check_weights, location, config)
     options = {**AS_BUILT, **NO_CODE}
     return _without_pooler(

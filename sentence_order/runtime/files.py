@@ -124,7 +124,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         recover_interrupted_write(path)
         if not is_replaceable(path):
-            raise FileExistsError(errno.EEXIST, "not a checkpoint of this program; it is not replaced")
+            raise FileExistsError(errno.EEXIST, "a link, or not a checkpoint of this program; it is not replaced")
         fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
         try:
             yield fresh
@@ -168,25 +168,32 @@ def _remove_unfinished_files(path: Path) -> None:
 
 def _discard_backup(old: Path, path: Path) -> None:
     """Removes a folder that `path` has replaced; files in it that this program has not written move there."""
-    listed = dict(read_manifest(old)) if (old / MANIFEST).is_file() else {}
+    try:
+        listed = read_manifest(old)
+    except (OSError, ValueError):  # there is none, or it is damaged: any file may be someone else's
+        listed = {}
     for entry in old.iterdir():
         if entry.name not in listed and not os.path.lexists(path / entry.name):
             entry.rename(path / entry.name)
+    # If this is stopped, what is left is no checkpoint any more; by its new name, the next writer removes it.
+    with suppress(OSError):
+        old = old.rename(path.with_name(f".{path.name}.{old.name.rpartition('.')[2]}{UNFINISHED}"))
     shutil.rmtree(old, ignore_errors=True)
 
 
 def is_replaceable(path: Path) -> bool:
-    """True if there is nothing at `path`, or an empty folder, or a checkpoint of this program."""
+    """True if there is nothing at `path`, or an empty folder, or a checkpoint of this program, and no link to one."""
     if not os.path.lexists(path):
         return True
-    return path.is_dir() and (not any(path.iterdir()) or is_checkpoint(path))
+    return not path.is_symlink() and path.is_dir() and (not any(path.iterdir()) or is_checkpoint(path))
 
 
 def is_checkpoint(folder: Path) -> bool:
     """True if a folder is a checkpoint of this program, also if its config is damaged."""
+    file = folder / "config.json"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except OSError:
         return False
     except (ValueError, RecursionError):
         return (folder / MANIFEST).is_file()

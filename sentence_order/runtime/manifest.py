@@ -1,10 +1,14 @@
 """The manifest of a checkpoint, by which a damaged or missing file is noticed."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+import os
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 MANIFEST, CARD_FILE = "SHA256SUMS", "README.md"
+# Far more than the few files of a checkpoint need.
+MAX_MANIFEST_BYTES = 2**20
 
 
 def find_corruption(folder: Path, required: Collection[str] = (), optional: Collection[str] = ()) -> str | None:
@@ -13,10 +17,10 @@ def find_corruption(folder: Path, required: Collection[str] = (), optional: Coll
     The `required` files must be listed, and the `optional` ones if they are there; others may be anyone's. Raises
     PermissionError.
     """
-    if not (folder / MANIFEST).exists():
+    if not os.path.lexists(folder / MANIFEST):
         return None
     try:
-        digests = dict(read_manifest(folder))
+        digests = read_manifest(folder)
         for name, digest in digests.items():
             file = folder / name
             if Path(name).name != name or not file.is_file():
@@ -34,11 +38,21 @@ def find_corruption(folder: Path, required: Collection[str] = (), optional: Coll
     return None
 
 
-def read_manifest(folder: Path) -> Iterator[tuple[str, str]]:
-    """The names and digests of a folder's files."""
-    for line in (folder / MANIFEST).read_text(encoding="utf-8").splitlines():
-        digest, name = line.split("  ", 1)
-        yield name, digest
+def read_manifest(folder: Path) -> dict[str, str]:
+    """The digests of a folder's files by their names. Raises OSError, or ValueError if the manifest is not one."""
+    file = folder / MANIFEST
+    if not file.is_file():  # reading a pipe or a device may never end
+        raise ValueError("it is not a file")
+    if file.stat().st_size > MAX_MANIFEST_BYTES:
+        raise ValueError(f"it has more than {MAX_MANIFEST_BYTES:,} bytes")
+
+    digests = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        found = re.fullmatch(r"(\w+) [ *](.+)", line)  # the star is that of `sha256sum --binary`
+        if found is None:
+            raise ValueError(f"its line {number} is not 'DIGEST  NAME'")
+        digests[found[2]] = found[1]
+    return digests
 
 
 def write_manifest(folder: Path) -> None:

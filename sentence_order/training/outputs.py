@@ -4,14 +4,13 @@ import glob
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from fnmatch import fnmatch
 from pathlib import Path
 
 from sentence_order.config.schema import DataConfig
 from sentence_order.data.records import match_files
 from sentence_order.errors import UserError
-from sentence_order.runtime.files import check_output, is_checkpoint
-from sentence_order.training.run_dir import CONFIG_FILE, LOCK_FILE, WRITTEN_LATER, is_run
+from sentence_order.runtime.files import check_output
+from sentence_order.training.run_dir import find_owner
 
 
 def check_overwrites(key: str, output: str | Path | None, inputs: Iterable[str | Path] = ()) -> None:
@@ -26,7 +25,7 @@ def check_overwrites(key: str, output: str | Path | None, inputs: Iterable[str |
     for given in inputs:
         if any(same_file(output, file) for file in _files_of(given)):
             raise UserError(f"{key}: {output} is read by this command ({given}); name another file")
-    if owner := _find_owner(Path(os.path.realpath(output))):
+    if owner := find_owner(output):
         raise UserError(f"{key}: {output} is part of {owner}; name another file")
 
 
@@ -50,15 +49,3 @@ def _files_of(given: str | Path) -> list[str]:
     with suppress(ValueError, NotImplementedError):  # no valid pattern
         return [str(given), *match_files(str(given))]
     return [str(given)]
-
-
-def _find_owner(path: Path) -> str | None:
-    """The run or checkpoint that a file belongs to; other files may lie in the folder of a run, not in a checkpoint."""
-    if is_checkpoint(path.parent):
-        return f"the checkpoint {path.parent}"
-    patterns = (CONFIG_FILE, LOCK_FILE, *WRITTEN_LATER, "checkpoints/*")
-    for folder in path.parents:
-        name = str(path.relative_to(folder))
-        if any(fnmatch(name, pattern) for pattern in patterns) and is_run(folder):
-            return f"the run in {folder}"
-    return None

@@ -1,10 +1,14 @@
 """The folder of a run: what it already holds, whether a run may resume in it, and its lock."""
 
+import glob
 import logging
+import os
+import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +21,15 @@ from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts, override_with_typed
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import UserError, first_line, printable
-from sentence_order.runtime.files import atomic_file, check_writable, is_replaceable
+from sentence_order.runtime.files import atomic_file, check_writable, is_checkpoint, is_replaceable
 
 log = logging.getLogger(__name__)
 
 CONFIG_FILE, OVERRIDES_FILE, RESULTS_FILE, LOCK_FILE = "config.yaml", "overrides.yaml", "results.json", ".lock"
 METRICS_FILE, EVENT_FILES, LOG_FILE = "metrics.jsonl", "events.out.tfevents.*", "train.log"
 # What a run writes after its config, as patterns; `.lock` may be there before it.
-WRITTEN_LATER = (
-    OVERRIDES_FILE,
-    RESULTS_FILE,
-    METRICS_FILE,
-    EVENT_FILES,
-    LOG_FILE,
-    "checkpoints/best",
-    "checkpoints/last",
-)
+CHECKPOINTS = ("checkpoints/best", "checkpoints/last")
+WRITTEN_LATER = (OVERRIDES_FILE, RESULTS_FILE, METRICS_FILE, EVENT_FILES, LOG_FILE, *CHECKPOINTS)
 # Groups of keys that the config of every version has, so that no other program's config passes for one.
 KEY_GROUPS = {"data", "encoder", "freeze", "optim", "trainer"}
 # Keys of earlier versions, which the configs of their runs still have.
@@ -58,11 +55,34 @@ def run_status(folder: Path) -> RunStatus:
 
 
 def is_run(folder: Path) -> bool:
-    """True if a folder holds the config of a run, which no other program has written."""
+    """True if a folder holds a checkpoint or the config of a run, also one that is damaged or of another version."""
+    file = folder / CONFIG_FILE
     try:
-        return bool((folder / CONFIG_FILE).is_file() and read_config(folder))
-    except UserError:
+        return any(is_checkpoint(folder / name) for name in CHECKPOINTS) or (
+            file.is_file() and _has_key_groups(file.read_text(encoding="utf-8", errors="replace"))
+        )
+    except OSError:
         return False
+
+
+def _has_key_groups(config: str) -> bool:
+    return {*re.findall(r"^(\w+):", config, re.MULTILINE)} >= KEY_GROUPS
+
+
+def find_owner(path: str | Path) -> str | None:
+    """The checkpoint that a path lies in, or the run that writes there; links are followed.
+
+    Other files may lie in the folder of a run, and none in a checkpoint.
+    """
+    real = Path(os.path.realpath(path))
+    for folder in (real, *real.parents):
+        if is_checkpoint(folder):
+            return f"the checkpoint {folder}"
+        name = str(real.relative_to(folder))
+        patterns = (CONFIG_FILE, LOCK_FILE, *WRITTEN_LATER, "checkpoints/*")
+        if any(fnmatch(name, pattern) for pattern in patterns) and is_run(folder):
+            return f"the run in {folder}"
+    return None
 
 
 def find_run(path: Path) -> Path | None:
@@ -97,14 +117,19 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
 def check_run_dir(config: TrainConfig) -> RunStatus:
     """How far this very run has come in its folder. Raises UserError if that cannot be used, or holds another run."""
     folder = Path(config.output_dir)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"output_dir: {folder} is a file; name a folder")
-    check_writable("output_dir", folder)
+    for place in (folder, folder / "checkpoints"):
+        if place.exists() and not place.is_dir():
+            raise UserError(f"output_dir: {place} is a file; name another folder")
+        check_writable("output_dir", place)
+    if owner := find_owner(folder):
+        raise UserError(f"output_dir: {folder} is part of {owner}; name another folder")
     status = run_status(folder)
     if status is RunStatus.NEW:
-        if found := next((file for pattern in WRITTEN_LATER for file in folder.glob(pattern)), None):
+        # By `glob`, which finds links to nothing as well.
+        if found := next((name for pattern in WRITTEN_LATER for name in glob.glob(pattern, root_dir=folder)), None):
             raise UserError(
-                f"output_dir: {found} is there, but no {CONFIG_FILE} of a run that has written it; name another folder"
+                f"output_dir: {folder / found} is there, but no {CONFIG_FILE} of a run that has written it; name "
+                f"another folder"
             )
         return status
     saved = read_config(folder)
@@ -118,7 +143,12 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
             f"(resume={folder} alone), or name another folder"
         )
-    for checkpoint in (folder / "checkpoints" / "best", folder / "checkpoints" / "last"):
+    for checkpoint in (folder / name for name in CHECKPOINTS):
+        if status is RunStatus.INCOMPLETE and checkpoint.is_symlink():
+            raise UserError(
+                f"output_dir: {checkpoint} is a link, which a run cannot replace; move the checkpoint back there, or "
+                f"make {checkpoint.parent} a link"
+            )
         if status is RunStatus.INCOMPLETE and not is_replaceable(checkpoint):
             raise UserError(f"output_dir: {checkpoint} is not a checkpoint of this program; move it away")
     return status
@@ -182,7 +212,7 @@ def read_config(folder: Path) -> TrainConfig:
             raise ValueError("it contains an alias")
 
         content = OmegaConf.create(text)
-        if not isinstance(content, DictConfig) or not content.keys() >= KEY_GROUPS:
+        if not isinstance(content, DictConfig) or not _has_key_groups(text):
             raise ValueError("it lacks keys that every config has")
         for key in REMOVED_KEYS:
             group, _, name = key.rpartition(".")

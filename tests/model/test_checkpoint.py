@@ -20,6 +20,7 @@ from sentence_order.model.checkpoint import find_checkpoint, load_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.manifest import MANIFEST, find_corruption
 from sentence_order.training.run_dir import read_config
+from tests.permissions import no_permission
 
 # The names of the heads' modules in revision 5905ae2.
 FORMER_NAMES = {
@@ -149,3 +150,17 @@ def test_folders_that_are_not_checkpoints_are_refused(tiny_model: SentenceOrdere
     (tmp_path / "checkpoint" / "tokenizer.json").unlink()
     with pytest.raises(UserError, match=r"^checkpoint: .*tokenizer\.json"):
         find_checkpoint(str(tmp_path / "checkpoint"))
+
+
+def test_missing_permission_is_named(
+    tiny_model: SentenceOrdererModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    SentenceOrderer(tiny_model).save_pretrained("private/run")
+    weights = Path("private/run/model.safetensors")
+    with no_permission(Path("private")), pytest.raises(UserError, match=r"^init_from: private/run: Permission denied"):
+        find_checkpoint("private/run", "init_from")
+    for _ in range(2):
+        with no_permission(weights), pytest.raises(UserError, match=r"^checkpoint: .*safetensors: Permission denied$"):
+            load_checkpoint("private/run")
+        Path("private/run", MANIFEST).unlink(missing_ok=True)

@@ -19,7 +19,14 @@ from sentence_order.config.schema import (
 )
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import check_architecture, encoder_location, load_encoder, longest_sentence
+from sentence_order.model.encoder import (
+    check_architecture,
+    encoder_layers,
+    encoder_location,
+    load_encoder,
+    longest_sentence,
+    set_layer,
+)
 from sentence_order.model.tiny import tiny_tokenizer
 
 
@@ -106,6 +113,15 @@ def test_weights_of_a_model_with_a_head_and_old_names_load(tiny_model, tmp_path:
     save_file({**old, "cls.predictions.bias": torch.zeros(500)}, tmp_path / "model.safetensors", {"format": "pt"})
     found = load_encoder(str(tmp_path)).state_dict()
     assert all(torch.equal(found[name], weight) for name, weight in weights.items())
+
+
+def test_chunks_that_a_config_asks_for_are_not_used(tiny_model, tmp_path: Path) -> None:
+    """The number of tokens would have to be a multiple of their size."""
+    tiny_model.encoder.save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**content, "chunk_size_feed_forward": 3}))
+    encoder = load_encoder(str(tmp_path))
+    assert {layer.chunk_size_feed_forward for layer in (*encoder_layers(encoder), set_layer(encoder))} == {0}
 
 
 def test_roberta_without_a_padding_token_is_refused_by_name(tmp_path: Path) -> None:

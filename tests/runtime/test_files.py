@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -134,6 +135,48 @@ def test_files_of_others_in_a_checkpoint_stay_there(tmp_path: Path) -> None:
     assert find_corruption(path, ["weights"]) is None
 
 
+def test_backup_with_a_damaged_manifest_loses_no_file_of_others(tmp_path: Path) -> None:
+    path = tmp_path / "best"
+    write_checkpoint(path, weights="old")
+    (path / "notes.txt").write_text("mine")
+    (path / MANIFEST).write_text("no digest")
+    write_checkpoint(path, weights="new")
+    assert (path / "weights").read_text() == "new"
+    assert (path / "notes.txt").read_text() == "mine"
+    assert names(tmp_path) == ["best"]
+
+
+def test_backup_that_was_removed_in_part_goes_with_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last"
+    write_checkpoint(path, weights="old")
+
+    def stop_in_the_middle(folder: Path, **_: object) -> None:
+        (folder / "config.json").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patches:
+        patches.setattr(shutil, "rmtree", stop_in_the_middle)
+        with pytest.raises(KeyboardInterrupt):
+            write_checkpoint(path, weights="new")
+    assert len(names(tmp_path)) == 2
+    recover_interrupted_write(path)
+    assert names(tmp_path) == ["last"]
+    assert (path / "weights").read_text() == "new"
+
+
+def test_links_to_checkpoints_are_not_replaced(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "elsewhere", weights="old")
+    (tmp_path / "last").symlink_to("elsewhere")
+    (tmp_path / "best").symlink_to("nothing")
+    for name in ("last", "best"):
+        with pytest.raises(FileExistsError, match="a link, or not a checkpoint"):
+            write_checkpoint(tmp_path / name, weights="new")
+    assert names(tmp_path) == ["best", "elsewhere", "last"]
+    assert (tmp_path / "last" / "weights").read_text() == "old"
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
 def test_checkpoints_have_default_permissions(tmp_path: Path, umask: int) -> None:
     path = tmp_path / "best"
@@ -203,8 +246,41 @@ def test_manifest_shows_every_corruption(tmp_path: Path) -> None:
     for broken in (b"\xff\xfe", b"no digest\n", b""):
         (path / MANIFEST).write_bytes(broken)
         assert MANIFEST in str(find_corruption(path, ["weights"]))
+    (path / MANIFEST).write_text("0  config.json\n0\tweights\n")
+    assert "its line 2 is not 'DIGEST  NAME'" in str(find_corruption(path))
     (path / MANIFEST).unlink()
     assert find_corruption(path) is None
+
+
+def test_manifest_of_binary_mode_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    write_checkpoint(path, weights="1")
+    command = ["sha256sum", "--binary", "config.json", "weights"]
+    sums = subprocess.run(command, cwd=path, capture_output=True, check=True, text=True).stdout
+    assert " *weights" in sums
+    (path / MANIFEST).write_text(sums)
+    assert find_corruption(path, ["weights"]) is None
+    (path / "weights").write_text("2")
+    assert "weights does not match" in str(find_corruption(path))
+
+
+def test_manifest_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A pipe without a writer would block, and a device may never end."""
+    path = tmp_path / "checkpoint"
+    write_checkpoint(path)
+    manifest = path / MANIFEST
+    for make in (
+        lambda: os.mkfifo(manifest),
+        lambda: manifest.symlink_to("/dev/zero"),
+        lambda: manifest.symlink_to("nothing"),
+    ):
+        manifest.unlink()
+        make()
+        assert "it is not a file" in str(find_corruption(path))
+    manifest.unlink()
+    with manifest.open("wb") as stream:
+        stream.truncate(2**40)
+    assert "more than" in str(find_corruption(path))
 
 
 def test_what_killed_writers_left_is_repaired(tmp_path: Path) -> None:

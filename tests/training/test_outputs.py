@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,37 @@ def test_files_of_a_run_are_refused_and_others_beside_them_are_not(place: Path, 
     check_overwrites("output", "results.json")
 
 
+@pytest.mark.parametrize("change", [lambda text: text + "newer_key: 1\n", lambda text: text + "["])
+def test_files_of_a_run_of_another_version_are_refused(place: Path, change: Callable[[str], str]) -> None:
+    make_run(place / "run", [], [0, 1])
+    config = place / "run" / "config.yaml"
+    config.write_text(change(config.read_text()))
+    for name in ("metrics.jsonl", "config.yaml", "results.json"):
+        with pytest.raises(UserError, match=r"output: .* is part of the run"):
+            check_overwrites("output", f"run/{name}")
+    check_overwrites("output", "run/evaluated.json")
+
+
+@pytest.mark.parametrize("content", [None, "", "seed: ["])
+def test_files_of_a_run_that_has_only_its_checkpoints_are_refused(place: Path, content: str | None) -> None:
+    (place / "run" / "checkpoints" / "last").mkdir(parents=True)
+    if content is not None:
+        (place / "run" / "config.yaml").write_text(content)
+    check_overwrites("output", "run/metrics.jsonl")
+    (place / "run" / "checkpoints" / "last" / "config.json").write_text(json.dumps({"model_type": MODEL_TYPE}))
+    with pytest.raises(UserError, match=r"output: .* is part of the run"):
+        check_overwrites("output", "run/metrics.jsonl")
+
+
 def test_files_of_a_checkpoint_are_refused(place: Path) -> None:
     (place / "checkpoint").mkdir()
     (place / "checkpoint" / "config.json").write_text(json.dumps({"model_type": MODEL_TYPE}))
     with pytest.raises(UserError, match=r"output: .* is part of the checkpoint"):
         check_overwrites("output", "checkpoint/new.json")
+    with pytest.raises(UserError, match=r"output: .* is part of the checkpoint"):
+        check_overwrites("output", "checkpoint/new/file.json")
+    (place / "odd" / "config.json").mkdir(parents=True)
+    check_overwrites("output", "odd/new.json")
     (place / "downloads").mkdir()
     (place / "downloads" / "SHA256SUMS").write_text("abc  image.iso\n")
     check_overwrites("output", "downloads/new.json")

@@ -1,7 +1,9 @@
 """What may be changed when a run resumes, and what may not."""
 
+import json
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from sentence_order.config.cli import compose
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import UserError
+from sentence_order.runtime.files import MODEL_TYPE
 from sentence_order.training.run_dir import (
     CONFIG_FILE,
     LOCK_FILE,
@@ -148,10 +151,14 @@ def test_folder_with_files_of_another_program_is_refused(tmp_path: Path, name: s
     for resume in ("off", "auto"):
         config = compose("train", ["data=synthetic", f"output_dir={tmp_path}", f"resume={resume}"])
         assert check_run_dir(config) is RunStatus.NEW
-    (tmp_path / name).mkdir(parents=True)
-    for resume in ("off", "auto"):
-        with pytest.raises(UserError, match=rf"output_dir: {tmp_path / name} is there"):
-            check_run_dir(replace(config, resume=resume))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    for make in (Path.mkdir, partial(Path.symlink_to, target="nothing")):
+        make(tmp_path / name)
+        for resume in ("off", "auto"):
+            with pytest.raises(UserError, match=rf"output_dir: {tmp_path / name} is there"):
+                check_run_dir(replace(config, resume=resume))
+        if make is Path.mkdir:
+            (tmp_path / name).rmdir()
 
 
 @pytest.mark.parametrize("content", ["", "seed: 0\n", "trainer:\n  epochs: 3\n", "- 1\n"])
@@ -170,6 +177,44 @@ def test_checkpoint_folder_of_another_program_in_a_run_is_refused(run: Path) -> 
     (run / "checkpoints" / "last" / "thesis_weights.bin").touch()
     with pytest.raises(UserError, match="last is not a checkpoint of this program"):
         check_run_dir(resumed(f"resume={run}"))
+
+
+def test_linked_checkpoint_is_refused_before_the_work(run: Path, tmp_path: Path) -> None:
+    """It could not be replaced; the folder of both may be a link."""
+    (tmp_path / "disk" / "last").mkdir(parents=True)
+    (run / "checkpoints").mkdir()
+    for target in (tmp_path / "disk" / "last", tmp_path / "nothing"):
+        (run / "checkpoints" / "last").symlink_to(target)
+        with pytest.raises(UserError, match=r"output_dir: .*last is a link"):
+            check_run_dir(resumed(f"resume={run}"))
+        (run / "checkpoints" / "last").unlink()
+    (run / "checkpoints").rmdir()
+    (run / "checkpoints").symlink_to(tmp_path / "disk")
+    assert check_run_dir(resumed(f"resume={run}")) is RunStatus.INCOMPLETE
+
+
+def test_file_in_place_of_the_checkpoints_is_refused_before_the_work(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    new = compose("train", ["data=synthetic", f"output_dir={tmp_path / 'new'}"])
+    for folder, config in ((tmp_path / "new", new), (run, resumed(f"resume={run}"))):
+        (folder / "checkpoints").write_text("mine")
+        with pytest.raises(UserError, match=r"output_dir: .*checkpoints is a file"):
+            check_run_dir(config)
+        (folder / "checkpoints").unlink()
+        (folder / "checkpoints").symlink_to("nothing")
+        with pytest.raises(UserError, match=r"output_dir: .*checkpoints is a link to nothing"):
+            check_run_dir(config)
+
+
+@pytest.mark.parametrize("inner", ["best", "best/new", "last", "other"])
+def test_no_run_starts_within_the_checkpoints_of_another(run: Path, inner: str) -> None:
+    (run / "checkpoints" / "best").mkdir(parents=True)
+    (run / "checkpoints" / "best" / "config.json").write_text(json.dumps({"model_type": MODEL_TYPE}))
+    for resume in ("off", "auto"):
+        place = run / "checkpoints" / inner
+        with pytest.raises(UserError, match=r"output_dir: .* is part of the (run|checkpoint)"):
+            check_run_dir(compose("train", ["data=synthetic", f"output_dir={place}", f"resume={resume}"]))
+    assert check_run_dir(compose("train", ["data=synthetic", f"output_dir={run / 'inner'}"])) is RunStatus.NEW
 
 
 def test_link_to_nothing_is_named(tmp_path: Path) -> None:
