@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 import torch
 from safetensors import SafetensorError
 
+from sentence_order.inference import predict_file
 from sentence_order.prefix_cache import fill
 from sentence_order.runtime.files import UNFINISHED
 
@@ -57,8 +58,8 @@ POINTS = WRITES | COMPUTATIONS
 # Whose lines, each of which a process can write in part: the name of the function that writes them.
 WRITERS = ("log_scalars", "_write_predictions")
 JOB = "job."
-# So that a small corpus fills several.
-SHARD_BYTES = 2**19
+# So that a small corpus fills several shards and chunks.
+SHARD_BYTES, CHUNK_DOCUMENTS = 2**19, 25
 seen: Counter[str] = Counter()
 
 
@@ -166,7 +167,7 @@ def main() -> None:
     fault, command, sys.argv[1:] = sys.argv[1], sys.argv[2], sys.argv[3:]
     action, point, number = fault.split(":") if ":" in fault else (fault, "", "0")
     torch.set_num_threads(1)
-    fill.SHARD_BYTES = SHARD_BYTES
+    fill.SHARD_BYTES, predict_file.CHUNK_DOCUMENTS = SHARD_BYTES, CHUNK_DOCUMENTS
     entry_point = importlib.import_module(f"sentence_order.{command}").main
     for owner, name, function in list(replacements(action, point, int(number))):
         setattr(owner, name, function)

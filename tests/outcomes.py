@@ -9,9 +9,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sentence_order.experiments.sweep import FAILURES
 from sentence_order.prefix_cache.store import Store
 from sentence_order.runtime.files import find_backup
 from sentence_order.runtime.manifest import find_corruption
+from sentence_order.training.run_dir import EVENT_FILES
 from sentence_order.training.state import STATE_FILE, read_state
 from tests.records import CLOCK_TAGS, lines_without_clock, rows_without_clock
 
@@ -90,6 +92,7 @@ def compare_runs(run: Path, reference: Path) -> None:
         assert files[0].read_bytes() == files[1].read_bytes(), f"{name} differs"
     assert lines_without_clock(run) == lines_without_clock(reference), "metrics.jsonl differs"
     assert _curves_of(run) == _curves_of(reference), "TensorBoard's curves differ"
+    assert _names(run) == _names(reference), "a killed process has left files behind"
     results = [json.loads((each / "results.json").read_text(encoding="utf-8")) for each in runs]
     for split in ("validation", "test"):
         assert results[0][split] == results[1][split], f"results.json differs in {split}"
@@ -121,6 +124,13 @@ def compare_sweeps(sweep: Path, reference: Path) -> None:
     for job in jobs:
         compare_runs(sweep / job, reference / job)
     assert rows_without_clock(sweep) == rows_without_clock(reference), "report.csv differs"
+    assert _names(sweep) == _names(reference), "a killed process has left files behind"
+
+
+def _names(folder: Path) -> set[str]:
+    """The files and folders in a folder, but for what says when, or that, a process has stopped."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.match(EVENT_FILES)}
+    return {name for name in names if not name.startswith(FAILURES)}
 
 
 def _state_of(run: Path) -> dict[str, Any]:

@@ -22,6 +22,18 @@ from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import Interrupted, TrainingError, UserError, printable
 
 
+class _StandardError(io.FileIO):
+    """Drops what nobody can read any more, as after `2>&1 | head`; that is no reason to stop the work."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):  # no reader of the pipe, or no terminal, is left
+                raise
+            return memoryview(data).nbytes
+
+
 def run(name: str, task: Callable[[Any], None]) -> None:
     """Composes `configs/<name>.yaml` with the command line's overrides and calls `task` with the parsed config."""
 
@@ -62,7 +74,7 @@ def one_line_errors() -> Iterator[None]:
     The exit code is 2 for a user's mistake, 1 for a failed run and for what the system refuses, and 128 plus its number
     for a signal. Other exceptions are our mistakes, and keep their traceback.
     """
-    _prepare_streams()
+    prepare_streams()
     try:
         yield
         _flush_output()
@@ -86,14 +98,21 @@ def check_open(stream: IO[Any], name: str) -> None:
         raise OSError(errno.EBADF, "it is closed", name)
 
 
-def _prepare_streams() -> None:
-    """Makes standard output UTF-8 in any locale, and replaces a stream that was closed by one that refuses its use."""
+def prepare_streams() -> None:
+    """Makes standard output UTF-8 in any locale, and standard error one that outlives its reader.
+
+    A stream that was closed is replaced by one that refuses its use.
+    """
     # In this order each has its own number again, which the next file would get otherwise.
     for name, mode in (("stdin", "w"), ("stdout", "r"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process runs
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.writable():
         sys.stdout.reconfigure(encoding="utf-8")
+    plain = sys.__stderr__
+    if plain is not None and sys.stderr is plain:  # not yet replaced, by this or by a program that captures it
+        raw = io.BufferedWriter(_StandardError(plain.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, plain.encoding, plain.errors, line_buffering=True)
 
 
 def _flush_output() -> None:

@@ -1,6 +1,7 @@
 """Finds and reads the runs of a report, and groups those that differ in their seed only."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.results import read_results
 from sentence_order.runtime.console import console
 from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_FILE, RunStatus, read_config, run_status
+
+# What the record of a training must have; a report has all of these.
+NUMBERS = (
+    *("seconds_in_steps", "documents_per_second", "peak_memory_gb", "parameters", "parameters_trained"),
+    *("cached", "seconds_in_cache"),
+)
 
 
 @dataclass(frozen=True)
@@ -112,11 +119,17 @@ def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
 
 def _read(folder: Path, config: TrainConfig) -> Run:
     test = read_results(folder, "test")
-    results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-    if "train" not in results or "started" not in results:
-        raise UserError(f"{folder / RESULTS_FILE}: not the results of a run")
-    settings = flatten_config(config)
-    return Run(folder, settings, results["train"], test, results["started"], _curve(folder / METRICS_FILE))
+    file = folder / RESULTS_FILE
+    try:
+        results = json.loads(file.read_text(encoding="utf-8"))
+        training, started = results["train"], str(results["started"])
+        if not all(math.isfinite(float(training[key])) for key in NUMBERS):
+            raise ValueError("a number of its training is not finite")
+        if not isinstance(training["frozen"], list) or not all(isinstance(name, str) for name in training["frozen"]):
+            raise ValueError("'frozen' is not a list of names")
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise UserError(f"{file}: not the results of a run: {first_line(error)}") from error
+    return Run(folder, flatten_config(config), training, test, started, _curve(folder / METRICS_FILE))
 
 
 def _curve(file: Path) -> list[tuple[float, float]]:

@@ -17,11 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -33,19 +35,33 @@ from sentence_order.config.commands import normalize_overrides, override
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
-from sentence_order.errors import Interrupted, TrainingError, UserError
+from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.runtime.files import atomic_file
 from sentence_order.runtime.signals import handle_signals
-from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, run_status
+from sentence_order.training.run_dir import (
+    KEY_GROUPS,
+    RESULTS_FILE,
+    UNREADABLE,
+    RunStatus,
+    check_run_dir,
+    is_run,
+    run_status,
+)
 
 # In the folder of a sweep: a file for each job that has failed. Not in the folder of the job, where another process may
 # be training, or the results of another one lie.
 FAILURES = "failures"
+# What Hydra and its plugins write there.
+MULTIRUN_FILE, SEARCH_FILE = "multirun.yaml", "optimization_results.yaml"
 MULTIRUN_FLAGS = {"-m", "--multirun"}
+# With these nothing is run.
+INFO_FLAGS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
 # Of a folder's name; file systems allow at most 255 bytes.
 MAX_NAME = 160
 # Set for the jobs of a sweep: how many of them read the same frozen prefix.
 RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
+# What a search over hyper-parameters maximises, in the results of a run.
+TAU = ("validation", "tau", "value")
 INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
 
 
@@ -69,8 +85,8 @@ class Sweep:
         overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
         is_sweep = MULTIRUN_FLAGS & set(arguments) or name is not None
-        if not is_sweep or {"--cfg", "-c", "--info", "-i"} & set(arguments) or is_job():
-            return None, arguments  # also if nothing is going to run, or this is a job
+        if not is_sweep or INFO_FLAGS & set(arguments) or is_job():
+            return None, arguments
 
         overrides = dict(sorted(overrides.items(), key=lambda item: not _determines_prefix(_key(item[1]))))
         swept = {_key(one): _values(one) for one in overrides.values() if one.is_sweep_override()}
@@ -93,10 +109,12 @@ class Sweep:
         """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
         if "LOCAL_RANK" in os.environ:
             cli.exit_with_error("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out", 2)
+        with cli.one_line_errors():
+            self._check_folder()
         cli.run_jobs("train", self.run_job)
         with cli.one_line_errors():
             try:
-                if not {"--help", "-h"} & set(sys.argv[1:]) and not self.finish():
+                if not self.finish():
                     sys.exit(1)
             except KeyboardInterrupt:  # while the report is made
                 cli.exit_with_error(INTERRUPTED, 130)
@@ -109,6 +127,7 @@ class Sweep:
         Returns:
             What a search over hyper-parameters maximises: tau on the validation documents; less than any if it failed.
         """
+        cli.prepare_streams()  # with some launchers this is another process
         hydra = HydraConfig.get()
         keys = self._keys(hydra)
         num_values = {key: values and len(values) for key, values in keys.items()}
@@ -125,22 +144,26 @@ class Sweep:
             config = replace(config, output_dir=str(folder), resume="auto")
             status = check_run_dir(config)
             if status is RunStatus.FINISHED:
+                tau = _read_result(folder, *TAU)
                 print_line(f"{head}: already finished, skipped")
-            else:
-                resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
-                print_line(f"{head}{resumed}{self._time_left(hydra, total)}")
-                num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
-                flags = [word for word in self.flags if word not in hydra.overrides.task]
+                return tau
+
+            resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
+            print_line(f"{head}{resumed}{self._time_left(hydra, total)}")
+            num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
+            flags = [word for word in self.flags if word not in hydra.overrides.task]
+            try:
                 _train_in_subprocess([*flags, *_job_overrides(hydra, config, keys)], num_runs)
-        except (UserError, TrainingError) as error:
-            if isinstance(error, TrainingError) and run_status(folder) is RunStatus.FINISHED:
+            except TrainingError:
+                if run_status(folder) is not RunStatus.FINISHED:
+                    raise
                 print_line(f"{head}: finished by another process")
-                return float(_results(folder)["validation"]["tau"]["value"])
+            return _read_result(folder, *TAU)
+        except (UserError, TrainingError) as error:
             print_line(f"{head} failed: {error}")
             with atomic_file(self.folder / FAILURES / f"{folder.name}.txt") as stream:
                 stream.write(f"{error}\n")
             return -math.inf
-        return float(_results(folder)["validation"]["tau"]["value"])
 
     def finish(self) -> bool:
         """Prints what became of the jobs and writes the report; returns whether all have finished."""
@@ -170,7 +193,22 @@ class Sweep:
         return max(self.started - 1, results.stat().st_mtime if results.exists() else 0)
 
     def _finished(self) -> list[Path]:
-        return [folder for folder in self.folder.glob("*/") if run_status(folder) is RunStatus.FINISHED]
+        folders = self.folder.glob("*/")
+        return [folder for folder in folders if run_status(folder) is RunStatus.FINISHED and is_run(folder)]
+
+    def _check_folder(self) -> None:
+        """Raises UserError if the sweep would replace files that no sweep of this program has written."""
+        if "hydra.sweep.dir" in self.fixed:
+            raise UserError("hydra.sweep.dir: a sweep writes all its files into output_dir; set that")
+        if _is_of_sweep(self.folder / MULTIRUN_FILE):
+            return
+        # The others do not show who has written them, and not all sweepers of Hydra write the first.
+        has_jobs = any(map(is_run, self.folder.glob("*/")))
+        for name in (MULTIRUN_FILE, *(() if has_jobs else (SEARCH_FILE, FAILURES))):
+            if os.path.lexists(file := self.folder / name):
+                raise UserError(
+                    f"output_dir: {file} is not of a sweep of this program, and is not replaced; name another folder"
+                )
 
     def _keys(self, hydra: Any) -> dict[str, list[str] | None]:
         """All swept keys, those of the sweep's file first, with the values of each, if known."""
@@ -181,7 +219,10 @@ class Sweep:
 
     def _time_left(self, hydra: Any, total: int | None) -> str:
         """By the mean of the finished jobs, if jobs run one after the other."""
-        seconds = [_results(folder)["wall_time_s"] for folder in self._finished()]
+        seconds = []
+        for folder in self._finished():
+            with suppress(UserError):  # which is raised again when it is this job's turn
+                seconds.append(_read_result(folder, "wall_time_s"))
         if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
             return ""
         left = max(1, total - max(hydra.job.num, len(seconds))) * sum(seconds) / len(seconds)
@@ -268,8 +309,28 @@ def _values(override: Override) -> list[str] | None:
     return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else None
 
 
-def _results(folder: Path) -> Any:
-    return json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+def _is_of_sweep(file: Path) -> bool:
+    """True for the config of a sweep, as Hydra writes it, which is empty if Hydra was killed then."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        config = yaml.safe_load(text)
+    except UNREADABLE:
+        return False
+    return not text or (isinstance(config, dict) and config.keys() >= {"hydra", *KEY_GROUPS})
+
+
+def _read_result(folder: Path, *keys: str) -> float:
+    """A number in the results of a run. Raises UserError if they are damaged."""
+    file = folder / RESULTS_FILE
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+        for key in keys:
+            value = value[key]
+        if not math.isfinite(number := float(value)):
+            raise ValueError(f"{'.'.join(keys)} is {number}")
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise UserError(f"{file} is damaged: {first_line(error)}; remove it, and the job will be resumed") from error
+    return number
 
 
 def _determines_prefix(key: str) -> bool:
@@ -311,13 +372,10 @@ def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:
             if number != signal.SIGUSR1:
                 forwarded.append(number)
 
-        try:
-            with handle_signals(forward, forward):
-                last_lines = _show_output(process)
-                code = process.wait()
-        except BaseException:
-            process.kill()
-            raise
+        # If this raises, the end of the job's standard input tells it to save and stop.
+        with handle_signals(forward, forward):
+            last_lines = _show_output(process)
+            code = process.wait()
 
     if forwarded or code > 128:
         raise Interrupted(forwarded[0] if forwarded else code - 128, INTERRUPTED)
@@ -333,7 +391,8 @@ def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
     assert process.stdout is not None
     tail = b""
     while chunk := os.read(process.stdout.fileno(), 2**16):
-        os.write(2, chunk)
+        sys.stderr.buffer.write(chunk)
+        sys.stderr.buffer.flush()
         tail = (tail + chunk)[-(2**16) :]
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", tail.decode(errors="replace"))  # a terminal's control sequences
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import FrameType
 
 from sentence_order.errors import Interrupted
@@ -60,7 +60,8 @@ class Signals:
             if time.monotonic() - self._stopped_at < DUPLICATE_SECONDS:
                 return
             console.show_cursor()  # which a progress bar hides
-            os.write(2, f"\nstopped at once by a second signal, {name}\n".encode())
+            with suppress(OSError):  # such as that nobody reads it
+                os.write(2, f"\nstopped at once by a second signal, {name}\n".encode())
             os._exit(128 + number)
         self.stop, self._stopped_at = number, time.monotonic()
         if not self._deferred:

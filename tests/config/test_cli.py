@@ -137,6 +137,32 @@ with cli.one_line_errors():
         assert done.stdout.decode() == "\u65e5" * size
 
 
+@pytest.mark.parametrize(("ending", "code"), [("print('result')", 0), ("raise UserError('mistake')", 2)])
+@pytest.mark.parametrize("same", [False, True])
+def test_work_goes_on_when_nobody_reads_standard_error(ending: str, code: int, same: bool) -> None:
+    """As after `2>&1 >/dev/null | head`; a standard output that is broken too ends the command when it is used."""
+    program = f"""
+import logging, sys
+from rich.console import Console
+from sentence_order.config import cli
+from sentence_order.errors import UserError
+with cli.one_line_errors():
+    for _ in range(2):
+        print("word" * 10**5, file=sys.stderr)
+        Console(stderr=True).print("word")
+        logging.warning("word")
+    print("waits for its end", end="", file=sys.stderr)
+    {ending}
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    stdout = writer if same else subprocess.PIPE
+    done = subprocess.run([sys.executable, "-c", program], stdout=stdout, stderr=writer, text=True, timeout=60)
+    os.close(writer)
+    assert done.returncode == (141 if same and code == 0 else code)
+    assert same or done.stdout == ("result\n" if code == 0 else "")
+
+
 @pytest.mark.parametrize("name", ["evaluate", "predict", "report", "cache"])
 def test_output_that_is_closed_is_refused_before_the_work(name: str) -> None:
     arguments = {"evaluate": "checkpoint=x data=synthetic", "predict": "checkpoint=x input=y", "report": "x"}

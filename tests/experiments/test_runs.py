@@ -1,5 +1,6 @@
 """Which runs a report finds, and how it groups and names them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,4 +57,17 @@ def test_folders_without_finished_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         find_runs([tmp_path / "nowhere"])
     with pytest.raises(UserError, match=r"results\.json"):
+        find_runs([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "damage", [{"train": None}, {"train": []}, {"train": {}}, {"frozen": 3}, {"parameters": "x"}, {"cached": None}]
+)
+def test_damaged_records_of_a_training_are_refused(tmp_path: Path, damage: dict[str, object]) -> None:
+    file = make_run(tmp_path / "a", [], [0, 1]) / "results.json"
+    results = json.loads(file.read_text())
+    record = results if "train" in damage else results["train"]
+    record.update(damage)
+    file.write_text(json.dumps(results))
+    with pytest.raises(UserError, match=r"a/results\.json: not the results of a run: "):
         find_runs([tmp_path])

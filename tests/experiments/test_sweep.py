@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -177,6 +178,54 @@ def test_a_job_that_fails_does_not_stop_the_others(command: Command, tmp_path: P
     (failure,) = (tmp_path / "sweep" / FAILURES).iterdir()
     assert failure.name == "depth-none.txt"
     assert "trainer.max_steps" in failure.read_text()
+
+
+@pytest.mark.parametrize("name", ["multirun.yaml", "failures/depth-none.txt", "optimization_results.yaml"])
+def test_files_of_others_are_not_replaced(command: Command, tmp_path: Path, name: str) -> None:
+    """Neither if the folder of a job is there, nor in whatever folder Hydra would write into."""
+    file = tmp_path / "sweep" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine: 1\n")
+    if name == "multirun.yaml":
+        make_run(tmp_path / "sweep" / "depth-none", [], [0, 1, 2])
+    for arguments in (["output_dir=sweep"], ["output_dir=new", "hydra.sweep.dir=sweep"]):
+        done = command("train", "-m", *SMALL, "freeze.depth=none,all", *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert re.match(r"error: (output_dir|hydra\.sweep\.dir): ", done.stderr)
+    assert file.read_text() == "mine: 1\n"
+
+
+def test_a_failed_sweep_is_repeated_in_its_folder(command: Command, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = command("train", "-m", *MADE_UP, "seed=0,1", "trainer.epochs=0")
+        assert done.returncode == 1
+        assert done.stderr.endswith("seed-1: trainer.epochs: must be greater than 0, not 0\n")
+    (tmp_path / "sweep" / "multirun.yaml").write_text("")  # Hydra was killed while it wrote
+    assert command("train", "-m", *MADE_UP, "seed=0,1", "trainer.epochs=0").returncode == 1
+
+
+DAMAGED = ["", "{}", '{"validation": null}', "[1]", '{"validation": {"tau": {"value": NaN}}, "wall_time_s": "x"}']
+
+
+def test_damaged_results_of_some_jobs_do_not_stop_the_others(command: Command, tmp_path: Path) -> None:
+    """Nor does the folder of another program in that of the sweep."""
+    sweep, damaged = tmp_path / "sweep", len(DAMAGED)
+    data = ["data=jsonl", *(f"data.{split}=missing.jsonl" for split in ("train", "validation", "test"))]
+    for number, content in enumerate([*DAMAGED, None]):
+        run = make_run(sweep / f"seed-{number}", [*data, f"seed={number}"], [0, 1, 2])
+        if content is not None:
+            (run / "results.json").write_text(content)
+    (sweep / "other").mkdir()
+    (sweep / "other" / "config.yaml").write_text("a: 1\n")
+    (sweep / "other" / "results.json").write_text("{}")
+    done = command("train", "-m", *MADE_UP, *data, f"seed=range({damaged + 2})")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for number in range(damaged):
+        assert f"seed-{number} failed: sweep/seed-{number}/results.json is damaged: " in done.stderr
+    assert f"seed-{damaged}: already finished" in done.stderr
+    assert f"seed-{damaged + 1}; about 2 min left" in done.stderr, "it is started"
+    assert f"sweep: {damaged + 1} jobs are finished in sweep, {damaged + 1} failed:" in done.stderr
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
-"""Log lines show what files contain without obeying it."""
+"""Log lines show what files contain without obeying it, and a training goes on when nobody reads them."""
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,23 @@ def test_control_characters_in_log_lines_are_escaped(tmp_path: Path, capsys: pyt
     first, *traceback = (tmp_path / "train.log").read_text().splitlines()[-3:]
     assert first.endswith(shown)
     assert [line.split("ERROR ")[-1] for line in traceback] == ["Traceback:", r"  line\x1b[2J"]
+
+
+@pytest.mark.parametrize(
+    "sweep", [(), ("-m",), pytest.param(("-m", "hydra/launcher=joblib"), marks=pytest.mark.slow)], ids=" ".join
+)
+def test_training_goes_on_when_nobody_reads_the_console(tmp_path: Path, sweep: tuple[str, ...]) -> None:
+    """Its log has every line, and it ends as it would have ended."""
+    if "hydra/launcher=joblib" in sweep:
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra 'slow' is not installed")
+    small = (*(f"data.limit_{split}=9" for split in ("train", "validation", "test")), "trainer.max_steps=2")
+    line = [sys.executable, "-m", "sentence_order.train", *sweep, "debug=smoke", *small, "output_dir=out"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(line, cwd=tmp_path, env=dict(os.environ), stdout=writer, stderr=writer, timeout=280)
+    os.close(writer)
+    assert done.returncode == 0
+    run = tmp_path / "out" / ("run" if sweep else "")
+    assert (run / "results.json").exists()
+    assert "best at step" in (run / "train.log").read_text()
+    assert (tmp_path / "out" / "report" / "report.md").exists() == bool(sweep)

@@ -66,6 +66,14 @@ def test_second_signal_stops_at_once() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_second_signal_stops_at_once_also_if_nobody_reads_standard_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", SECOND], stdout=subprocess.PIPE, stderr=writer, timeout=120)
+    os.close(writer)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGINT, b"first\n")
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Starts trainings, and kills those that are left at the end."""
