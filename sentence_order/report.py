@@ -23,7 +23,7 @@ def main() -> None:
         prog="sentence-order-report",
         description="Groups runs that differ in their seed only, compares these arms, and writes report.md (a verdict, "
         "tables, pictures), report.csv, report.tex and the pictures as PNG and SVG. For exactly two results it also "
-        "prints each metric's difference, B less A, with its 95 %% interval (paired bootstrap) and p value (paired "
+        "prints each metric's difference, B less A, with its 95 % interval (paired bootstrap) and p value (paired "
         "permutation test).",
     )
     parser.add_argument(

@@ -6,7 +6,8 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.validation import check_train
-from sentence_order.experiments.sweep import Sweep, is_job, num_runs_sharing_cache, stop_with_parent
+from sentence_order.experiments.job import is_job, num_runs_sharing_cache, stop_with_parent
+from sentence_order.experiments.sweep import Sweep
 from sentence_order.training.run_dir import resolve_resume
 
 

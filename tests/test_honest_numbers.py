@@ -56,7 +56,7 @@ def test_documents_of_the_training_are_reported_or_left_out(command: Command, tm
     done = command("train", *TINY, *files, "output_dir=run")
     assert done.returncode == 0, done.stderr
     assert "overlap: 5 of 40 documents of data.train are also in data.test" in done.stderr
-    assert results_of(tmp_path / "run")["overlap"]["train in test"] == 5
+    assert results_of(tmp_path / "run")["overlap"]["train_in_test"] == 5
     dropped = command("train", *TINY, *files, "data.overlap=drop", "output_dir=dropped")
     assert dropped.returncode == 0, dropped.stderr
     assert results_of(tmp_path / "dropped")["train"]["documents"] == 35
@@ -68,7 +68,7 @@ def test_documents_of_the_training_are_reported_or_left_out(command: Command, tm
         if documents:
             record = json.loads(done.stdout)
             assert record["test"]["documents"] == documents
-            assert record["overlap"] == {**record["overlap"], "policy": policy, "test in earlier training": 5}
+            assert record["overlap"] == {**record["overlap"], "policy": policy, "test_in_earlier_training": 5}
     again = command("train", *TINY, *files, "init_from=run", "data.limit_train=5", "output_dir=again")
     assert "5 of 15 documents of data.test are among those that init_from=run was trained on" in again.stderr
     known = [(tmp_path / run / "checkpoints/best/training_documents.bin").stat().st_size for run in ("run", "again")]

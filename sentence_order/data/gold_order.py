@@ -33,7 +33,8 @@ def restore_gold_order(
         shown = repr(value)
         raise UserError(
             f"{where}: field '{name}' must hold each number from {base} to {base + count - 1} once, for {count} "
-            f"sentences (data.gold_order_base={base}), not {shown[:100]}{'...' * (len(shown) > 100)}"
+            f"sentences (data.gold_order_base={base}, which may be 0 or 1), not "
+            f"{shown[:100]}{'...' * (len(shown) > 100)}"
         )
     indices = [number - base for number in numbers]
     if meaning == "position":

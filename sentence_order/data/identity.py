@@ -6,6 +6,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 
+from sentence_order.data.enumeration import strip_enumeration
+
 
 def document_key(sentences: Sequence[str]) -> int:
     """64 bits of a document's sentences in their order: its permutations are drawn by it, and results paired."""
@@ -13,13 +15,13 @@ def document_key(sentences: Sequence[str]) -> int:
 
 
 def text_fingerprint(sentences: Sequence[str]) -> int:
-    """64 bits that copies share: of the sentences in any order, without regard to case, white space, punctuation,
-    invisible characters and Unicode form.
+    """64 bits that copies share: of the sentences in any order, without regard to enumerators, case, white space,
+    punctuation, invisible characters and Unicode form.
 
     Documents with one fingerprint stay in one split, and are counted if they are in two. It is 0 if there are fewer
     than two sentences, which have no order. A copy that is cut into other sentences has another fingerprint.
     """
-    real = sorted(_fold(sentence) for sentence in sentences if sentence.strip())
+    real = sorted(map(_fold, strip_enumeration([sentence for sentence in sentences if sentence.strip()])))
     return int.from_bytes(_digest("\n".join(real), 8), "little") if len(real) > 1 else 0
 
 

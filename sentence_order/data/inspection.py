@@ -13,7 +13,7 @@ from sentence_order.errors import printable
 
 log = logging.getLogger(__name__)
 
-MAX_UNKNOWN, MAX_ALIKE = 0.05, 0.05  # the shares of tokens and of sentences from which on there is a warning
+MAX_UNKNOWN = MAX_ALIKE = MAX_CUT = 0.05  # the shares of tokens and of sentences from which on there is a warning
 MAX_CHANCE = 0.05  # the tau of random orders, likewise
 MIN_UNKNOWN = 10  # with fewer such tokens, their share says nothing
 MOST, MOST_OF_PAIRS = 0.5, 0.75  # the share of documents with enumerators from which on there is a warning
@@ -42,6 +42,11 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
         problems["unknown tokens"] = (
             f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot tell them apart; train one with "
             "another vocabulary, such as encoder=xlm_roberta_base"
+        )
+    if (cut := corpus.counts["cut"] / len(corpus.lengths)) > MAX_CUT:
+        problems["cut sentences"] = (
+            f"{cut:.0%} of the sentences are cut at {data.max_sentence_tokens} tokens; a larger "
+            "data.max_sentence_tokens keeps more of them"
         )
     if (alike := corpus.counts["alike"] / len(corpus.lengths)) > MAX_ALIKE:
         problems["equal tokens"] = (

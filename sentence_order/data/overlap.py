@@ -43,7 +43,7 @@ def resolve_overlap(
         if first in splits and second in splits:
             in_both_D = np.isin(_fingerprints(splits[first]), _fingerprints(splits[second]))
             what = f"data.{first} are also in data.{second}"
-            splits, found[f"{first} in {second}"] = _resolve(splits, first, in_both_D, policy, what)
+            splits, found[f"{first}_in_{second}"] = _resolve(splits, first, in_both_D, policy, what)
     if earlier is None:
         return splits, found
     if earlier.fingerprints is None:
@@ -54,7 +54,7 @@ def resolve_overlap(
             common_D = np.isin(_fingerprints(splits[name]), earlier.fingerprints)
             what = f"data.{name} are among those that {earlier.name} was trained on"
             splits, count = _resolve(splits, name, common_D, policy, what)
-        found[f"{name} in earlier training"] = count
+        found[f"{name}_in_earlier_training"] = count
     return splits, found
 
 

@@ -35,6 +35,14 @@ NUM_SEARCHED = 1000
 RECORD_READERS = {"jsonl": read_jsonl, "csv": read_csv, "parquet": read_parquet}
 
 
+def nothing_to_order(count: int) -> str:
+    """The complaint about documents without an order."""
+    return (
+        f"none of the {count:,} documents has two sentences or more; nothing to order (running text is split into "
+        "sentences with text_layout=paragraphs or, in tables, text_column=NAME)"
+    )
+
+
 @dataclass(frozen=True)
 class Document:
     """A document: its sentences in gold order (or, in `predict`, as given)."""
@@ -145,7 +153,10 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
 
     for column in layout.columns:
         if column not in record and column != layout.id_column:
-            raise UserError(f"{where}: no field '{column}' (available: {names_of(list(record))})")
+            is_gold = column in (layout.gold_order_column, *layout.gold_order_columns)
+            keys = "sentences_column=NAME, sentence_columns=[NAME,...] or text_column=NAME"
+            hint = "" if is_gold else f"; the sentences are named by {keys}"
+            raise UserError(f"{where}: no field '{column}' (available: {names_of(list(record))}){hint}")
 
     def cell(column: str, accepted: Any, description: str) -> Any:
         value = record[column]

@@ -26,6 +26,7 @@ from sentence_order.data.readers import (
     document_from_record,
     find_unused_gold_order,
     find_unused_gold_order_of_file,
+    nothing_to_order,
     read_documents,
     refuse_numbers,
 )
@@ -72,6 +73,8 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     Only a split that would be empty, training included, takes the text whose draw is nearest.
     """
     fingerprint_D = read_column(train, "fingerprint")
+    if not fingerprint_D.any():
+        raise UserError(f"data.train: {nothing_to_order(len(train))}")
     # Those without an order are in no split that is evaluated.
     draw_D = np.where(fingerprint_D == 0, 1.0, _draw(fingerprint_D, config.split_seed))
     draws, start, members = np.unique(draw_D[draw_D < 1]), 0, {}
@@ -119,6 +122,7 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
             raise UserError(f"data.{split}: {path}: {problem}; give a file or a glob")
     assert config.source is not None
     layout, source = Layout.of(config), config.source.value
+    _log_gold_order(split, layout)
     try:
         contents = [(path, digest_file(path)) for path in paths]  # ids may hold the path as it was typed
     except OSError as error:
@@ -162,6 +166,16 @@ def _load(
     return documents
 
 
+def _log_gold_order(split: str, layout: Layout) -> None:
+    columns = layout.gold_order_column or ",".join(layout.gold_order_columns)
+    meaning = {"order": "which sentence comes k-th", "position": "where sentence k stands"}[layout.gold_order]
+    if columns:
+        log.info(
+            "data.%s: sentences are put into gold order by %s: its k-th number is %s, from %d (data.gold_order=%s)",
+            *(split, columns, meaning, layout.gold_order_base, layout.gold_order),
+        )
+
+
 def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
     """Columns of some documents at a time; shows the progress of reading."""
     remaining = iter(documents)
@@ -191,6 +205,7 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     is_folder, name = Path(str(config.hub_id)).is_dir(), getattr(config, split)
     layout, where = Layout.of(config), f"{config.hub_id}/{name}"
+    _log_gold_order(split, layout)
     limit = getattr(config, f"limit_{split}")
     if split == "train" and not (config.validation and config.test):
         limit = None  # what is split off is a part of the whole

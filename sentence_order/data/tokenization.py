@@ -15,6 +15,7 @@ from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns
 from sentence_order.data.encoding import describe_tokenizer, encode
 from sentence_order.data.enumeration import strip_enumeration as strip
 from sentence_order.data.identity import document_key, rank_texts
+from sentence_order.data.readers import nothing_to_order
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import progress_bar
 
@@ -138,7 +139,7 @@ def tokenize_corpus(
     found = {name: read_column(documents, name) for name in ("key", "fingerprint", "count", "unknown", *COUNTS)}
     keep, total = np.flatnonzero(found["count"] >= 2), len(documents)
     if not len(keep):
-        raise UserError(f"data.{name}: none of the {total:,} documents has two sentences or more; nothing to order")
+        raise UserError(f"data.{name}: {nothing_to_order(total)}")
     if len(keep) < total:
         documents = documents.select(keep)
     kept = {column: values[keep] for column, values in found.items()}

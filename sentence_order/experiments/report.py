@@ -33,12 +33,17 @@ def write_report(
     arms, left_out = group_runs(runs)
     comparison = compare_arms(arms, baseline)
     sentences = verdict(comparison, MARGIN if margin is None else margin)
+    if comparison.documents_left_out:
+        sentences.append(
+            f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "
+            f"have, and up to {comparison.documents_left_out:,} of a run are left out."
+        )
     # Everything is made before the first file is written.
     pictures = draw(comparison)
     captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}
     files = {
         # First: by it the next report knows the other files as those of a report, also if this one is killed.
-        REPORT_FILE: tables.markdown(comparison, sentences, captions, unfinished, left_out).encode(),
+        REPORT_FILE: tables.markdown(comparison, sentences, captions, unfinished, left_out, paths).encode(),
         "report.csv": tables.csv(comparison).encode(),
         "report.tex": tables.latex(comparison).encode(),
         **{f"{name}.png": picture.png for name, picture in pictures.items()},

@@ -11,16 +11,12 @@ import json
 import math
 import os
 import re
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -35,9 +31,9 @@ from sentence_order.config.commands import normalize_overrides, override
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
-from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
+from sentence_order.errors import TrainingError, UserError, first_line
+from sentence_order.experiments.job import INTERRUPTED, is_job, train_in_subprocess
 from sentence_order.runtime.files import atomic_file
-from sentence_order.runtime.signals import handle_signals
 from sentence_order.training.run_dir import (
     KEY_GROUPS,
     RESULTS_FILE,
@@ -58,11 +54,8 @@ MULTIRUN_FLAGS = {"-m", "--multirun"}
 INFO_FLAGS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
 # Of a folder's name; file systems allow at most 255 bytes.
 MAX_NAME = 160
-# Set for the jobs of a sweep: how many of them read the same frozen prefix.
-RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
 # What a search over hyper-parameters maximises, in the results of a run.
 TAU = ("validation", "tau", "value")
-INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
 
 
 @dataclass(frozen=True)
@@ -153,7 +146,7 @@ class Sweep:
             num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
             flags = [word for word in self.flags if word not in hydra.overrides.task]
             try:
-                _train_in_subprocess([*flags, *_job_overrides(hydra, config, keys)], num_runs)
+                train_in_subprocess([*flags, *_job_overrides(hydra, config, keys)], num_runs)
             except TrainingError:
                 if run_status(folder) is not RunStatus.FINISHED:
                     raise
@@ -227,31 +220,6 @@ class Sweep:
             return ""
         left = max(1, total - max(hydra.job.num, len(seconds))) * sum(seconds) / len(seconds)
         return f"; about {max(1, math.ceil(left / 60))} min left"
-
-
-def is_job() -> bool:
-    """True in the process of a job."""
-    return RUNS_VARIABLE in os.environ
-
-
-def num_runs_sharing_cache() -> int:
-    """How many runs of a sweep read the same frozen prefix as this one; 1 outside of sweeps."""
-    return int(os.environ.get(RUNS_VARIABLE, "1"))
-
-
-def stop_with_parent() -> None:
-    """In a job, stops this process when its sweep ends: a killed sweep closes the pipe on the standard input.
-
-    Otherwise the job would go on beside the sweep that resumes.
-    """
-
-    def wait() -> None:
-        while os.read(0, 1):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)  # it finishes its step and saves
-
-    if is_job():
-        threading.Thread(target=wait, daemon=True).start()
 
 
 def job_name(overrides: list[str], keys: Mapping[str, list[str] | None]) -> str:
@@ -348,51 +316,3 @@ def _job_overrides(hydra: Any, config: TrainConfig, keys: Container[str]) -> lis
         if key not in ("output_dir", "resume"):
             overrides.append(override(key, flat[key]) if key in keys and key in flat else text)
     return [*overrides, override("output_dir", config.output_dir), "resume=auto", "hydra.mode=RUN"]
-
-
-def _train_in_subprocess(overrides: list[str], num_runs: int) -> None:
-    """Runs `train` and shows its output. Raises TrainingError if it fails or is killed, Interrupted if told to stop."""
-    environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
-    if sys.stderr.isatty():  # its progress bars are still live
-        environment |= {"FORCE_COLOR": "1", "COLUMNS": str(os.get_terminal_size(2).columns)}
-
-    # In a session of its own, so that a terminal's Ctrl-C reaches the sweep alone, which forwards it.
-    with subprocess.Popen(
-        [sys.executable, "-m", "sentence_order.train", *overrides],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
-        forwarded: list[int] = []
-
-        def forward(number: int, _: FrameType | None) -> None:
-            process.send_signal(number)
-            if number != signal.SIGUSR1:
-                forwarded.append(number)
-
-        # If this raises, the end of the job's standard input tells it to save and stop.
-        with handle_signals(forward, forward):
-            last_lines = _show_output(process)
-            code = process.wait()
-
-    if forwarded or code > 128:
-        raise Interrupted(forwarded[0] if forwarded else code - 128, INTERRUPTED)
-    if code < 0:
-        raise TrainingError(f"its process was killed by signal {-code}")
-    if code:
-        errors = [line for line in last_lines if line.startswith("error: ")]
-        raise TrainingError(errors[-1].removeprefix("error: ") if errors else (last_lines or [f"exit code {code}"])[-1])
-
-
-def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
-    """Copies the output of a process to standard error as it comes; returns its last lines."""
-    assert process.stdout is not None
-    tail = b""
-    while chunk := os.read(process.stdout.fileno(), 2**16):
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
-        tail = (tail + chunk)[-(2**16) :]
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", tail.decode(errors="replace"))  # a terminal's control sequences
-    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -37,8 +37,10 @@ def markdown(
     pictures: dict[str, str],
     unfinished: Sequence[Path],
     left_out: Sequence[Run],
+    paths: Sequence[Path],
 ) -> str:
-    """The whole report, with the sentences of the verdict, and the files of the pictures, each with what it shows."""
+    """The whole report, with the sentences of the verdict, and the files of the pictures, each with what it shows;
+    `paths` are those that were given."""
     lines = [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
     heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"]
     lines += _table(heads, [[_escape_markdown(name), *cells] for name, *cells in _value_rows(found)])
@@ -65,12 +67,8 @@ def markdown(
     repeats = "which repeats the config and seed of another run"
     lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
     lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
-
-    count = found.documents_left_out
-    only_some = f", those that all runs have; of a run up to {count:,} are left out" if count else ""
-    lines += ["", f"{found.documents:,} test documents{only_some}. The same report, from these runs:", ""]
-    folders = sorted({str(run.folder.parent) for row in found.rows for run in row.arm.runs})
-    lines += [f"    {COMMAND} {shlex.join(folders)}", ""]
+    lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
+    lines += [f"    {COMMAND} {shlex.join(map(str, paths))}", ""]
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
 from sentence_order.config.validation import check_decoder
-from sentence_order.data.readers import Document, Layout, read_documents
+from sentence_order.data.readers import Document, Layout, nothing_to_order, read_documents
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
@@ -73,10 +73,7 @@ def predict_file(config: PredictConfig) -> None:
         _write_predictions(documents, predict, config.threshold, stream, counts)
         bar.update(task, total=counts["documents"])
         if not counts["orderable"]:
-            raise UserError(
-                f"{config.input}: none of the {counts['documents']:,} documents has two sentences or more; nothing to "
-                "order"
-            )
+            raise UserError(f"{config.input}: {nothing_to_order(counts['documents'])}")
 
     text = f"ordered {counts['orderable'] - counts['abstained']} documents"
     if counts["abstained"]:

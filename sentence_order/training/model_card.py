@@ -90,6 +90,7 @@ def _metadata(config: TrainConfig, results: Mapping[str, Mapping[str, Any]]) -> 
             task_type="sentence-ordering",
             dataset_type=corpus,
             dataset_name=f"{corpus}, {split}",
+            dataset_split=split,
             metric_type=metric,
             metric_value=round(found[metric]["value"], 4),
         )

@@ -133,7 +133,7 @@ def _run(
         card = ModelCardContext(
             config,
             setup.blocks,
-            corpora={name: corpus.describe() for name, corpus in setup.corpora.items()},
+            corpora={name: corpus.describe() for name, corpus in setup.corpora.items()} | _describe(setup.overlap),
             command=shell("train", *run_dir.read_overrides(folder)),
             revision=origin["git_revision"],
         )
@@ -225,6 +225,12 @@ def _agree(processes: Processes, found: T, folder: Path) -> T:
     if len(set(processes.gather(found))) > 1:
         raise UserError(f"output_dir: {folder} must be one folder for all machines")
     return found
+
+
+def _describe(overlap: dict[str, Any]) -> dict[str, str]:
+    """A line for the card, if documents are in two splits or in an earlier training."""
+    found = [f"{'unknown' if count is None else count} {name}" for name, count in overlap.items() if count != 0]
+    return {"overlap": ", ".join(found[1:]) + f" (data.overlap={overlap['policy']})"} if found[1:] else {}
 
 
 def _agree_on_config(processes: Processes, config: TrainConfig) -> None:

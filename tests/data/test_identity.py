@@ -24,6 +24,7 @@ def test_copies_have_one_fingerprint() -> None:
         ["\u201cTom sat\u201d", "- he, \u00e9!"],
         ["T\u00adom\u200b sat", "\ufeffhe \u00e9"],  # invisible characters
         ["Tom sat.", " ", "He é."],
+        ["Step 1: Tom sat.", "Step 2: He é."],
         ["\uff34om sat.", "He\u00a0é."],
     ]
     for copy in copies:

@@ -25,7 +25,11 @@ def corpus_of(documents: list[list[str]], **settings: object) -> tuple[Corpus, D
     [
         ([STORY] * 3, {}, None),
         ([["汤姆烤了一个蛋糕。", "他吃了它。"], STORY], {}, "tokens are unknown .* encoder=xlm_roberta_base"),
-        ([STORY], {"max_sentence_tokens": 3}, "67% of the sentences have the same tokens .* data.max_sentence_tokens"),
+        (
+            [STORY] * 9,
+            {"max_sentence_tokens": 5},
+            "100% of the sentences are cut at 5 tokens; .* data.max_sentence_tokens",
+        ),
         ([STORY, ["Tom."], ["A cake."]], {}, "2 of 3 documents have fewer than two sentences.*data.text_column"),
         (
             [["1. a cake", "2. it", "3. Tom"]] * 2 + [STORY],
@@ -51,6 +55,12 @@ def test_problems_of_a_corpus_are_found(
     found = list(find_problems(*corpus_of(documents, **settings)).values())
     assert len(found) == (problem is not None), found
     assert problem is None or re.search(problem, found[0]), found[0]
+
+
+def test_sentences_that_are_equal_behind_the_cut_are_reported() -> None:
+    cut, equal = find_problems(*corpus_of([STORY], max_sentence_tokens=3)).values()
+    assert cut.startswith("100% of the sentences are cut at 3 tokens")
+    assert re.match("67% of the sentences have the same tokens .* data.max_sentence_tokens", equal)
 
 
 def test_the_log_file_shows_documents_as_they_were_read(caplog: pytest.LogCaptureFixture) -> None:

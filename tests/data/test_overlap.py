@@ -25,7 +25,7 @@ def splits() -> dict[str, Dataset]:
     }
 
 
-COUNTS: dict[str, object] = {"train in validation": 2, "train in test": 3, "validation in test": 1}
+COUNTS: dict[str, object] = {"train_in_validation": 2, "train_in_test": 3, "validation_in_test": 1}
 
 
 def test_overlap_is_counted_in_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,7 +56,7 @@ def test_what_a_checkpoint_was_trained_on_is_dropped_from_what_is_evaluated() ->
     found, counts = resolve_overlap(
         {"test": splits()["test"]}, Overlap.drop, EarlierTraining(trained_on, "checkpoint=run"), ["test"]
     )
-    assert counts == {"policy": "drop", "test in earlier training": 2}
+    assert counts == {"policy": "drop", "test_in_earlier_training": 2}
     assert found["test"]["sentences"] == [TEXTS[6], TEXTS[9]]
 
 
@@ -75,12 +75,12 @@ def test_overlap_may_be_an_error() -> None:
 def test_what_is_not_known_is_not_counted_as_nothing(caplog: pytest.LogCaptureFixture) -> None:
     old = EarlierTraining(None, "checkpoint=old")
     _, counts = resolve_overlap({"test": splits()["test"]}, Overlap.error, old, ["test"])
-    assert counts == {"policy": "error", "test in earlier training": None}
+    assert counts == {"policy": "error", "test_in_earlier_training": None}
     assert "not known, since checkpoint=old does not record" in caplog.text
 
 
 def test_documents_without_an_order_do_not_count() -> None:
     short = [["Alone."], [], ["", " "]]
     found, counts = resolve_overlap({"train": raw_split([*short, TEXTS[0]]), "test": raw_split(short)}, Overlap.error)
-    assert counts["train in test"] == 0
+    assert counts["train_in_test"] == 0
     assert len(found["train"]) == 4

@@ -9,8 +9,8 @@ from scipy import stats
 from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.experiments.estimates import compare_arms, holm
+from sentence_order.experiments.report import write_report
 from sentence_order.experiments.runs import Arm, find_runs, group_runs
-from sentence_order.experiments.tables import markdown
 from tests.experiments.runs import make_run
 
 
@@ -59,9 +59,9 @@ def test_documents_that_not_all_runs_have_are_counted(tmp_path: Path) -> None:
     make_run(tmp_path / "b", ["optim.lr=1e-4"], [0, 1, 2, 3, 4], started=1)
     found = compare_arms(arms_of(tmp_path))
     assert (found.documents, found.documents_left_out) == (3, 2)
-    assert "3 test documents, those that all runs have; of a run up to 2 are left out." in markdown(
-        found, [], {}, [], []
-    )
+    sentence = write_report([tmp_path], tmp_path / "report")[-1]
+    assert "the numbers are of the 3 that all have, and up to 2 of a run are left out" in sentence
+    assert sentence in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_equal_results_do_not_differ(tmp_path: Path) -> None:

@@ -14,14 +14,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from sentence_order.experiments.sweep import (
-    FAILURES,
-    INTERRUPTED,
-    RUNS_VARIABLE,
-    Sweep,
-    job_name,
-    num_runs_sharing_cache,
-)
+from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache
+from sentence_order.experiments.sweep import FAILURES, Sweep, job_name
 from sentence_order.training.state import STATE_FILE
 from tests.experiments.runs import make_run
 
@@ -103,7 +97,7 @@ def test_a_job_is_told_how_many_runs_share_its_prefix(monkeypatch: pytest.Monkey
 
 def test_a_job_stops_when_its_sweep_is_killed() -> None:
     """Its standard input then ends."""
-    code = "import time; from sentence_order.experiments.sweep import *; stop_with_parent(); print(1); time.sleep(60)"
+    code = "import time; from sentence_order.experiments.job import *; stop_with_parent(); print(1); time.sleep(60)"
     line = [sys.executable, "-u", "-c", code]
     environment = {**os.environ, RUNS_VARIABLE: "1"}
     with subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as job:

@@ -44,7 +44,12 @@ def test_card_tells_results_data_and_command(tmp_path: Path) -> None:
 
 
 def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
-    card_of(tmp_path, "encoder.name=someone/their-encoder", test={"documents": 20, **METRICS})
+    found = {"documents": 20, **METRICS}
+    card_of(tmp_path, validation=found, test=found)
+    splits = [result.dataset_split for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
+    assert splits == ["validation"] * 3 + ["test"] * 3
+
+    card_of(tmp_path, "encoder.name=someone/their-encoder", test=found)
     data = ModelCard.load(tmp_path / "README.md").data
     assert (data.library_name, data.base_model) == ("sentence_order", "someone/their-encoder")
     assert {result.metric_type: result.metric_value for result in data.eval_results} == {

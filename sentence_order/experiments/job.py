@@ -1,0 +1,89 @@
+"""The process of a sweep's job: the sweep starts it, shows its output and stops it; it stops with the sweep, too."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from types import FrameType
+
+from sentence_order.errors import Interrupted, TrainingError
+from sentence_order.runtime.signals import handle_signals
+
+# Set for the jobs of a sweep: how many of them read the same frozen prefix.
+RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
+INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
+
+
+def is_job() -> bool:
+    """True in the process of a job."""
+    return RUNS_VARIABLE in os.environ
+
+
+def num_runs_sharing_cache() -> int:
+    """How many runs of a sweep read the same frozen prefix as this one; 1 outside of sweeps."""
+    return int(os.environ.get(RUNS_VARIABLE, "1"))
+
+
+def stop_with_parent() -> None:
+    """In a job, stops this process when its sweep ends: a killed sweep closes the pipe on the standard input.
+
+    Otherwise the job would go on beside the sweep that resumes.
+    """
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)  # it finishes its step and saves
+
+    if is_job():
+        threading.Thread(target=wait, daemon=True).start()
+
+
+def train_in_subprocess(overrides: list[str], num_runs: int) -> None:
+    """Runs `train` and shows its output. Raises TrainingError if it fails or is killed, Interrupted if told to stop."""
+    environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
+    if sys.stderr.isatty():  # its progress bars are still live
+        environment |= {"FORCE_COLOR": "1", "COLUMNS": str(os.get_terminal_size(2).columns)}
+
+    # In a session of its own, so that a terminal's Ctrl-C reaches the sweep alone, which forwards it.
+    with subprocess.Popen(
+        [sys.executable, "-m", "sentence_order.train", *overrides],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        forwarded: list[int] = []
+
+        def forward(number: int, _: FrameType | None) -> None:
+            process.send_signal(number)
+            if number != signal.SIGUSR1:
+                forwarded.append(number)
+
+        # If this raises, the end of the job's standard input tells it to save and stop.
+        with handle_signals(forward, forward):
+            last_lines = _show_output(process)
+            code = process.wait()
+
+    if forwarded or code > 128:
+        raise Interrupted(forwarded[0] if forwarded else code - 128, INTERRUPTED)
+    if code < 0:
+        raise TrainingError(f"its process was killed by signal {-code}")
+    if code:
+        errors = [line for line in last_lines if line.startswith("error: ")]
+        raise TrainingError(errors[-1].removeprefix("error: ") if errors else (last_lines or [f"exit code {code}"])[-1])
+
+
+def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
+    """Copies the output of a process to standard error as it comes; returns its last lines."""
+    assert process.stdout is not None
+    tail = b""
+    while chunk := os.read(process.stdout.fileno(), 2**16):
+        sys.stderr.buffer.write(chunk)
+        sys.stderr.buffer.flush()
+        tail = (tail + chunk)[-(2**16) :]
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", tail.decode(errors="replace"))  # a terminal's control sequences
+    return [line.strip() for line in text.splitlines() if line.strip()]
