@@ -209,6 +209,7 @@ def plain_config() -> Any:
 @example([("trainer.a\nb", 1)])
 @example([("data.train", "\x1b[31m\r")])
 @example([("trainer.epochs", "\x1b[31m\r")])
+@example([("encoder.joint_from", {"\ud800": None})])
 @settings(max_examples=200, suppress_health_check=same_folder)
 def test_any_config_is_parsed_or_refused(plain_config: Any, changes: list[tuple[str, Any]]) -> None:
     config = copy.deepcopy(plain_config)

@@ -68,8 +68,10 @@ def override_with_typed(config: Schema, given: Schema, typed: list[str]) -> Sche
 
 
 def check_texts(config: Any) -> None:
-    """Raises UserError for a text that neither a file's name nor a record of the run can hold, or a list of lists."""
+    """Raises UserError for a text that neither a file's name nor a record can hold, for a list of lists, or a dict."""
     for key, value in flatten_config(config).items():
+        if isinstance(value, dict):
+            raise UserError(f"{key}: a single value, not {value}")  # which OmegaConf accepts where any type is
         if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
             raise UserError(f"{key}: a list of single values, not {value}")  # which OmegaConf accepts
         for text in value if isinstance(value, list) else [value]:
