@@ -57,6 +57,8 @@ def test_documents_of_the_training_are_reported_or_left_out(command: Command, tm
     assert done.returncode == 0, done.stderr
     assert "overlap: 5 of 40 documents of data.train are also in data.test" in done.stderr
     assert results_of(tmp_path / "run")["overlap"]["train_in_test"] == 5
+    card = (tmp_path / "run" / "checkpoints" / "best" / "README.md").read_text()
+    assert "- overlap: 5 train_in_test, 10 validation_in_test (data.overlap=warn)\n" in card
     dropped = command("train", *TINY, *files, "data.overlap=drop", "output_dir=dropped")
     assert dropped.returncode == 0, dropped.stderr
     assert results_of(tmp_path / "dropped")["train"]["documents"] == 35

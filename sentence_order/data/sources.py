@@ -211,7 +211,7 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
         limit = None  # what is split off is a part of the whole
 
     @functools.cache
-    def load(place: str | None) -> Dataset:
+    def load() -> Dataset:
         with _failures_as_user_errors(config):
             raw = load_dataset(
                 config.hub_id, config.hub_config, split=name, cache_dir=place, trust_remote_code=False
@@ -219,7 +219,7 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
             return raw if limit is None else raw.take(limit)
 
     def records(choose: ChooseColumns) -> Iterator[tuple[str, Record]]:
-        tables = load(place).iter(BATCH_DOCUMENTS)
+        tables = load().iter(BATCH_DOCUMENTS)
         rows = (row for table in tables for row in table.select(choose(table.column_names)).to_pylist())
         return ((f"{where}:{number}", record) for number, record in enumerate(rows))
 
@@ -229,7 +229,7 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
 
     # `datasets` knows the files of a folder by their times and sizes: so it has a cache of its own for each reading.
     with tempfile.TemporaryDirectory(prefix="sentence_order_") if is_folder else nullcontext() as place:
-        content = _digest_folder(config) if is_folder else load(place)._fingerprint
+        content = _digest_folder(config) if is_folder else load()._fingerprint
         settings = [content, config.hub_config, limit, where, asdict(layout)]
         return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))
 

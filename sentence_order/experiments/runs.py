@@ -16,8 +16,13 @@ from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_F
 
 # What the record of a training must have; a report has all of these.
 NUMBERS = (
-    *("seconds_in_steps", "documents_per_second", "peak_memory_gb", "parameters", "parameters_trained"),
-    *("cached", "seconds_in_cache"),
+    "seconds_in_steps",
+    "documents_per_second",
+    "peak_memory_gb",
+    "parameters",
+    "parameters_trained",
+    "cached",
+    "seconds_in_cache",
 )
 
 

@@ -229,8 +229,9 @@ def _agree(processes: Processes, found: T, folder: Path) -> T:
 
 def _describe(overlap: dict[str, Any]) -> dict[str, str]:
     """A line for the card, if documents are in two splits or in an earlier training."""
-    found = [f"{'unknown' if count is None else count} {name}" for name, count in overlap.items() if count != 0]
-    return {"overlap": ", ".join(found[1:]) + f" (data.overlap={overlap['policy']})"} if found[1:] else {}
+    counts = {name: count for name, count in overlap.items() if name != "policy"}
+    found = [f"{'unknown' if count is None else count} {name}" for name, count in counts.items() if count != 0]
+    return {"overlap": f"{', '.join(found)} (data.overlap={overlap['policy']})"} if found else {}
 
 
 def _agree_on_config(processes: Processes, config: TrainConfig) -> None:

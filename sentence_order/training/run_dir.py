@@ -129,7 +129,7 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
         if found := next((name for pattern in WRITTEN_LATER for name in glob.glob(pattern, root_dir=folder)), None):
             raise UserError(
                 f"output_dir: {folder / found} is there, but no {CONFIG_FILE} of a run that has written it; name "
-                f"another folder"
+                "another folder"
             )
         return status
     saved = read_config(folder)
