@@ -54,6 +54,7 @@ class KeyInfo:
     varies_between_seeds: bool = False  # runs that differ in such keys alone are repetitions of one arm
     in_hparams: InHparams = InHparams.NEVER
     accepts: Range | None = None  # if it is a number
+    help: str = ""  # its meaning and unit, for --help and docs/configuration.md; a group's own text is its docstring
 
 
 def key(default: Any, **info: Any) -> Any:
