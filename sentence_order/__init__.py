@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sentence_order.inference.orderer import SentenceOrderer
 
-try:
-    __version__ = version("sentence-order")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "unknown"
+
+def installed_version(distribution: str) -> str:
+    """The version of a distribution, or "unknown", as in a source tree that was never installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def version_text() -> str:
+    """What `--version` prints; it imports none of the packages."""
+    others = ", ".join(f"{name} {installed_version(name)}" for name in ("torch", "hydra-core"))
+    return f"sentence-order version {__version__} ({others})"
+
+
+__version__ = installed_version("sentence-order")
 
 __all__ = ["SentenceOrderer", "__version__"]
 

@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from sentence_order import version_text
 from sentence_order.config import cli
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import cache_folder
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("action", nargs="?", choices=["list", "clear"], default="list", help="default: list")
     parser.add_argument("keys", nargs="*", metavar="KEY", help="what to clear, by its first characters; default: all")
     parser.add_argument("--dir", type=Path, help="default: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order")
+    parser.add_argument("--version", action="version", version=version_text())
     arguments = parser.parse_args()
     if arguments.action == "list" and arguments.keys:
         parser.error("list takes no KEY")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sentence_order import version_text
 from sentence_order.config import cli
 from sentence_order.config.schema import MAX_RESAMPLES
 from sentence_order.errors import UserError
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=10_000, help="of bootstrap and test; default: 10,000")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples; default: 0")
     parser.add_argument("--json", type=Path, help="a file for the comparison of two results")
+    parser.add_argument("--version", action="version", version=version_text())
     arguments = parser.parse_args()
     if arguments.margin is not None and not arguments.margin >= 0:
         parser.error("--margin must be at least 0")

@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sentence_order import version_text
 from sentence_order.config.commands import normalize_overrides
 from sentence_order.config.parsing import CONFIG_DIR, format_hydra_error, options_of, parse_config
 from sentence_order.config.schema import SCHEMAS
@@ -53,6 +54,8 @@ def run_jobs(name: str, job: Callable[[DictConfig], float | None]) -> None:
         try:
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print(help_text(name))
+            elif "--version" in sys.argv[1:]:  # Hydra would print its own
+                print(version_text())
             else:
                 hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
         except (HydraException, OmegaConfBaseException) as error:

@@ -8,14 +8,13 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sentence_order import __version__
+from sentence_order import installed_version
 from sentence_order.arrays import IntArray
 from sentence_order.data.records import find_path_problem
 from sentence_order.data.tokenization import Corpus
@@ -27,7 +26,7 @@ from sentence_order.runtime.files import atomic_file
 
 # See `metrics.document_counts`.
 COUNTS = ("sentences", "correct", "first", "last", "inversions", "squared_displacement", "common")
-PACKAGES = ("torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
+PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 
 
 def split_results(
@@ -122,8 +121,8 @@ def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[int, list[dict[
 
 def provenance() -> dict[str, Any]:
     """Versions of the packages, and the git revision of the source tree."""
-    versions = {"python": platform.python_version(), "sentence-order": __version__}
-    return {"versions": versions | {name: version(name) for name in PACKAGES}, "git_revision": git_revision()}
+    versions = {name: installed_version(name) for name in PACKAGES}
+    return {"versions": {"python": platform.python_version(), **versions}, "git_revision": git_revision()}
 
 
 def as_json(content: dict[str, Any]) -> str:

@@ -32,7 +32,9 @@ def test_the_version_is_unknown_in_a_source_tree_that_was_never_installed(monkey
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("importlib.metadata.version", find_version)
-    assert runpy.run_path(sentence_order.__file__)["__version__"] == "unknown"
+    package = runpy.run_path(sentence_order.__file__)
+    assert package["__version__"] == "unknown"
+    assert package["version_text"]() == "sentence-order version unknown (torch unknown, hydra-core unknown)"
 
 
 def test_json_has_a_list_on_one_line_and_the_same_content() -> None:
