@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
 
 PLAIN = re.compile(r"[A-Za-z_./*]([\w./*+:@ -]*[\w./*+:@-])?")
 
@@ -26,6 +28,16 @@ def _quote(value: Any) -> str:
         return str(value)
     plain = PLAIN.fullmatch(value) and value.lower() not in ("null", "true", "false", "nan", "inf")
     return value if plain else QuotedString(value, Quote.double).with_quotes()
+
+
+def parse_override(text: str) -> Override | None:
+    """An override as Hydra parses it; None for flags, and for what Hydra will reject itself."""
+    if text.startswith("-") or "=" not in text:
+        return None
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
 
 
 def normalize_overrides(overrides: list[str]) -> list[str]:

@@ -21,13 +21,11 @@ from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import normalize_overrides, override
+from sentence_order.config.commands import normalize_overrides, override, parse_override
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
@@ -75,7 +73,7 @@ class Sweep:
         Jobs that share a frozen prefix are made to follow each other: what the prefix depends on changes slowest.
         """
         arguments = normalize_overrides(arguments)
-        overrides = {text: parsed for text in arguments if (parsed := _parse(text)) is not None}
+        overrides = {text: parsed for text in arguments if (parsed := parse_override(text)) is not None}
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
         is_sweep = MULTIRUN_FLAGS & set(arguments) or name is not None
         if not is_sweep or INFO_FLAGS & set(arguments) or is_job():
@@ -206,7 +204,11 @@ class Sweep:
     def _keys(self, hydra: Any) -> dict[str, list[str] | None]:
         """All swept keys, those of the sweep's file first, with the values of each, if known."""
         params = hydra.sweeper.get("params") or {}
-        own = {str(key): parsed for key, value in params.items() if (parsed := _parse(f"{key}={value}")) is not None}
+        own = {
+            str(key): parsed
+            for key, value in params.items()
+            if (parsed := parse_override(f"{key}={value}")) is not None
+        }
         keys = {key: _values(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
         return keys | self.swept
 
@@ -257,16 +259,6 @@ def _digest(text: str) -> str:
 def print_line(message: str) -> None:
     """Prints a line of the sweep, between those of its jobs."""
     print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
-
-
-def _parse(text: str) -> Override | None:
-    """An override as Hydra parses it; None for flags, and for what Hydra will reject itself."""
-    if text.startswith("-") or "=" not in text:
-        return None
-    try:
-        return OverridesParser.create().parse_override(text)
-    except HydraException:
-        return None
 
 
 def _key(override: Override) -> str:

@@ -1,17 +1,19 @@
 """The README.md of a checkpoint: how good it is, its training data, its command and its configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from sentence_order.config.commands import shell
+from sentence_order.config.commands import override, parse_override, shell
+from sentence_order.config.keys import flatten_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
+from sentence_order.model.encoder import is_hub_id
 from sentence_order.model.freezing import BlockReport
 from sentence_order.runtime.files import atomic_file
 from sentence_order.runtime.manifest import CARD_FILE
@@ -35,22 +37,30 @@ class ModelCardContext:
     config: TrainConfig
     blocks: list[BlockReport]
     corpora: dict[str, str]  # a description of each split
-    command: str  # repeats the run
+    overrides: Sequence[str]  # of the command that repeats the run
     revision: str | None  # of the source tree, if the program runs from one
 
 
 def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes the card of a checkpoint; `results` are, by split, metrics with intervals and the number of documents."""
+    """Writes the card of a checkpoint; `results` are, by split, metrics with intervals and the number of documents.
+
+    Cards are published: instead of a path on this machine they show the name of the file or folder.
+    """
+    config = OmegaConf.structured(context.config)
+    for key, value in flatten_config(context.config).items():
+        if (name := _without_folder(value)) != value:
+            OmegaConf.update(config, key, name)
+    command = shell("train", *map(_override_without_folder, context.overrides))
     revision = f", at revision {context.revision}" if context.revision else ""
     trained = ", ".join(block.name for block in context.blocks if block.trained_from is not None)
     frozen = ", ".join(block.name for block in context.blocks if block.trained_from is None) or "nothing"
 
     lines = [
         "---",
-        _metadata(context.config, results),
+        _metadata(config, results),
         "---",
         "",
-        f"# A sentence orderer over {context.config.encoder.name}",
+        f"# A sentence orderer over {config.encoder.name}",
         "",
         "Given the shuffled sentences of a text, it predicts their order.",
         "",
@@ -67,29 +77,49 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
         "",
         "## Training",
         "",
-        f"After {step:,} steps of this command{revision}",
+        f"After {step:,} steps of this command{revision} (files and folders by their names only)",
         "",
-        f"    {context.command}",
+        f"    {command}",
         "",
         f"Trained: {trained}. Frozen: {frozen}. The whole configuration:",
         "",
         "```yaml",
-        OmegaConf.to_yaml(OmegaConf.structured(context.config)).rstrip(),
+        OmegaConf.to_yaml(config).rstrip(),
         "```",
+        "",
+        "## Licence",
+        "",
+        "Trained with sentence_order, a program under the Apache-2.0 licence. The licence of these weights is their "
+        "author's to state, as `license` in the header of this file.",
     ]
     with atomic_file(folder / CARD_FILE) as stream:
         stream.write("\n".join(lines) + "\n")
 
 
-def _metadata(config: TrainConfig, results: Mapping[str, Mapping[str, Any]]) -> str:
+def _without_folder(value: Any) -> Any:
+    """The last part of a path; ids of the hub, and what is no path, as they are."""
+    if not isinstance(value, str) or "/" not in value or (is_hub_id(value) and not Path(value).exists()):
+        return value
+    return Path(value).name
+
+
+def _override_without_folder(text: str) -> str:
+    parsed = parse_override(text)
+    value = parsed and parsed.value()
+    name = _without_folder(value)
+    return text if name == value else override(text.partition("=")[0], name)
+
+
+def _metadata(config: DictConfig, results: Mapping[str, Mapping[str, Any]]) -> str:
     """The card's YAML header, which the hub reads."""
     encoder = config.encoder.name
-    corpus = config.data.hub_id or (config.data.source.value if config.data.source else "unknown")
+    data = config.data
+    corpora = {split: data.hub_id or data[split] or data.train or data.source.value for split in results}
     scores = [
         EvalResult(
             task_type="sentence-ordering",
-            dataset_type=corpus,
-            dataset_name=f"{corpus}, {split}",
+            dataset_type=corpora[split],
+            dataset_name=f"{corpora[split]}, {split}",
             dataset_split=split,
             metric_type=metric,
             metric_value=round(found[metric]["value"], 4),
@@ -97,14 +127,14 @@ def _metadata(config: TrainConfig, results: Mapping[str, Mapping[str, Any]]) -> 
         for split, found in results.items()
         for metric in MAIN_METRICS
     ]
-    data = ModelCardData(
+    header = ModelCardData(
         library_name="sentence_order",
         tags=["sentence-ordering"],
-        base_model=encoder if encoder.count("/") == 1 and not encoder.startswith((".", "~")) else None,
+        base_model=encoder if "/" in encoder else None,  # not for a folder, nor for a name of ours
         model_name=f"sentence_order, {encoder}" if scores else None,
         eval_results=scores or None,
     )
-    return str(data.to_yaml())
+    return str(header.to_yaml())
 
 
 def _metric_table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -134,7 +134,7 @@ def _run(
             config,
             setup.blocks,
             corpora={name: corpus.describe() for name, corpus in setup.corpora.items()} | _describe(setup.overlap),
-            command=shell("train", *run_dir.read_overrides(folder)),
+            overrides=run_dir.read_overrides(folder),
             revision=origin["git_revision"],
         )
 

@@ -1,10 +1,8 @@
 """Checkpoints load by folder, run or hub id; those of earlier versions too, by the former names of their weights."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +18,7 @@ from sentence_order.model.checkpoint import find_checkpoint, load_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.manifest import MANIFEST, find_corruption
 from sentence_order.training.run_dir import read_config
+from tests.hub import hub
 from tests.permissions import no_permission
 
 # The names of the heads' modules in revision 5905ae2.
@@ -105,31 +104,20 @@ def test_save_pretrained_keeps_the_card_and_writes_checksums(
 def test_push_to_hub_uploads_a_saved_checkpoint(
     tiny_model: SentenceOrdererModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[tuple[str, dict[str, object]]] = []
+    orderer = SentenceOrderer(tiny_model, "---\nlibrary_name: sentence_order\n---\n# A card")
+    with hub() as server:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        address = orderer.push_to_hub("name", private=True, token="secret", commit_message="First")
+    assert address.startswith(f"{server.url}/owner/name")
+    assert server.created[0]["name"] == "name"
+    assert "private" in str(server.created[0])
+    assert server.messages == ["First"]
 
-    class Hub:
-        def __init__(self, token: str | None) -> None:
-            assert token == "secret"
-
-        def create_repo(self, repo_id: str, **options: object) -> SimpleNamespace:
-            calls.append(("create", options))
-            return SimpleNamespace(repo_id=f"owner/{repo_id}")
-
-        def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> str:
-            calls.append(("upload", {"repo_id": repo_id, "commit_message": commit_message}))
-            shutil.copytree(folder_path, tmp_path / "hub")
-            return f"https://hub/{repo_id}"
-
-    monkeypatch.setattr("sentence_order.inference.orderer.HfApi", Hub)
-    orderer = SentenceOrderer(tiny_model, "# A card")
-    assert orderer.push_to_hub("name", private=True, token="secret", commit_message="First") == "https://hub/owner/name"
-    assert calls == [
-        ("create", {"private": True, "exist_ok": True}),
-        ("upload", {"repo_id": "owner/name", "commit_message": "First"}),
-    ]
     orderer.save_pretrained(tmp_path / "saved")
-    uploaded = {path.name: path.read_bytes() for path in (tmp_path / "hub").iterdir()}
-    assert uploaded == {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+    assert server.files == {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+    assert {"README.md", MANIFEST} < server.files.keys()
 
 
 def test_a_runs_folder_stands_for_its_best_checkpoint(tiny_model: SentenceOrdererModel, tmp_path: Path) -> None:

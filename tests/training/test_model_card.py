@@ -8,7 +8,6 @@ from huggingface_hub import ModelCard
 from omegaconf import OmegaConf
 
 from sentence_order.config.cli import compose
-from sentence_order.config.commands import shell
 from sentence_order.config.schema import TrainConfig
 from sentence_order.model.freezing import BlockReport
 from sentence_order.training.model_card import ModelCardContext, write_card
@@ -23,9 +22,7 @@ METRICS = {
 
 def card_of(folder: Path, *overrides: str, revision: str | None = "abc123", **results: object) -> str:
     typed = ["data=text", "data.train=my file.txt", *overrides]
-    context = ModelCardContext(
-        compose("train", typed), BLOCKS, {"train": "7 documents"}, shell("train", *typed), revision
-    )
+    context = ModelCardContext(compose("train", typed), BLOCKS, {"train": "7 documents"}, typed, revision)
     write_card(folder, context, 1234, results)
     return (folder / "README.md").read_text(encoding="utf-8")
 
@@ -41,13 +38,16 @@ def test_card_tells_results_data_and_command(tmp_path: Path) -> None:
     assert "revision abc123" in card
     assert "python -m sentence_order.train data=text 'data.train=my file.txt'\n" in card
     assert "Trained: layer_0, heads. Frozen: embeddings." in card
+    assert "a program under the Apache-2.0 licence. The licence of these weights is their author's to state" in card
 
 
 def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
     found = {"documents": 20, **METRICS}
     card_of(tmp_path, validation=found, test=found)
-    splits = [result.dataset_split for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
-    assert splits == ["validation"] * 3 + ["test"] * 3
+    loaded = ModelCard.load(tmp_path / "README.md")
+    assert [result.dataset_split for result in loaded.data.eval_results] == ["validation"] * 3 + ["test"] * 3
+    loaded.save(tmp_path / "again.md")
+    assert ModelCard.load(tmp_path / "again.md").data.to_dict() == loaded.data.to_dict()
 
     card_of(tmp_path, "encoder.name=someone/their-encoder", test=found)
     data = ModelCard.load(tmp_path / "README.md").data
@@ -57,7 +57,22 @@ def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
         "pmr": 0.25,
         "tau": 0.7167,
     }
-    assert {result.dataset_name for result in data.eval_results} == {"text, test"}
+    assert {result.dataset_name for result in data.eval_results} == {"my file.txt, test"}
+
+
+def test_card_shows_names_instead_of_paths(tmp_path: Path) -> None:
+    (tmp_path / "encoder").mkdir()
+    typed = [
+        *(f"data.{split}='{tmp_path}/our \\'{split}\\'.txt'" for split in ("train", "validation", "test")),
+        *("cache.dir='~/caches/here'", f"output_dir={tmp_path}/run", "init_from=${oc.env:HOME}/runs/first"),
+        f"encoder.name={tmp_path}/encoder",
+    ]
+    card = card_of(tmp_path, *typed, test={"documents": 20, **METRICS})
+    assert str(tmp_path) not in card
+    assert "HOME" not in card
+    assert "/" not in card.partition("## Training\n")[2]
+    assert "# A sentence orderer over encoder\n" in card
+    assert """cache.dir=here output_dir=run init_from=first encoder.name=encoder\n""" in card
 
 
 @pytest.mark.parametrize("encoder", ["tiny", "./my/encoder", "/home/me"])
