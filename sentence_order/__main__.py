@@ -15,8 +15,7 @@ COMMANDS = {
 }
 USAGE = "\n".join(
     [
-        "usage: python -m sentence_order COMMAND ...     python -m sentence_order COMMAND --help",
-        "",
+        "usage: python -m sentence_order COMMAND ...     python -m sentence_order COMMAND --help\n",
         *(f"  {name:11}{summary}" for name, summary in COMMANDS.items()),
         "  --version  show the versions of sentence-order, torch and Hydra",
     ]

@@ -26,8 +26,11 @@ orderer = SentenceOrderer.from_pretrained("PATH_OF_THIS_FOLDER")
 orderer.order(["He ate it.", "Tom baked a cake."])  # the indices of the sentences, in predicted order
 ```
 
-    {shell("predict", "checkpoint=PATH_OF_THIS_FOLDER", "input=FILE")}
-"""
+    {shell("predict", "checkpoint=PATH_OF_THIS_FOLDER", "input=FILE")}"""
+
+LICENCE = """\
+Trained with sentence_order, a program under the Apache-2.0 licence. The licence of these weights is their author's to
+state, as `license` in the header of this file."""
 
 
 @dataclass(frozen=True)
@@ -55,45 +58,26 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
     trained = ", ".join(block.name for block in context.blocks if block.trained_from is not None)
     frozen = ", ".join(block.name for block in context.blocks if block.trained_from is None) or "nothing"
 
-    lines = [
-        "---",
-        _metadata(config, results),
-        "---",
-        "",
+    paragraphs = [
+        f"---\n{_metadata(config, results)}\n---",
         f"# A sentence orderer over {config.encoder.name}",
-        "",
         "Given the shuffled sentences of a text, it predicts their order.",
-        "",
         USAGE,
         "## Evaluation",
-        "",
-        *_metric_table(results),
-        "",
+        _metric_table(results),
         "Values with 95 % intervals: bootstrap over documents, each of which is shuffled by a fixed permutation.",
-        "",
         "## Training data",
-        "",
-        *(f"- {name}: {description}" for name, description in context.corpora.items()),
-        "",
+        "\n".join(f"- {name}: {description}" for name, description in context.corpora.items()),
         "## Training",
-        "",
         f"After {step:,} steps of this command{revision} (files and folders by their names only)",
-        "",
         f"    {command}",
-        "",
         f"Trained: {trained}. Frozen: {frozen}. The whole configuration:",
-        "",
-        "```yaml",
-        OmegaConf.to_yaml(config).rstrip(),
-        "```",
-        "",
+        f"```yaml\n{OmegaConf.to_yaml(config)}```",
         "## Licence",
-        "",
-        "Trained with sentence_order, a program under the Apache-2.0 licence. The licence of these weights is their "
-        "author's to state, as `license` in the header of this file.",
+        LICENCE,
     ]
     with atomic_file(folder / CARD_FILE) as stream:
-        stream.write("\n".join(lines) + "\n")
+        stream.write("\n\n".join(paragraphs) + "\n")
 
 
 def _without_folder(value: Any) -> Any:
@@ -112,8 +96,7 @@ def _override_without_folder(text: str) -> str:
 
 def _metadata(config: DictConfig, results: Mapping[str, Mapping[str, Any]]) -> str:
     """The card's YAML header, which the hub reads."""
-    encoder = config.encoder.name
-    data = config.data
+    data, encoder = config.data, config.encoder.name
     corpora = {split: data.hub_id or data[split] or data.train or data.source.value for split in results}
     scores = [
         EvalResult(
@@ -137,11 +120,11 @@ def _metadata(config: DictConfig, results: Mapping[str, Mapping[str, Any]]) -> s
     return str(header.to_yaml())
 
 
-def _metric_table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _metric_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     if not results:
-        return ["It has not been evaluated yet."]
+        return "It has not been evaluated yet."
     lines = ["| split | documents | " + " | ".join(MAIN_METRICS) + " |", "|---|---|" + "---|" * len(MAIN_METRICS)]
     for split, found in results.items():
         cells = [format_interval(found[metric]) for metric in MAIN_METRICS]
         lines.append(f"| {split} | {found['documents']:,} | {' | '.join(cells)} |")
-    return lines
+    return "\n".join(lines)

@@ -38,7 +38,7 @@ def test_card_tells_results_data_and_command(tmp_path: Path) -> None:
     assert "revision abc123" in card
     assert "python -m sentence_order.train data=text 'data.train=my file.txt'\n" in card
     assert "Trained: layer_0, heads. Frozen: embeddings." in card
-    assert "a program under the Apache-2.0 licence. The licence of these weights is their author's to state" in card
+    assert "sentence_order, a program under the Apache-2.0 licence" in card
 
 
 def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
