@@ -103,9 +103,10 @@ def format_hydra_error(error: Exception, schema: type) -> str:
         return f"cannot parse {error.override}; quote special characters: 'key=\"value\"'"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        hint = did_you_mean(option, options_of(group)) or "."
+        options = sorted(error.options or options_of(group))  # with those of `--config-dir`
+        hint = did_you_mean(option, options) or "."
         folder = f"; to name a folder: cache=./{option}" if group == "cache" else ""
-        return f"unknown {group} '{option}'{hint} Available: {', '.join(options_of(group))}{folder}"
+        return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{folder}"
     if no_option := re.search(r"You must specify '(\w+)'", text):
         group = no_option[1]
         return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"

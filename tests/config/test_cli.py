@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,13 @@ def test_mistakes_are_one_line_that_names_the_key(
     assert done.stderr.startswith(f"error: {complaint}")
     assert done.stderr.count("\n") == 1
     assert done.stderr.rstrip("\n").isprintable()
+
+
+def test_options_of_ones_own_config_folder_are_offered(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "data").mkdir(parents=True)
+    (tmp_path / "mine" / "data" / "recipes.yaml").touch()
+    done = command("train", "--config-dir", "mine", "data=recipe")
+    assert done.stderr.startswith("error: unknown data 'recipe'; did you mean 'recipes'? Available: arxiv_abstracts, ")
 
 
 @pytest.mark.parametrize(
