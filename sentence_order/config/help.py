@@ -71,7 +71,7 @@ def read_options(group: str) -> dict[str, tuple[str, str]]:
     for name in options_of(group):
         lines = [line for line in read_header(CONFIG_DIR / group / f"{name}.yaml") if "@package" not in line]
         end = 1 + next(number for number, line in enumerate(lines) if not line.endswith("\\"))
-        options[name] = " ".join(line.rstrip("\\ ") for line in lines[:end]), " ".join(lines[end:])
+        options[name] = " ".join(" ".join(lines[:end]).replace("\\", "").split()), " ".join(lines[end:])
     return options
 
 
