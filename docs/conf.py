@@ -10,6 +10,7 @@ from typing import Any
 from sphinx.addnodes import pending_xref
 
 project = html_title = "sentence_order"
+project_copyright = "The sentence_order authors"
 extensions = ["myst_parser"]
 include_patterns = ["*.md", "docs/*.md", "benchmarks/**.md"]
 exclude_patterns = [".venv", "build", "outputs"]
@@ -32,7 +33,7 @@ def add_navigation(app: Any, page: str, source: list[str]) -> None:
     """Adds hidden tables of contents to a page that lists others."""
     for section in re.split(r"^## ", source[0], flags=re.M)[1:] if page in INDEXES else []:
         caption, *_ = section.splitlines()
-        pages = re.findall(r"^- \[.*?\]\((.+?\.md)\)", section, re.M)
+        pages = [f"{title} <{path}>" for title, path in re.findall(r"^- \[(.+?)\]\((.+?\.md)\)", section, re.M)]
         source[0] += "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
 
 

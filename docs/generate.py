@@ -92,9 +92,11 @@ def _command(name: str) -> Iterator[str]:
 
 
 def _option_table(group: str) -> str:
-    rows = [["option", "what it is", "example"]]
+    rows = [["option", "what it is"]]
     for option, (command, text) in read_options(group).items():
-        rows.append([f"[`{option}`](../configs/{group}/{option}.yaml)", text, f"`{command}`"])
+        has_more = not command.endswith(f" {group}={option}")
+        example = f" Example: `{command.partition('sentence_order.')[2]}`." if has_more else ""
+        rows.append([f"[`{option}`](../configs/{group}/{option}.yaml)", f"{text.removesuffix('.')}.{example}"])
     return _table(rows)
 
 

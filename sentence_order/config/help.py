@@ -39,7 +39,8 @@ def help_text(name: str, words: list[str]) -> str:
     lines = [] if topics else [*read_header(CONFIG_DIR / f"{name}.yaml"), "", "Groups (for more: --help GROUP):"]
     if not topics:
         for group, text in groups.items():
-            lines += _columns([(choices[group], text), ("", f"Options: {', '.join(options_of(group))}.")])
+            options = options_of(group)
+            lines += _columns([(choices[group], text), ("", f"Options: {', '.join(options)}.")][: len(options)])
         lines += ["", "Keys (--help KEY also lists what a key accepts):"]
         in_order = sorted(infos, key=lambda key: "." in key)  # those without a group first
         for _, keys in itertools.groupby(in_order, lambda key: key.rpartition(".")[0]):
@@ -107,10 +108,12 @@ def compose_typed(name: str, overrides: list[str]) -> tuple[dict[str, str], dict
 def _columns(rows: Iterable[tuple[str, str]], start: int = TEXT_COLUMN) -> list[str]:
     """Lines of words and their texts, which begin at one column and are wrapped to the terminal."""
     width = max(start + 30, min(shutil.get_terminal_size((UNKNOWN_WIDTH, 0)).columns, MAX_WIDTH))
-    lines = []
+    lines: list[str] = []
+    indent = " " * start
     for word, text in rows:
-        head, blank = f"  {word} ".ljust(start), " " * start
-        first = [] if len(head) == start else [head.rstrip()]
-        wrap = textwrap.TextWrapper(width, blank if first else head, blank, break_on_hyphens=False).wrap
-        lines += first + (wrap(text) or [head.rstrip()])
+        head = f"  {word} ".ljust(start)
+        if len(head) > start:
+            lines, head = [*lines, head.rstrip()], indent
+        wrapper = textwrap.TextWrapper(width, head, indent, break_on_hyphens=False)
+        lines += wrapper.wrap(text) or [head.rstrip()]
     return lines

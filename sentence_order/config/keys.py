@@ -58,16 +58,17 @@ class KeyInfo:
     help: str = ""  # its meaning and unit, for --help and docs/configuration.md; a group's own text is its docstring
 
 
-def key(default: Any, **info: Any) -> Any:
+def key(default: Any, help: str = "", accepts: Range | None = None, **info: Any) -> Any:
     """A field of the schema with its `KeyInfo`; a class or function as default makes the value."""
+    metadata = {"help": help, "accepts": accepts, **info}
     if callable(default):
-        return field(default_factory=default, metadata=info)
-    return field(default=default, metadata=info)
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-CHANGEABLE = {"on_resume": OnResume.CHANGEABLE}
-ALWAYS = {"in_hparams": InHparams.ALWAYS}
-IF_CHANGED = {"in_hparams": InHparams.IF_CHANGED}
+CHANGEABLE: dict[str, Any] = {"on_resume": OnResume.CHANGEABLE}
+ALWAYS: dict[str, Any] = {"in_hparams": InHparams.ALWAYS}
+IF_CHANGED: dict[str, Any] = {"in_hparams": InHparams.IF_CHANGED}
 
 
 def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, KeyInfo]:

@@ -15,6 +15,7 @@ TINY_HEAD_WIDTH = 24
 BEAM_WIDTH = 64
 MAX_RESAMPLES = 100_000
 SHARE, SHARE_OR_ZERO = Range(high=1, high_allowed=False), Range(high=1, low_allowed=True, high_allowed=False)
+UP_TO_ONE = Range(high=1, low_allowed=True)
 
 HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
@@ -38,8 +39,8 @@ Overlap = StrEnum("Overlap", "warn drop error")
 # Texts of keys that several commands have.
 ID_COLUMN = "Column (of JSONL: field) with the document's id; where it is missing, FILE:LINE is the id."
 SENTENCES_COLUMN = "Column with a document's list of sentences, in CSV as JSON."
-SENTENCE_COLUMNS = "Instead of it, a column for each sentence, as in [s1,s2,s3]; empty cells are skipped."
-TEXT_COLUMN = "Instead of both, a column of running text, which is split into sentences."
+SENTENCE_COLUMNS = "Instead of sentences_column, a column for each sentence, as in [s1,s2,s3]; empty cells are skipped."
+TEXT_COLUMN = "Instead of a list, a column of running text, which is split into sentences."
 TEXT_LAYOUT = "Whether plain text has a sentence per line, or paragraphs to be split; blank lines part documents."
 SHUFFLES = "Permutations of each document whose scores are averaged; useful with encoder.position_ids=per_document."
 EVAL_TOKENS = "Tokens read at once, padding included: more are faster and need more memory, with the same results."
@@ -51,96 +52,72 @@ PRECISION = "Arithmetic of the model. auto: bf16 on a CUDA device that has it, o
 class DataConfig:
     """The documents: where they are, how they are read, and how they are split."""
 
-    source: Source | None = key(MISSING, help="Where documents come from; set by the option of the group.")
+    source: Source | None = key(MISSING, "Where documents come from; set by the option of the group.")
     # A run resumes if the documents are the same.
-    train: str | None = key(
-        None, help="Training documents: a path or glob (.gz too), or with data=hub a split's name.", **CHANGEABLE
-    )
+    train: str | None = key(None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **CHANGEABLE)
     validation: str | None = key(
-        None, help="The same for validation. null: a share of the training documents is split off.", **CHANGEABLE
+        None, "Validation documents, likewise. null: split off the training documents.", **CHANGEABLE
     )
-    test: str | None = key(
-        None, help="The same for the test. null: a share of the training documents is split off.", **CHANGEABLE
-    )
-    limit_train: int | None = key(
-        None, help="Documents to use, the first ones; data=synthetic: to make.", accepts=POSITIVE, **IF_CHANGED
-    )
-    limit_validation: int | None = key(None, help="The same for validation.", accepts=POSITIVE)
-    limit_test: int | None = key(None, help="The same for the test.", accepts=POSITIVE)
-    validation_share: float = key(
-        0.1, help="Share of the training documents, about, that is split off if there is no file.", accepts=SHARE
-    )
-    test_share: float = key(0.1, help="The same for the test.", accepts=SHARE)
+    test: str | None = key(None, "Test documents, likewise. null: split off the training documents.", **CHANGEABLE)
+    limit_train: int | None = key(None, "Training documents used, or stories made.", POSITIVE, **IF_CHANGED)
+    limit_validation: int | None = key(None, "Validation documents used, or stories made.", POSITIVE)
+    limit_test: int | None = key(None, "Test documents used, or stories made.", POSITIVE)
+    validation_share: float = key(0.1, "Share of the training documents, about, split off for validation.", SHARE)
+    test_share: float = key(0.1, "Share of the training documents, about, split off for the test.", SHARE)
     split_seed: int = key(
-        0, help="Seed of what is split off and of synthetic stories, apart from `seed`.", accepts=NOT_NEGATIVE
+        0, "Seed of what is split off and of synthetic stories; seed has no part in it.", NOT_NEGATIVE
     )
     overlap: Overlap = key(
-        Overlap.warn, help="Documents in two splits, or trained on before: used, left out of training, or an error."
+        Overlap.warn, "Documents in two splits or trained on before: use and warn, leave them out, or end in an error."
     )
-    id_column: str = key("id", help=ID_COLUMN)
-    sentences_column: str = key("sentences", help=SENTENCES_COLUMN)
-    sentence_columns: list[str] = key(list, help=SENTENCE_COLUMNS)
-    text_column: str | None = key(None, help=TEXT_COLUMN)
+    id_column: str = key("id", ID_COLUMN)
+    sentences_column: str = key("sentences", SENTENCES_COLUMN)
+    sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
+    text_column: str | None = key(None, TEXT_COLUMN)
     gold_order_column: str | None = key(
-        None, help="Column with the gold order, as a list of numbers, of sentences that are stored shuffled."
+        None, "Column with the gold order, as a list of numbers, of sentences that are stored shuffled."
     )
-    gold_order_columns: list[str] = key(list, help="Instead, a column of one number for each of sentence_columns.")
+    gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
     gold_order: GoldOrder = key(
-        GoldOrder.order, help="Meaning of its k-th number: the sentence that comes k-th, or the position of sentence k."
+        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
     )
-    gold_order_base: int = key(
-        0, help="Whether these numbers count from 0 or 1.", accepts=Range(high=1, low_allowed=True)
-    )
-    text_layout: TextLayout = key(TextLayout.lines, help=TEXT_LAYOUT)
-    hub_id: str | None = key(None, help="Data set of the Hugging Face hub, owner/name, or the folder of one.")
-    hub_config: str | None = key(None, help="Configuration (subset) of that data set, if it has several.")
-    max_sentences: int = key(
-        100, help="Sentences of a document that are read; later ones are dropped.", accepts=Range(2, low_allowed=True)
-    )
-    max_sentence_tokens: int = key(
-        128, help="Tokens of a sentence, special ones included; the rest is cut.", accepts=Range(3, low_allowed=True)
-    )
-    strip_enumeration: bool = key(
-        False, help="Hides numbers and times at the heads of sentences, as in Step 2:, from the model."
-    )
+    gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
+    text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
+    hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.")
+    hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
+    max_sentences: int = key(100, "Sentences read of a document; later ones are dropped.", Range(2, low_allowed=True))
+    max_sentence_tokens: int = key(128, "Tokens read of a sentence, special ones included.", Range(3, low_allowed=True))
+    strip_enumeration: bool = key(False, "Hides numbers and times at the heads of sentences (Step 2:) from the model.")
 
 
 @dataclass
 class EncoderConfig:
     """The pretrained encoder, and which of its layers read across sentences."""
 
-    name: str = key(MISSING, help="Encoder: a hub id, a folder, or tiny (small and random).", **ALWAYS)
-    joint_from: Any = key(
-        "half", help="Lowest layers that read each sentence by itself: a number, half or all.", **IF_CHANGED
-    )
+    name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **ALWAYS)
+    joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IF_CHANGED)
     joint: Joint = key(
         Joint.documents,
-        help="What the layers above read at once: the document, or each pair of sentences.",
+        "What the layers from joint_from on read at once: a document, or each pair of sentences.",
         **IF_CHANGED,
     )
     position_ids: PositionIds = key(
-        PositionIds.per_sentence, help="Where position ids restart; per_document reveals the input order."
+        PositionIds.per_sentence, "Where position ids restart; per_document reveals the input order to the model."
     )
-    tiny_layers: int = key(4, help="Layers of encoder=tiny.", accepts=Range(high=1000))
-    tiny_width: int = key(
-        96, help=f"Hidden units of encoder=tiny, a multiple of {TINY_HEAD_WIDTH}.", accepts=Range(high=2**14)
-    )
-    tiny_vocabulary: int = key(4000, help="Word pieces of encoder=tiny, about.", accepts=Range(high=2**24))
+    tiny_layers: int = key(4, "Layers of encoder=tiny.", Range(high=1000))
+    tiny_width: int = key(96, f"Hidden units of encoder=tiny, a multiple of {TINY_HEAD_WIDTH}.", Range(high=2**14))
+    tiny_vocabulary: int = key(4000, "Word pieces of encoder=tiny, about.", Range(high=2**24))
 
 
 @dataclass
 class FreezeConfig:
     """What of the encoder stays as it was pretrained; it needs no gradient, and its output is cached."""
 
-    embeddings: bool = key(False, help="Freezes the embeddings.")
-    layers: Any = key(
-        0, help='Frozen layers: the lowest N, all but the last N (-N), a range "2-4", a list [0,2], half or all.'
-    )
-    depth: Any = key(
-        None, help="Instead of both: none, embeddings, or these and the lowest layers: N, -N, half or all."
-    )
+    embeddings: bool = key(False, "Freezes the embeddings.")
+    layers: Any = key(0, 'Frozen layers: the lowest N, all but the last N (-N), "2-4", [0,2], half or all.')
+    depth: Any = key(None, "Instead of both: none, embeddings, or these and the lowest layers (N, -N, half or all).")
     schedule: list[str] = key(
-        list, help="Instead of all three, gradual unfreezing: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none]."
+        list, "Gradual unfreezing, instead of the others: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none]."
     )
 
 
@@ -149,27 +126,21 @@ class ModelConfig:
     """What stands on the encoder: sentence vectors, layers over them, and heads that predict."""
 
     pooling: Pooling = key(
-        Pooling.mean,
-        help="Sentence vector: the mean of its tokens' states, or the first one's.",
-        determines_prefix=True,
+        Pooling.mean, "Sentence vector: the mean of its tokens' states, or the first one's.", determines_prefix=True
     )
-    set_layers: int = key(
-        1, help="Transformer layers over the vectors of a document.", accepts=Range(high=1000, low_allowed=True)
-    )
+    set_layers: int = key(1, "Transformer layers over the vectors of a document.", Range(high=1000, low_allowed=True))
     heads: list[HeadName] = key(
         lambda: [HeadName["pairs"], HeadName["neighbours"]],
-        help="What is predicted: which of two sentences comes first (pairs), how early each stands (scores), which one "
+        "What is predicted: which of two sentences comes first (pairs), how early each stands (scores), which one "
         "directly follows which (neighbours), which stands where (positions), or which comes next (pointer).",
     )
-    head_width: int = key(256, help="Hidden units of each head.", accepts=Range(high=2**20))
-    dropout: float = key(
-        0.0, help="Share of units dropped in heads, set layers and trained layers.", accepts=SHARE_OR_ZERO
-    )
-    attention_dropout: float = key(0.0, help="Share of attention weights dropped.", accepts=SHARE_OR_ZERO)
+    head_width: int = key(256, "Hidden units of each head.", Range(high=2**20))
+    dropout: float = key(0.0, "Share of units dropped in heads, set layers and trained layers.", SHARE_OR_ZERO)
+    attention_dropout: float = key(0.0, "Share of attention weights dropped.", SHARE_OR_ZERO)
 
 
 LossWeights = make_dataclass(
-    "LossWeights", [(name, float, key(0.0, help=loss.help, accepts=NOT_NEGATIVE)) for name, loss in LOSSES.items()]
+    "LossWeights", [(name, float, key(0.0, loss.help, NOT_NEGATIVE)) for name, loss in LOSSES.items()]
 )
 
 
@@ -177,19 +148,15 @@ LossWeights = make_dataclass(
 class LossConfig(LossWeights):  # type: ignore[misc, valid-type]
     """The weight of each loss in the sum that is trained; likelihoods are negative logarithms, in nats."""
 
-    margin_width: float = key(
-        1.0, help="Not a weight: log-odds from which on the loss margin counts a pair as settled.", accepts=POSITIVE
-    )
+    margin_width: float = key(1.0, "Not a weight: log-odds at which the loss margin takes a pair as settled.", POSITIVE)
 
 
 @dataclass
 class DecoderConfig:
     """How an order is made of what the heads predict."""
 
-    name: DecoderName | None = key(None, help="Decoder. null: the one of the training.", **ALWAYS)
-    beam_width: int | None = key(
-        None, help="Partial orders that a beam search keeps. null: as in training.", accepts=POSITIVE
-    )
+    name: DecoderName | None = key(None, "Decoder. null: the one of the training.", **ALWAYS)
+    beam_width: int | None = key(None, "Partial orders that a beam search keeps. null: as in training.", POSITIVE)
 
 
 @dataclass
@@ -197,7 +164,7 @@ class EvaluateDecoderConfig(DecoderConfig):
     """How an order is made of what the heads predict."""
 
     name: EvaluateDecoderName | None = key(  # type: ignore[assignment]
-        None, help="Decoder. null: the one of the training; all: every one that the heads allow, side by side."
+        None, "Decoder. null: the one of the training; all: every one that the heads allow, side by side."
     )
 
 
@@ -205,48 +172,38 @@ class EvaluateDecoderConfig(DecoderConfig):
 class OptimConfig:
     """The optimizer, AdamW, and its learning rates."""
 
-    lr: float = key(8e-5, help="Peak learning rate of the encoder.", accepts=NOT_NEGATIVE, **ALWAYS)
-    head_lr: float = key(5e-4, help="Peak learning rate of set layers and heads.", accepts=NOT_NEGATIVE, **ALWAYS)
-    layer_decay: float = key(
-        1.0, help="Learning rate of a layer, as a multiple of the one above it.", accepts=Range(high=1), **ALWAYS
-    )
-    weight_decay: float = key(0.01, help="Weight decay; biases and norms have none.", accepts=NOT_NEGATIVE)
-    betas: list[float] = key(lambda: [0.9, 0.98], help="AdamW's two decay rates, each at least 0 and less than 1.")
-    schedule: Schedule = key(Schedule.linear, help="How learning rates fall after the warmup: to 0, or not at all.")
-    warmup: float = key(
-        0.1, help="Share of all steps in which learning rates rise from 0.", accepts=Range(high=1, low_allowed=True)
-    )
-    max_grad_norm: float = key(1.0, help="Norm to which a larger gradient is clipped.", accepts=Range(high=math.inf))
-    ema: float = key(
-        0.0, help="Share of the weights' moving average kept at each step. 0: no average.", accepts=SHARE_OR_ZERO
-    )
+    lr: float = key(8e-5, "Peak learning rate of the encoder.", NOT_NEGATIVE, **ALWAYS)
+    head_lr: float = key(5e-4, "Peak learning rate of set layers and heads.", NOT_NEGATIVE, **ALWAYS)
+    layer_decay: float = key(1.0, "Learning rate of a layer, as a share of the one above it.", Range(high=1), **ALWAYS)
+    weight_decay: float = key(0.01, "Weight decay; biases and norms have none.", NOT_NEGATIVE)
+    betas: list[float] = key(lambda: [0.9, 0.98], "AdamW's two decay rates, each at least 0 and less than 1.")
+    schedule: Schedule = key(Schedule.linear, "How learning rates fall after the warmup: to 0, or not at all.")
+    warmup: float = key(0.1, "Share of all steps in which learning rates rise from 0.", UP_TO_ONE)
+    max_grad_norm: float = key(1.0, "Norm to which a larger gradient is clipped.", Range(high=math.inf))
+    ema: float = key(0.0, "Share of the weights' moving average kept at each step. 0: no average.", SHARE_OR_ZERO)
 
 
 @dataclass
 class TrainerConfig:
     """The loop: how long it trains, and after how many steps it logs, validates and saves."""
 
-    epochs: int = key(1, help="Passes over the training documents.", accepts=POSITIVE, **ALWAYS)
+    epochs: int = key(1, "Passes over the training documents.", POSITIVE, **ALWAYS)
     max_steps: int | None = key(
-        None, help="Optimizer steps of the run; if it is set, epochs does not count.", accepts=POSITIVE, **IF_CHANGED
+        None, "Optimizer steps of the run, however many epochs they are. null: as epochs says.", POSITIVE, **IF_CHANGED
     )
     batch_tokens: int = key(
-        512, help="Tokens of a micro-batch at most, padding included, in all processes.", accepts=POSITIVE, **ALWAYS
+        512, "Tokens of a micro-batch at most, padding included; all processes share its documents.", POSITIVE, **ALWAYS
     )
-    eval_batch_tokens: int = key(4096, help=EVAL_TOKENS, accepts=POSITIVE, **CHANGEABLE)
-    accumulate: int = key(1, help="Micro-batches per step; a large batch in little memory.", accepts=POSITIVE)
-    eval_every: int | None = key(
-        None, help="Steps between validations. null: at most 10 in the run.", accepts=POSITIVE, **CHANGEABLE
-    )
-    save_every: int | None = key(
-        None, help="Steps between saves. null: with each validation only.", accepts=POSITIVE, **CHANGEABLE
-    )
-    log_every: int = key(10, help="Steps between points of the training curves.", accepts=POSITIVE, **CHANGEABLE)
+    eval_batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE, **CHANGEABLE)
+    accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
+    eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
+    save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
+    log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **CHANGEABLE)
     patience: int | None = key(
-        None, help="Validations without improvement that end the run. null: no limit.", accepts=POSITIVE, **CHANGEABLE
+        None, "Early stopping: validations in a row without improvement. null: never.", POSITIVE, **CHANGEABLE
     )
     workers: int | None = key(
-        None, help="Processes that make batches. null: 0 on a CPU, else up to 4.", accepts=NOT_NEGATIVE, **CHANGEABLE
+        None, "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.", NOT_NEGATIVE, **CHANGEABLE
     )
 
 
@@ -254,15 +211,15 @@ class TrainerConfig:
 class CacheConfig:
     """The stored output of frozen layers; documents and their tokens are always stored there too."""
 
-    mode: CacheMode = key(CacheMode.auto, help="Whether it is used. auto: where that saves time.")
+    mode: CacheMode = key(CacheMode.auto, "Whether it is used. auto: where that saves time.")
     dir: str | None = key(
-        None, help="Folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", varies_between_seeds=True
+        None, "Folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", varies_between_seeds=True
     )
-    dtype: CacheDtype = key(CacheDtype.float32, help="Type of the stored numbers; float16 halves the size, and rounds.")
+    dtype: CacheDtype = key(CacheDtype.float32, "Type of the stored numbers; float16 halves the size, and rounds.")
     max_gb: float = key(
         20.0,
-        help="Gigabytes of stored output, and as many again of documents; what was used least recently is removed.",
-        accepts=Range(high=math.inf),
+        "Gigabytes of stored output, and as many again of documents; what was used least recently is removed.",
+        Range(high=math.inf),
         varies_between_seeds=True,
     )
 
@@ -271,8 +228,8 @@ class CacheConfig:
 class DebugConfig:
     """Checks of a model or a corpus in which something is wrong."""
 
-    anomaly: bool = key(False, help="Stops at the operation that makes a NaN; slow, and deterministic.")
-    overfit: bool = key(False, help="Validates and tests on the training documents until all are in order, or fails.")
+    anomaly: bool = key(False, "Stops at the operation that makes a NaN; slow, and deterministic.")
+    overfit: bool = key(False, "Validates and tests on the training documents until all are in order, or fails.")
 
 
 @dataclass
@@ -287,68 +244,60 @@ class TrainConfig:
     trainer: TrainerConfig = key(TrainerConfig)
     cache: CacheConfig = key(CacheConfig, determines_prefix=True, **CHANGEABLE)
     debug: DebugConfig = key(DebugConfig)
-    output_dir: str = key(MISSING, help="Folder of the run.", on_resume=OnResume.IGNORED, varies_between_seeds=True)
+    init_from: str | None = key(
+        None, "Run, checkpoint or hub id whose weights it starts from.", determines_prefix=True, **IF_CHANGED
+    )
     resume: str = key(
         "off",
-        help="Folder of the run to resume. auto: output_dir, if a run is there; for jobs that are requeued.",
+        "Folder of the run to resume. auto: output_dir, if a run is there; for jobs that are requeued.",
         on_resume=OnResume.IGNORED,
         varies_between_seeds=True,
     )
-    init_from: str | None = key(
-        None, help="Run, checkpoint or hub id whose weights it starts from.", determines_prefix=True, **IF_CHANGED
-    )
-    seed: int = key(
-        0, help="Seed of new weights, batches and shuffles.", accepts=NOT_NEGATIVE, varies_between_seeds=True, **ALWAYS
-    )
-    device: str = key("auto", help=DEVICE, determines_prefix=True, **CHANGEABLE)
-    precision: Precision = key(Precision.auto, help=PRECISION, determines_prefix=True, **CHANGEABLE)
     on_nonfinite: OnNonfinite = key(
-        OnNonfinite.stop, help="What to do at a loss or gradient that is NaN or infinite.", **CHANGEABLE
+        OnNonfinite.stop, "What to do at a loss or gradient that is not finite.", **CHANGEABLE
     )
-    max_nonfinite: int = key(
-        10, help="Steps that on_nonfinite=skip may skip before the run ends.", accepts=NOT_NEGATIVE, **CHANGEABLE
-    )
+    max_nonfinite: int = key(10, "Steps that on_nonfinite=skip skips before the run ends.", NOT_NEGATIVE, **CHANGEABLE)
+    device: str = key("auto", DEVICE, determines_prefix=True, **CHANGEABLE)
+    precision: Precision = key(Precision.auto, PRECISION, determines_prefix=True, **CHANGEABLE)
+    seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, varies_between_seeds=True, **ALWAYS)
+    output_dir: str = key(MISSING, "Folder of the run.", on_resume=OnResume.IGNORED, varies_between_seeds=True)
 
 
 @dataclass
 class EvaluateConfig:
-    checkpoint: str = key(MISSING, help="What is evaluated: a run's folder, a checkpoint's folder or a hub id.")
+    checkpoint: str = key(MISSING, "What is evaluated: a run's folder, a checkpoint's folder or a hub id.")
     # For a run's folder, these are by default as they were in training.
     data: DataConfig = key(lambda: DataConfig(source=None))
     cache: CacheConfig = key(CacheConfig)
-    precision: Precision = key(Precision.auto, help=PRECISION)
-    seed: int = key(0, help="Seed of the shuffles and of the intervals' resamples.", accepts=NOT_NEGATIVE)
+    precision: Precision = key(Precision.auto, PRECISION)
+    seed: int = key(0, "Seed of the shuffles and of the intervals' resamples.", NOT_NEGATIVE)
     decoder: EvaluateDecoderConfig = key(EvaluateDecoderConfig)
-    split: Split = key(Split.test, help="Documents that are evaluated.")
-    output: str | None = key(None, help="JSON file for the results. null: standard output.")
-    batch_tokens: int = key(4096, help=EVAL_TOKENS, accepts=POSITIVE)
-    bootstrap_resamples: int = key(
-        1000, help="Resamples of the documents for the 95 % intervals.", accepts=Range(high=MAX_RESAMPLES)
-    )
-    shuffles: int = key(1, help=SHUFFLES, accepts=POSITIVE)
-    device: str = key("auto", help=DEVICE)
+    split: Split = key(Split.test, "Documents that are evaluated.")
+    output: str | None = key(None, "JSON file for the results. null: standard output.")
+    batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
+    bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))
+    shuffles: int = key(1, SHUFFLES, POSITIVE)
+    device: str = key("auto", DEVICE)
 
 
 @dataclass
 class PredictConfig:
-    checkpoint: str = key(MISSING, help="What predicts: a run's folder, a checkpoint's folder or a hub id.")
-    input: str = key(MISSING, help="File of documents to order, .gz included; - is standard input.")
-    output: str | None = key(None, help="JSONL file for the orders. null: standard output.")
-    format: InputFormat = key(InputFormat.auto, help="Format of the input. auto: by its name or first characters.")
-    text_layout: TextLayout = key(TextLayout.lines, help=TEXT_LAYOUT)
-    id_column: str = key("id", help=ID_COLUMN)
-    sentences_column: str = key("sentences", help=SENTENCES_COLUMN)
-    sentence_columns: list[str] = key(list, help=SENTENCE_COLUMNS)
-    text_column: str | None = key(None, help=TEXT_COLUMN)
-    on_error: OnError = key(OnError.stop, help="What to do at a document that cannot be read or is too long.")
+    checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.")
+    input: str = key(MISSING, "File of documents to order, .gz included; - is standard input.")
+    output: str | None = key(None, "JSONL file for the orders. null: standard output.")
+    format: InputFormat = key(InputFormat.auto, "Format of the input. auto: by its name or first characters.")
+    text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
+    id_column: str = key("id", ID_COLUMN)
+    sentences_column: str = key("sentences", SENTENCES_COLUMN)
+    sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
+    text_column: str | None = key(None, TEXT_COLUMN)
+    on_error: OnError = key(OnError.stop, "What to do at a document that cannot be read or is too long.")
     decoder: DecoderConfig = key(DecoderConfig)
-    batch_tokens: int = key(4096, help=EVAL_TOKENS, accepts=POSITIVE)
-    threshold: float = key(
-        0.0, help="Confidence below which no order is given (`order` is null).", accepts=Range(high=1, low_allowed=True)
-    )
-    shuffles: int = key(1, help=SHUFFLES, accepts=POSITIVE)
-    device: str = key("auto", help=DEVICE)
-    precision: Precision = key(Precision.auto, help=PRECISION)
+    batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
+    threshold: float = key(0.0, "Confidence below which no order is given (`order` is null).", UP_TO_ONE)
+    shuffles: int = key(1, SHUFFLES, POSITIVE)
+    device: str = key("auto", DEVICE)
+    precision: Precision = key(Precision.auto, PRECISION)
 
 
 SCHEMAS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig, "predict": PredictConfig}
