@@ -16,6 +16,7 @@ include_patterns = ["*.md", "docs/*.md", "benchmarks/**.md"]
 exclude_patterns = [".venv", "build", "outputs"]
 root_doc = "docs/index"
 html_theme = "furo"
+smartquotes = False  # what is quoted may be typed
 myst_heading_anchors = 4  # as deep as links to headings reach, by the names that GitHub gives them
 # Some pages are linked by another page only, and a report begins with its verdict.
 suppress_warnings = ["toc.not_included", "myst.header"]

@@ -82,12 +82,12 @@ def _command(name: str) -> Iterator[str]:
     for group, text in describe_groups(name).items():
         keys = {key: info for key, info in infos.items() if key.startswith(f"{group}.")}
         yield f"### {COMMANDS[name]}: {group}\n\n{text} Default: `{choices[group]}`."
-        if name != "train":
-            and_keys = " and keys" * (group in SAME_KEYS)
-            yield f"Options{and_keys}: see [training](#training-{group})."
-        else:
+        own = name == "train" or group not in SAME_KEYS
+        if name == "train":
             yield _option_table(group)
-        if keys and not (name != "train" and group in SAME_KEYS):
+        else:
+            yield f"Options{'' if own else ' and keys'}: see [training](#training-{group})."
+        if keys and own:
             yield _key_table(keys, values)
 
 

@@ -33,29 +33,38 @@ def help_text(name: str, words: list[str]) -> str:
     """
     topics = [word for word in words if re.fullmatch(r"\w+(\.\w+)?", word)]
     given = [word for word in words if word not in topics and not word.startswith("-")]
-    values, choices = compose_typed(name, [] if {"-m", "--multirun"} & set(words) else given)
-    infos, groups = key_infos(SCHEMAS[name]), describe_groups(name)
+    typed = compose_typed(name, [] if {"-m", "--multirun"} & set(words) else given)
+    return "\n\n".join(_explain(name, topic, *typed) for topic in topics) or _list_all(name, *typed)
 
-    lines = [] if topics else [*read_header(CONFIG_DIR / f"{name}.yaml"), "", "Groups (for more: --help GROUP):"]
-    if not topics:
-        for group, text in groups.items():
-            options = options_of(group)
-            lines += _columns([(choices[group], text), ("", f"Options: {', '.join(options)}.")][: len(options)])
-        lines += ["", "Keys (--help KEY also lists what a key accepts):"]
-        in_order = sorted(infos, key=lambda key: "." in key)  # those without a group first
-        for _, keys in itertools.groupby(in_order, lambda key: key.rpartition(".")[0]):
-            lines += [*_columns((values[key], infos[key].help) for key in keys), ""]
-    for topic in topics:
-        found = {key: info for key, info in infos.items() if topic in (key, key.split(".")[0])}
-        if not found and topic not in groups:
-            raise UserError(f"--help {topic}: no such group or key{did_you_mean(topic, [*groups, *infos])}")
-        if topic in groups:
-            lines += [f"{topic}: {groups[topic]}", "", f"Options (now {choices[topic]}):"]
-            for option, (command, text) in read_options(topic).items():
-                lines += _columns([(option, text), ("", command)], OPTION_COLUMN)
-            lines += ["", "Keys:"] if found else []
-        lines += [*_columns((values[key], f"{info.help} {accepted(info)}") for key, info in found.items()), ""]
+
+def _list_all(name: str, values: dict[str, str], choices: dict[str, str]) -> str:
+    lines = [*read_header(CONFIG_DIR / f"{name}.yaml"), "", "Groups (for more: --help GROUP):"]
+    for group, text in describe_groups(name).items():
+        options = options_of(group)
+        lines += _columns([(choices[group], text), ("", f"Options: {', '.join(options)}.")][: len(options)])
+
+    lines += ["", "Keys (--help KEY also lists what a key accepts):"]
+    infos = key_infos(SCHEMAS[name])
+    in_order = sorted(infos, key=lambda key: "." in key)  # those without a group first
+    for _, keys in itertools.groupby(in_order, lambda key: key.rpartition(".")[0]):
+        lines += [*_columns((values[key], infos[key].help) for key in keys), ""]
     return "\n".join(lines).rstrip()
+
+
+def _explain(name: str, topic: str, values: dict[str, str], choices: dict[str, str]) -> str:
+    """A group with its options and keys, or a single key."""
+    infos, groups = key_infos(SCHEMAS[name]), describe_groups(name)
+    found = {key: info for key, info in infos.items() if topic in (key, key.split(".")[0])}
+    if not found and topic not in groups:
+        raise UserError(f"--help {topic}: no such group or key{did_you_mean(topic, [*groups, *infos])}")
+
+    lines = []
+    if topic in groups:
+        lines += [f"{topic}: {groups[topic]}", "", f"Options (now {choices[topic]}):"]
+        for option, (command, text) in read_options(topic).items():
+            lines += _columns([(option, text), ("", command)], OPTION_COLUMN)
+        lines += ["", "Keys:"] if found else []
+    return "\n".join(lines + _columns((values[key], f"{info.help} {accepted(info)}") for key, info in found.items()))
 
 
 def describe_groups(name: str) -> dict[str, str]:

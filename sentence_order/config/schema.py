@@ -56,9 +56,9 @@ class DataConfig:
     # A run resumes if the documents are the same.
     train: str | None = key(None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **CHANGEABLE)
     validation: str | None = key(
-        None, "Validation documents, likewise. null: split off the training documents.", **CHANGEABLE
+        None, "Validation documents, as data.train. null: split off the training documents.", **CHANGEABLE
     )
-    test: str | None = key(None, "Test documents, likewise. null: split off the training documents.", **CHANGEABLE)
+    test: str | None = key(None, "Test documents, as data.train. null: split off the training documents.", **CHANGEABLE)
     limit_train: int | None = key(None, "Training documents used, or stories made.", POSITIVE, **IF_CHANGED)
     limit_validation: int | None = key(None, "Validation documents used, or stories made.", POSITIVE)
     limit_test: int | None = key(None, "Test documents used, or stories made.", POSITIVE)
@@ -115,9 +115,11 @@ class FreezeConfig:
 
     embeddings: bool = key(False, "Freezes the embeddings.")
     layers: Any = key(0, 'Frozen layers: the lowest N, all but the last N (-N), "2-4", [0,2], half or all.')
-    depth: Any = key(None, "Instead of both: none, embeddings, or these and the lowest layers (N, -N, half or all).")
+    depth: Any = key(
+        None, "Instead of embeddings and layers: none, embeddings, or these and the lowest N layers, -N, half or all."
+    )
     schedule: list[str] = key(
-        list, "Gradual unfreezing, instead of the others: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none]."
+        list, "Gradual unfreezing, instead of other keys: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none]."
     )
 
 
@@ -194,7 +196,9 @@ class TrainerConfig:
     batch_tokens: int = key(
         512, "Tokens of a micro-batch at most, padding included; all processes share its documents.", POSITIVE, **ALWAYS
     )
-    eval_batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE, **CHANGEABLE)
+    eval_batch_tokens: int = key(
+        4096, "Tokens read at once in validation, test and filling the cache, padding included.", POSITIVE, **CHANGEABLE
+    )
     accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
     eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
     save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
@@ -211,9 +215,9 @@ class TrainerConfig:
 class CacheConfig:
     """The stored output of frozen layers; documents and their tokens are always stored there too."""
 
-    mode: CacheMode = key(CacheMode.auto, "Whether it is used. auto: where that saves time.")
+    mode: CacheMode = key(CacheMode.auto, "Whether the output of frozen layers is stored. auto: where that saves time.")
     dir: str | None = key(
-        None, "Folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", varies_between_seeds=True
+        None, "Folder of the cache. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", varies_between_seeds=True
     )
     dtype: CacheDtype = key(CacheDtype.float32, "Type of the stored numbers; float16 halves the size, and rounds.")
     max_gb: float = key(
