@@ -36,19 +36,13 @@ LOSSES = {
         "losses.pairwise_logistic:pairwise_logistic", ("logits",), "Likelihood of the order of each pair."
     ),
     "margin": Component("losses.margin:margin", ("logits",), "Hinge on the log-odds of each pair."),
-    "ranknet": Component(
-        "losses.ranknet:ranknet", ("logits",), "The same as pairwise_logistic, far pairs weighing more."
-    ),
+    "ranknet": Component("losses.ranknet:ranknet", ("logits",), "As pairwise_logistic, far pairs weighing more."),
     "list_mle": Component("losses.list_mle:list_mle", ("logits",), "Likelihood of the order by one score a sentence."),
     "regression": Component("losses.regression:regression", ("logits",), "Squared error of each relative position."),
     "neighbours": Component("losses.neighbours:neighbours", ("next_log_probs",), "Likelihood of what follows what."),
-    "order": Component(
-        "losses.order:order", ("logits", "next_log_probs"), "Likelihood of the whole order among all orders."
-    ),
-    "position": Component(
-        "losses.positions:position", ("position_logits",), "Cross-entropy of each sentence's position."
-    ),
-    "slot": Component("losses.positions:slot", ("position_logits",), "Cross-entropy of each position's sentence."),
+    "order": Component("losses.order:order", ("logits", "next_log_probs"), "Likelihood of the order among all orders."),
+    "position": Component("losses.positions:position", ("position_logits",), "Cross-entropy of sentences' positions."),
+    "slot": Component("losses.positions:slot", ("position_logits",), "Cross-entropy of positions' sentences."),
     "pointer": Component("losses.pointer:pointer", ("pointer",), "Likelihood of each next sentence."),
 }
 DECODERS = {
