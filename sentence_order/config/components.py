@@ -12,10 +12,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Component:
-    """Where a component is defined, and the scores that it provides (a head) or reads (a loss, a decoder)."""
+    """Where a component is defined, the scores that it provides (a head) or reads (a loss, a decoder), and its text."""
 
     path: str
     scores: tuple[str, ...]  # a loss or a decoder is called with these in this order, and needs one of them at least
+    help: str = ""  # of a loss, for its config key: the weight
 
     def load(self) -> Any:
         """Imports the class or function; not earlier, so that the tables need no torch."""
@@ -31,16 +32,18 @@ HEADS = {
     "relational_pointer": Component("model.pointer:RelationalPointerHead", ("pointer",)),
 }
 LOSSES = {
-    "pairwise_logistic": Component("losses.pairwise_logistic:pairwise_logistic", ("logits",)),
-    "margin": Component("losses.margin:margin", ("logits",)),
-    "ranknet": Component("losses.ranknet:ranknet", ("logits",)),
-    "list_mle": Component("losses.list_mle:list_mle", ("logits",)),
-    "regression": Component("losses.regression:regression", ("logits",)),
-    "neighbours": Component("losses.neighbours:neighbours", ("next_log_probs",)),
-    "order": Component("losses.order:order", ("logits", "next_log_probs")),
-    "position": Component("losses.positions:position", ("position_logits",)),
-    "slot": Component("losses.positions:slot", ("position_logits",)),
-    "pointer": Component("losses.pointer:pointer", ("pointer",)),
+    "pairwise_logistic": Component(
+        "losses.pairwise_logistic:pairwise_logistic", ("logits",), "Likelihood of the order of each pair."
+    ),
+    "margin": Component("losses.margin:margin", ("logits",), "Hinge on the log-odds of each pair."),
+    "ranknet": Component("losses.ranknet:ranknet", ("logits",), "As pairwise_logistic, far pairs weighing more."),
+    "list_mle": Component("losses.list_mle:list_mle", ("logits",), "Likelihood of the order by one score a sentence."),
+    "regression": Component("losses.regression:regression", ("logits",), "Squared error of each relative position."),
+    "neighbours": Component("losses.neighbours:neighbours", ("next_log_probs",), "Likelihood of what follows what."),
+    "order": Component("losses.order:order", ("logits", "next_log_probs"), "Likelihood of the order among all orders."),
+    "position": Component("losses.positions:position", ("position_logits",), "Cross-entropy of sentences' positions."),
+    "slot": Component("losses.positions:slot", ("position_logits",), "Cross-entropy of positions' sentences."),
+    "pointer": Component("losses.pointer:pointer", ("pointer",), "Likelihood of each next sentence."),
 }
 DECODERS = {
     "exact": Component("decoding.exact:exact_order", ("logits", "next_log_probs")),

@@ -36,8 +36,8 @@ class Range:
             raise UserError(f"{key}: must be {accepted}, not {value}")
 
     def __str__(self) -> str:
-        low = f"{'at least' if self.low_allowed else 'greater than'} {self.low:g}"
-        high = f" and {'at most' if self.high_allowed else 'less than'} {self.high:g}"
+        low = f"{'at least' if self.low_allowed else 'greater than'} {self.low:.9g}"
+        high = f" and {'at most' if self.high_allowed else 'less than'} {self.high:.9g}"
         return low + (high if self.high < MAX_NUMBER else "")
 
 
@@ -54,19 +54,21 @@ class KeyInfo:
     varies_between_seeds: bool = False  # runs that differ in such keys alone are repetitions of one arm
     in_hparams: InHparams = InHparams.NEVER
     accepts: Range | None = None  # if it is a number
+    kind: Any = None  # its type
     help: str = ""  # its meaning and unit, for --help and docs/configuration.md; a group's own text is its docstring
 
 
-def key(default: Any, **info: Any) -> Any:
+def key(default: Any, help: str = "", accepts: Range | None = None, **info: Any) -> Any:
     """A field of the schema with its `KeyInfo`; a class or function as default makes the value."""
+    metadata = {"help": help, "accepts": accepts, **info}
     if callable(default):
-        return field(default_factory=default, metadata=info)
-    return field(default=default, metadata=info)
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-CHANGEABLE = {"on_resume": OnResume.CHANGEABLE}
-ALWAYS = {"in_hparams": InHparams.ALWAYS}
-IF_CHANGED = {"in_hparams": InHparams.IF_CHANGED}
+CHANGEABLE: dict[str, Any] = {"on_resume": OnResume.CHANGEABLE}
+ALWAYS: dict[str, Any] = {"in_hparams": InHparams.ALWAYS}
+IF_CHANGED: dict[str, Any] = {"in_hparams": InHparams.IF_CHANGED}
 
 
 def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, KeyInfo]:
@@ -77,7 +79,7 @@ def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, Key
         if isinstance(item.type, type) and is_dataclass(item.type):
             infos |= key_infos(item.type, f"{prefix}{item.name}.", **info)
         else:
-            infos[prefix + item.name] = KeyInfo(**info)
+            infos[prefix + item.name] = KeyInfo(kind=item.type, **info)
     return infos
 
 

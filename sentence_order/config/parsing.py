@@ -82,8 +82,9 @@ def check_texts(config: Any) -> None:
 def did_you_mean(word: str, candidates: list[str]) -> str:
     """`"; did you mean 'x'?"`, or nothing if no candidate is similar."""
     near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if not near:  # a key typed without its group: `epochs` for `trainer.epochs`
-        near = [c for c in candidates if c.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]]
+    if not near:  # a key typed without its group: `epoch` for `trainer.epochs`
+        last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in reversed(candidates)}
+        near = [last[part] for part in difflib.get_close_matches(word.rsplit(".", 1)[-1], last, n=1, cutoff=0.8)]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

@@ -1,7 +1,7 @@
 """The typed schema of every configuration key, the first of each primary config's defaults; YAML groups override it."""
 
 import math
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, make_dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ TINY_HEAD_WIDTH = 24
 BEAM_WIDTH = 64
 MAX_RESAMPLES = 100_000
 SHARE, SHARE_OR_ZERO = Range(high=1, high_allowed=False), Range(high=1, low_allowed=True, high_allowed=False)
+UP_TO_ONE = Range(high=1, low_allowed=True)
 
 HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
@@ -35,163 +36,204 @@ Split = StrEnum("Split", "train validation test")
 GoldOrder = StrEnum("GoldOrder", "order position")
 Overlap = StrEnum("Overlap", "warn drop error")
 
+# Texts of keys that several commands have.
+ID_COLUMN = "Column (of JSONL: field) with the document's id; where it is missing, FILE:LINE is the id."
+SENTENCES_COLUMN = "Column with a document's list of sentences, in CSV as JSON."
+SENTENCE_COLUMNS = "Instead of sentences_column, a column for each sentence, as in [s1,s2,s3]; empty cells are skipped."
+TEXT_COLUMN = "Instead of a list, a column of running text, which is split into sentences."
+TEXT_LAYOUT = "Whether plain text has a sentence per line, or paragraphs to be split; blank lines part documents."
+SHUFFLES = "Permutations of each document whose scores are averaged; useful with encoder.position_ids=per_document."
+EVAL_TOKENS = "Tokens read at once, padding included: more are faster and need more memory, with the same results."
+DEVICE = "Where to compute: cpu, cuda or cuda:N. auto: a CUDA device if there is one."
+PRECISION = "Arithmetic of the model. auto: bf16 on a CUDA device that has it, otherwise fp32."
+
 
 @dataclass
 class DataConfig:
-    source: Source | None = MISSING
-    # A path or glob for files, the name of a split for the hub; synthetic stories are generated and need none.
-    train: str | None = key(None, **CHANGEABLE)  # a run resumes if the documents are the same
-    validation: str | None = key(None, **CHANGEABLE)
-    test: str | None = key(None, **CHANGEABLE)
-    # Only the first N documents of a split; for synthetic stories, how many are generated.
-    limit_train: int | None = key(None, accepts=POSITIVE, **IF_CHANGED)
-    limit_validation: int | None = key(None, accepts=POSITIVE)
-    limit_test: int | None = key(None, accepts=POSITIVE)
-    # The share of the training documents that is split off, approximately, if there is no validation or test file: each
-    # by a hash of its text, so that copies stay together.
-    validation_share: float = key(0.1, accepts=SHARE)
-    test_share: float = key(0.1, accepts=SHARE)
-    # Chooses the documents that are split off and the synthetic stories, independently of the run's own seed.
-    split_seed: int = key(0, accepts=NOT_NEGATIVE)
-    # Documents that are in two splits, or that the checkpoint was trained on: use them and say so, leave them out of
-    # training (in `evaluate`, out of what is evaluated), or end with an error.
-    overlap: Overlap = Overlap.warn
-    # Where a record keeps its document: a column with a list of sentences, one column per sentence, or running text.
-    id_column: str = "id"
-    sentences_column: str = "sentences"
-    sentence_columns: list[str] = field(default_factory=list)
-    text_column: str | None = None
-    # If the sentences of a record are not in gold order: the column that holds it, as a list or text of numbers, or one
-    # column of a number for each of `sentence_columns`. The k-th number is the sentence that is k-th (order), or where
-    # sentence k is (position); they count from 0 or 1.
-    gold_order_column: str | None = None
-    gold_order_columns: list[str] = field(default_factory=list)
-    gold_order: GoldOrder = GoldOrder.order
-    gold_order_base: int = key(0, accepts=Range(high=1, low_allowed=True))
-    # Plain text files: one sentence per line, or paragraphs that are split into sentences.
-    text_layout: TextLayout = TextLayout.lines
-    hub_id: str | None = None
-    hub_config: str | None = None
-    max_sentences: int = key(100, accepts=Range(low=2, low_allowed=True))
-    max_sentence_tokens: int = key(128, accepts=Range(low=3, low_allowed=True))
-    # The model does not read numbers, letters and times at the heads of sentences, such as "Step 2:" (see
-    # `data/enumeration.py`).
-    strip_enumeration: bool = False
+    """The documents: where they are, how they are read, and how they are split."""
+
+    source: Source | None = key(MISSING, "Where documents come from; set by the option of the group.")
+    # A run resumes if the documents are the same.
+    train: str | None = key(None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **CHANGEABLE)
+    validation: str | None = key(
+        None, "Validation documents, as data.train. null: split off the training documents.", **CHANGEABLE
+    )
+    test: str | None = key(None, "Test documents, as data.train. null: split off the training documents.", **CHANGEABLE)
+    limit_train: int | None = key(None, "Training documents used, or stories made.", POSITIVE, **IF_CHANGED)
+    limit_validation: int | None = key(None, "Validation documents used, or stories made.", POSITIVE)
+    limit_test: int | None = key(None, "Test documents used, or stories made.", POSITIVE)
+    validation_share: float = key(0.1, "Share of the training documents, about, split off for validation.", SHARE)
+    test_share: float = key(0.1, "Share of the training documents, about, split off for the test.", SHARE)
+    split_seed: int = key(
+        0, "Seed of what is split off and of synthetic stories; seed has no part in it.", NOT_NEGATIVE
+    )
+    overlap: Overlap = key(
+        Overlap.warn, "Documents in two splits or trained on before: use and warn, leave them out, or end in an error."
+    )
+    id_column: str = key("id", ID_COLUMN)
+    sentences_column: str = key("sentences", SENTENCES_COLUMN)
+    sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
+    text_column: str | None = key(None, TEXT_COLUMN)
+    gold_order_column: str | None = key(
+        None, "Column with the gold order, as a list of numbers, of sentences that are stored shuffled."
+    )
+    gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
+    gold_order: GoldOrder = key(
+        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
+    )
+    gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
+    text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
+    hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.")
+    hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
+    max_sentences: int = key(100, "Sentences read of a document; later ones are dropped.", Range(2, low_allowed=True))
+    max_sentence_tokens: int = key(128, "Tokens read of a sentence, special ones included.", Range(3, low_allowed=True))
+    strip_enumeration: bool = key(False, "Hides numbers and times at the heads of sentences (Step 2:) from the model.")
 
 
 @dataclass
 class EncoderConfig:
-    name: str = key(MISSING, **ALWAYS)
-    # The first layer in which tokens attend across sentences: a number of layers, "half", or "all" (in none).
-    joint_from: Any = key("half", **IF_CHANGED)
-    # What those layers read: the whole document, or every pair of its sentences.
-    joint: Joint = key(Joint.documents, **IF_CHANGED)
-    # Position ids restart at every sentence, or continue through the document and reveal the input order.
-    position_ids: PositionIds = PositionIds.per_sentence
-    # The size of the tiny encoder; other encoders have their own.
-    tiny_layers: int = key(4, accepts=Range(high=1000))
-    tiny_width: int = key(96, accepts=Range(high=2**14))
-    tiny_vocabulary: int = key(4000, accepts=Range(high=2**24))
+    """The pretrained encoder, and which of its layers read across sentences."""
+
+    name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **ALWAYS)
+    joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IF_CHANGED)
+    joint: Joint = key(
+        Joint.documents,
+        "What the layers from joint_from on read at once: a document, or each pair of sentences.",
+        **IF_CHANGED,
+    )
+    position_ids: PositionIds = key(
+        PositionIds.per_sentence, "Where position ids restart; per_document reveals the input order to the model."
+    )
+    tiny_layers: int = key(4, "Layers of encoder=tiny.", Range(high=1000))
+    tiny_width: int = key(96, f"Hidden units of encoder=tiny, a multiple of {TINY_HEAD_WIDTH}.", Range(high=2**14))
+    tiny_vocabulary: int = key(4000, "Word pieces of encoder=tiny, about.", Range(high=2**24))
 
 
 @dataclass
 class FreezeConfig:
-    embeddings: bool = False
-    # The lowest N layers, all but the last N (-N), a range "2-4", a list [0, 2], "half" or "all".
-    layers: Any = 0
-    # Instead of both: "none", "embeddings", or the embeddings and the lowest layers: a number, -N, "half" or "all".
-    depth: Any = None
-    # Gradual unfreezing, instead of all three: from which epoch on to which depth, as in [0:all, 0.5:half, 1:none].
-    schedule: list[str] = field(default_factory=list)
+    """What of the encoder stays as it was pretrained; it needs no gradient, and its output is cached."""
+
+    embeddings: bool = key(False, "Freezes the embeddings.")
+    layers: Any = key(0, 'Frozen layers: the lowest N, all but the last N (-N), "2-4", [0,2], half or all.')
+    depth: Any = key(
+        None, "Instead of embeddings and layers: none, embeddings, or these and the lowest N layers, -N, half or all."
+    )
+    schedule: list[str] = key(
+        list, "Gradual unfreezing, instead of other keys: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none]."
+    )
 
 
 @dataclass
 class ModelConfig:
-    pooling: Pooling = key(Pooling.mean, determines_prefix=True)
-    set_layers: int = key(1, accepts=Range(high=1000, low_allowed=True))
-    # What the model predicts: which of two sentences comes first (pairs), how early each stands (scores), which one
-    # directly follows which (neighbours), which stands where (positions), which comes next (pointer).
-    heads: list[HeadName] = field(default_factory=lambda: [HeadName["pairs"], HeadName["neighbours"]])
-    head_width: int = key(256, accepts=Range(high=2**20))
-    # In the heads, the trainable layers of the encoder and the set layers; and on the attention weights of the layers.
-    dropout: float = key(0.0, accepts=SHARE_OR_ZERO)
-    attention_dropout: float = key(0.0, accepts=SHARE_OR_ZERO)
+    """What stands on the encoder: sentence vectors, layers over them, and heads that predict."""
+
+    pooling: Pooling = key(
+        Pooling.mean, "Sentence vector: the mean of its tokens' states, or the first one's.", determines_prefix=True
+    )
+    set_layers: int = key(1, "Transformer layers over the vectors of a document.", Range(high=1000, low_allowed=True))
+    heads: list[HeadName] = key(
+        lambda: [HeadName["pairs"], HeadName["neighbours"]],
+        "What is predicted: which of two sentences comes first (pairs), how early each stands (scores), which one "
+        "directly follows which (neighbours), which stands where (positions), or which comes next (pointer).",
+    )
+    head_width: int = key(256, "Hidden units of each head.", Range(high=2**20))
+    dropout: float = key(0.0, "Share of units dropped in heads, set layers and trained layers.", SHARE_OR_ZERO)
+    attention_dropout: float = key(0.0, "Share of attention weights dropped.", SHARE_OR_ZERO)
 
 
-LossWeights = make_dataclass("LossWeights", [(name, float, key(0.0, accepts=NOT_NEGATIVE)) for name in LOSSES])
+LossWeights = make_dataclass(
+    "LossWeights", [(name, float, key(0.0, loss.help, NOT_NEGATIVE)) for name, loss in LOSSES.items()]
+)
 
 
 @dataclass
 class LossConfig(LossWeights):  # type: ignore[misc, valid-type]
-    """The weight of each loss in the sum that is trained, and settings of single losses: see `losses/`."""
+    """The weight of each loss in the sum that is trained; likelihoods are negative logarithms, in nats."""
 
-    # Not a weight: the log-odds from which on the margin loss counts a pair as settled.
-    margin_width: float = key(1.0, accepts=POSITIVE)
+    margin_width: float = key(1.0, "Not a weight: log-odds at which the loss margin takes a pair as settled.", POSITIVE)
 
 
 @dataclass
 class DecoderConfig:
-    # `evaluate` and `predict` use the decoder of training if it is not set.
-    name: DecoderName | None = key(None, **ALWAYS)
-    beam_width: int | None = key(None, accepts=POSITIVE)
+    """How an order is made of what the heads predict."""
+
+    name: DecoderName | None = key(None, "Decoder. null: the one of the training.", **ALWAYS)
+    beam_width: int | None = key(None, "Partial orders that a beam search keeps. null: as in training.", POSITIVE)
 
 
 @dataclass
 class EvaluateDecoderConfig(DecoderConfig):
-    # "all": every decoder that the model's heads allow, side by side.
-    name: EvaluateDecoderName | None = None  # type: ignore[assignment]
+    """How an order is made of what the heads predict."""
+
+    name: EvaluateDecoderName | None = key(  # type: ignore[assignment]
+        None, "Decoder. null: the one of the training; all: every one that the heads allow, side by side."
+    )
 
 
 @dataclass
 class OptimConfig:
-    lr: float = key(8e-5, accepts=NOT_NEGATIVE, **ALWAYS)
-    head_lr: float = key(5e-4, accepts=NOT_NEGATIVE, **ALWAYS)
-    # The learning rate of each layer of the encoder, as a multiple of that of the layer above; embeddings likewise.
-    layer_decay: float = key(1.0, accepts=Range(high=1), **ALWAYS)
-    weight_decay: float = key(0.01, accepts=NOT_NEGATIVE)
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
-    schedule: Schedule = Schedule.linear
-    # The share of all steps during which the learning rate rises.
-    warmup: float = key(0.1, accepts=Range(high=1, low_allowed=True))
-    max_grad_norm: float = key(1.0, accepts=Range(high=math.inf))
-    # Evaluate and save a moving average of the weights, of which this share is kept at each step. 0: no average.
-    ema: float = key(0.0, accepts=SHARE_OR_ZERO)
+    """The optimizer, AdamW, and its learning rates."""
+
+    lr: float = key(8e-5, "Peak learning rate of the encoder.", NOT_NEGATIVE, **ALWAYS)
+    head_lr: float = key(5e-4, "Peak learning rate of set layers and heads.", NOT_NEGATIVE, **ALWAYS)
+    layer_decay: float = key(1.0, "Learning rate of a layer, as a share of the one above it.", Range(high=1), **ALWAYS)
+    weight_decay: float = key(0.01, "Weight decay; biases and norms have none.", NOT_NEGATIVE)
+    betas: list[float] = key(lambda: [0.9, 0.98], "AdamW's two decay rates, each at least 0 and less than 1.")
+    schedule: Schedule = key(Schedule.linear, "How learning rates fall after the warmup: to 0, or not at all.")
+    warmup: float = key(0.1, "Share of all steps in which learning rates rise from 0.", UP_TO_ONE)
+    max_grad_norm: float = key(1.0, "Norm to which a larger gradient is clipped.", Range(high=math.inf))
+    ema: float = key(0.0, "Share of the weights' moving average kept at each step. 0: no average.", SHARE_OR_ZERO)
 
 
 @dataclass
 class TrainerConfig:
-    epochs: int = key(1, accepts=POSITIVE, **ALWAYS)
-    max_steps: int | None = key(None, accepts=POSITIVE, **IF_CHANGED)
-    batch_tokens: int = key(512, accepts=POSITIVE, **ALWAYS)
-    eval_batch_tokens: int = key(4096, accepts=POSITIVE, **CHANGEABLE)
-    accumulate: int = key(1, accepts=POSITIVE)
-    eval_every: int | None = key(None, accepts=POSITIVE, **CHANGEABLE)
-    save_every: int | None = key(None, accepts=POSITIVE, **CHANGEABLE)
-    log_every: int = key(10, accepts=POSITIVE, **CHANGEABLE)
-    # Early stopping: after this number of validations in a row without a better tau.
-    patience: int | None = key(None, accepts=POSITIVE, **CHANGEABLE)
-    workers: int | None = key(None, accepts=NOT_NEGATIVE, **CHANGEABLE)
+    """The loop: how long it trains, and after how many steps it logs, validates and saves."""
+
+    epochs: int = key(1, "Passes over the training documents.", POSITIVE, **ALWAYS)
+    max_steps: int | None = key(
+        None, "Optimizer steps of the run, however many epochs they are. null: as epochs says.", POSITIVE, **IF_CHANGED
+    )
+    batch_tokens: int = key(
+        512, "Tokens of a micro-batch at most, padding included; all processes share its documents.", POSITIVE, **ALWAYS
+    )
+    eval_batch_tokens: int = key(
+        4096, "Tokens read at once in validation, test and filling the cache, padding included.", POSITIVE, **CHANGEABLE
+    )
+    accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
+    eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
+    save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
+    log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **CHANGEABLE)
+    patience: int | None = key(
+        None, "Early stopping: validations in a row without improvement. null: never.", POSITIVE, **CHANGEABLE
+    )
+    workers: int | None = key(
+        None, "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.", NOT_NEGATIVE, **CHANGEABLE
+    )
 
 
 @dataclass
 class CacheConfig:
-    """The output of the frozen prefix for every text is stored, if that saves time; documents and tokens always are."""
+    """The stored output of frozen layers; documents and their tokens are always stored there too."""
 
-    mode: CacheMode = CacheMode.auto
-    # By default $SENTENCE_ORDER_CACHE, or sentence_order in the user's folder for caches.
-    dir: str | None = key(None, varies_between_seeds=True)
-    dtype: CacheDtype = CacheDtype.float32
-    # The limit of the size of the hidden states and, separately, of the documents and tokens that are cached there too;
-    # what was used least recently is removed first.
-    max_gb: float = key(20.0, accepts=Range(high=math.inf), varies_between_seeds=True)
+    mode: CacheMode = key(CacheMode.auto, "Whether the output of frozen layers is stored. auto: where that saves time.")
+    dir: str | None = key(
+        None, "Folder of the cache. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", varies_between_seeds=True
+    )
+    dtype: CacheDtype = key(CacheDtype.float32, "Type of the stored numbers; float16 halves the size, and rounds.")
+    max_gb: float = key(
+        20.0,
+        "Gigabytes of stored output, and as many again of documents; what was used least recently is removed.",
+        Range(high=math.inf),
+        varies_between_seeds=True,
+    )
 
 
 @dataclass
 class DebugConfig:
-    # Autograd anomaly detection, deterministic algorithms, gradient norms per block.
-    anomaly: bool = False
-    # Validate and test on the training documents, stop once every one is in order, and fail if that is never reached.
-    overfit: bool = False
+    """Checks of a model or a corpus in which something is wrong."""
+
+    anomaly: bool = key(False, "Stops at the operation that makes a NaN; slow, and deterministic.")
+    overfit: bool = key(False, "Validates and tests on the training documents until all are in order, or fails.")
 
 
 @dataclass
@@ -206,58 +248,60 @@ class TrainConfig:
     trainer: TrainerConfig = key(TrainerConfig)
     cache: CacheConfig = key(CacheConfig, determines_prefix=True, **CHANGEABLE)
     debug: DebugConfig = key(DebugConfig)
-    # The folder of a run or a checkpoint, or a hub id, whose weights the run starts from.
-    init_from: str | None = key(None, determines_prefix=True, **IF_CHANGED)
-    # auto: resume the run in `output_dir` from its last checkpoint, if there is one; or the folder of a run.
-    resume: str = key("off", on_resume=OnResume.IGNORED, varies_between_seeds=True)
-    # If a loss or gradient is NaN or infinite: stop the run, or skip the step, up to this number of steps.
-    on_nonfinite: OnNonfinite = key(OnNonfinite.stop, **CHANGEABLE)
-    max_nonfinite: int = key(10, accepts=NOT_NEGATIVE, **CHANGEABLE)
-    device: str = key("auto", determines_prefix=True, **CHANGEABLE)
-    precision: Precision = key(Precision.auto, determines_prefix=True, **CHANGEABLE)
-    seed: int = key(0, accepts=NOT_NEGATIVE, varies_between_seeds=True, **ALWAYS)
-    output_dir: str = key(MISSING, on_resume=OnResume.IGNORED, varies_between_seeds=True)
+    init_from: str | None = key(
+        None, "Run, checkpoint or hub id whose weights it starts from.", determines_prefix=True, **IF_CHANGED
+    )
+    resume: str = key(
+        "off",
+        "Folder of the run to resume. auto: output_dir, if a run is there; for jobs that are requeued.",
+        on_resume=OnResume.IGNORED,
+        varies_between_seeds=True,
+    )
+    on_nonfinite: OnNonfinite = key(
+        OnNonfinite.stop, "What to do at a loss or gradient that is not finite.", **CHANGEABLE
+    )
+    max_nonfinite: int = key(10, "Steps that on_nonfinite=skip skips before the run ends.", NOT_NEGATIVE, **CHANGEABLE)
+    device: str = key("auto", DEVICE, determines_prefix=True, **CHANGEABLE)
+    precision: Precision = key(Precision.auto, PRECISION, determines_prefix=True, **CHANGEABLE)
+    seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, varies_between_seeds=True, **ALWAYS)
+    output_dir: str = key(MISSING, "Folder of the run.", on_resume=OnResume.IGNORED, varies_between_seeds=True)
 
 
 @dataclass
 class EvaluateConfig:
-    checkpoint: str = MISSING
+    checkpoint: str = key(MISSING, "What is evaluated: a run's folder, a checkpoint's folder or a hub id.")
     # For a run's folder, these are by default as they were in training.
-    data: DataConfig = field(default_factory=lambda: DataConfig(source=None))
-    cache: CacheConfig = field(default_factory=CacheConfig)
-    precision: Precision = Precision.auto
-    seed: int = key(0, accepts=NOT_NEGATIVE)
-    decoder: EvaluateDecoderConfig = field(default_factory=EvaluateDecoderConfig)
-    split: Split = Split.test
-    output: str | None = None
-    batch_tokens: int = key(4096, accepts=POSITIVE)
-    bootstrap_resamples: int = key(1000, accepts=Range(high=MAX_RESAMPLES))
-    # Score every document under this number of shuffles and order it by the mean of the scores; reports how many
-    # documents single shuffles would have ordered differently.
-    shuffles: int = key(1, accepts=POSITIVE)
-    device: str = "auto"
+    data: DataConfig = key(lambda: DataConfig(source=None))
+    cache: CacheConfig = key(CacheConfig)
+    precision: Precision = key(Precision.auto, PRECISION)
+    seed: int = key(0, "Seed of the shuffles and of the intervals' resamples.", NOT_NEGATIVE)
+    decoder: EvaluateDecoderConfig = key(EvaluateDecoderConfig)
+    split: Split = key(Split.test, "Documents that are evaluated.")
+    output: str | None = key(None, "JSON file for the results. null: standard output.")
+    batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
+    bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))
+    shuffles: int = key(1, SHUFFLES, POSITIVE)
+    device: str = key("auto", DEVICE)
 
 
 @dataclass
 class PredictConfig:
-    checkpoint: str = MISSING
-    input: str = MISSING
-    output: str | None = None
-    format: InputFormat = InputFormat.auto
-    text_layout: TextLayout = TextLayout.lines
-    id_column: str = "id"
-    sentences_column: str = "sentences"
-    sentence_columns: list[str] = field(default_factory=list)
-    text_column: str | None = None
-    # At a document that cannot be read, or is too long for the model: stop, or leave it out and log it.
-    on_error: OnError = OnError.stop
-    decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    batch_tokens: int = key(4096, accepts=POSITIVE)
-    # Documents whose order has a lower confidence than this are written as they were given.
-    threshold: float = key(0.0, accepts=Range(high=1, low_allowed=True))
-    shuffles: int = key(1, accepts=POSITIVE)
-    device: str = "auto"
-    precision: Precision = Precision.auto
+    checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.")
+    input: str = key(MISSING, "File of documents to order, .gz included; - is standard input.")
+    output: str | None = key(None, "JSONL file for the orders. null: standard output.")
+    format: InputFormat = key(InputFormat.auto, "Format of the input. auto: by its name or first characters.")
+    text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
+    id_column: str = key("id", ID_COLUMN)
+    sentences_column: str = key("sentences", SENTENCES_COLUMN)
+    sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
+    text_column: str | None = key(None, TEXT_COLUMN)
+    on_error: OnError = key(OnError.stop, "What to do at a document that cannot be read or is too long.")
+    decoder: DecoderConfig = key(DecoderConfig)
+    batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
+    threshold: float = key(0.0, "Confidence below which no order is given (`order` is null).", UP_TO_ONE)
+    shuffles: int = key(1, SHUFFLES, POSITIVE)
+    device: str = key("auto", DEVICE)
+    precision: Precision = key(Precision.auto, PRECISION)
 
 
 SCHEMAS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig, "predict": PredictConfig}

@@ -33,11 +33,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prediction:
-    """The predicted order of one document; empty sentences are left out."""
+    """The predicted order of one document; empty sentences are left out.
 
-    order: list[int]  # `order[k]` is the index, in the input, of the k-th sentence
-    sentences: list[str]  # in that order
-    confidence: float  # the calibrated probability that the whole order is right
+    Attributes:
+        order: `order[k]` is the index, in the input, of the k-th sentence.
+        sentences: the sentences in that order.
+        confidence: the calibrated probability that the whole order is right.
+    """
+
+    order: list[int]
+    sentences: list[str]
+    confidence: float
 
 
 class SentenceOrderer:
@@ -56,10 +62,14 @@ class SentenceOrderer:
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | PathLike[str], **hub: Any) -> Self:
-        """Loads a checkpoint: its folder, a run's folder (whose best checkpoint is meant) or a hub id.
+        """Loads a checkpoint, in evaluation mode and on the CPU.
 
-        Options such as `revision` and `token` are passed to `huggingface_hub.snapshot_download`. Raises UserError if it
-        is not a checkpoint of this program, or is damaged.
+        Args:
+            checkpoint: its folder, a run's folder (whose best checkpoint is meant) or a hub id.
+            **hub: for a hub id, arguments of `huggingface_hub.snapshot_download`, such as `revision` (a branch, tag or
+                commit), `token`, `cache_dir` and `local_files_only`.
+
+        Raises UserError if it is not a checkpoint of this program, or is damaged.
         """
         folder = find_checkpoint(str(checkpoint), **hub)
         card = folder / CARD_FILE
@@ -122,6 +132,7 @@ class SentenceOrderer:
             batch_tokens: the number of tokens that the model reads at once.
             shuffles: score each document under this number of permutations, the first being the input order, and order
                 it by the mean of the scores. Only useful for a model that depends on the input order.
+            runtime: device and precision; by default fp32, where the model is.
             advance: called with the number of documents that were done since the last call.
 
         Raises UserError if the decoder does not fit the model, a document is too long for it, or its scores are NaN;

@@ -25,9 +25,12 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
         ("train", ["trainer.epoch=2"], "unknown key 'trainer.epoch'; did you mean 'trainer.epochs'?"),
         ("train", ["+trainer.epoch=2"], "unknown key 'trainer.epoch'; did you mean 'trainer.epochs'?"),
         ("train", ["epochs=2"], "unknown key 'epochs'; did you mean 'trainer.epochs'?"),
+        ("train", ["epoch=2"], "unknown key 'epoch'; did you mean 'trainer.epochs'?"),
         ("train", ["encodr=minilm"], "unknown key 'encodr'; did you mean 'encoder'?"),
         ("train", ["loss.lst_mle=1"], "unknown key 'loss.lst_mle'; did you mean 'loss.list_mle'?"),
         ("train", ["batch=some"], "unknown key 'batch'"),
+        ("train", ["--help", "epoch"], "--help epoch: no such group or key; did you mean 'trainer.epochs'?"),
+        ("train", ["--help", "encoder=minlm"], "unknown encoder 'minlm'; did you mean 'minilm'?"),
         ("train", ["encoder=minlm"], "unknown encoder 'minlm'; did you mean 'minilm'? Available: bert_base, "),
         ("train", ["debug=replay"], "unknown debug 'replay'. Available: anomaly, overfit, smoke\n"),
         ("train", ["cache=kept"], "unknown cache 'kept'. Available: auto, off; to name a folder: cache=./kept\n"),
@@ -190,8 +193,7 @@ def test_help_loads_nothing_heavy(name: str) -> None:
     line = [sys.executable, "-X", "importtime", "-m", f"sentence_order.{name}", "--help"]
     done = subprocess.run(line, env=dict(os.environ), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
-    assert "Groups:" in done.stdout
-    assert "assignment|beam|borda|exact|expected_tau|pointer|topological" in done.stdout
+    assert done.stdout.startswith({"train": "Trains", "evaluate": "Evaluates", "predict": "Orders"}[name])
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "hydra" in imported
     assert not imported & {"torch", "transformers", "datasets", "numpy", "scipy", "matplotlib", "pyarrow"}

@@ -1,0 +1,67 @@
+"""`--help` explains every group, option and key, in lines that fit the terminal."""
+
+import pytest
+
+from sentence_order.config.help import accepted, describe_groups, help_text, read_header, read_options
+from sentence_order.config.keys import key_infos
+from sentence_order.config.parsing import CONFIG_DIR, options_of
+from sentence_order.config.schema import SCHEMAS
+from sentence_order.errors import UserError
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_group_and_key_has_a_text_that_ends_with_a_period(name: str) -> None:
+    texts = {key: info.help for key, info in key_infos(SCHEMAS[name]).items()} | describe_groups(name)
+    assert [key for key, text in texts.items() if not text.endswith(".")] == []
+
+
+@pytest.mark.parametrize("group", describe_groups("train"))
+def test_every_option_says_what_it_is(group: str) -> None:
+    options = read_options(group)
+    assert list(options) == options_of(group)
+    assert [option for option, (_, text) in options.items() if not text] == []
+
+
+def test_what_a_key_accepts_is_told_by_its_type_and_range() -> None:
+    infos = key_infos(SCHEMAS["train"])
+    assert {key: accepted(infos[key]) for key in ("trainer.patience", "optim.ema", "model.pooling")} == {
+        "trainer.patience": "(integer greater than 0, or null)",
+        "optim.ema": "(number at least 0 and less than 1)",
+        "model.pooling": "(mean, first)",
+    }
+    assert accepted(infos["model.heads"]).startswith("(list of pairs, scores, ")
+    assert accepted(infos["data.sentence_columns"]) == "(list of text)"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_whole_help_lists_all_and_fits_the_terminal(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    header = read_header(CONFIG_DIR / f"{name}.yaml")
+    lines = help_text(name, ["--help"]).splitlines()
+    assert lines[: len(header)] == header
+    words = [line.strip().split("=")[0] for line in lines[len(header) :]]
+    assert {*describe_groups(name), *key_infos(SCHEMAS[name])} <= set(words)
+    assert max(len(line) for line in lines[len(header) :]) <= columns
+
+
+def test_groups_and_keys_are_explained_under_the_overrides_in_any_order_of_words() -> None:
+    for words in (
+        ["--help", "trainer", "optim.warmup", "debug=smoke"],
+        ["debug=smoke", "trainer", "optim.warmup", "-h"],
+    ):
+        text = help_text("train", words)
+        assert text.startswith("trainer: ")
+        assert "trainer.max_steps=20 " in text
+        assert "python -m sentence_order.train trainer.epochs=3" in text
+        assert "optim.warmup=0.1 " in text
+        assert "optim.lr" not in text
+    assert "sweep=loss" in help_text("train", ["--help", "sweep"])
+    assert "optim.lr=8e-05" in help_text("train", ["--help", "optim.lr", "-m", "optim.lr=1e-4,2e-4"])
+
+
+def test_an_unknown_group_or_key_is_refused() -> None:
+    with pytest.raises(UserError, match=r"--help optim.warmp: no such group or key; did you mean 'optim.warmup'\?"):
+        help_text("train", ["--help", "optim.warmp"])
