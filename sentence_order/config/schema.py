@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from sentence_order.config.components import DECODERS, HEADS, LOSSES
+from sentence_order.config.components import DECODERS, HEADS, LOSSES, METRICS
 from sentence_order.config.keys import ALWAYS, CHANGEABLE, IF_CHANGED, NOT_NEGATIVE, POSITIVE, OnResume, Range, key
 
 # Width of the attention heads of the tiny encoder.
@@ -19,6 +19,7 @@ SHARE, SHARE_OR_ZERO = Range(high=1, high_allowed=False), Range(high=1, low_allo
 HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
 EvaluateDecoderName = StrEnum("EvaluateDecoderName", [*DECODERS, "all"])  # type: ignore[misc]
+Metric = StrEnum("Metric", list(METRICS))  # type: ignore[misc]
 Source = StrEnum("Source", "synthetic jsonl csv parquet text hub")
 TextLayout = StrEnum("TextLayout", "lines paragraphs")
 Pooling = StrEnum("Pooling", "mean first")
@@ -168,8 +169,22 @@ class TrainerConfig:
     eval_every: int | None = key(None, accepts=POSITIVE, **CHANGEABLE)
     save_every: int | None = key(None, accepts=POSITIVE, **CHANGEABLE)
     log_every: int = key(10, accepts=POSITIVE, **CHANGEABLE)
-    # Early stopping: after this number of validations in a row without a better tau.
+    metric: Metric = key(
+        Metric["tau"],
+        help="What the best checkpoint, early stopping and a search over hyper-parameters go by, on the validation "
+        "documents; of the loss, less is better.",
+    )
+    # Early stopping: after this number of validations in a row without a better `trainer.metric`.
     patience: int | None = key(None, accepts=POSITIVE, **CHANGEABLE)
+    keep: int = key(
+        0,
+        accepts=NOT_NEGATIVE,
+        help="The number of last saves that are kept as checkpoints/step_STEP, without what is needed to resume.",
+        **CHANGEABLE,
+    )
+    gradient_checkpointing: bool = key(
+        False, help="The backward pass computes layers again: less memory, more time, the same gradients.", **CHANGEABLE
+    )
     workers: int | None = key(None, accepts=NOT_NEGATIVE, **CHANGEABLE)
 
 
