@@ -249,8 +249,8 @@ class Trainer:
         if self.tracker is not None:
             self.tracker.log_evaluation(self.state.step, self.state.epoch, "validation", evaluation, corpus)
         summary = evaluation.summary()
-        names = [name for name in summary if name in (*MAIN_METRICS, self.metric)]
-        metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in names)
+        names = dict.fromkeys((*MAIN_METRICS, self.metric))
+        metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
         log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
         return evaluation
 
