@@ -100,7 +100,8 @@ class TrainingPlan:
         affordable = int(VALIDATION_SHARE * tokens / cost)
         every = math.ceil(self.total_steps / max(1, min(MAX_VALIDATIONS, affordable)))
         log.info(
-            "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time, with saving)",
+            "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time, saving "
+            "included)",
             *(every, self.total_steps, MAX_VALIDATIONS, 100 * VALIDATION_SHARE),
         )
         return every
