@@ -1,4 +1,4 @@
-"""The heads, losses and decoders, and the scores by which they go together.
+"""The heads, losses and decoders, the scores by which they go together, and the metrics.
 
 A head provides scores (fields of `decoding.scores.Scores`), a loss or a decoder reads them. The enums and loss weights
 of the schema, the checks of a config and the model are made from these tables, and nothing else lists the components.
@@ -54,6 +54,10 @@ DECODERS = {
     "assignment": Component("decoding.assignment:assignment_order", ("logits",)),
     "pointer": Component("decoding.pointer:pointer_order", ("pointer",)),
 }
+
+# What `trainer.metric` may be: the metrics of `evaluation/metrics.py` and the loss. 1: more is better, -1: less is.
+METRICS = dict.fromkeys(("tau", "pmr", "accuracy", "accuracy_per_document", "spearman", "pairwise_accuracy"), 1)
+METRICS |= {"first": 1, "last": 1, "lcs": 1, "loss": -1}
 
 
 def heads_for(component: Component) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from sentence_order.config.components import DECODERS, HEADS, LOSSES
+from sentence_order.config.components import DECODERS, HEADS, LOSSES, METRICS
 from sentence_order.config.keys import ALWAYS, CHANGEABLE, IF_CHANGED, NOT_NEGATIVE, POSITIVE, OnResume, Range, key
 
 # Width of the attention heads of the tiny encoder.
@@ -20,6 +20,7 @@ UP_TO_ONE = Range(high=1, low_allowed=True)
 HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
 EvaluateDecoderName = StrEnum("EvaluateDecoderName", [*DECODERS, "all"])  # type: ignore[misc]
+Metric = StrEnum("Metric", list(METRICS))  # type: ignore[misc]
 Source = StrEnum("Source", "synthetic jsonl csv parquet text hub")
 TextLayout = StrEnum("TextLayout", "lines paragraphs")
 Pooling = StrEnum("Pooling", "mean first")
@@ -203,8 +204,18 @@ class TrainerConfig:
     eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
     save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
     log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **CHANGEABLE)
+    metric: Metric = key(
+        Metric["tau"],
+        "Validation metric by which the best checkpoint, early stopping and searches go; of loss, less is better.",
+    )
     patience: int | None = key(
-        None, "Early stopping: validations in a row without improvement. null: never.", POSITIVE, **CHANGEABLE
+        None, "Early stopping: validations in a row without a better metric. null: never.", POSITIVE, **CHANGEABLE
+    )
+    keep: int = key(
+        0, "Last saves kept as checkpoints/step_STEP, without what resuming needs. 0: none.", NOT_NEGATIVE, **CHANGEABLE
+    )
+    gradient_checkpointing: bool = key(
+        False, "Computes layers again in the backward pass: less memory, more time, the same gradients.", **CHANGEABLE
     )
     workers: int | None = key(
         None, "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.", NOT_NEGATIVE, **CHANGEABLE

@@ -26,6 +26,7 @@ from omegaconf import DictConfig
 
 from sentence_order.config import cli
 from sentence_order.config.commands import normalize_overrides, override, parse_override
+from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
@@ -52,8 +53,6 @@ MULTIRUN_FLAGS = {"-m", "--multirun"}
 INFO_FLAGS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
 # Of a folder's name; file systems allow at most 255 bytes.
 MAX_NAME = 160
-# What a search over hyper-parameters maximises, in the results of a run.
-TAU = ("validation", "tau", "value")
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,15 @@ class Sweep:
         A job that fails raises nothing, so that the next one follows; one that is told to stop raises Interrupted.
 
         Returns:
-            What a search over hyper-parameters maximises: tau on the validation documents; less than any if it failed.
+            What a search over hyper-parameters judges the job by: `trainer.metric` on the validation documents; worse
+            than any if it failed.
         """
         cli.prepare_streams()  # with some launchers this is another process
-        hydra = HydraConfig.get()
+        hydra, metric = HydraConfig.get(), str(composed.trainer.metric)
+        direction, asked = ("maximize" if METRICS[metric] > 0 else "minimize"), hydra.sweeper.get("direction")
+        if asked is not None and getattr(asked, "name", asked) != direction:  # the program ends here, and no other job
+            cli.exit_with_error(f"trainer.metric={metric} needs hydra.sweeper.direction={direction}", 2)
+        path = ("validation", metric, *([] if metric == "loss" else ["value"]))
         keys = self._keys(hydra)
         num_values = {key: values and len(values) for key, values in keys.items()}
         counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*num_values.values()]
@@ -135,9 +139,9 @@ class Sweep:
             config = replace(config, output_dir=str(folder), resume="auto")
             status = check_run_dir(config)
             if status is RunStatus.FINISHED:
-                tau = _read_result(folder, *TAU)
+                score = _read_result(folder, *path)
                 print_line(f"{head}: already finished, skipped")
-                return tau
+                return score
 
             resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
             print_line(f"{head}{resumed}{self._time_left(hydra, total)}")
@@ -149,12 +153,12 @@ class Sweep:
                 if run_status(folder) is not RunStatus.FINISHED:
                     raise
                 print_line(f"{head}: finished by another process")
-            return _read_result(folder, *TAU)
+            return _read_result(folder, *path)
         except (UserError, TrainingError) as error:
             print_line(f"{head} failed: {error}")
             with atomic_file(self.folder / FAILURES / f"{folder.name}.txt") as stream:
                 stream.write(f"{error}\n")
-            return -math.inf
+            return -math.inf * METRICS[metric]
 
     def finish(self) -> bool:
         """Prints what became of the jobs and writes the report; returns whether all have finished."""

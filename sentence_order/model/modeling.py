@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from sentence_order.arrays import IntArray
@@ -42,6 +43,7 @@ class SentenceOrdererModel(PreTrainedModel):
     base_model_prefix = "orderer"
     main_input_name = "input_ids"
     tokenizer: PreTrainedTokenizerBase | None = None  # loaded and saved with the model
+    gradient_checkpointing = False  # of the layers that are trained
     training_documents: IntArray | None = None  # their fingerprints, sorted; saved with the model, if they are known
 
     def __init__(self, config: SentenceOrdererConfig) -> None:
@@ -131,7 +133,7 @@ class SentenceOrdererModel(PreTrainedModel):
             views_BSXH = layout.pairs.views.unpack(vectors_NH).unflatten(0, mask_BS.shape)
             vectors_NH = layout.members.pack(mean_view(views_BSXH, mask_BS))
         for layer in self.set_layers:
-            vectors_NH = _run_layer(layer, vectors_NH, layout.members)
+            vectors_NH = self._run_layer(layer, vectors_NH, layout.members)
         vectors_BSH = layout.members.unpack(vectors_NH)
         if not pairs:
             views_BSXH = vectors_BSH[:, :, None]
@@ -169,13 +171,21 @@ class SentenceOrdererModel(PreTrainedModel):
                     x_PX = x_PX.index_select(0, layout.pairs.token_K)
                 together = layout.pairs.segments if pairs else layout.documents
                 segments = layout.sentences if stage <= self.config.joint_from else together
-                x_PX = _run_layer(layers[stage - 1], x_PX, segments)
+                x_PX = self._run_layer(layers[stage - 1], x_PX, segments)
             else:
                 sentences = layout.pairs.sides if pairs else layout.sentences
                 states_NLH = sentences.unpack(x_PX)
                 mean = self.config.pooling == "mean"
                 x_PX = states_NLH.sum(1) / sentences.mask_NL.sum(1, keepdim=True) if mean else states_NLH[:, 0]
         return x_PX
+
+    def _run_layer(self, layer: nn.Module, states_PH: Tensor, segments: Segments) -> Tensor:
+        if self.gradient_checkpointing and layer.training:  # frozen layers are not, and store little
+            states = checkpoint(layer, states_PH[None], segments, use_reentrant=False)
+        else:
+            states = layer(states_PH[None], segments)
+        states_1PH: Tensor = states[0] if isinstance(states, tuple) else states  # as families of encoders return it
+        return states_1PH[0]
 
     @classmethod
     def from_pretrained(cls, path: str | PathLike[str], *args: Any, **kwargs: Any) -> "SentenceOrdererModel":
@@ -213,9 +223,3 @@ def former_names(config: SentenceOrdererConfig) -> dict[str, str]:
 # `AutoModel` then loads checkpoints, once this module has been imported.
 AutoConfig.register(SentenceOrdererConfig.model_type, SentenceOrdererConfig)
 AutoModel.register(SentenceOrdererConfig, SentenceOrdererModel)
-
-
-def _run_layer(layer: nn.Module, states_PH: Tensor, segments: Segments) -> Tensor:
-    states = layer(states_PH[None], segments)
-    states_1PH: Tensor = states[0] if isinstance(states, tuple) else states  # as families of encoders return it
-    return states_1PH[0]

@@ -16,7 +16,7 @@ from typing import IO, Any, Literal
 from safetensors import SafetensorError
 
 from sentence_order.errors import UserError, first_line
-from sentence_order.runtime.manifest import MANIFEST, read_manifest, write_manifest
+from sentence_order.runtime.manifest import CARD_FILE, MANIFEST, read_manifest, write_manifest
 
 # The type of our models, in the `config.json` of their checkpoints.
 MODEL_TYPE = "sentence-orderer"
@@ -179,6 +179,19 @@ def _discard_backup(old: Path, path: Path) -> None:
     with suppress(OSError):
         old = old.rename(path.with_name(f".{path.name}.{old.name.rpartition('.')[2]}{UNFINISHED}"))
     shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Removes the folder of a checkpoint, unless files of others are in it, or may be."""
+    try:
+        own = {*read_manifest(path), MANIFEST, CARD_FILE}
+    except (OSError, ValueError):
+        return
+    if own >= {entry.name for entry in path.iterdir()}:
+        # By its new name, the next writer removes what is left of it if this is stopped.
+        gone = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def is_replaceable(path: Path) -> bool:

@@ -162,7 +162,7 @@ def _run(
                 **origin,
             }
             write_json(folder / run_dir.RESULTS_FILE, record)
-            _print_results(folder, record)
+            _print_results(folder, record, trainer.metric)
 
 
 def _start_files(folder: Path, config: TrainConfig, typed: Sequence[str], status: RunStatus) -> None:
@@ -298,14 +298,14 @@ def _training_record(trainer: Trainer, setup: Setup) -> dict[str, Any]:
     }
 
 
-def _print_results(folder: Path, results: dict[str, Any]) -> None:
+def _print_results(folder: Path, results: dict[str, Any], metric: str) -> None:
     """Prints test metrics, and the commands to type next."""
     training = results["train"]
     console.print(metric_table("test", results["test"]))
     log.info(
-        "%d documents in %.0f s of training steps (%.1f per second), best at step %d of %d; %.0f s in total",
+        "%d documents in %.0f s of training steps (%.1f per second), best %s at step %d of %d; %.0f s in total",
         *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),
-        *(training["best_step"], training["steps"], results["wall_time_s"]),
+        *(metric, training["best_step"], training["steps"], results["wall_time_s"]),
     )
     checkpoint = override("checkpoint", str(folder))
     console.print("\nnext:", style="bold")

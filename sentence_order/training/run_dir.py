@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 CONFIG_FILE, OVERRIDES_FILE, RESULTS_FILE, LOCK_FILE = "config.yaml", "overrides.yaml", "results.json", ".lock"
 METRICS_FILE, EVENT_FILES, LOG_FILE = "metrics.jsonl", "events.out.tfevents.*", "train.log"
 # What a run writes after its config, as patterns; `.lock` may be there before it.
-CHECKPOINTS = ("checkpoints/best", "checkpoints/last")
-WRITTEN_LATER = (OVERRIDES_FILE, RESULTS_FILE, METRICS_FILE, EVENT_FILES, LOG_FILE, *CHECKPOINTS)
+CHECKPOINTS, KEPT = ("checkpoints/best", "checkpoints/last"), "checkpoints/step_[0-9]*"
+WRITTEN_LATER = (OVERRIDES_FILE, RESULTS_FILE, METRICS_FILE, EVENT_FILES, LOG_FILE, *CHECKPOINTS, KEPT)
 # Groups of keys that the config of every version has, so that no other program's config passes for one.
 KEY_GROUPS = {"data", "encoder", "freeze", "optim", "trainer"}
 # Keys of earlier versions, which the configs of their runs still have.
@@ -58,11 +58,16 @@ def is_run(folder: Path) -> bool:
     """True if a folder holds a checkpoint or the config of a run, also one that is damaged or of another version."""
     file = folder / CONFIG_FILE
     try:
-        return any(is_checkpoint(folder / name) for name in CHECKPOINTS) or (
+        return any(is_checkpoint(path) for path in _find(folder, [*CHECKPOINTS, KEPT])) or (
             file.is_file() and _has_key_groups(file.read_text(encoding="utf-8", errors="replace"))
         )
     except OSError:
         return False
+
+
+def _find(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """What is there, by `glob`, which finds links to nothing as well."""
+    return [folder / name for pattern in patterns for name in glob.glob(pattern, root_dir=folder)]
 
 
 def _has_key_groups(config: str) -> bool:
@@ -125,25 +130,22 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
         raise UserError(f"output_dir: {folder} is part of {owner}; name another folder")
     status = run_status(folder)
     if status is RunStatus.NEW:
-        # By `glob`, which finds links to nothing as well.
-        if found := next((name for pattern in WRITTEN_LATER for name in glob.glob(pattern, root_dir=folder)), None):
+        if found := _find(folder, WRITTEN_LATER):
             raise UserError(
-                f"output_dir: {folder / found} is there, but no {CONFIG_FILE} of a run that has written it; name "
-                "another folder"
+                f"output_dir: {found[0]} is there, but no {CONFIG_FILE} of a run that has written it; name another "
+                "folder"
             )
         return status
-    saved = read_config(folder)
+    fixed = find_changes(read_config(folder), config, {OnResume.FIXED})
     if config.resume == "off":
-        raise UserError(
-            f"output_dir: {folder} already holds a run; name another folder, remove it, or resume the run: resume=auto"
-        )
+        raise UserError(f"output_dir: {folder} holds {_describe(folder, status, fixed)}")
 
-    if fixed := find_changes(saved, config, {OnResume.FIXED}):
+    if fixed:
         raise UserError(
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
             f"(resume={folder} alone), or name another folder"
         )
-    for checkpoint in (folder / name for name in CHECKPOINTS):
+    for checkpoint in _find(folder, [*CHECKPOINTS, KEPT] if config.trainer.keep else CHECKPOINTS):
         if status is RunStatus.INCOMPLETE and checkpoint.is_symlink():
             raise UserError(
                 f"output_dir: {checkpoint} is a link, which a run cannot replace; move the checkpoint back there, or "
@@ -152,6 +154,19 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
         if status is RunStatus.INCOMPLETE and not is_replaceable(checkpoint):
             raise UserError(f"output_dir: {checkpoint} is not a checkpoint of this program; move it away")
     return status
+
+
+def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any]]) -> str:
+    """The run that a folder holds, beside what is now to be run there, and the way on."""
+    if changes:
+        return f"another run ({format_changes(changes)}); name another folder, or remove it"
+    if status is RunStatus.FINISHED:
+        return f"this run, which is finished (see {folder / RESULTS_FILE}); to repeat it, name another folder"
+    from sentence_order.training.state import read_step  # slow to import
+
+    step = read_step(folder / "checkpoints" / "last")
+    saved = "has not saved a checkpoint yet" if step is None else f"was saved at step {step}"
+    return f"this run, which {saved}; to resume it, add resume=auto"
 
 
 @contextmanager

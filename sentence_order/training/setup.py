@@ -66,6 +66,7 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
         copy_weights(model, start, str(config.init_from))
     phases = freeze_phases(config.freeze, len(model.blocks) - 1)
     model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
+    model.gradient_checkpointing = config.trainer.gradient_checkpointing
     blocks = report_blocks(model, phases)
     model.to(runtime.device)
 

@@ -62,6 +62,15 @@ def write_state(state: dict[str, Any], checkpoint: Path) -> None:
         raise OSError(errno.EIO, first_line(error), str(file)) from error
 
 
+def read_step(checkpoint: Path) -> int | None:
+    """The step after which a checkpoint was saved; None if there is none, or it is damaged."""
+    try:
+        state = torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True, mmap=True)
+        return int(state["trainer"]["step"])
+    except Exception:  # what a library makes of a damaged file may be anything
+        return None
+
+
 def read_state(checkpoint: Path) -> dict[str, Any] | None:
     """The training state of a checkpoint, if there is one. Raises UserError if it is damaged or of another version."""
     if not checkpoint.exists():

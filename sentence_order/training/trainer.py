@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from sentence_order.config.commands import resume_command
+from sentence_order.config.components import METRICS
 from sentence_order.config.schema import OnNonfinite, TrainConfig
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.evaluation.inspection import find_problem
-from sentence_order.evaluation.metrics import MAIN_METRICS, PRIMARY_METRIC
+from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import with_intervals
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Trainer:
-    """One training run; it leaves the best model (by validation tau) and the last one in `folder/checkpoints`."""
+    """One training run; it leaves the best model (by `trainer.metric`) and the last one in `folder/checkpoints`."""
 
     def __init__(
         self,
@@ -64,10 +65,11 @@ class Trainer:
         self.config, self.runtime, self.folder = config, runtime, folder
         self.tracker, self.on_step = tracker, on_step
         self.signals = signals or Signals()
+        self.metric = config.trainer.metric.value
         self.plan = TrainingPlan(train, validation, config.trainer, config.seed, runtime)
         self.stepper = Stepper(model, config.optim, runtime, self.plan.total_steps, config.debug.anomaly)
         self.pending_phases = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]  # of `freeze.schedule`
-        self.checkpoints = CheckpointWriter(folder, model, card, runtime.processes.is_main)
+        self.checkpoints = CheckpointWriter(folder, model, card, runtime.processes.is_main, config.trainer.keep)
 
         self.state, self.meter = TrainerState(), Meter()
         self.stop_signal, self.save_requested = 0, False  # signals that have arrived in any process
@@ -89,6 +91,7 @@ class Trainer:
             if self.state.validation_pending:  # a signal had interrupted it
                 self.validate()
                 self.save_checkpoint()
+                self.progress.update(task, note=self._progress_note())
             inputs = self.plan.batches(start=done)
 
             while not self.check_stop():  # max_steps, early stopping, overfit, a signal in any process
@@ -98,23 +101,24 @@ class Trainer:
                 output = self.training_step(step_input)  # forward, backward, all-reduce, clip, optimizer
                 if output.nonfinite_reason is not None:
                     self.handle_nonfinite(output, step_input)  # skip or raise, naming block and documents
-                self.progress.update(task, advance=1, note=self._progress_note(output))
+                self.progress.update(task, advance=1, note=self._progress_note(output.loss))
 
                 # Once in a while: log, validate, save.
                 if self.should_log():
                     self.log_training(output)
                 if self.should_validate():
                     self.validate()  # keeps the best, counts num_bad_validations
+                    self.progress.update(task, note=self._progress_note(output.loss))
                 if self.should_save():
                     self.save_checkpoint()
                 self.on_step(self)
 
         self._sync_signals()  # one may have arrived since the last step
         self.check_stop()
-        if self.config.debug.overfit and self.state.best_metrics["pmr"] < 1:
+        if self.config.debug.overfit and (pmr := self.state.last_validation["pmr"]["value"]) < 1:
             raise TrainingError(
-                f"debug=overfit: after {self.state.step} steps only {self.state.best_metrics['pmr']:.0%} of the "
-                "documents that the model trains on are in order; check the data, the learning rates and what is frozen"
+                f"debug=overfit: after {self.state.step} steps only {pmr:.0%} of the documents that the model trains "
+                "on are in order; check the data, the learning rates and what is frozen"
             )
 
     def check_stop(self) -> bool:
@@ -202,23 +206,23 @@ class Trainer:
                 self._sync_signals()
                 return
 
-            summary, state = evaluation.summary(), self.state
+            found, state, metric = {**evaluation.summary(), "loss": evaluation.loss}, self.state, self.metric
             is_first = state.validated_step == 0 and not self.config.debug.overfit
             is_late = state.validated_step < self.plan.total_steps / 3 <= state.step  # the first one after a third
             state.last_validation = {"documents": len(evaluation.order), **with_intervals(evaluation.ratios)}
             state.num_bad_validations += 1
-            if not state.best_metrics or summary[PRIMARY_METRIC] > state.best_metrics[PRIMARY_METRIC]:
-                state.best_metrics, state.best_step, state.num_bad_validations = summary, state.step, 0
+            if not state.best_metrics or METRICS[metric] * (found[metric] - state.best_metrics[metric]) > 0:
+                state.best_metrics, state.best_step, state.num_bad_validations = found, state.step, 0
                 self.checkpoints.save_best(state, evaluation, self.validation_corpus, self.config.seed)
         state.validation_pending, state.validated_step = False, state.step
 
-        if self.config.debug.overfit and summary["pmr"] == 1:
+        if self.config.debug.overfit and found["pmr"] == 1:
             state.done = True
         patience = self.config.trainer.patience
         if patience is not None and state.num_bad_validations >= patience and not state.done:
             log.info(
                 "Early stopping at step %d: %s has not improved for %d validations",
-                *(state.step, PRIMARY_METRIC, state.num_bad_validations),
+                *(state.step, metric, state.num_bad_validations),
             )
             state.done = is_late = True
         if problem := find_problem(evaluation, self.validation_corpus, is_first, is_late):
@@ -245,7 +249,8 @@ class Trainer:
         if self.tracker is not None:
             self.tracker.log_evaluation(self.state.step, self.state.epoch, "validation", evaluation, corpus)
         summary = evaluation.summary()
-        metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in MAIN_METRICS)
+        names = dict.fromkeys((*MAIN_METRICS, self.metric))
+        metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
         log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
         return evaluation
 
@@ -295,9 +300,10 @@ class Trainer:
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0
 
-    def _progress_note(self, output: StepOutput) -> str:
-        best = self.state.best_metrics
-        return f"loss {output.loss:.3f}" + (f", best {PRIMARY_METRIC} {best[PRIMARY_METRIC]:.3f}" if best else "")
+    def _progress_note(self, loss: float | None = None) -> str:
+        best, metric = self.state.best_metrics, self.metric
+        notes = [] if loss is None else [f"loss {loss:.3f}"]
+        return ", ".join([*notes, f"best {metric} {best[metric]:.3f}"] if best else notes)
 
     def _sync_signals(self) -> None:
         """Agrees with the other processes on the signals that have arrived."""

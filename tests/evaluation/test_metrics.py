@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 from torch import Tensor
 
+from sentence_order.config.components import METRICS
 from sentence_order.evaluation.metrics import (
     PRIMARY_METRIC,
     RatioArray,
@@ -88,6 +89,7 @@ def test_numbers_by_hand(gold: str, predicted: str, expected: tuple[float, ...])
     assert values.pop("accuracy_per_document") == values["accuracy"]
     assert values == pytest.approx(dict(zip(BY_HAND, expected, strict=True)))
     assert PRIMARY_METRIC in values
+    assert {"accuracy_per_document", "loss", *values} == set(METRICS), "what trainer.metric may be"
 
 
 def test_the_two_accuracies_and_what_is_pooled() -> None:

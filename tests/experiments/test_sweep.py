@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
 
 from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache
 from sentence_order.experiments.sweep import FAILURES, Sweep, job_name
@@ -344,3 +345,23 @@ def test_two_equal_sweeps_at_once_both_succeed(tmp_path: Path) -> None:
     assert [sweep.returncode for sweep in sweeps] == [0, 0], outputs
     assert all("2 jobs are finished in s" in output for output in outputs)
     assert not list((tmp_path / "s").rglob("*fail*"))
+
+
+def test_a_search_judges_the_jobs_by_the_metric(command: Command, tmp_path: Path) -> None:
+    """And does not begin if its direction is the wrong one."""
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra 'slow' is not installed")
+    data = ["data=jsonl", *(f"data.{split}=missing.jsonl" for split in ("train", "validation", "test"))]
+    for seed, loss in enumerate((0.7, 0.5, 0.6)):
+        run = make_run(tmp_path / "sweep" / f"seed-{seed}", [*data, f"seed={seed}", "trainer.metric=loss"], [0, 1])
+        results = json.loads((run / "results.json").read_text())
+        (run / "results.json").write_text(json.dumps({**results, "validation": {"loss": loss}}))
+    search = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=3"]
+    words = [*search, "hydra.sweeper.n_jobs=1", *MADE_UP, *data, "trainer.metric=loss", "seed=choice(0,1,2)"]
+
+    done = command("train", *words, "hydra.sweeper.direction=maximize")
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: trainer.metric=loss needs hydra.sweeper.direction=minimize\n")
+    done = command("train", *words)
+    assert done.returncode == 0, done.stderr
+    found = yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())
+    assert (found["best_value"], found["best_params"]["seed"]) == (0.5, 1)

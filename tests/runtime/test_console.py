@@ -43,5 +43,5 @@ def test_training_goes_on_when_nobody_reads_the_console(tmp_path: Path, sweep: t
     assert done.returncode == 0
     run = tmp_path / "out" / ("run" if sweep else "")
     assert (run / "results.json").exists()
-    assert "best at step" in (run / "train.log").read_text()
+    assert "best tau at step" in (run / "train.log").read_text()
     assert (tmp_path / "out" / "report" / "report.md").exists() == bool(sweep)

@@ -1,6 +1,8 @@
 """How many steps a run has, what each of them reads, and after which of them it validates."""
 
 import itertools
+import logging
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ from sentence_order.config.schema import TrainerConfig
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.distributed import Processes
-from sentence_order.training.plan import StepInput, TrainingPlan
+from sentence_order.training.plan import FEW_STEPS, SAVE_COST, USUAL_STEPS, StepInput, TrainingPlan
 from tests.training.trainers import CPU, corpus_of
 
 
@@ -100,10 +102,26 @@ def test_processes_share_the_documents_of_every_step(corpus: Corpus) -> None:
 
 
 def test_validations_are_as_many_as_the_time_allows(corpus: Corpus) -> None:
-    """At most ten, at a fifth of the training time and a third of a training step's cost for each document."""
+    """At most ten, at a fifth of the training time: a third of a training step's for each document, and a save."""
     assert plan_of(corpus, eval_every=3).eval_every == 3
     assert plan_of(corpus, max_steps=100_000).eval_every == 10_000
     assert plan_of(corpus, max_steps=1).eval_every == 1
     tokens = int(corpus.tokens.sum())
-    steps = round(5 * tokens / (3 * 0.2 * 400)) + 1  # enough for five
+    steps = round(5 * (tokens / 3 + SAVE_COST) / (0.2 * 400)) + 1  # enough for five
     assert plan_of(corpus, max_steps=steps).eval_every == -(-steps // 5)
+
+
+def test_short_runs_name_the_epochs_of_a_usual_one(corpus: Corpus, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    steps = plan_of(corpus, epochs=2, accumulate=4).total_steps
+    (line,) = [message for message in caplog.messages if message.startswith("steps in all")]
+    found = re.fullmatch(r"steps in all: (\d+), which is few; trainer.epochs=(\d+) would be about (\d+)", line)
+    assert found is not None
+    few, epochs, usual = map(int, found.groups())
+    assert few == steps < FEW_STEPS
+    assert plan_of(corpus, epochs=epochs, accumulate=4).total_steps == pytest.approx(usual, rel=0.05)
+    assert usual >= USUAL_STEPS
+    caplog.clear()
+    plan_of(corpus, max_steps=2)
+    plan_of(corpus, epochs=epochs, accumulate=4)
+    assert not [message for message in caplog.messages if message.startswith("steps in all")]

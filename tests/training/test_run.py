@@ -17,7 +17,10 @@ from tests.records import lines_without_clock
 TYPED = (
     *("debug=smoke", "data.limit_train=60", "data.limit_validation=30", "data.limit_test=30", "encoder.tiny_width=48"),
     *("trainer.max_steps=6", "trainer.eval_every=2", "trainer.save_every=1", "freeze.schedule=[0:1,0.2:embeddings]"),
+    *("trainer.keep=2", "trainer.metric=loss", "model.dropout=0.1"),
 )
+# With which it is resumed; the results are the same.
+CHANGED = ("trainer.log_every=3", "trainer.gradient_checkpointing=true")
 
 
 def read(path: Path) -> Any:
@@ -35,13 +38,13 @@ def unbroken(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def resumed(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that broke off in its fourth step, and was resumed with another `trainer.log_every`."""
+    """The folder of a run that broke off in its fourth step, and was resumed with other settings."""
     folder = tmp_path_factory.mktemp("resumed")
     done = forks.run("tests.faults", ["full:update:4", "train", *TYPED, "output_dir=run"], folder, None, {})
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "run" / "results.json").exists()
-    done = forks.run("sentence_order.train", ["resume=run", "trainer.log_every=3"], folder, None, {})
+    done = forks.run("sentence_order.train", ["resume=run", *CHANGED], folder, None, {})
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -60,11 +63,11 @@ def test_results_are_those_of_the_best_checkpoint(unbroken: Path, command, tmp_p
 
 def test_best_validation_is_the_best_of_all(unbroken: Path) -> None:
     lines = lines_without_clock(unbroken)
-    taus = {line["step"]: line["validation/tau"] for line in lines if "validation/tau" in line}
+    losses = {line["step"]: line["validation/loss"] for line in lines if "validation/loss" in line}
     results = read(unbroken / "results.json")
-    assert list(taus) == [2, 4, 6]
-    assert results["validation"]["tau"]["value"] == max(taus.values())
-    assert taus[results["train"]["best_step"]] == max(taus.values())
+    assert list(losses) == [2, 4, 6]
+    assert results["validation"]["loss"] == pytest.approx(min(losses.values()))
+    assert losses[results["train"]["best_step"]] == min(losses.values())
 
 
 def test_record_of_the_training_adds_up(unbroken: Path) -> None:
@@ -82,18 +85,27 @@ def test_resumed_run_has_the_results_of_the_unbroken_one(unbroken: Path, resumed
         assert one[split] == other[split]
     for name in ("steps", "best_step", "documents_seen", "parameters_trained", "frozen"):
         assert one["train"][name] == other["train"][name]
-    for name in ("best", "last"):
+    assert {path.name for path in (resumed / "checkpoints").iterdir()} == {"best", "last", "step_5", "step_6"}
+    for name in ("best", "last", "step_5", "step_6"):
         weights = [run / "checkpoints" / name / "model.safetensors" for run in (resumed, unbroken)]
         assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_typed_words_are_kept_and_are_the_command_of_the_cards(unbroken: Path, resumed: Path) -> None:
-    for run, words in ((unbroken, [*TYPED]), (resumed, [*TYPED, "trainer.log_every=3"])):
+    for run, words in ((unbroken, [*TYPED]), (resumed, [*TYPED, *CHANGED])):
         assert yaml.safe_load((run / "overrides.yaml").read_text(encoding="utf-8")) == words
         for name in ("best", "last"):
             card = (run / "checkpoints" / name / "README.md").read_text(encoding="utf-8")
             (line,) = [line for line in card.splitlines() if "-m sentence_order.train " in line]
             assert shlex.split(line)[-len(words) :] == words
+
+
+def test_kept_checkpoint_is_evaluated_and_not_resumed(unbroken: Path, command) -> None:
+    folder = unbroken / "checkpoints" / "step_5"
+    assert command("evaluate", f"checkpoint={folder}").returncode == 0
+    done = command("train", f"resume={folder}")
+    assert done.returncode == 2
+    assert f"to start from this one: init_from={folder}" in done.stderr
 
 
 def test_finished_run_is_left_alone(unbroken: Path, command) -> None:

@@ -30,6 +30,7 @@ from sentence_order.training.run_dir import (
     resolve_resume,
     write_config,
 )
+from sentence_order.training.state import write_state
 
 TYPED = ["data=text", "data.train=mine.txt", "optim.lr=1e-4", "seed=3"]
 
@@ -94,10 +95,19 @@ def test_resume_needs_a_run(tmp_path: Path) -> None:
         resumed(f"resume={tmp_path}")
 
 
-def test_off_never_overwrites_a_run(run: Path) -> None:
-    config = replace(resumed(f"resume={run}"), resume="off")
-    with pytest.raises(UserError, match=r"output_dir: .*resume=auto"):
-        check_run_dir(config)
+def test_a_second_run_of_the_same_command_says_how_to_go_on(run: Path) -> None:
+    """Before and after the first checkpoint, and at its end; another run is named as such."""
+    same = compose("train", [*TYPED, f"output_dir={run}"])
+    for config, found in ((same, "this run, .* not saved"), (replace(same, seed=4), r"another run \(seed: 3 saved, 4")):
+        with pytest.raises(UserError, match=rf"output_dir: {run} holds {found}"):
+            check_run_dir(config)
+    (run / "checkpoints" / "last").mkdir(parents=True)
+    write_state({"trainer": {"step": 41}}, run / "checkpoints" / "last")
+    with pytest.raises(UserError, match="holds this run, which was saved at step 41; to resume it, add resume=auto"):
+        check_run_dir(same)
+    (run / RESULTS_FILE).touch()
+    with pytest.raises(UserError, match=f"this run, which is finished .*{RESULTS_FILE}"):
+        check_run_dir(same)
 
 
 def test_status_and_folder_of_a_run(run: Path, tmp_path: Path) -> None:
@@ -144,7 +154,9 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
         pass
 
 
-@pytest.mark.parametrize("name", [*WRITTEN_LATER[:3], "events.out.tfevents.1.host", LOG_FILE, *WRITTEN_LATER[5:]])
+@pytest.mark.parametrize(
+    "name", [*WRITTEN_LATER[:3], "events.out.tfevents.1.host", LOG_FILE, *WRITTEN_LATER[5:7], "checkpoints/step_3"]
+)
 def test_folder_with_files_of_another_program_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / LOCK_FILE).touch()
     (tmp_path / "notes.txt").touch()
@@ -172,11 +184,15 @@ def test_config_of_another_program_is_no_run(tmp_path: Path, content: str) -> No
 
 
 def test_checkpoint_folder_of_another_program_in_a_run_is_refused(run: Path) -> None:
-    (run / "checkpoints" / "last").mkdir(parents=True)
-    assert check_run_dir(resumed(f"resume={run}")) is RunStatus.INCOMPLETE
-    (run / "checkpoints" / "last" / "thesis_weights.bin").touch()
-    with pytest.raises(UserError, match="last is not a checkpoint of this program"):
-        check_run_dir(resumed(f"resume={run}"))
+    """If the run may have to replace it."""
+    for name, settings in (("step_3", ["trainer.keep=1"]), ("last", [])):
+        folder = run / "checkpoints" / name
+        folder.mkdir(parents=True)
+        assert check_run_dir(resumed(f"resume={run}", *settings)) is RunStatus.INCOMPLETE
+        (folder / "thesis_weights.bin").touch()
+        with pytest.raises(UserError, match=f"{name} is not a checkpoint of this program"):
+            check_run_dir(resumed(f"resume={run}", *settings))
+        assert name == "last" or check_run_dir(resumed(f"resume={run}")) is RunStatus.INCOMPLETE
 
 
 def test_linked_checkpoint_is_refused_before_the_work(run: Path, tmp_path: Path) -> None:

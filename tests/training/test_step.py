@@ -118,6 +118,64 @@ def test_a_batch_that_does_not_fit_is_split_to_the_same_gradient(
     assert 200 < stepper.limit.max_padded_size <= 400
 
 
+def gradient_of(stepper: Stepper, batch: Batch, pairs: int) -> torch.Tensor:
+    """The gradient of a step, by the state of the random generators that tests begin with."""
+    found: list[torch.Tensor] = []
+    stepper.optimizer.register_step_pre_hook(
+        lambda *_: found.append(torch.cat([weight.grad.flatten() for weight in stepper.trainable]))
+    )
+    torch.manual_seed(0)
+    stepper.training_step([batch], pairs, 0)
+    return found[0]
+
+
+@pytest.mark.parametrize("runtime", [CPU, Runtime(torch.device("cpu"), precision=torch.bfloat16)])
+@pytest.mark.parametrize("frozen", [set(), {0, 1, 3}])
+def test_gradient_checkpointing_gives_the_same_gradient_in_less_memory(
+    make_model, stories, frozen: set[int], runtime: Runtime
+) -> None:
+    """To the last bit, with dropout, and with layers that are frozen below and between."""
+    gradients, sizes = [], []
+    for enabled in (False, True):
+        model = make_model(dropout=0.2, attention_dropout=0.2)
+        model.freeze(frozen)
+        model.gradient_checkpointing = enabled
+        batch, pairs = batch_of(corpus_of(model, stories), 12)
+        stored: dict[int, int] = {}
+
+        def store(tensor: torch.Tensor, stored: dict[int, int] = stored) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            stored[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(store, lambda tensor: tensor):
+            gradients.append(gradient_of(stepper_of(model.train(), runtime), batch, pairs))
+        sizes.append(sum(stored.values()))
+    assert torch.equal(*gradients)
+    assert gradients[0].norm() > 0.01
+    assert sizes[1] < sizes[0] * (0.6 if frozen else 0.4)
+
+
+def test_a_batch_that_does_not_fit_when_it_is_computed_again_is_split(make_model, stories) -> None:
+    """With gradient checkpointing, in the backward pass."""
+    gradients = []
+    for full in (False, True):
+        model = make_model().train()
+        model.gradient_checkpointing = True
+        batch, pairs = batch_of(corpus_of(model, stories), 12)
+        calls: list[int] = []
+
+        def look(*_: Any, calls: list[int] = calls, full: bool = full) -> None:
+            calls.append(0)
+            if full and len(calls) == 2:
+                raise MemoryError
+
+        model.set_layers[0].register_forward_pre_hook(look)
+        gradients.append(gradient_of(stepper_of(model, optim=STANDSTILL), batch, pairs))
+        assert len(calls) == (6 if full else 2)
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-3)
+
+
 def test_a_document_that_does_not_fit_is_an_error(make_model, stories) -> None:
     model = make_model()
     batch, pairs = batch_of(corpus_of(model, stories), 2)

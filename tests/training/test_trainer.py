@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentence_order.config.schema import FreezeConfig, OptimConfig
+from sentence_order.config.components import METRICS
+from sentence_order.config.schema import FreezeConfig, Metric, OptimConfig
 from sentence_order.data.examples import Batch, collate, load_example
 from sentence_order.errors import TrainingError
 from sentence_order.model.freezing import freeze_phases
@@ -61,6 +62,8 @@ def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) 
     assert [line["step"] for line in lines if "validation/tau" in line] == [3, 6]
     rates = [line["train/lr/encoder"] for line in lines if "train/lr/encoder" in line]
     assert rates == pytest.approx([8e-5 * (1 - done / 6) for done in (0, 1, 3, 5)])
+    best = max(line["validation/tau"] for line in lines if "validation/tau" in line)
+    assert trainer.progress.tasks[0].fields["note"].endswith(f", best tau {best:.3f}"), "also after the last validation"
     assert not torch.equal(weights(model), before)
     assert torch.equal(saved_weights(tmp_path, "last"), weights(model))
     assert (tmp_path / "checkpoints" / "best" / "model.safetensors").is_file()
@@ -68,8 +71,11 @@ def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) 
     assert trainer.state.num_documents == sum(next(inputs).num_documents for _ in range(6))
 
 
-def test_best_checkpoint_is_that_of_the_best_validation(make_model, stories, tmp_path: Path) -> None:
-    """Also where the weights get worse afterwards, here by chance alone."""
+@pytest.mark.parametrize(("metric", "patience"), [("tau", None), ("loss", 2)])
+def test_best_checkpoint_is_that_of_the_best_validation(
+    make_model, stories, tmp_path: Path, metric: str, patience: int | None
+) -> None:
+    """Also where the weights get worse afterwards, here by chance alone; then early stopping ends the run."""
     kept: dict[int, torch.Tensor] = {}
 
     def on_step(trainer: Trainer) -> None:
@@ -78,16 +84,17 @@ def test_best_checkpoint_is_that_of_the_best_validation(make_model, stories, tmp
             for weight in trainer.model.parameters():
                 weight += 0.5 * torch.randn_like(weight)
 
-    model = make_model()
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=6, eval_every=1, on_step=on_step)
+    model, settings = make_model(), {"max_steps": 6, "eval_every": 1, "metric": Metric[metric], "patience": patience}
+    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, on_step=on_step, **settings)
     train(trainer)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    taus = [line["validation/tau"] for line in lines if "validation/tau" in line]
-    best = 1 + taus.index(max(taus))
+    values = [METRICS[metric] * line[f"validation/{metric}"] for line in lines if f"validation/{metric}" in line]
+    best = 1 + values.index(max(values))
     assert trainer.state.best_step == best < 6
-    assert trainer.state.num_bad_validations == 6 - best
+    assert trainer.state.num_bad_validations == (patience or 6 - best)
     assert torch.equal(saved_weights(tmp_path, "best"), kept[best])
-    assert torch.equal(saved_weights(tmp_path, "last"), kept[6])
+    assert torch.equal(saved_weights(tmp_path, "last"), kept[len(values)])
+    assert len(values) == trainer.state.step == best + trainer.state.num_bad_validations
 
 
 def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None:
@@ -145,14 +152,14 @@ def test_early_stopping_at_chance_is_reported(
 
 
 def test_overfitting_ends_with_the_first_perfect_validation(make_model, stories, tmp_path: Path) -> None:
-    """And fails if there is none."""
-    config = {"max_steps": 60, "eval_every": 5, "epochs": 60}
+    """By whatever metric the best checkpoint is chosen; and fails if there is none."""
+    config = {"max_steps": 60, "eval_every": 5, "epochs": 60, "metric": Metric["loss"]}
     rates = OptimConfig(lr=2e-3, head_lr=5e-3, warmup=0.0)
     model = make_model()
     trainer = trainer_of(model, corpus_of(model, stories[:2]), tmp_path / "able", rates, overfit=True, **config)
     train(trainer)
-    assert trainer.state.best_metrics["pmr"] == 1
-    assert trainer.state.step == trainer.state.best_step < 60
+    assert trainer.state.last_validation["pmr"]["value"] == 1
+    assert trainer.state.step < 60
 
     model = make_model()
     frozen = OptimConfig(lr=0.0, head_lr=0.0)
