@@ -57,6 +57,7 @@ def test_the_data_of_the_pages_has_a_row_for_each_run(board: str) -> None:
     assert set(rows) == NAMES, "one row per run"
     for row in rows.values():
         assert {value["name"]["tag"] for value in row["metricValues"]} > {"test/tau", "total/seconds_in_steps"}
+    assert {row["hparams"]["frozen"] for row in rows.values()} == {"(none)", "embeddings +  2 layers"}
     layout: Any = _ask(board, "data/plugin/custom_scalars/layout")
     assert [category["title"] for category in layout["category"]] == ["quality", "training"]
 
@@ -73,7 +74,8 @@ def test_pages_are_not_blank(board: str, tmp_path: Path, page: str) -> None:
         done = subprocess.run(line, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
     if page == "timeseries":  # what the older pages show is hidden from the document's own text
-        for text in (*NAMES, "test/accuracy"):
+        for text in (*NAMES, "loss/train", "loss/validation", "metrics/tau"):
             assert text in done.stdout, f"the page does not show {text}"
+        assert "test/accuracy" not in done.stdout, "cards of one dot come first"
     colours = {tuple(pixel) for pixel in imread(picture)[::7, ::7, :3].reshape(-1, 3).tolist()}
     assert len(colours) > 20, "the page is blank"

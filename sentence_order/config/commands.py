@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,20 @@ def shell(program: str, *overrides: str) -> str:
 def resume_command(folder: Path) -> str:
     """The command that resumes the run of a folder."""
     return environment() + shell("train", override("resume", str(folder)))
+
+
+def tensorboard_command(folder: Path, is_sweep: bool = False) -> str:
+    """The command that shows a run in TensorBoard, or all runs of a sweep, under the names of their folders."""
+    # TensorBoard names a run by its path from the folder of `--logdir`, which it searches: `.` would be no name.
+    parent, name = folder.absolute().parent, folder.absolute().name
+    shared = {*Path.cwd().parents, Path.cwd(), Path.home(), Path(tempfile.gettempdir())}  # other things are there too
+    if is_sweep:
+        option = ["--logdir", str(folder)]
+    elif parent in shared and not {":", ","} & set(f"{name}{folder}"):
+        option = ["--logdir_spec", f"{name}:{folder}"]
+    else:
+        option = ["--logdir", str(folder.parent)]
+    return f"{environment()}tensorboard {shlex.join(option)}"
 
 
 def environment() -> str:

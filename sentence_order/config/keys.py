@@ -12,8 +12,6 @@ MAX_NUMBER = 2**62
 # Whether a key may change when a run resumes. FIXED: it must be as it was; CHANGEABLE: the run may end differently, but
 # nothing about it is wrong; IGNORED: it does not matter to the run.
 OnResume = Enum("OnResume", "FIXED CHANGEABLE IGNORED")
-# Whether a key is a column of TensorBoard's table of hyper-parameters: never, if it is not the default, or always.
-InHparams = Enum("InHparams", "NEVER IF_CHANGED ALWAYS")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class KeyInfo:
     on_resume: OnResume = OnResume.FIXED
     determines_prefix: bool = False  # the output of frozen layers, which the prefix cache keeps, depends on it
     varies_between_seeds: bool = False  # runs that differ in such keys alone are repetitions of one arm
-    in_hparams: InHparams = InHparams.NEVER
+    in_hparams: bool = False  # set on the command line, it is a column of TensorBoard's table of hyper-parameters
     accepts: Range | None = None  # if it is a number
     kind: Any = None  # its type
     help: str = ""  # its meaning and unit, for --help and docs/configuration.md; a group's own text is its docstring
@@ -67,8 +65,7 @@ def key(default: Any, help: str = "", accepts: Range | None = None, **info: Any)
 
 
 CHANGEABLE: dict[str, Any] = {"on_resume": OnResume.CHANGEABLE}
-ALWAYS: dict[str, Any] = {"in_hparams": InHparams.ALWAYS}
-IF_CHANGED: dict[str, Any] = {"in_hparams": InHparams.IF_CHANGED}
+IN_HPARAMS: dict[str, Any] = {"in_hparams": True}
 
 
 def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, KeyInfo]:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, METRICS
-from sentence_order.config.keys import ALWAYS, CHANGEABLE, IF_CHANGED, NOT_NEGATIVE, POSITIVE, OnResume, Range, key
+from sentence_order.config.keys import CHANGEABLE, IN_HPARAMS, NOT_NEGATIVE, POSITIVE, OnResume, Range, key
 
 # Width of the attention heads of the tiny encoder.
 TINY_HEAD_WIDTH = 24
@@ -60,7 +60,7 @@ class DataConfig:
         None, "Validation documents, as data.train. null: split off the training documents.", **CHANGEABLE
     )
     test: str | None = key(None, "Test documents, as data.train. null: split off the training documents.", **CHANGEABLE)
-    limit_train: int | None = key(None, "Training documents used, or stories made.", POSITIVE, **IF_CHANGED)
+    limit_train: int | None = key(None, "Training documents used, or stories made.", POSITIVE, **IN_HPARAMS)
     limit_validation: int | None = key(None, "Validation documents used, or stories made.", POSITIVE)
     limit_test: int | None = key(None, "Test documents used, or stories made.", POSITIVE)
     validation_share: float = key(0.1, "Share of the training documents, about, split off for validation.", SHARE)
@@ -95,12 +95,12 @@ class DataConfig:
 class EncoderConfig:
     """The pretrained encoder, and which of its layers read across sentences."""
 
-    name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **ALWAYS)
-    joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IF_CHANGED)
+    name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **IN_HPARAMS)
+    joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IN_HPARAMS)
     joint: Joint = key(
         Joint.documents,
         "What the layers from joint_from on read at once: a document, or each pair of sentences.",
-        **IF_CHANGED,
+        **IN_HPARAMS,
     )
     position_ids: PositionIds = key(
         PositionIds.per_sentence, "Where position ids restart; per_document reveals the input order to the model."
@@ -158,7 +158,7 @@ class LossConfig(LossWeights):  # type: ignore[misc, valid-type]
 class DecoderConfig:
     """How an order is made of what the heads predict."""
 
-    name: DecoderName | None = key(None, "Decoder. null: the one of the training.", **ALWAYS)
+    name: DecoderName | None = key(None, "Decoder. null: the one of the training.", **IN_HPARAMS)
     beam_width: int | None = key(None, "Partial orders that a beam search keeps. null: as in training.", POSITIVE)
 
 
@@ -175,9 +175,9 @@ class EvaluateDecoderConfig(DecoderConfig):
 class OptimConfig:
     """The optimizer, AdamW, and its learning rates."""
 
-    lr: float = key(8e-5, "Peak learning rate of the encoder.", NOT_NEGATIVE, **ALWAYS)
-    head_lr: float = key(5e-4, "Peak learning rate of set layers and heads.", NOT_NEGATIVE, **ALWAYS)
-    layer_decay: float = key(1.0, "Learning rate of a layer, as a share of the one above it.", Range(high=1), **ALWAYS)
+    lr: float = key(8e-5, "Peak learning rate of the encoder.", NOT_NEGATIVE)
+    head_lr: float = key(5e-4, "Peak learning rate of set layers and heads.", NOT_NEGATIVE)
+    layer_decay: float = key(1.0, "Learning rate of a layer, as a share of the one above it.", Range(high=1))
     weight_decay: float = key(0.01, "Weight decay; biases and norms have none.", NOT_NEGATIVE)
     betas: list[float] = key(lambda: [0.9, 0.98], "AdamW's two decay rates, each at least 0 and less than 1.")
     schedule: Schedule = key(Schedule.linear, "How learning rates fall after the warmup: to 0, or not at all.")
@@ -190,12 +190,15 @@ class OptimConfig:
 class TrainerConfig:
     """The loop: how long it trains, and after how many steps it logs, validates and saves."""
 
-    epochs: int = key(1, "Passes over the training documents.", POSITIVE, **ALWAYS)
+    epochs: int = key(1, "Passes over the training documents.", POSITIVE, **IN_HPARAMS)
     max_steps: int | None = key(
-        None, "Optimizer steps of the run, however many epochs they are. null: as epochs says.", POSITIVE, **IF_CHANGED
+        None, "Optimizer steps of the run, however many epochs they are. null: as epochs says.", POSITIVE, **IN_HPARAMS
     )
     batch_tokens: int = key(
-        512, "Tokens of a micro-batch at most, padding included; all processes share its documents.", POSITIVE, **ALWAYS
+        512,
+        "Tokens of a micro-batch at most, padding included; all processes share its documents.",
+        POSITIVE,
+        **IN_HPARAMS,
     )
     eval_batch_tokens: int = key(
         4096, "Tokens read at once in validation, test and filling the cache, padding included.", POSITIVE, **CHANGEABLE
@@ -252,15 +255,15 @@ class TrainConfig:
     data: DataConfig = key(DataConfig, determines_prefix=True)
     encoder: EncoderConfig = key(EncoderConfig, determines_prefix=True)
     freeze: FreezeConfig = key(FreezeConfig, determines_prefix=True)
-    model: ModelConfig = key(ModelConfig, **IF_CHANGED)
+    model: ModelConfig = key(ModelConfig, **IN_HPARAMS)
     loss: LossConfig = key(LossConfig)
     decoder: DecoderConfig = key(lambda: DecoderConfig(beam_width=BEAM_WIDTH))
-    optim: OptimConfig = key(OptimConfig, **IF_CHANGED)
+    optim: OptimConfig = key(OptimConfig, **IN_HPARAMS)
     trainer: TrainerConfig = key(TrainerConfig)
     cache: CacheConfig = key(CacheConfig, determines_prefix=True, **CHANGEABLE)
     debug: DebugConfig = key(DebugConfig)
     init_from: str | None = key(
-        None, "Run, checkpoint or hub id whose weights it starts from.", determines_prefix=True, **IF_CHANGED
+        None, "Run, checkpoint or hub id whose weights it starts from.", determines_prefix=True, **IN_HPARAMS
     )
     resume: str = key(
         "off",
@@ -274,7 +277,7 @@ class TrainConfig:
     max_nonfinite: int = key(10, "Steps that on_nonfinite=skip skips before the run ends.", NOT_NEGATIVE, **CHANGEABLE)
     device: str = key("auto", DEVICE, determines_prefix=True, **CHANGEABLE)
     precision: Precision = key(Precision.auto, PRECISION, determines_prefix=True, **CHANGEABLE)
-    seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, varies_between_seeds=True, **ALWAYS)
+    seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, varies_between_seeds=True)
     output_dir: str = key(MISSING, "Folder of the run.", on_resume=OnResume.IGNORED, varies_between_seeds=True)
 
 

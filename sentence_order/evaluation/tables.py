@@ -17,19 +17,21 @@ def metric_table(title: str, found: Mapping[str, Any]) -> Table:
             table.add_row(name, f"{value['value']:.3f}", _bounds(value))
     for name in ("calibration_error", "changed_by_reshuffling"):
         if name in found:
-            table.add_row(name, f"{found[name]:.3f}", "-")
+            # Where no order is right, a model that is sure of none would look perfectly calibrated.
+            is_defined = name != "calibration_error" or found["pmr"]["value"] > 0
+            table.add_row(name, f"{found[name]:.3f}" if is_defined else "-", "-")
     return table
 
 
 def breakdown_table(found: Mapping[str, Any]) -> Table:
-    """A split's metrics by number of sentences, and its accuracy by position."""
+    """A split's metrics by number of sentences, and its accuracy by position, from 1 as in the pictures."""
     table = _table("by number of sentences, and by position", "", "documents", *MAIN_METRICS)
     for row in found["by_sentences"]:
         cells = [format_interval(row[name]) for name in MAIN_METRICS]
         table.add_row(f"{row['sentences']} sentences", f"{row['documents']:,}", *cells)
     table.add_section()
     for row in found["by_position"]:
-        table.add_row(f"position {row['position']}", f"{row['documents']:,}", format_interval(row["accuracy"]))
+        table.add_row(f"position {row['position'] + 1}", f"{row['documents']:,}", format_interval(row["accuracy"]))
     return table
 
 

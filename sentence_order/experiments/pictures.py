@@ -163,8 +163,9 @@ def _learning_curves(found: Comparison) -> Figure:
         axes.fill_between(own_K, low_K, high_K, color=colour, alpha=0.25, linewidth=0, zorder=2)
         axes.plot(own_K, mean_K, color=colour, linewidth=1.8, marker=marker, markersize=4, zorder=3)
         axes.set_title(row.arm.name, fontsize=9)
-    for axes in grid[len(found.rows) :]:
+    for above, axes in zip(grid[len(found.rows) - columns :], grid[len(found.rows) :], strict=False):
         axes.set_visible(False)
+        above.tick_params(labelbottom=True)
     figure.supxlabel("epochs", fontsize=10)
     figure.supylabel("Kendall's tau, validation", fontsize=10)
     title = f"In the course of training: mean and range over seeds; grey: the baseline, {found.baseline.arm.name}"

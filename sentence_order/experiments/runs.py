@@ -9,6 +9,7 @@ from typing import Any
 
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
+from sentence_order.config.summary import describe_frozen, describe_losses
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.results import read_results
 from sentence_order.runtime.console import console
@@ -45,18 +46,7 @@ class Run:
     @property
     def depth_name(self) -> str:
         """What is frozen, in a word or two."""
-        if schedule := self.settings["freeze.schedule"]:
-            return f"gradual {' '.join(schedule)}"
-        if not self.frozen:
-            return "none"
-        if "all" in (self.settings["freeze.depth"], self.settings["freeze.layers"]) and "embeddings" in self.frozen:
-            return "whole encoder"
-        layers = [block.removeprefix("layer_") for block in self.frozen if block != "embeddings"]
-        lowest = layers == [str(number) for number in range(len(layers))]
-        names = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}" if lowest else f"layers {', '.join(layers)}"
-        if "embeddings" not in self.frozen:
-            return names
-        return f"embeddings + {names}" if layers else "embeddings"
+        return describe_frozen(self.settings, self.frozen)
 
     @property
     def distinguishing_settings(self) -> dict[str, Any]:
@@ -67,11 +57,7 @@ class Run:
             for key, value in self.settings.items()
             if not infos[key].varies_between_seeds and not key.startswith(("freeze.", "loss."))
         }
-        weights = {key.removeprefix("loss."): value for key, value in self.settings.items() if key.startswith("loss.")}
-        width = weights.pop("margin_width")
-        losses = "+".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items() if weight)
-        margin = f" (margin_width {width:g})" if weights["margin"] and width != 1 else ""
-        return {"frozen": self.depth_name, "loss": losses + margin, **others}
+        return {"frozen": self.depth_name, "loss": describe_losses(self.settings), **others}
 
 
 @dataclass(frozen=True)

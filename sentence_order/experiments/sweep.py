@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import normalize_overrides, override, parse_override
+from sentence_order.config.commands import normalize_overrides, override, parse_override, tensorboard_command
 from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
@@ -179,7 +179,7 @@ class Sweep:
             else:
                 print("\n".join(["", *sentences, ""]).replace("**", ""), file=sys.stderr)
                 print_line(f"report: {self.folder / 'report' / 'report.md'}")
-            print_line(f"watch them side by side with: tensorboard --logdir {self.folder}")
+            print_line(f"watch them side by side with: {tensorboard_command(self.folder, is_sweep=True)}")
         return not failures
 
     def _last_change(self, name: str) -> float:

@@ -1,6 +1,5 @@
 """One training run: set-up, training, test, results; and the ways in which it may end early."""
 
-import shlex
 import sys
 import time
 import traceback
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from sentence_order.config.commands import environment, override, resume_command, shell
+from sentence_order.config.commands import environment, override, resume_command, shell, tensorboard_command
 from sentence_order.config.keys import OnResume
 from sentence_order.config.schema import TrainConfig
 from sentence_order.data.inspection import inspect_corpora
@@ -252,7 +251,7 @@ def _agree_on_inputs(processes: Processes, digests: dict[str, str]) -> dict[str,
 def _log_setup(folder: Path, config: TrainConfig, setup: Setup) -> None:
     inspect_corpora(setup.corpora, config.data)
     console.print(parameter_table(setup.blocks))
-    log.info("run: %s; watch it with: tensorboard --logdir %s", folder, folder)
+    log.info("run: %s; watch it with: %s", folder, tensorboard_command(folder))
 
 
 def _test(trainer: Trainer, setup: Setup, training: dict[str, Any]) -> dict[str, Any]:
@@ -310,8 +309,8 @@ def _print_results(folder: Path, results: dict[str, Any], metric: str) -> None:
     checkpoint = override("checkpoint", str(folder))
     console.print("\nnext:", style="bold")
     for command in (
-        f"tensorboard --logdir {shlex.quote(str(folder))}",
-        shell("evaluate", checkpoint),
-        shell("predict", checkpoint, "input=FILE"),
+        tensorboard_command(folder),
+        environment() + shell("evaluate", checkpoint),
+        environment() + shell("predict", checkpoint, "input=FILE"),
     ):
-        console.print(f"  {environment()}{command}", soft_wrap=True, markup=False)
+        console.print(f"  {command}", soft_wrap=True, markup=False)

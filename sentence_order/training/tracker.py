@@ -1,4 +1,4 @@
-"""Logs a run to metrics.jsonl and TensorBoard, under the same names."""
+"""Logs a run to metrics.jsonl and TensorBoard."""
 
 import errno
 import json
@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
-from sentence_order.config.components import LOSSES
-from sentence_order.config.keys import InHparams, flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError
@@ -23,29 +20,14 @@ from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
 from sentence_order.runtime.files import oserrors_with_path
 from sentence_order.training.plan import StepInput
-from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE
+from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE, read_overrides
+from sentence_order.training.tensorboard import TOTALS, make_hparams, make_layout, tensorboard_tag
 
 log = logging.getLogger(__name__)
 
 NUM_SAMPLES = 3
 # Ends the names of the event files that a run writes, beside which there may be those of other programs.
 OWN_EVENTS = ".sentence_order"
-# TensorBoard's page of custom scalars: what to look at first. The tags of each chart are regular expressions.
-LAYOUT = {
-    "quality": {
-        "Kendall's tau": ["Multiline", ["validation/tau$"]],
-        "accuracy and perfect matches": ["Multiline", ["validation/accuracy$", "validation/pmr$"]],
-        "loss per pair": ["Multiline", ["train/loss$", "validation/loss$"]],
-    },
-    "training": {
-        "learning rates": ["Multiline", ["train/lr/.*"]],
-        "gradient norm": ["Multiline", ["train/gradient_norm$"]],
-        "documents per second": ["Multiline", ["train/documents_per_second$"]],
-    },
-}
-# What TensorBoard's table of hyper-parameters shows beside the settings: scalars of the run, totals of its training.
-HPARAMS_METRICS = ("test/tau", "test/pmr", "test/accuracy")
-HPARAMS_TOTALS = ("seconds_in_steps", "documents_per_second", "parameters_trained", "peak_memory_gb")
 
 
 def _ignore_full_disk(args: threading.ExceptHookArgs, others: Any = threading.excepthook) -> None:
@@ -79,7 +61,7 @@ class Meter:
         self.seconds += seconds
 
     def means(self) -> dict[str, float]:
-        """The means by tag."""
+        """The means by name."""
         values = {"train/loss": self.loss / self.num_pairs} if self.num_pairs else {}
         return values | {
             "train/documents_per_second": self.num_documents / self.seconds,
@@ -108,7 +90,7 @@ class Tracker:
         self.writer = SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=OWN_EVENTS)
         self._events = set(folder.glob(EVENT_FILES)) - existing
         if logged_bytes is None:
-            self.writer.add_custom_scalars(LAYOUT)
+            self.writer._get_file_writer().add_summary(make_layout())
 
     def __enter__(self) -> "Tracker":
         return self
@@ -129,14 +111,14 @@ class Tracker:
         return self.path.stat().st_size
 
     def log_scalars(self, step: int, epoch: float, values: dict[str, float]) -> None:
-        """Logs values by tag (`train/loss`, `validation/tau`) at an optimizer step."""
+        """Logs values by name (`train/loss`, `validation/tau`) at an optimizer step."""
         with oserrors_with_path(self.path):
             if os.fstat(self._metrics_file.fileno()).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, "removed while the run was writing to it")
             self._metrics_file.write(json.dumps({"step": step, "epoch": round(epoch, 4), **values}) + "\n")
             self._metrics_file.flush()
-        for tag, value in values.items():
-            self.writer.add_scalar(tag, value, step)
+        for name, value in values.items():
+            self.writer.add_scalar(tensorboard_tag(name), value, step)
 
     def log_evaluation(
         self,
@@ -165,12 +147,11 @@ class Tracker:
 
     def log_hparams(self, config: TrainConfig, training: dict[str, Any], step: int) -> None:
         """Logs the run's row in TensorBoard's table of hyper-parameters; `training` is its record in results.json."""
-        totals = {f"total/{name}": float(training[name]) for name in HPARAMS_TOTALS}
-        for summary in hparams(_hparams(config, training["frozen"]), dict.fromkeys([*HPARAMS_METRICS, *totals])):
+        for summary in make_hparams(config, training["frozen"], read_overrides(self.path.parent)):
             # Not by `add_hparams`, which would make a sub-run.
             self.writer._get_file_writer().add_summary(summary)
-        for tag, value in totals.items():
-            self.writer.add_scalar(tag, value, step)
+        for tag in TOTALS:
+            self.writer.add_scalar(tag, training[tag.removeprefix("total/")], step)
 
 
 def remove_logs(folder: Path) -> None:
@@ -198,20 +179,6 @@ def _truncate(file: Path, size: int) -> None:
         log.info("%s has been truncated or removed since the checkpoint; its earlier lines are lost", file)
     else:
         os.truncate(file, size)
-
-
-def _hparams(config: TrainConfig, frozen: list[str]) -> dict[str, Any]:
-    """The settings that a run is known by: those that always count, and others that are not the default."""
-    own, default = flatten_config(config), flatten_config(TrainConfig())
-    infos = key_infos(TrainConfig)
-    always = [key for key in own if infos[key].in_hparams is InHparams.ALWAYS]
-    changed = [key for key in own if infos[key].in_hparams is InHparams.IF_CHANGED and own[key] != default[key]]
-    settings = {
-        "loss": "+".join(name for name in LOSSES if getattr(config.loss, name)),
-        "frozen": ", ".join(frozen) or "none",
-        **{key: own[key] for key in (*always, *changed)},
-    }
-    return {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
 
 
 def _sample_table(document: dict[str, Any], evaluation: Evaluation, row: int) -> str:

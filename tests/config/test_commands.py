@@ -1,13 +1,14 @@
 """Commands that a run tells its user to type do what they say."""
 
 import shlex
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sentence_order.config.cli import compose
-from sentence_order.config.commands import override, resume_command, shell
+from sentence_order.config.commands import override, resume_command, shell, tensorboard_command
 from sentence_order.config.keys import flatten_config
 from sentence_order.training.run_dir import read_overrides, write_config
 
@@ -60,3 +61,17 @@ def test_a_run_is_resumed_by_its_folder() -> None:
 )
 def test_values_are_quoted_as_hydra_parses_them(value: Any, text: str) -> None:
     assert override("key", value) == f"key={text}"
+
+
+def test_tensorboard_shows_a_run_under_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its parent folder, unless many other things are there."""
+    monkeypatch.chdir(tmp_path)
+
+    def words(folder: str, **kind: bool) -> list[str]:
+        return shlex.split(tensorboard_command(Path(folder), **kind))[1:]
+
+    assert words("outputs/my run") == ["--logdir", "outputs"]
+    assert words("outputs/my sweep", is_sweep=True) == ["--logdir", "outputs/my sweep"]
+    assert words("my run") == ["--logdir_spec", "my run:my run"]
+    assert words(f"{tempfile.gettempdir()}/a") == ["--logdir_spec", f"a:{tempfile.gettempdir()}/a"]
+    assert words("a,b") == ["--logdir", "."], "a comma has a meaning in --logdir_spec"

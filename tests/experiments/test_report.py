@@ -99,6 +99,21 @@ def test_report_has_tables_and_pictures(runs: Path) -> None:
     assert r"(100 \%)" in latex
 
 
+def test_every_column_of_learning_curves_has_labels_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the row below has fewer panels."""
+    for number, rate in enumerate((1e-5, 2e-5, 3e-5, 4e-5, 5e-5)):
+        make_run(tmp_path / str(number), [f"optim.lr={rate}"], [0, 1, 2 + number], started=number)
+    figures: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *args, **kw: [figures.append(figure), save(figure, *args, **kw)]
+    )
+    write_report([tmp_path], tmp_path / "report")
+    panels = [axes for axes in figures[-1].axes if axes.get_visible()]
+    labelled = [any(label.get_visible() for label in axes.get_xticklabels()) for axes in panels]
+    assert labelled == [False, True, True, True, True]
+
+
 def test_the_command_knows_all_files_of_a_report(runs: Path) -> None:
     """It refuses to write another output over one of them."""
     write_report([runs], runs / "report")

@@ -1,0 +1,46 @@
+"""Takes the pictures of TensorBoard's pages beside this file: python docs/pictures/make_tensorboard.py LOGDIR
+
+LOGDIR is a folder of finished runs. Needs Chromium, and `pip install playwright`.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+PAGES = {"time_series": "timeseries", "custom_scalars": "custom_scalars", "hparams": "hparams", "text": "text"}
+
+
+def main() -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "neither chromium nor google-chrome is installed"
+    folder = Path(sys.argv[1]).absolute()  # the pages name it as it is given: not by its path on this machine
+    line = [sys.executable, "-m", "tensorboard.main", "--logdir", folder.name, "--port", "0", "--load_fast", "false"]
+    server = subprocess.Popen(line, cwd=folder.parent, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    try:
+        address = next(found[0] for text in server.stderr if (found := re.search(r"http://\S+:\d+/", text)))
+        while urllib.request.urlopen(f"{address}data/runs").read().strip() == b"[]":
+            time.sleep(0.5)
+        time.sleep(10)  # until all events are read
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            # 1600 by 1000 points, in a picture of 1200 by 750.
+            page = browser.new_page(viewport={"width": 1600, "height": 1000}, device_scale_factor=0.75)
+            for name, part in PAGES.items():
+                page.goto("about:blank")
+                page.goto(f"{address}#{part}")
+                page.wait_for_timeout(8000)  # until its charts are drawn
+                clip = {"x": 0, "y": 0, "width": 1600, "height": 700 if name == "text" else 1000}
+                page.screenshot(path=Path(__file__).with_name(f"tensorboard_{name}.png"), clip=clip)
+    finally:
+        server.kill()
+
+
+if __name__ == "__main__":
+    main()
