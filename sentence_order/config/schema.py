@@ -68,6 +68,12 @@ class DataConfig:
     gold_order_columns: list[str] = field(default_factory=list)
     gold_order: GoldOrder = GoldOrder.order
     gold_order_base: int = key(0, accepts=Range(high=1, low_allowed=True))
+    group_column: str | None = key(
+        None,
+        varies_between_seeds=True,
+        help="the column with a document's group, to give results by group",
+        **CHANGEABLE,
+    )
     # Plain text files: one sentence per line, or paragraphs that are split into sentences.
     text_layout: TextLayout = TextLayout.lines
     hub_id: str | None = None
