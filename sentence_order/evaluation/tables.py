@@ -3,33 +3,47 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
+from sentence_order.data.groups import group_label
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 
+# So that tables are no wider than 100 characters, groups are columns only if there are at most three.
+MAX_COLUMNS, COLUMN_WIDTH, LABEL_WIDTH = 3, 11, 18
+
 
 def metric_table(title: str, found: Mapping[str, Any]) -> Table:
-    """The metrics of a split's results (see `results.split_results`) with their intervals."""
-    table = _table(f"{title}: {found['documents']:,} documents", "metric", "value", "95 % interval")
+    """The metrics of a split's results (see `results.split_results`) with their intervals, and those of few groups."""
+    groups = found.get("by_group", [])
+    groups = groups if len(groups) <= MAX_COLUMNS else []
+    heads = ["value", "95 % interval", *(_label(row["group"], row) for row in groups)]
+    table = _table(f"{title}: {found['documents']:,} documents", "metric", *heads)
+    for column in table.columns[3:]:
+        column.max_width = COLUMN_WIDTH
     for name, value in found.items():
         if isinstance(value, dict) and "value" in value:
-            table.add_row(name, f"{value['value']:.3f}", _bounds(value))
+            by_group = (f"{row[name]['value']:.3f}" for row in groups)
+            table.add_row(name, f"{value['value']:.3f}", _bounds(value), *by_group)
     for name in ("calibration_error", "changed_by_reshuffling"):
         if name in found:
-            table.add_row(name, f"{found[name]:.3f}", "-")
+            by_group = (f"{row[name]:.3f}" if name in row else "-" for row in groups)
+            table.add_row(name, f"{found[name]:.3f}", "-", *by_group)
     return table
 
 
 def breakdown_table(found: Mapping[str, Any]) -> Table:
-    """A split's metrics by number of sentences, and its accuracy by position."""
-    table = _table("by number of sentences, and by position", "", "documents", *MAIN_METRICS)
-    for row in found["by_sentences"]:
-        cells = [format_interval(row[name]) for name in MAIN_METRICS]
-        table.add_row(f"{row['sentences']} sentences", f"{row['documents']:,}", *cells)
-    table.add_section()
-    for row in found["by_position"]:
-        table.add_row(f"position {row['position']}", f"{row['documents']:,}", format_interval(row["accuracy"]))
+    """A split's metrics by group, if it has several, and by number of sentences, and its accuracy by position."""
+    texts = {"by_group": "{group}", "by_sentences": "{sentences} sentences", "by_position": "position {position}"}
+    parts = [part for part in texts if part in found]
+    table = _table(", ".join(parts).replace("_", " "), "(documents)", *MAIN_METRICS)
+    table.columns[0].no_wrap, table.columns[0].max_width = False, LABEL_WIDTH
+    for part in parts:
+        for row in found[part]:
+            cells = (format_interval(row[name]) for name in MAIN_METRICS if name in row)
+            table.add_row(_label(texts[part].format(**row), row), *cells)
+        table.add_section()
     return table
 
 
@@ -49,8 +63,14 @@ def comparison_table(title: str, found: Mapping[str, Any]) -> Table:
     for name, row in found.items():
         difference = row["difference"]
         p = "-" if row["p"] is None else f"{row['p']:.4f}"
+        name = escape(name)  # which may be that of a group
         table.add_row(name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{difference['value']:+.3f}", _bounds(difference), p)
     return table
+
+
+def _label(name: str, row: Mapping[str, Any]) -> str:
+    """The name of a part of the documents, which may hold what rich would take for markup, and their number."""
+    return escape(f"{group_label(name)} ({row['documents']:,})")
 
 
 def _bounds(found: Mapping[str, float | None]) -> str:

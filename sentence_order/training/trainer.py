@@ -15,6 +15,7 @@ import torch
 
 from sentence_order.config.commands import resume_command
 from sentence_order.config.schema import OnNonfinite, TrainConfig
+from sentence_order.data.groups import group_label
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
@@ -246,6 +247,10 @@ class Trainer:
             self.tracker.log_evaluation(self.state.step, self.state.epoch, "validation", evaluation, corpus)
         summary = evaluation.summary()
         metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in MAIN_METRICS)
+        groups = evaluation.summary_by_group(corpus)
+        if 2 <= len(groups) <= 3:  # of tau, which is the last of the metrics
+            taus = (f"{group_label(group)} {own[PRIMARY_METRIC]:.2f}" for group, own in groups.items())
+            metrics += f" ({', '.join(taus)})"
         log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
         return evaluation
 
