@@ -58,7 +58,7 @@ def console_log() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stories() -> list[list[str]]:
     """Sixty stories of 4 to 8 sentences, in gold order."""
-    return [sentences for _, sentences in generate("train", 7, 60)]
+    return [sentences for _, sentences, _ in generate("train", 7, 60)]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def story_files(tmp_path: Path) -> dict[str, Path]:
     files = {}
     for split, count in (("train", 80), ("validation", 20), ("test", 20)):
         files[split] = tmp_path / f"{split}.jsonl"
-        records = ({"id": i, "sentences": s} for i, s in generate(split, 3, count))
+        records = ({"id": i, "sentences": s} for i, s, _ in generate(split, 3, count))
         files[split].write_text("".join(json.dumps(record) + "\n" for record in records))
     return files
 

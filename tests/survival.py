@@ -51,7 +51,7 @@ class Survival:
         self.place, self.server, self.dice, self.tally = place, server, random.Random(seed), Tally()
         self.passed: dict[str, dict[str, int]] = {}  # how often each unbroken command passes each point, by fault
         with (place / DOCUMENTS).open("w", encoding="utf-8") as stream:
-            for name, sentences in generate("test", 0, 120):
+            for name, sentences, _ in generate("test", 0, 120):
                 stream.write(json.dumps({"id": name, "sentences": sentences[::-1]}) + "\n")
         for seed in (0, 1):
             make_run(place / RUNS / f"none{seed}", [f"seed={seed}"], [0, 1, 2, 1], started=seed)

@@ -156,9 +156,29 @@ def test_keys_that_are_typed_win_over_those_of_the_run(command: Command, trained
     assert found["seed"] == 3
 
 
-def test_results_by_length_and_position_are_parts_of_the_whole(trained: Path) -> None:
+def test_results_by_group_are_in_every_place(trained: Path) -> None:
+    output, results = (trained.parent / "stderr.txt").read_text(), results_of(trained)
+    known, new = results["test"]["by_group"]
+    assert [(row["group"], row["documents"]) for row in (known, new)] == [("known plots", 20), ("new plots", 20)]
+    assert results["test"]["per_document"]["group"] == ["known plots", "new plots"] * 20
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    test, validation = ([line for line in lines if f"{split}/loss" in line][-1] for split in ("test", "validation"))
+    assert test["test/tau/known_plots"] == known["tau"]["value"]
+    assert test["test/accuracy/new_plots"] == new["accuracy"]["value"]
+    tau, *by_group = (validation[f"validation/tau{group}"] for group in ("", "/known_plots", "/new_plots"))
+    assert "tau {:.3f} (known plots {:.2f}, new plots {:.2f})".format(tau, *by_group) in output
+    assert "known plots" in output.split("test: 40 documents")[-1]
+    card = (trained / "checkpoints" / "best" / "README.md").read_text()
+    tau = new["tau"]
+    assert (
+        f"| {tau['value']:.3f} ({tau['low']:.3f} to {tau['high']:.3f}) |" in card.split("| test, new plots | 20 |")[1]
+    )
+
+
+def test_results_by_group_length_and_position_are_parts_of_the_whole(trained: Path) -> None:
     found = results_of(trained)["test"]
-    for metric, parts in (("tau", "by_sentences"), ("pmr", "by_sentences"), ("accuracy", "by_position")):
+    pairs = [("tau", "by_sentences"), ("pmr", "by_sentences"), ("accuracy", "by_position"), ("tau", "by_group")]
+    for metric, parts in pairs:
         counts = [part["documents"] for part in found[parts]]
         values = [part[metric]["value"] * count for part, count in zip(found[parts], counts, strict=True)]
         assert sum(values) / sum(counts) == pytest.approx(found[metric]["value"])
@@ -167,7 +187,7 @@ def test_results_by_length_and_position_are_parts_of_the_whole(trained: Path) ->
 
 def test_evaluation_does_not_depend_on_the_shuffle(command: Command, trained: Path, tmp_path: Path) -> None:
     with (tmp_path / "test.jsonl").open("w") as stream:
-        for identity, sentences in generate("test", 5, 60):
+        for identity, sentences, _ in generate("test", 5, 60):
             stream.write(json.dumps({"id": identity, "sentences": sentences}) + "\n")
     values = []
     for seed, decoder in ((0, "exact"), (1, "exact"), (2, "beam")):
@@ -209,7 +229,7 @@ def test_a_decoder_that_does_not_fit_the_model_is_refused(command: Command, trai
 def test_predict_reads_every_format_from_files_and_standard_input(
     command: Command, trained: Path, tmp_path: Path, file_format: str, from_stdin: bool
 ) -> None:
-    documents = [random.Random(0).sample(sentences, len(sentences)) for _, sentences in generate("test", 9, 3)]
+    documents = [random.Random(0).sample(sentences, len(sentences)) for _, sentences, _ in generate("test", 9, 3)]
     if file_format == "text":
         content = "\n\n".join("\n".join(document) for document in documents)
     elif file_format == "jsonl":
@@ -238,7 +258,7 @@ def test_predict_reads_every_format_from_files_and_standard_input(
 
 
 def test_predict_orders_long_documents_among_short_ones(command: Command, trained: Path, tmp_path: Path) -> None:
-    story = (sentence for _, sentences in generate("train", 5, 10_000) for sentence in sentences)
+    story = (sentence for _, sentences, _ in generate("train", 5, 10_000) for sentence in sentences)
     documents = [list(itertools.islice(story, size)) for size in (3, 500, 2, 40)]
     lines = [json.dumps({"id": str(n), "sentences": document}) for n, document in enumerate(documents)]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
@@ -413,7 +433,7 @@ def test_report_compares_two_evaluations(command: Command, trained: Path, tmp_pa
 
 
 def test_predict_abstains_below_the_threshold(command: Command, trained: Path, tmp_path: Path) -> None:
-    documents = [sentences[::-1] for _, sentences in generate("test", 9, 12)]
+    documents = [sentences[::-1] for _, sentences, _ in generate("test", 9, 12)]
     (tmp_path / "in.jsonl").write_text(
         "".join(json.dumps({"id": str(n), "sentences": d}) + "\n" for n, d in enumerate(documents))
     )

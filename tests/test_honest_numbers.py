@@ -21,7 +21,7 @@ def write_text(path: Path, documents: list[list[str]]) -> str:
 
 
 def stories(split: str, count: int) -> list[list[str]]:
-    return [sentences for _, sentences in generate(split, 5, count)]
+    return [sentences for _, sentences, _ in generate(split, 5, count)]
 
 
 def weights(run: Path) -> bytes:

@@ -83,6 +83,12 @@ class DataConfig:
         GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
     )
     gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
+    group_column: str | None = key(
+        None,
+        "Column with a document's group; results are also given by group.",
+        varies_between_seeds=True,
+        **CHANGEABLE,
+    )
     text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
     hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.")
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")

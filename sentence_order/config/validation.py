@@ -97,7 +97,9 @@ def check_data(data: DataConfig) -> None:
         )
     if data.gold_order_columns and data.gold_order_column:
         raise UserError("data.gold_order_column: cannot be combined with data.gold_order_columns; leave out one")
-    if (data.gold_order_columns or data.gold_order_column) and data.source in (Source.synthetic, Source.text):
-        raise UserError(f"data.gold_order_column: data={data.source} has no columns")
+    if data.source in (Source.synthetic, Source.text):
+        for name in ("gold_order_column", "gold_order_columns", "group_column"):
+            if getattr(data, name):
+                raise UserError(f"data.{name}: data={data.source} has no columns")
     if data.source is Source.hub and not data.hub_id:
         raise UserError("data.hub_id: data=hub needs the id of a data set, as in data.hub_id=owner/name")

@@ -8,6 +8,7 @@ import numpy as np
 
 from sentence_order.config.schema import DataConfig
 from sentence_order.data.enumeration import reveals_order, strip_enumeration
+from sentence_order.data.groups import MAX_GROUPS
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import printable
 
@@ -63,6 +64,8 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
             f"{short:,} of {short + len(corpus):,} documents have fewer than two sentences; look at how their text is "
             "split (data.text_column, data.text_layout, data.sentences_column)"
         )
+    if (groups := len(set(corpus.groups))) > MAX_GROUPS:
+        problems["groups"] = f"data.group_column: {groups:,} groups; results are given for the {MAX_GROUPS} largest"
     if found := _find_enumeration(corpus, data.strip_enumeration):
         problems["enumeration"] = found
     return problems

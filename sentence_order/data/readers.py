@@ -49,6 +49,7 @@ class Document:
 
     id: str
     sentences: list[str]
+    group: str = ""  # by which results are told apart; empty for none
     where: str = field(default="", compare=False)  # for messages: file and line, and the id if it has its own
 
 
@@ -65,6 +66,7 @@ class Layout:
     gold_order_columns: list[str] = field(default_factory=list)
     gold_order: str = "order"
     gold_order_base: int = 0
+    group_column: str | None = None
 
     @classmethod
     def of(cls, config: DataConfig | PredictConfig) -> "Layout":
@@ -76,7 +78,8 @@ class Layout:
         """The columns of a table that are read."""
         text_columns = [] if self.text_column is None else [self.text_column]
         gold = self.gold_order_columns or ([] if self.gold_order_column is None else [self.gold_order_column])
-        return [self.id_column, *(text_columns or self.sentence_columns or [self.sentences_column]), *gold]
+        sentences = text_columns or self.sentence_columns or [self.sentences_column]
+        return [self.id_column, *sentences, *gold, *([] if self.group_column is None else [self.group_column])]
 
     def choose_columns(self, names: list[str]) -> list[str]:
         """Those of a table's columns that are read; all if one is missing, which the complaint then lists."""
@@ -156,6 +159,8 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
             is_gold = column in (layout.gold_order_column, *layout.gold_order_columns)
             keys = "sentences_column=NAME, sentence_columns=[NAME,...] or text_column=NAME"
             hint = "" if is_gold else f"; the sentences are named by {keys}"
+            if column == layout.group_column:
+                hint = "; the group is named by data.group_column, which may be null"
             raise UserError(f"{where}: no field '{column}' (available: {names_of(list(record))}){hint}")
 
     def cell(column: str, accepted: Any, description: str) -> Any:
@@ -171,8 +176,12 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
         sentences = [cell(column, str | None, "a string") or "" for column in layout.sentence_columns]
     else:
         sentences = _read_list(cell(name, list | str, "a list of strings"), where, name)
+    group, as_group = None, "text or a number, as data.group_column"
+    if layout.group_column is not None:
+        group = cell(layout.group_column, str | float | int | None, as_group)
+    group = "" if is_blank(group) else " ".join(str(group).split())
     try:  # JSON can spell half a character, which no tokenizer takes
-        "".join((document_id, *sentences)).encode()
+        "".join((document_id, group, *sentences)).encode()
     except UnicodeEncodeError as error:
         raise UserError(f"{where}: holds half a surrogate pair") from error
 
@@ -187,7 +196,7 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
         pairs = [pair for pair in pairs if pair[0].strip() or not is_blank(pair[1])]  # both are blank, or neither
         sentences, numbers = [sentence for sentence, _ in pairs], [number for _, number in pairs]
         sentences = restore_gold_order(sentences, numbers, *how, ",".join(columns))
-    return Document(document_id, sentences, where)
+    return Document(document_id, sentences, group, where)
 
 
 def _read_list(value: list[Any] | str, where: str, name: str) -> list[str]:
@@ -249,4 +258,5 @@ def _document_from_lines(block: Iterator[tuple[int, str]], layout: Layout, path:
         size += sys.getsizeof(line)
         if size > MAX_RECORD_BYTES:
             raise UserError(f"{where}: {len(lines):,} lines without a blank one, which is too much for a document")
-    return Document(where, lines if layout.text_layout == "lines" else split_sentences("\n".join(lines)), where)
+    sentences = lines if layout.text_layout == "lines" else split_sentences("\n".join(lines))
+    return Document(where, sentences, where=where)

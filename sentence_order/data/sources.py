@@ -1,4 +1,4 @@
-"""Loads the raw splits of a corpus as `datasets.Dataset`: columns id, sentences and fingerprint, memory-mapped."""
+"""Loads the raw splits of a corpus as `datasets.Dataset`: id, sentences, group and fingerprint, memory-mapped."""
 
 import functools
 import glob
@@ -37,11 +37,12 @@ from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
 
-FEATURES = Features({"id": Value("string"), "sentences": List(Value("string")), "fingerprint": Value("uint64")})
+TEXT = Value("string")
+FEATURES = Features({"id": TEXT, "sentences": List(TEXT), "group": TEXT, "fingerprint": Value("uint64")})
 
 
 def load_splits(config: DataConfig, splits: list[str], cache: CacheConfig | None = None) -> dict[str, Dataset]:
-    """Loads the named splits, with columns `id`, `sentences` (gold order) and `fingerprint` (see `text_fingerprint`).
+    """Loads the named splits: `id`, `sentences` (gold order), `group` and `fingerprint` (see `text_fingerprint`).
 
     Validation or test is split off the training documents if it has no file of its own. Raises UserError naming the
     config key, or the file and line.
@@ -185,6 +186,7 @@ def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
             yield {
                 "id": [document.id for document in batch],
                 "sentences": [document.sentences for document in batch],
+                "group": [document.group for document in batch],
                 "fingerprint": [text_fingerprint(document.sentences) for document in batch],
             }
             bar.advance(task, len(batch))
@@ -199,7 +201,7 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
         return (Document(*story) for story in generate(split, config.split_seed, count))
 
     # The plots are part of the key: their stories change with them.
-    return _load(split, [config.split_seed, count, repr(PLOTS[split])], write, cache)
+    return _load(split, [split, config.split_seed, count, repr(PLOTS)], write, cache)
 
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:

@@ -35,7 +35,7 @@ CORPUS_COUNTS = {
 FEATURES = Features(
     {
         **{"id": Value("string"), "sentences": List(Value("string")), "fingerprint": Value("uint64")},
-        **{"key": Value("uint64"), "count": Value("int32"), "unknown": Value("int32")},
+        **{"group": Value("string"), "key": Value("uint64"), "count": Value("int32"), "unknown": Value("int32")},
         **{name: List(Value("int32")) for name in ("input_ids", "lengths", "text_rank")},
         **{name: Value("int32") for name in COUNTS},
     }
@@ -61,7 +61,7 @@ class CachedHiddenStates:
 class Corpus:
     """A tokenised split, ready for random access: its text in `documents`, its tokens in flat arrays."""
 
-    documents: Dataset  # `id` and `sentences` (clean, in gold order)
+    documents: Dataset  # `id`, `sentences` (clean, in gold order) and `group`
     keys: IntArray  # of each document, see `document_key`
     fingerprints: IntArray  # of each document, see `text_fingerprint`
     input_ids: IntArray  # of all sentences of all documents, one after the other, special tokens included
@@ -85,6 +85,11 @@ class Corpus:
     def tokens(self) -> IntArray:
         """The number of tokens of each document."""
         return np.diff(self.first_token[self.first_sentence])
+
+    @property
+    def groups(self) -> list[str]:
+        """The group of each document, "" for none."""
+        return list(self.documents["group"][:])
 
     @property
     def share_of_equal_pairs(self) -> FloatArray:
@@ -112,6 +117,7 @@ class Corpus:
             f"{len(self):,} documents, most often of {np.bincount(self.sizes).argmax()} sentences; "
             f"{len(self.lengths):,} sentences, {len(self.input_ids):,} tokens ({unknown:.1%} unknown)"
         )
+        size += f", {groups:,} groups" if (groups := len(set(self.groups))) > 1 else ""
         names = COUNTS | CORPUS_COUNTS
         changes = ", ".join(f"{count:,} {names[name]}" for name, count in self.counts.items() if count)
         return f"{size}; {changes or 'nothing dropped or truncated'}"
@@ -149,7 +155,7 @@ def tokenize_corpus(
     counts = {column: int(found[column].sum()) for column in COUNTS}
     counts |= {"short": total - len(keep), "copies": len(keep) - len(np.unique(kept["key"]))}
     return Corpus(
-        documents=documents.select_columns(["id", "sentences"]),
+        documents=documents.select_columns(["id", "sentences", "group"]),
         keys=kept["key"],
         fingerprints=kept["fingerprint"],
         input_ids=_flat(documents, "input_ids", first_token[-1]),

@@ -19,6 +19,7 @@ from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import DecoderConfig
 from sentence_order.data.batching import load_shuffles, make_batches
 from sentence_order.data.examples import Batch
+from sentence_order.data.groups import rows_by_group
 from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding.scores import MATRICES, Scores, gather_matrix
 from sentence_order.errors import TrainingError
@@ -99,6 +100,11 @@ class Evaluation:
     def summary(self) -> dict[str, float]:
         """The corpus value of every metric."""
         return metrics.summarise(self.ratios)
+
+    def summary_by_group(self, corpus: Corpus) -> dict[str, dict[str, float]]:
+        """The same for each group of documents, if the corpus has several."""
+        groups, ratios = rows_by_group(corpus.groups), self.ratios
+        return {group: metrics.summarise(metrics.select(ratios, rows_R)) for group, rows_R in groups.items()}
 
 
 @torch.no_grad()

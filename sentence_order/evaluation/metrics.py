@@ -112,6 +112,11 @@ def right_slots(order_BS: Tensor, position_BS: Tensor, mask_BS: Tensor, text_id_
     return (predicted_text_BS == gold_text_BS) & mask_BS
 
 
+def select(ratios: Mapping[str, RatioArray], rows_R: IntArray) -> dict[str, RatioArray]:
+    """The metrics of some of the documents."""
+    return {name: RatioArray(*(part_D[rows_R] for part_D in ratio)) for name, ratio in ratios.items()}
+
+
 def summarise(ratios: Mapping[str, RatioArray]) -> dict[str, float]:
     """The value of each metric over all documents. Raises ValueError if there is none."""
     if any(not len(ratio.denominator) for ratio in ratios.values()):

@@ -16,12 +16,14 @@ import pandas as pd
 
 from sentence_order import installed_version
 from sentence_order.arrays import IntArray
+from sentence_order.data.groups import rows_by_group
 from sentence_order.data.records import find_path_problem
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation
-from sentence_order.evaluation.metrics import MAIN_METRICS, RatioArray, metrics_of
+from sentence_order.evaluation.metrics import MAIN_METRICS, RatioArray, metrics_of, select
 from sentence_order.evaluation.statistics import with_intervals
+from sentence_order.inference.calibration import measure_reliability
 from sentence_order.runtime.files import atomic_file
 
 # See `metrics.document_counts`.
@@ -35,24 +37,31 @@ def split_results(
     """The entry of one split.
 
     The number of `documents`; the `loss`; every metric with its 95 % bootstrap interval; `calibration_error` of the
-    confidence; `changed_by_reshuffling`, the share of documents, if there were several shuffles; `by_sentences`, the
-    main metrics by number of sentences; `by_position`, the share of documents with the right sentence at each position
-    (from 0); and `per_document`, lists from which all of this follows, to compare two results; `text` is a digest of
-    each document's text.
+    confidence; `changed_by_reshuffling`, the share of documents, if there were several shuffles; `by_group`, metrics
+    and calibration error of each group of documents, if there are several; `by_sentences`, the main metrics by number
+    of sentences; `by_position`, the share of documents with the right sentence at each position (from 0); and
+    `per_document`, lists from which all of this follows, to compare two results; `text` is a digest of each document's
+    text.
     """
     intervals_of = partial(with_intervals, resamples=resamples, seed=seed)
     ratios, sentences_D = evaluation.ratios, evaluation.counts["sentences"]
+    confidence_D, perfect_D = evaluation.confidence(calibration), evaluation.perfect
 
+    by_group = []
+    for group, rows_R in rows_by_group(corpus.groups).items():
+        error = measure_reliability(confidence_D[rows_R], perfect_D[rows_R]).error
+        own = {**intervals_of(select(ratios, rows_R)), "calibration_error": error}
+        by_group.append({"group": group, "documents": len(rows_R), **own})
     by_sentences = []
     for size in np.unique(sentences_D):
-        chosen_D = sentences_D == size
-        own = {name: RatioArray(*(values_D[chosen_D] for values_D in ratios[name])) for name in MAIN_METRICS}
-        by_sentences.append({"sentences": int(size), "documents": int(chosen_D.sum()), **intervals_of(own)})
+        rows_R = np.flatnonzero(sentences_D == size)
+        main = select({name: ratios[name] for name in MAIN_METRICS}, rows_R)
+        by_sentences.append({"sentences": int(size), "documents": len(rows_R), **intervals_of(main)})
     by_position = []
     for position in range(sentences_D.max()):
         right_D = np.array([slots[position] for slots in evaluation.right if len(slots) > position], dtype=float)
-        own = {"accuracy": RatioArray(right_D, np.ones_like(right_D))}
-        by_position.append({"position": position, "documents": len(right_D), **intervals_of(own)})
+        accuracy = {"accuracy": RatioArray(right_D, np.ones_like(right_D))}
+        by_position.append({"position": position, "documents": len(right_D), **intervals_of(accuracy)})
 
     changed_D = evaluation.changed_D
     return {
@@ -61,12 +70,14 @@ def split_results(
         **intervals_of(ratios),
         "calibration_error": evaluation.reliability(calibration).error,
         **({} if changed_D is None else {"changed_by_reshuffling": float(changed_D.mean())}),
+        **({"by_group": by_group} if by_group else {}),
         "by_sentences": by_sentences,
         "by_position": by_position,
         "per_document": {
-            "id": list(corpus.documents["id"]),
+            "id": corpus.documents["id"][:],
             "text": [f"{key:016x}" for key in corpus.keys.tolist()],
-            "confidence": evaluation.confidence(calibration).round(6).tolist(),
+            **({"group": corpus.groups} if by_group else {}),
+            "confidence": confidence_D.round(6).tolist(),
             **{name: count_D.tolist() for name, count_D in evaluation.counts.items()},
         },
     }
@@ -94,7 +105,7 @@ def read_results(path: str | Path, split: str) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))[split]
         if missing := {"text", *COUNTS} - set(found["per_document"]):
             raise ValueError(f"no {min(missing)!r}, which an earlier version did not record")
-        lengths = {name: len(found["per_document"][name]) for name in ("text", *COUNTS)}
+        lengths = {name: len(values) for name, values in found["per_document"].items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"its lists have different lengths: {lengths}")
     except OSError as error:
@@ -104,19 +115,22 @@ def read_results(path: str | Path, split: str) -> dict[str, Any]:
     return dict(found)
 
 
-def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[int, list[dict[str, IntArray]]]:
-    """The number of documents that several results of a split have in common, by their texts, and the counts of each.
+def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, IntArray]]]:
+    """The documents that several results of a split have in common, by their texts: the group of each, as the first of
+    the results that have groups says, and the counts of each result.
 
     Where a text repeats, the first is paired with the first, and so on. Raises UserError if there are none.
     """
-    frames = [pd.DataFrame(found["per_document"], columns=["text", *COUNTS]) for found in results]
+    frames = [pd.DataFrame(found["per_document"], columns=["text", "group", *COUNTS]) for found in results]
     frames = [frame.set_index(["text", frame.groupby("text").cumcount()]) for frame in frames]
     shared = frames[0].index
     for frame in frames[1:]:
         shared = shared[shared.isin(frame.index)]
     if not len(shared):
         raise UserError("the results have no document in common, by its text")
-    return len(shared), [{name: frame.loc[shared, name].to_numpy() for name in COUNTS} for frame in frames]
+    groups = next((frame["group"] for frame in frames if frame["group"].notna().all()), frames[0]["group"].fillna(""))
+    counts = [{name: frame.loc[shared, name].to_numpy() for name in COUNTS} for frame in frames]
+    return [str(group) for group in groups.loc[shared]], counts
 
 
 def provenance() -> dict[str, Any]:

@@ -3,35 +3,55 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
+from sentence_order.data.groups import group_label
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 
+# So that tables are no wider than 100 characters, groups are columns only if there are at most three.
+MAX_COLUMNS, COLUMN_WIDTH, LABEL_WIDTH = 3, 11, 18
+
 
 def metric_table(title: str, found: Mapping[str, Any]) -> Table:
-    """The metrics of a split's results (see `results.split_results`) with their intervals."""
-    table = _table(f"{title}: {found['documents']:,} documents", "metric", "value", "95 % interval")
+    """The metrics of a split's results (see `results.split_results`) with their intervals, and those of few groups."""
+    groups = found.get("by_group", [])
+    groups = groups if len(groups) <= MAX_COLUMNS else []
+    heads = ["value", "95 % interval", *(_label(row["group"], row) for row in groups)]
+    table = _table(f"{title}: {found['documents']:,} documents", "metric", *heads)
+    for column in table.columns[3:]:
+        column.max_width = COLUMN_WIDTH
     for name, value in found.items():
         if isinstance(value, dict) and "value" in value:
-            table.add_row(name, f"{value['value']:.3f}", _bounds(value))
+            by_group = (f"{row[name]['value']:.3f}" for row in groups)
+            table.add_row(name, f"{value['value']:.3f}", _bounds(value), *by_group)
     for name in ("calibration_error", "changed_by_reshuffling"):
         if name in found:
             # Where no order is right, a model that is sure of none would look perfectly calibrated.
             is_defined = name != "calibration_error" or found["pmr"]["value"] > 0
-            table.add_row(name, f"{found[name]:.3f}" if is_defined else "-", "-")
+            by_group = (f"{row[name]:.3f}" if is_defined and name in row else "-" for row in groups)
+            table.add_row(name, f"{found[name]:.3f}" if is_defined else "-", "-", *by_group)
     return table
 
 
 def breakdown_table(found: Mapping[str, Any]) -> Table:
-    """A split's metrics by number of sentences, and its accuracy by position, from 1 as in the pictures."""
-    table = _table("by number of sentences, and by position", "", "documents", *MAIN_METRICS)
-    for row in found["by_sentences"]:
-        cells = [format_interval(row[name]) for name in MAIN_METRICS]
-        table.add_row(f"{row['sentences']} sentences", f"{row['documents']:,}", *cells)
-    table.add_section()
-    for row in found["by_position"]:
-        table.add_row(f"position {row['position'] + 1}", f"{row['documents']:,}", format_interval(row["accuracy"]))
+    """A split's metrics by group, if it has several, and by number of sentences, and its accuracy by position.
+
+    Positions count from 1, as in the pictures.
+    """
+    parts = {
+        "by group": [(row["group"], row) for row in found.get("by_group", [])],
+        "by sentences": [(f"{row['sentences']} sentences", row) for row in found["by_sentences"]],
+        "by position": [(f"position {row['position'] + 1}", row) for row in found["by_position"]],
+    }
+    table = _table(", ".join(name for name, rows in parts.items() if rows), "(documents)", *MAIN_METRICS)
+    table.columns[0].no_wrap, table.columns[0].max_width = False, LABEL_WIDTH
+    for rows in parts.values():
+        for label, row in rows:
+            cells = (format_interval(row[name]) for name in MAIN_METRICS if name in row)
+            table.add_row(_label(label, row), *cells)
+        table.add_section()
     return table
 
 
@@ -51,8 +71,14 @@ def comparison_table(title: str, found: Mapping[str, Any]) -> Table:
     for name, row in found.items():
         difference = row["difference"]
         p = "-" if row["p"] is None else f"{row['p']:.4f}"
+        name = escape(name)  # which may be that of a group
         table.add_row(name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{difference['value']:+.3f}", _bounds(difference), p)
     return table
+
+
+def _label(name: str, row: Mapping[str, Any]) -> str:
+    """The name of a part of the documents, which may hold what rich would take for markup, and their number."""
+    return escape(f"{group_label(name)} ({row['documents']:,})")
 
 
 def _bounds(found: Mapping[str, float | None]) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sentence_order.arrays import FloatArray
+from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError
-from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of
+from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of, select
 from sentence_order.evaluation.results import shared_documents
 from sentence_order.evaluation.statistics import Interval
 from sentence_order.experiments.runs import Arm
@@ -78,6 +79,7 @@ class Comparison:
     baseline: Row
     documents: int  # of the test, that all runs have
     documents_left_out: int  # that some run was tested on, and another was not
+    groups: dict[str, int]  # the documents of each group, of two at least, by the name of its value: "tau/known plots"
 
     @property
     def others(self) -> list[Row]:
@@ -92,7 +94,8 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     Raises UserError if there is no such arm, or the runs were not tested on two documents at least that all have.
     """
     tests = [run.test for arm in arms for run in arm.runs]
-    documents, counts = shared_documents(tests)
+    groups, counts = shared_documents(tests)
+    documents = len(groups)
     if documents < 2:
         raise UserError("the runs have a single test document in common, by its text: too few to compare")
     names = [arm.name for arm in arms]
@@ -105,12 +108,18 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
         cache_seconds = sum(run.training["seconds_in_cache"] for run in arm.runs if run.training["cached"])
         rows.append(Row(arm, training["parameters"], training["parameters_trained"], cache_seconds))
     base = max(rows, key=lambda row: row.parameters_trained) if baseline is None else rows[names.index(baseline)]
-    found = Comparison(rows, base, documents, max(len(test["per_document"]["text"]) for test in tests) - documents)
+    left_out = max(len(test["per_document"]["text"]) for test in tests) - documents
+    found = Comparison(rows, base, documents, left_out, {})
 
     ratios = map(metrics_of, counts)
     ratios_of = {arm.name: [next(ratios) for _ in arm.runs] for arm in arms}
     for metric in MAIN_METRICS:
         _add_metric(found, metric, {name: [run[metric] for run in runs] for name, runs in ratios_of.items()})
+    for group, rows_R in rows_by_group(groups).items():
+        if len(rows_R) > 1:
+            found.groups[key := f"{PRIMARY_METRIC}/{group_label(group)}"] = len(rows_R)
+            own = {name: [select(run, rows_R)[PRIMARY_METRIC] for run in runs] for name, runs in ratios_of.items()}
+            _add_metric(found, key, own)
     for key in COSTS:
         _add_cost(rows, key)
     return found
@@ -131,7 +140,7 @@ def _add_metric(found: Comparison, metric: str, ratios_of: dict[str, list[RatioA
 
     Their intervals, which are symmetric, end where the metric does.
     """
-    lowest = -1.0 if metric in CORRELATIONS else 0.0
+    lowest = -1.0 if metric.split("/")[0] in CORRELATIONS else 0.0
     base = found.baseline.arm
     denominator_D = ratios_of[base.name][0].denominator  # the same in all runs
     total = denominator_D.sum()

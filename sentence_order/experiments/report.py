@@ -1,11 +1,14 @@
 """From the folders of runs to a report: the settings that were compared, their quality, and how certain that is."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
 
+from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError
+from sentence_order.evaluation.metrics import PRIMARY_METRIC
 from sentence_order.evaluation.results import read_results, shared_documents, write_json
 from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
@@ -96,8 +99,12 @@ def report(
         print(f"\n{target / REPORT_FILE}")
     if paired:
         results = [read_results(path, split) for path in paths]
-        documents, counts = shared_documents(results)
-        metrics = compare_results(*counts, resamples=resamples, seed=seed)
+        groups, counts = shared_documents(results)
+        documents, compare = len(groups), partial(compare_results, resamples=resamples, seed=seed)
+        metrics = compare(*counts)
+        for group, rows_R in rows_by_group(groups).items():
+            own = ({name: count_D[rows_R] for name, count_D in result.items()} for result in counts)
+            metrics[f"{PRIMARY_METRIC}/{group_label(group)}"] = compare(*own)[PRIMARY_METRIC]
         a, b = map(str, paths)
         console.print(comparison_table(escape(f"{documents:,} documents: A {a}, B {b}"), metrics))
         left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents

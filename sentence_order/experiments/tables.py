@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.errors import printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
@@ -55,6 +56,12 @@ def markdown(
             for row in found.others
         ]
         lines += [f"Less **{_escape_markdown(found.baseline.arm.name)}**:", "", *_table(heads, rows)]
+    if groups := list(found.groups)[:MAX_SHOWN]:
+        heads = ["arm", *(f"{_escape_markdown(key)} ({found.groups[key]:,})" for key in groups)]
+        values = [[format_interval(row.values[key]) for key in groups] for row in found.rows]
+        rows = [[_escape_markdown(row.arm.name), *cells] for row, cells in zip(found.rows, values, strict=True)]
+        more = f", the {len(groups)} largest of {len(found.groups)}" if len(groups) < len(found.groups) else ""
+        lines += [f"By group of documents{more}:", "", *_table(heads, rows)]
     lines += [METHOD, ""]
     for file, shown in pictures.items():
         lines += [f"![{shown}]({file})", ""]
@@ -77,7 +84,7 @@ def csv(found: Comparison) -> str:
     records = []
     for row in found.rows:
         record: dict[str, object] = {"arm": row.arm.name, "seeds": len(row.arm.runs)}
-        for key in (*MAIN_METRICS, *COSTS):
+        for key in (*MAIN_METRICS, *found.groups, *COSTS):
             value = row.values[key]
             record |= {key: value["value"], f"{key}_low": value["low"], f"{key}_high": value["high"]}
         record |= {"parameters": row.parameters, "parameters_trained": row.parameters_trained}

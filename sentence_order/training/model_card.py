@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from sentence_order.config.commands import override, parse_override, shell
 from sentence_order.config.keys import flatten_config
 from sentence_order.config.schema import TrainConfig
+from sentence_order.data.groups import group_label
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 from sentence_order.model.encoder import is_hub_id
@@ -125,6 +126,8 @@ def _metric_table(results: Mapping[str, Mapping[str, Any]]) -> str:
         return "It has not been evaluated yet."
     lines = ["| split | documents | " + " | ".join(MAIN_METRICS) + " |", "|---|---|" + "---|" * len(MAIN_METRICS)]
     for split, found in results.items():
-        cells = [format_interval(found[metric]) for metric in MAIN_METRICS]
-        lines.append(f"| {split} | {found['documents']:,} | {' | '.join(cells)} |")
+        groups = {f"{split}, {group_label(own['group'])}": own for own in found.get("by_group", ())}
+        for name, own in {split: found, **groups}.items():
+            cells = " | ".join(format_interval(own[metric]) for metric in MAIN_METRICS)
+            lines.append(f"| {name.replace('|', '&#124;')} | {own['documents']:,} | {cells} |")
     return "\n".join(lines)

@@ -16,11 +16,12 @@ import torch
 from sentence_order.config.commands import environment, override, resume_command, shell, tensorboard_command
 from sentence_order.config.keys import OnResume
 from sentence_order.config.schema import TrainConfig
+from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.data.inspection import inspect_corpora
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import provenance, split_results, write_json
-from sentence_order.evaluation.tables import metric_table
+from sentence_order.evaluation.tables import MAX_COLUMNS, breakdown_table, metric_table
 from sentence_order.model.checkpoint import REQUIRED_FILES, load_checkpoint
 from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
 from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
@@ -250,6 +251,8 @@ def _agree_on_inputs(processes: Processes, digests: dict[str, str]) -> dict[str,
 
 def _log_setup(folder: Path, config: TrainConfig, setup: Setup) -> None:
     inspect_corpora(setup.corpora, config.data)
+    if (groups := len(set(setup.corpora["validation"].groups))) > MAX_SHOWN:
+        log.info("validation: of %d groups, metrics.jsonl and TensorBoard have the %d largest", groups, MAX_SHOWN)
     console.print(parameter_table(setup.blocks))
     log.info("run: %s; watch it with: %s", folder, tensorboard_command(folder))
 
@@ -301,6 +304,8 @@ def _print_results(folder: Path, results: dict[str, Any], metric: str) -> None:
     """Prints test metrics, and the commands to type next."""
     training = results["train"]
     console.print(metric_table("test", results["test"]))
+    if len(results["test"].get("by_group", ())) > MAX_COLUMNS:
+        console.print(breakdown_table({"by_group": results["test"]["by_group"]}))
     log.info(
         "%d documents in %.0f s of training steps (%.1f per second), best %s at step %d of %d; %.0f s in total",
         *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),

@@ -4,20 +4,24 @@ import errno
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from sentence_order.config.schema import TrainConfig
+from sentence_order.data.groups import MAX_SHOWN, group_label
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
+from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.runtime.files import oserrors_with_path
 from sentence_order.training.plan import StepInput
 from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE, read_overrides
@@ -129,10 +133,15 @@ class Tracker:
         corpus: Corpus,
         calibration: Sequence[float] | None = None,
     ) -> None:
-        """Logs an evaluation: its metrics, sample documents as text, pictures."""
+        """Logs an evaluation: its metrics, also of the largest groups, sample documents as text, pictures."""
         reliability = evaluation.reliability(calibration)
         values = {f"{split}/loss": evaluation.loss, f"{split}/calibration_error": reliability.error}
         values.update({f"{split}/{name}": value for name, value in evaluation.summary().items()})
+        for group, summary in islice(evaluation.summary_by_group(corpus).items(), MAX_SHOWN):
+            tag = re.sub(r"[^\w.-]+", "_", group_label(group))
+            while f"{split}/{MAIN_METRICS[0]}/{tag}" in values:  # of another group, such as "C#" beside "C+"
+                tag += "_"
+            values.update({f"{split}/{name}/{tag}": summary[name] for name in MAIN_METRICS})
         self.log_scalars(step, epoch, values)
 
         for row in range(min(NUM_SAMPLES, len(corpus))):

@@ -16,6 +16,7 @@ import torch
 from sentence_order.config.commands import resume_command
 from sentence_order.config.components import METRICS
 from sentence_order.config.schema import OnNonfinite, TrainConfig
+from sentence_order.data.groups import group_label
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
@@ -251,6 +252,10 @@ class Trainer:
         summary = evaluation.summary()
         names = dict.fromkeys((*MAIN_METRICS, self.metric))
         metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
+        groups = evaluation.summary_by_group(corpus)
+        if 2 <= len(groups) <= 3:
+            taus = (f"{group_label(group)} {own['tau']:.3f}" for group, own in groups.items())
+            metrics += f"; tau by group: {', '.join(taus)}"
         log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
         return evaluation
 

@@ -63,6 +63,15 @@ def test_sentences_that_are_equal_behind_the_cut_are_reported() -> None:
     assert re.match("67% of the sentences have the same tokens .* data.max_sentence_tokens", equal)
 
 
+def test_a_column_with_too_many_groups_is_reported() -> None:
+    data, groups = DataConfig(), [f"g{n}" for n in range(21)]
+    corpus = tokenize_corpus(raw_split([STORY] * 21, groups=groups), TOKENIZER, data, "test")
+    assert ", 21 groups;" in corpus.describe()
+    assert find_problems(corpus, data) == {
+        "groups": "data.group_column: 21 groups; results are given for the 20 largest"
+    }
+
+
 def test_the_log_file_shows_documents_as_they_were_read(caplog: pytest.LogCaptureFixture) -> None:
     corpus, data = corpus_of([STORY, STORY[::-1], STORY])
     with caplog.at_level(logging.DEBUG, "sentence_order"):

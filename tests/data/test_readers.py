@@ -61,6 +61,37 @@ def test_a_column_may_hold_each_sentence(tmp_path: Path) -> None:
     assert read(path, "csv", layout) == [Document("x1", ["First.", "Second, still.", ""])]
 
 
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
+def test_groups_are_texts_or_numbers_and_may_be_blank(tmp_path: Path, file_format: str) -> None:
+    path, groups = tmp_path / "file", ["Art \n history", "7", "  ", None]
+    rows = [{"id": f"d{k}", "sentences": '["x", "y"]', "topic": group} for k, group in enumerate(groups)]
+    if file_format == "jsonl":
+        rows[1]["topic"] = 7  # type: ignore[dict-item]
+        path.write_text("\n".join(map(json.dumps, rows)))
+    elif file_format == "csv":
+        with path.open("w", newline="") as stream:
+            table = csv.DictWriter(stream, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    documents = read(path, file_format, Layout(group_column="topic"))
+    assert [document.group for document in documents] == ["Art history", "7", "", ""]
+    assert {document.group for document in read(path, file_format)} == {""}
+    with pytest.raises(UserError, match=r":\d: .*no field 'topics' \(available: .*topic\); .*data\.group_column"):
+        read(path, file_format, Layout(group_column="topics"))
+
+
+@pytest.mark.parametrize("group", [["a"], {"a": 1}])
+def test_a_list_or_an_object_is_no_group(tmp_path: Path, group: object) -> None:
+    path = tmp_path / "file.jsonl"
+    path.write_text(json.dumps({"sentences": ["x", "y"], "topic": group}))
+    with pytest.raises(
+        UserError, match=r"file\.jsonl:1: field 'topic' must be text or a number, as data\.group_column"
+    ):
+        read(path, "jsonl", Layout(group_column="topic"))
+
+
 def test_parquet_files_are_read_and_their_faults_named(tmp_path: Path) -> None:
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"id": ["a"], "sentences": [["x", "y"]], "other": [1]}), path)

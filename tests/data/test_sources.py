@@ -62,6 +62,19 @@ def test_held_out_documents_are_split_off_by_seed(tmp_path: Path) -> None:
     assert load_splits(config, ALL)["validation"]["id"] != splits["validation"]["id"]
 
 
+def test_groups_are_kept_and_change_neither_splits_nor_fingerprints(tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    lines = [json.dumps({"id": f"d{n}", "sentences": [f"s{n}.", f"t{n}."], "topic": n % 3}) for n in range(60)]
+    path.write_text("\n".join(lines))
+    config = DataConfig(Source.jsonl, train=str(path), limit_train=20)
+    without, splits = (load_splits(dataclasses.replace(config, group_column=name), ALL) for name in (None, "topic"))
+    for name in ALL:
+        assert splits[name]["group"][:] == [str(int(identity[1:]) % 3) for identity in splits[name]["id"]]
+        assert set(without[name]["group"]) == {""}
+        for column in ("id", "sentences", "fingerprint"):
+            assert splits[name][column][:] == without[name][column][:]
+
+
 def test_added_documents_move_nobody_and_copies_stay_together(tmp_path: Path) -> None:
     config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 200))
     before = {identity: name for name, split in load_splits(config, ALL).items() for identity in split["id"]}

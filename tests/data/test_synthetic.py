@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from sentence_order.data.identity import text_fingerprint
 from sentence_order.data.synthetic import HELD_OUT, PLOTS, generate
 from sentence_order.data.synthetic.plot import MAX_SENTENCES, MIN_SENTENCES, Plot, article, plot, render, step
 from tests.data.bag_of_words import bag_of_words_tau
@@ -24,7 +25,7 @@ WRONG_AN = re.compile(r"\ban (?!hour|honest|hono|heir)[^aeiou]|\ban (one\b|once\
 
 
 def sentences_of(split: str, seed: int, count: int) -> list[list[str]]:
-    return [sentences for _, sentences in generate(split, seed, count)]
+    return [sentences for _, sentences, _ in generate(split, seed, count)]
 
 
 def renderings(plot: Plot) -> Iterator[str]:
@@ -48,7 +49,7 @@ def plot_fields(plot: Plot) -> list[str]:
 
 class TestGenerate:
     def test_documents_are_named_by_split_seed_and_index(self) -> None:
-        assert [document_id for document_id, _ in generate("test", 3, 2)] == [
+        assert [document_id for document_id, _, _ in generate("test", 3, 2)] == [
             "synthetic-test-3-0",
             "synthetic-test-3-1",
         ]
@@ -85,8 +86,21 @@ class TestGenerate:
 
     @pytest.mark.parametrize("split", PLOTS)
     def test_every_plot_of_the_split_is_told(self, split: str) -> None:
-        told = {find_plot(sentences[0]) for sentences in sentences_of(split, 0, 500)}
-        assert told == {plot.name for plot in PLOTS[split]}
+        """Those of the training by the known plots."""
+        told: dict[str, set[str]] = {"known plots": set(), "new plots": set()}
+        for _, sentences, group in generate(split, 0, 1000):
+            told[group].add(find_plot(sentences[0]))
+        assert told["known plots"] == {plot.name for plot in PLOTS["train"]}
+        assert told["new plots"] == {plot.name for plot in PLOTS[split] if split != "train"}
+
+    @pytest.mark.parametrize("split", HELD_OUT)
+    def test_stories_of_known_and_of_new_plots_alternate(self, split: str) -> None:
+        assert [group for *_, group in generate(split, 4, 5)] == [*["known plots", "new plots"] * 2, "known plots"]
+
+    def test_no_story_of_validation_or_test_is_one_of_the_training(self) -> None:
+        train = {text_fingerprint(sentences) for sentences in sentences_of("train", 0, 5000)}
+        for split, count in (("validation", 500), ("test", 1000)):
+            assert train.isdisjoint(text_fingerprint(sentences) for sentences in sentences_of(split, 0, count))
 
     def test_stories_rarely_repeat(self) -> None:
         stories = Counter(tuple(sentences) for sentences in sentences_of("train", 0, 4000))
@@ -186,5 +200,6 @@ class TestRender:
 
 
 def test_bag_of_words_stays_weak_on_plots_it_has_not_seen() -> None:
-    tau = bag_of_words_tau(sentences_of("train", 0, 1000), sentences_of("test", 0, 400))
+    new = [sentences for _, sentences, group in generate("test", 0, 800) if group == "new plots"]
+    tau = bag_of_words_tau(sentences_of("train", 0, 1000), new)
     assert tau < 0.4

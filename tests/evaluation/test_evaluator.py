@@ -14,6 +14,7 @@ from sentence_order.decoding.scores import Scores
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.evaluation.inspection import is_at_chance
+from sentence_order.evaluation.results import split_results
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.distributed import Processes
 from tests.training.trainers import CPU, corpus_of
@@ -145,6 +146,24 @@ def test_several_shuffles_average_where_the_input_order_matters(make_model, stor
     assert several.changed_D is not None
     assert 0 < several.changed_D.mean() <= 1
     assert several.order != single.order
+
+
+def test_results_of_a_group_are_those_of_its_documents_alone(tiny_model: SentenceOrdererModel, stories) -> None:
+    groups = ["short" if len(story) < 7 else "long" for story in stories[:23]]
+    corpus = corpus_of(tiny_model, stories[:23], groups)
+    evaluation = evaluate(tiny_model, corpus)
+    found = split_results(evaluation, corpus, [0.5, 1.5], resamples=50, seed=1)
+    assert {row["group"] for row in found["by_group"]} == {"short", "long"}
+    assert found["per_document"]["group"] == groups
+    for row in found["by_group"]:
+        alone = corpus_of(tiny_model, [s for s, group in zip(stories, groups, strict=False) if group == row["group"]])
+        expected = split_results(evaluate(tiny_model, alone), alone, [0.5, 1.5], resamples=50, seed=1)
+        error = pytest.approx(expected["calibration_error"], rel=1e-4)  # other batches are rounded otherwise
+        assert row == {**{name: expected.get(name) for name in row}, "group": row["group"], "calibration_error": error}
+        assert "by_group" not in expected
+        assert "group" not in expected["per_document"]
+        taus = {name: value["value"] for name, value in row.items() if name in ("tau", "pmr")}
+        assert evaluation.summary_by_group(corpus)[row["group"]].items() >= taus.items()
 
 
 def test_seed_chooses_the_shuffle(tiny_model: SentenceOrdererModel, corpus: Corpus) -> None:

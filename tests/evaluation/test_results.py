@@ -67,14 +67,21 @@ def test_what_holds_no_results_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_documents_are_matched_by_their_texts_and_not_by_their_ids() -> None:
-    documents, counts = shared_documents([result("a", "b", "c", "d"), result("d", "x", "b")])
-    assert documents == 2
+    groups, counts = shared_documents([result("a", "b", "c", "d"), result("d", "x", "b")])
+    assert groups == ["", ""]
     assert [each["correct"].tolist() for each in counts] == [[1, 3], [2, 0]]
     with pytest.raises(UserError, match="no document in common"):
         shared_documents([result("a", "b"), result("x", "y")])
 
 
 def test_of_repeated_texts_the_first_is_matched_with_the_first() -> None:
-    documents, counts = shared_documents([result("a", "b", "a", "a"), result("b", "a", "a")])
-    assert documents == 3
+    groups, counts = shared_documents([result("a", "b", "a", "a"), result("b", "a", "a")])
+    assert len(groups) == 3
     assert [each["correct"].tolist() for each in counts] == [[0, 1, 2], [1, 0, 2]]
+
+
+def test_groups_are_those_of_the_first_result_that_has_them() -> None:
+    one, other, last = result("a", "b", "c"), result("c", "a"), result("a", "c")
+    other["per_document"]["group"], last["per_document"]["group"] = ["new", "known"], ["x", "y"]
+    groups, _ = shared_documents([one, other, last])
+    assert groups == ["known", "new"]

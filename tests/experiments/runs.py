@@ -21,6 +21,7 @@ def make_run(
     seconds: float = 100.0,
     started: int = 0,
     curve: list[float] | None = None,
+    groups: list[str] | None = None,
 ) -> Path:
     """A finished run over documents of five sentences, of whose three blocks the lowest `frozen` are frozen.
 
@@ -41,6 +42,7 @@ def make_run(
         "inversions": inversions,
         "squared_displacement": [2 * wrong for wrong in inversions],
         "common": [5 - bool(wrong) for wrong in inversions],
+        **({"group": groups} if groups else {}),
     }
     training = {
         "seconds_in_steps": seconds,

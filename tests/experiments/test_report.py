@@ -170,6 +170,25 @@ def test_a_report_replaces_earlier_reports_and_no_other_file(tmp_path: Path, nam
     assert len((tmp_path / "report" / "report.csv").read_text().splitlines()) == 3  # its head, and an arm a line
 
 
+def test_report_has_the_arms_by_group(command: Command, tmp_path: Path) -> None:
+    """Also if one of the runs was tested without; a group of one document has no interval, and is left out."""
+    groups = ["known|plots", "known|plots", "new", "new", "single"]
+    make_run(tmp_path / "a", [], [0, 2, 4, 6, 1], groups=groups)
+    make_run(tmp_path / "b", ["optim.lr=1e-4"], [1, 3, 5, 6, 1], started=1)
+    done = command("report", "a", "b", "--resamples", "50", "--json", "both.json")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "a" / "report" / "report.md").read_text()
+    table = text.split("By group of documents:\n\n")[1].splitlines()
+    assert table[0] == r"| arm | tau/known\|plots (2) | tau/new (2) |"
+    assert [line.split("| ")[2].split(" ")[0] for line in table[2:4]] == ["0.800", "0.600"]
+    assert [line.split("| ")[3].split(" ")[0] for line in table[2:4]] == ["0.000", "-0.100"]
+    rows = csv.DictReader((tmp_path / "a" / "report" / "report.csv").read_text().splitlines())
+    assert [float(row["tau/new"]) for row in rows] == pytest.approx([0, -0.1])
+    found = json.loads((tmp_path / "both.json").read_text())["metrics"]["tau/known|plots"]
+    assert [found["a"], found["b"], found["difference"]["value"]] == pytest.approx([0.8, 0.6, -0.2])
+    assert "tau/known|plots" in done.stderr
+
+
 def test_arms_that_freeze_the_same_have_no_picture_by_depth(tmp_path: Path) -> None:
     for number in range(3):
         make_run(tmp_path / str(number), [f"optim.lr={number + 1}e-5"], [0, number, 1], started=number)

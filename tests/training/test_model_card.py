@@ -41,6 +41,13 @@ def test_card_tells_results_data_and_command(tmp_path: Path) -> None:
     assert "sentence_order, a program under the Apache-2.0 licence" in card
 
 
+def test_card_has_a_row_for_each_group(tmp_path: Path) -> None:
+    by_group = [{"group": name, "documents": 10, **METRICS} for name in ("known plots", "a|b")]
+    card = card_of(tmp_path, test={"documents": 20, **METRICS, "by_group": by_group})
+    for name in ("known plots", "a&#124;b"):
+        assert f"| test, {name} | 10 | 0.510 (0.410 to 0.610) | 0.250 | 0.717 (0.700 to 0.750) |\n" in card
+
+
 def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
     found = {"documents": 20, **METRICS}
     card_of(tmp_path, validation=found, test=found)

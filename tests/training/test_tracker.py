@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sentence_order.config.schema import DecoderConfig, DecoderName
 from sentence_order.errors import UserError
+from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.training.plan import StepInput
 from sentence_order.training.tracker import METRICS_FILE, Meter, Tracker, remove_logs
+from tests.training.trainers import CPU, corpus_of
 
 
 def lines_of(folder: Path) -> list[dict[str, float]]:
@@ -35,6 +38,23 @@ def test_scalars_have_the_same_values_in_both_places(tmp_path: Path) -> None:
     ]
     assert curve_of(tmp_path, "loss/train") == {1: 0.5, 2: 1.5}
     assert curve_of(tmp_path, "metrics/tau") == {1: 0.25}
+
+
+def test_the_largest_groups_have_curves_of_their_own(tmp_path: Path, tiny_model, stories) -> None:
+    groups = [f"g{k}" for k in range(10) for _ in range(2)] + ["C+"] * 4 + ["C#"] * 3 + ["a/b c"] * 5
+    corpus = corpus_of(tiny_model, stories[: len(groups)], groups)
+    decoder = DecoderConfig(DecoderName["exact"], 64)
+    evaluation = evaluate_corpus(tiny_model, corpus, decoder, CPU, seed=0, batch_tokens=4096)
+    assert evaluation is not None
+    with Tracker(tmp_path) as tracker:
+        tracker.log_evaluation(7, 1.0, "validation", evaluation, corpus)
+    (line,) = lines_of(tmp_path)
+    tags = {tag.removeprefix("validation/tau/") for tag in line if tag.startswith("validation/tau/")}
+    assert tags == {"a_b_c", "C_", "C__", "g0", "g1", "g2", "g3", "g4"}
+    by_group = evaluation.summary_by_group(corpus)
+    for tag, group in (("a_b_c", "a/b c"), ("C_", "C+"), ("C__", "C#"), ("g4", "g4")):
+        assert line[f"validation/pmr/{tag}"] == by_group[group]["pmr"]
+        assert curve_of(tmp_path, f"metrics/tau/{tag}") == {7: pytest.approx(by_group[group]["tau"])}
 
 
 def test_what_was_logged_after_the_checkpoint_is_replaced_on_resume(tmp_path: Path) -> None:

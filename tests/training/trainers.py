@@ -34,8 +34,9 @@ CPU = Runtime(torch.device("cpu"))
 HALF = Runtime(torch.device("cpu"), precision=torch.float16)
 
 
-def corpus_of(model: SentenceOrdererModel, stories: list[list[str]]) -> Corpus:
-    return tokenize_corpus(raw_split(stories), model.tokenizer, DataConfig(max_sentence_tokens=64), "train")
+def corpus_of(model: SentenceOrdererModel, stories: list[list[str]], groups: list[str] | None = None) -> Corpus:
+    raw = raw_split(stories, groups=groups)
+    return tokenize_corpus(raw, model.tokenizer, DataConfig(max_sentence_tokens=64), "train")
 
 
 def train_config(

@@ -4,6 +4,9 @@ Nothing has to be downloaded, and the order of a story can be told from what hap
 from people and things that are introduced and then referred to, and only now and then from a word such as "then".
 The plots lie in the modules of this package, one module a theme; `plot.py` says how to write one. A new plot goes
 into the tuple `PLOTS` of a theme and is in the training split unless `HELD_OUT` names it.
+
+Validation and test measure two things, which the group of a story tells apart: every other story is a new telling of a
+plot that training tells too ("known plots"), the others tell plots that training never sees ("new plots").
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from .plot import Plot, Step
 
 __all__ = ["HELD_OUT", "PLOTS", "Plot", "Step", "generate"]
 
-# Plots that training never sees, so that validation and test measure what has been learned about order and not
-# about these plots. Both lists draw on all kinds of themes; changing them changes every published number.
+# Plots that training never sees: on them validation and test measure what has been learned about order and not about
+# the plots. Both lists draw on all kinds of themes; changing them changes every published number.
 HELD_OUT = {
     "validation": (
         "chilli contest",
@@ -40,6 +43,9 @@ HELD_OUT = {
     ),
 }
 
+# The groups.
+KNOWN, NEW = "known plots", "new plots"
+
 _THEMES = (kitchen, home, travel, animals, work, learning, outdoors, town, craft)
 _PLOT_BY_NAME = {plot.name: plot for theme in _THEMES for plot in theme.PLOTS}
 _HELD_OUT_NAMES = {name for names in HELD_OUT.values() for name in names}
@@ -50,10 +56,12 @@ PLOTS: dict[str, tuple[Plot, ...]] = {
 }
 
 
-def generate(split: str, seed: int, count: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield `count` documents as (document id, sentences in gold order).
+def generate(split: str, seed: int, count: int) -> Iterator[tuple[str, list[str], str]]:
+    """Yield `count` documents as (document id, sentences in gold order, group).
 
-    A document is a pure function of (split, seed, index): the first ten of a thousand are the ten of a smaller call.
+    The group is `known plots` for all training stories and, in validation and test, for those of an even index, which
+    tell plots of the training; those of an odd index tell `new plots`, held out from it. A document is a pure function
+    of (split, seed, index): the first ten of a thousand are the ten of a smaller call.
 
     Raises:
         ValueError: if `split` is none of train, validation and test.
@@ -64,9 +72,10 @@ def generate(split: str, seed: int, count: int) -> Iterator[tuple[str, list[str]
     return (_document(split, seed, index) for index in range(count))
 
 
-def _document(split: str, seed: int, index: int) -> tuple[str, list[str]]:
+def _document(split: str, seed: int, index: int) -> tuple[str, list[str], str]:
     document_id = f"synthetic-{split}-{seed}-{index}"
     # A string seed is hashed by SHA-512 and so the same in every process, unlike what hash() would give.
     rng = random.Random(document_id)
-    plots = PLOTS[split]
-    return document_id, plots[int(rng.random() * len(plots))].write(rng)
+    is_known = split == "train" or index % 2 == 0
+    plots = PLOTS["train"] if is_known else PLOTS[split]
+    return document_id, plots[int(rng.random() * len(plots))].write(rng), KNOWN if is_known else NEW
