@@ -75,6 +75,7 @@ def one_line_errors() -> Iterator[None]:
     for a signal. Other exceptions are our mistakes, and keep their traceback.
     """
     prepare_streams()
+    os.environ["MPLBACKEND"] = "agg"  # we draw to files; Jupyter names its own to every process that it starts
     try:
         yield
         _flush_output()

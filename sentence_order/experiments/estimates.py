@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import stdtr, stdtrit  # of Student's t; `scipy.stats` takes a second to import
 
 from sentence_order.arrays import FloatArray
 from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of
-from sentence_order.evaluation.results import shared_documents
+from sentence_order.evaluation.results_file import shared_documents
 from sentence_order.evaluation.statistics import Interval
 from sentence_order.experiments.runs import Arm
 
@@ -152,15 +153,13 @@ def _add_metric(found: Comparison, metric: str, ratios_of: dict[str, list[RatioA
 
 def _add_cost(rows: list[Row], key: str) -> None:
     """A cost of every arm: the mean over its runs. What runs differ by is a factor, and pooled over the arms as one."""
-    from scipy.stats import t  # takes a second to import
-
     measured = [[float(run.training[key]) for run in row.arm.runs] for row in rows]
     spread, freedom = _pooled([[math.log(value) for value in values] for values in measured])
     for row, values in zip(rows, measured, strict=True):
         mean = sum(values) / len(values)
         row.values[key] = Interval(value=mean, low=None, high=None)
         if freedom:
-            factor = math.exp(float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * spread / math.sqrt(len(values)))
+            factor = math.exp(float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * spread / math.sqrt(len(values)))
             row.values[key] = Interval(value=mean, low=mean / factor, high=mean * factor)
 
 
@@ -175,8 +174,6 @@ def _estimate(
     numerator_D: FloatArray, denominator_D: FloatArray, seed_error: float, seed_freedom: int
 ) -> tuple[float, float, float, float]:
     """A ratio of sums over documents: its value, the bounds of its interval, and p against zero."""
-    from scipy.stats import t
-
     count = len(numerator_D)
     value = float(numerator_D.sum() / denominator_D.sum())
     residual_D = numerator_D - value * denominator_D
@@ -187,5 +184,5 @@ def _estimate(
         return value, value, value, 1.0 if value == 0 else 0.0
     freedom = variance**2 / (documents**2 / (count - 1) + (seeds**2 / seed_freedom if seed_freedom else 0.0))
     error = math.sqrt(variance)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    return value, value - half, value + half, float(2 * t.sf(abs(value) / error, freedom))
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    return value, value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error))

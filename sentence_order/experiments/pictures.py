@@ -62,6 +62,7 @@ def draw(found: Comparison) -> dict[str, Picture]:
         for name, (make, caption) in figures.items():
             figure, png, svg = make(found), io.BytesIO(), io.BytesIO()
             figure.savefig(png, format="png", dpi=160)
+            figure.set_layout_engine("none")  # it is laid out
             figure.savefig(svg, format="svg", metadata={"Date": None})
             pictures[name] = Picture(caption, png.getvalue(), svg.getvalue())
     return pictures

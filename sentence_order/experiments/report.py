@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from sentence_order.errors import UserError
-from sentence_order.evaluation.results import read_results, shared_documents, write_json
+from sentence_order.evaluation.results_file import read_results, shared_documents, write_json
 from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
 from sentence_order.experiments import tables
@@ -43,9 +43,9 @@ def write_report(
     captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}
     files = {
         # First: by it the next report knows the other files as those of a report, also if this one is killed.
-        REPORT_FILE: tables.markdown(comparison, sentences, captions, unfinished, left_out, paths).encode(),
-        "report.csv": tables.csv(comparison).encode(),
-        "report.tex": tables.latex(comparison).encode(),
+        REPORT_FILE: tables.as_markdown(comparison, sentences, captions, unfinished, left_out, paths).encode(),
+        "report.csv": tables.as_csv(comparison).encode(),
+        "report.tex": tables.as_latex(comparison).encode(),
         **{f"{name}.png": picture.png for name, picture in pictures.items()},
         **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
     }

@@ -1,11 +1,11 @@
 """The report in Markdown, CSV and LaTeX."""
 
+import csv
+import io
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
 
 from sentence_order.errors import printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
@@ -31,7 +31,7 @@ counts the steps alone; validation, checkpoints and filling the prefix cache are
 document by document; p is two-sided, and corrected for the number of arms (Holm)."""
 
 
-def markdown(
+def as_markdown(
     found: Comparison,
     sentences: Sequence[str],
     pictures: dict[str, str],
@@ -72,7 +72,7 @@ def markdown(
     return "\n".join(lines)
 
 
-def csv(found: Comparison) -> str:
+def as_csv(found: Comparison) -> str:
     """A line per arm, with all numbers in full."""
     records = []
     for row in found.rows:
@@ -87,10 +87,14 @@ def csv(found: Comparison) -> str:
             for part, ending in (("value", ""), ("low", "_low"), ("high", "_high"), ("p", "_p")):
                 record[f"{metric}_difference{ending}"] = getattr(change, part, None)
         records.append(record)
-    return pd.DataFrame(records).to_csv(index=False)
+    text = io.StringIO()
+    table = csv.DictWriter(text, records[0], lineterminator="\n")
+    table.writeheader()
+    table.writerows(records)
+    return text.getvalue()
 
 
-def latex(found: Comparison) -> str:
+def as_latex(found: Comparison) -> str:
     """A table of the main figures, for `booktabs`."""
     heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained"]
     rows = [
@@ -100,8 +104,9 @@ def latex(found: Comparison) -> str:
         ]
         for name, *cells in _value_rows(found)
     ]
-    frame = pd.DataFrame(rows, columns=heads)
-    return str(frame.to_latex(index=False, escape=False, column_format="l" + "r" * (len(heads) - 1)))
+    lines = [rf"{' & '.join(line)} \\" for line in (heads, *rows)]
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}"
+    return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _escape_markdown(text: str) -> str:

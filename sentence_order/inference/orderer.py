@@ -15,8 +15,8 @@ from huggingface_hub import HfApi
 from sentence_order.config.components import DECODERS
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.batching import make_batches
+from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Example, collate, draw_permutation, make_example
-from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.decoding.scores import MATRICES
 from sentence_order.errors import UserError
 from sentence_order.inference.calibration import calibrate, order_log_odds
