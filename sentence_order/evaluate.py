@@ -7,7 +7,9 @@ from sentence_order.config import cli
 from sentence_order.config.parsing import options_of, override_with_typed
 from sentence_order.config.schema import EvaluateConfig
 from sentence_order.config.validation import check_data, check_ranges
+from sentence_order.data.files import check_data_files
 from sentence_order.errors import UserError
+from sentence_order.model.locations import check_checkpoint
 from sentence_order.training.outputs import check_overwrites, data_files
 from sentence_order.training.run_dir import find_run, read_config
 
@@ -17,9 +19,11 @@ def evaluate(config: EvaluateConfig) -> None:
 
     The tables go to standard error; the JSON goes to `output`, or to standard output.
     """
+    check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
     config = _with_settings_of_run(config, cli.typed_overrides())
     check_ranges(config)
     check_data(config.data)
+    check_data_files(config.data, [config.split.value])
     check_overwrites("output", config.output, [*data_files(config.data), config.checkpoint])
     if config.output is None:
         cli.check_open(sys.stdout, "standard output")
@@ -39,9 +43,6 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
     if folder is None:
         if config.data.source is not None:
             return config
-        hub_id = config.checkpoint.count("/") == 1 and not path.parent.is_dir()
-        if not path.exists() and not hub_id:
-            raise UserError(f"checkpoint: {config.checkpoint}: no such folder")
         raise UserError(
             f"data: no value, and {config.checkpoint} is not in a run's folder, whose data would be used; add "
             f"data={'|'.join(options_of('data'))}"

@@ -6,7 +6,9 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
+from sentence_order.inference.input import check_input
 from sentence_order.inference.output import check_partial, partial_path
+from sentence_order.model.locations import check_checkpoint
 from sentence_order.training.outputs import check_overwrites
 
 
@@ -28,6 +30,8 @@ def predict(config: PredictConfig) -> None:
         check_partial(config.output)
     if config.input == "-":
         cli.check_open(sys.stdin, "standard input")
+    check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
+    check_input(config)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.inference.predict_file import predict_file
     from sentence_order.runtime.signals import Signals

@@ -1,20 +1,18 @@
 """From a file of documents to a file of predicted orders."""
 
-import io
 import itertools
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import IO
 
-from sentence_order.config.schema import InputFormat, OnError, PredictConfig
+from sentence_order.config.schema import OnError, PredictConfig
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.readers import Document, Layout, nothing_to_order, read_documents
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError
+from sentence_order.inference.input import input_format
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
 from sentence_order.inference.output import open_output
 from sentence_order.model.checkpoint import load_checkpoint
@@ -24,7 +22,6 @@ from sentence_order.runtime.device import choose_runtime
 
 # The most that is read, ordered and written at once, so that memory stays constant for any length of input.
 CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
-SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".txt": "text"}
 
 
 def predict_file(config: PredictConfig) -> None:
@@ -43,7 +40,7 @@ def predict_file(config: PredictConfig) -> None:
         log.info("left out: %s", fault)
         counts["faulty"] += 1
 
-    documents = read_documents(config.input, _input_format(config), Layout.of(config), on_fault)
+    documents = read_documents(config.input, input_format(config), Layout.of(config), on_fault)
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
     orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
@@ -123,23 +120,6 @@ def _leave_out_too_long(
             on_fault(UserError(f"{document.where}: {excess}"))
         else:
             yield document
-
-
-def _input_format(config: PredictConfig) -> str:
-    """`format`, or the one that the file's name or the first characters of standard input suggest."""
-    if config.format is not InputFormat.auto:
-        return config.format.value
-    if config.input == "-":
-        # Peeking leaves the stream as it was for the reader.
-        assert isinstance(sys.stdin.buffer, io.BufferedReader)
-        start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
-        return "jsonl" if start.startswith(b"{") else "text"
-    name = Path(config.input.removesuffix(".gz"))
-    if name.suffix not in SUFFIXES:
-        raise UserError(
-            f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
-        )
-    return SUFFIXES[name.suffix]
 
 
 def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:

@@ -23,7 +23,8 @@ from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import provenance, split_results
 from sentence_order.evaluation.results_file import write_json
 from sentence_order.evaluation.tables import metric_table
-from sentence_order.model.checkpoint import REQUIRED_FILES, load_checkpoint
+from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.locations import REQUIRED_FILES
 from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
 from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes, destroy_processes, init_processes
