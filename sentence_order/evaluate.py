@@ -17,16 +17,19 @@ from sentence_order.training.run_dir import find_run, read_config
 def evaluate(config: EvaluateConfig) -> None:
     """Orders every document of a split under its fixed shuffle and reports metrics with intervals.
 
-    The tables go to standard error; the JSON goes to `output`, or to standard output.
+    The tables go to standard error; the JSON goes to `output`, or to standard output if that is no terminal.
     """
     check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
     config = _with_settings_of_run(config, cli.typed_overrides())
     check_ranges(config)
     check_data(config.data)
     check_data_files(config.data, [config.split.value])
-    check_overwrites("output", config.output, [*data_files(config.data), config.checkpoint])
-    if config.output is None:
+    inputs = [*data_files(config.data), config.checkpoint]
+    if config.output in (None, "-"):
         cli.check_open(sys.stdout, "standard output")
+    else:
+        check_overwrites("output", config.output, inputs)
+    check_overwrites("predictions", config.predictions, [*inputs, *([config.output] if config.output else [])])
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint
 

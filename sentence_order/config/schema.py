@@ -230,6 +230,12 @@ class EvaluateConfig:
     decoder: EvaluateDecoderConfig = field(default_factory=EvaluateDecoderConfig)
     split: Split = Split.test
     output: str | None = None
+    predictions: str | None = key(
+        None,
+        help="a file for the predicted orders, one JSON object a line: `id`; `given`, the sentences as the model got "
+        "them; `order`, their predicted order as indices of `given`; `predicted`, the sentences in that order; `gold`, "
+        "in their true one; `confidence`, from 0 to 1; `group`, if the documents have groups",
+    )
     batch_tokens: int = key(4096, accepts=POSITIVE)
     bootstrap_resamples: int = key(1000, accepts=Range(high=MAX_RESAMPLES))
     # Score every document under this number of shuffles and order it by the mean of the scores; reports how many

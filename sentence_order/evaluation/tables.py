@@ -5,13 +5,14 @@ from typing import Any
 
 from rich.table import Table
 
+from sentence_order.errors import counted
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 
 
 def metric_table(title: str, found: Mapping[str, Any]) -> Table:
     """The metrics of a split's results (see `results.split_results`) with their intervals."""
-    table = _table(f"{title}: {found['documents']:,} documents", "metric", "value", "95 % interval")
+    table = _table(f"{title}: {counted(found['documents'], 'document')}", "metric", "value", "95 % interval")
     for name, value in found.items():
         if isinstance(value, dict) and "value" in value:
             table.add_row(name, f"{value['value']:.3f}", _bounds(value))

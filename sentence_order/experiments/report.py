@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, counted
 from sentence_order.evaluation.results_file import read_results, shared_documents, write_json
 from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
@@ -99,9 +99,9 @@ def report(
         documents, counts = shared_documents(results)
         metrics = compare_results(*counts, resamples=resamples, seed=seed)
         a, b = map(str, paths)
-        console.print(comparison_table(escape(f"{documents:,} documents: A {a}, B {b}"), metrics))
+        console.print(comparison_table(escape(f"{counted(documents, 'document')}: A {a}, B {b}"), metrics))
         left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents
         if left_out:
-            console.print(f"{left_out:,} documents that only one of them has are left out")
+            console.print(f"left out: {counted(left_out, 'document')} that only one of them has")
         if json is not None:
             write_json(json, {"a": a, "b": b, "split": split, "documents": documents, "metrics": metrics})
