@@ -97,6 +97,7 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     if documents < 2:
         raise UserError("the runs have a single test document in common, by its text: too few to compare")
     names = [arm.name for arm in arms]
+    baseline = next((arm.name for arm in arms if arm.name_in_full == baseline), baseline)
     if baseline is not None and baseline not in names:
         raise UserError(f"--baseline: unknown arm {baseline!r}. Available: {'; '.join(names)}")
 

@@ -11,6 +11,7 @@ from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
 from sentence_order.experiments import tables
 from sentence_order.experiments.estimates import compare_arms
+from sentence_order.experiments.overview import describe_left_out
 from sentence_order.experiments.pictures import draw
 from sentence_order.experiments.runs import find_runs, group_runs
 from sentence_order.experiments.verdict import MARGIN, verdict
@@ -38,6 +39,7 @@ def write_report(
             f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "
             f"have, and up to {comparison.documents_left_out:,} of a run are left out."
         )
+    sentences += describe_left_out(paths, runs, unfinished)
     # Everything is made before the first file is written.
     pictures = draw(comparison)
     captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}

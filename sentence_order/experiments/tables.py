@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from sentence_order.errors import printable
+from sentence_order.errors import counted, printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 from sentence_order.experiments.estimates import COSTS, Comparison, Difference
+from sentence_order.experiments.overview import describe_runs, make_title
 from sentence_order.experiments.runs import Run
 
 # The columns of metrics and costs: their heads, and the digits that they are printed with.
@@ -41,7 +42,8 @@ def as_markdown(
 ) -> str:
     """The whole report, with the sentences of the verdict, and the files of the pictures, each with what it shows;
     `paths` are those that were given."""
-    lines = [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
+    lines = [f"# {_escape_markdown(make_title(found))}", "", _escape_markdown(describe_runs(found)), ""]
+    lines += [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
     heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"]
     lines += _table(heads, [[_escape_markdown(name), *cells] for name, *cells in _value_rows(found)])
     if found.others:
@@ -63,11 +65,13 @@ def as_markdown(
     for row in found.rows:
         runs = ", ".join(f"`{run.folder.name}` (seed {run.settings['seed']})" for run in row.arm.runs)
         filled = f"; the prefix cache took {row.cache_seconds:,.0f} s to fill, once" if row.cache_seconds >= 1 else ""
-        lines.append(f"- {_escape_markdown(row.arm.name)}: {runs}{filled}")
+        in_full = row.arm.name_in_full if row.arm.name_in_full != row.arm.name else ""
+        of = f" ({_escape_markdown(in_full)})" if in_full else ""
+        lines.append(f"- {_escape_markdown(row.arm.name)}{of}: {runs}{filled}")
     repeats = "which repeats the config and seed of another run"
     lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
     lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
-    lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
+    lines += ["", f"{counted(found.documents, 'test document')}. The same report, from these runs:", ""]
     lines += [f"    {COMMAND} {shlex.join(map(str, paths))}", ""]
     return "\n".join(lines)
 
