@@ -16,6 +16,7 @@ from tests.experiments.runs import make_run
 RUN_EACH = """
 import os, shlex, sys
 import sentence_order.train, sentence_order.predict, sentence_order.evaluate
+import sentence_order.report, sentence_order.cache
 for command in sys.stdin.read().splitlines():
     if not (child := os.fork()):
         name, *sys.argv[1:] = shlex.split(command)
@@ -42,6 +43,8 @@ MISTAKES = {
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
     "predict checkpoint=model input=in.jsonl decoder=pointer": "decoder=pointer: needs the head",
     "evaluate checkpoint=model data=jsonl data.test=no.jsonl": "data.test: no.jsonl: no such file",
+    "report run output=here": "output=here: this command takes no overrides; write --output here",
+    "cache dir=here": "dir=here: this command takes no overrides; write --dir here",
 }
 
 
