@@ -19,7 +19,6 @@ def evaluate(config: EvaluateConfig) -> None:
 
     The tables go to standard error; the JSON goes to `output`, or to standard output if that is no terminal.
     """
-    check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
     config = _with_settings_of_run(config, cli.typed_overrides())
     check_ranges(config)
     check_data(config.data)
@@ -30,6 +29,7 @@ def evaluate(config: EvaluateConfig) -> None:
     else:
         check_overwrites("output", config.output, inputs)
     check_overwrites("predictions", config.predictions, [*inputs, *([config.output] if config.output else [])])
+    check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint
 
@@ -46,6 +46,7 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
     if folder is None:
         if config.data.source is not None:
             return config
+        check_checkpoint(config.checkpoint, "checkpoint")
         raise UserError(
             f"data: no value, and {config.checkpoint} is not in a run's folder, whose data would be used; add "
             f"data={'|'.join(options_of('data'))}"
