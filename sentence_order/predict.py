@@ -25,9 +25,10 @@ def predict(config: PredictConfig) -> None:
         outputs = ["/dev/stdout"] if os.path.isfile("/dev/stdout") else []  # a file that the shell has opened
     else:
         outputs = [str(config.output), str(partial_path(str(config.output)))]
-        check_partial(outputs[0])
     for path in outputs:
         check_overwrites("output", path, [config.input, config.checkpoint])
+    if len(outputs) > 1:
+        check_partial(outputs[0])
     if config.input == "-":
         cli.check_open(sys.stdin, "standard input")
     check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
