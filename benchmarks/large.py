@@ -96,7 +96,7 @@ def write_corpus(file: Path, documents: int) -> None:
     """Writes documents of the first sentences of synthetic stories, a JSON object per line, unless the file exists."""
     if file.exists():
         return
-    stories = ((i, sentences[:SENTENCES]) for i, sentences in generate("train", 0, 2 * documents))
+    stories = ((i, sentences[:SENTENCES]) for i, sentences, _ in generate("train", 0, 2 * documents))
     enough = ((i, sentences) for i, sentences in stories if len(sentences) == SENTENCES)
     with file.open("w", encoding="utf-8") as stream:
         for identity, sentences in itertools.islice(enough, documents):

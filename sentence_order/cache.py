@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("keys", nargs="*", metavar="KEY", help="what to clear, by its first characters; default: all")
     parser.add_argument("--dir", type=Path, help="default: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order")
     parser.add_argument("--version", action="version", version=version_text())
+    with cli.one_line_errors():
+        cli.refuse_overrides(sys.argv[1:], ["dir"])
     arguments = parser.parse_args()
     if arguments.action == "list" and arguments.keys:
         parser.error("list takes no KEY")

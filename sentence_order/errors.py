@@ -1,4 +1,4 @@
-"""The exceptions that are reported in one line: a user's mistake, a failed run, a run stopped by a signal."""
+"""The exceptions that are reported in one line: a user's mistake, a failed run, a signal; and parts of messages."""
 
 
 class _OneLine(BaseException):
@@ -32,6 +32,11 @@ def first_line(error: BaseException) -> str:
         return f"no {error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, as in `1 document` and `2,000 documents`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def printable(text: str) -> str:

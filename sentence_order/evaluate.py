@@ -7,7 +7,9 @@ from sentence_order.config import cli
 from sentence_order.config.parsing import options_of, override_with_typed
 from sentence_order.config.schema import EvaluateConfig
 from sentence_order.config.validation import check_data, check_ranges
+from sentence_order.data.files import check_data_files
 from sentence_order.errors import UserError
+from sentence_order.model.locations import check_checkpoint
 from sentence_order.training.outputs import check_overwrites, data_files
 from sentence_order.training.run_dir import find_run, read_config
 
@@ -15,14 +17,19 @@ from sentence_order.training.run_dir import find_run, read_config
 def evaluate(config: EvaluateConfig) -> None:
     """Orders every document of a split under its fixed shuffle and reports metrics with intervals.
 
-    The tables go to standard error; the JSON goes to `output`, or to standard output.
+    The tables go to standard error; the JSON goes to `output`, or to standard output if that is no terminal.
     """
     config = _with_settings_of_run(config, cli.typed_overrides())
     check_ranges(config)
     check_data(config.data)
-    check_overwrites("output", config.output, [*data_files(config.data), config.checkpoint])
-    if config.output is None:
+    check_data_files(config.data, [config.split.value])
+    inputs = [*data_files(config.data), config.checkpoint]
+    if config.output in (None, "-"):
         cli.check_open(sys.stdout, "standard output")
+    else:
+        check_overwrites("output", config.output, inputs)
+    check_overwrites("predictions", config.predictions, [*inputs, *([config.output] if config.output else [])])
+    check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint
 
@@ -39,9 +46,7 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
     if folder is None:
         if config.data.source is not None:
             return config
-        hub_id = config.checkpoint.count("/") == 1 and not path.parent.is_dir()
-        if not path.exists() and not hub_id:
-            raise UserError(f"checkpoint: {config.checkpoint}: no such folder")
+        check_checkpoint(config.checkpoint, "checkpoint")
         raise UserError(
             f"data: no value, and {config.checkpoint} is not in a run's folder, whose data would be used; add "
             f"data={'|'.join(options_of('data'))}"

@@ -6,28 +6,33 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
-from sentence_order.inference.output import check_partial, partial_path
+from sentence_order.inference.input import check_input
+from sentence_order.inference.output import check_partial, check_suffix, partial_path
+from sentence_order.model.locations import check_checkpoint
 from sentence_order.training.outputs import check_overwrites
 
 
 def predict(config: PredictConfig) -> None:
     """Reads documents, writes one JSON object per line: `id`, `order`, `sentences` in predicted order, `confidence`.
 
-    Below `threshold` it abstains: `order` is null, and the sentences are in the order of the input. A file is
-    `OUTPUT.partial` until it is complete.
+    Below `threshold` it abstains: `order` is null, and the sentences are in the order of the input. A terminal, and a
+    file whose name ends in `.txt`, get the sentences as text. A file is `OUTPUT.partial` until it is complete.
     """
     check_ranges(config)
-    if config.output is None:
+    check_suffix(config.output)
+    if config.output in (None, "-"):
         cli.check_open(sys.stdout, "standard output")
         outputs = ["/dev/stdout"] if os.path.isfile("/dev/stdout") else []  # a file that the shell has opened
     else:
-        outputs = [config.output, str(partial_path(config.output))]
+        outputs = [str(config.output), str(partial_path(str(config.output)))]
     for path in outputs:
         check_overwrites("output", path, [config.input, config.checkpoint])
-    if config.output is not None:
-        check_partial(config.output)
+    if len(outputs) > 1:
+        check_partial(outputs[0])
     if config.input == "-":
         cli.check_open(sys.stdin, "standard input")
+    check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
+    check_input(config)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.inference.predict_file import predict_file
     from sentence_order.runtime.signals import Signals

@@ -45,6 +45,7 @@ def main() -> None:
         parser.error(f"--resamples must be from 1 to {MAX_RESAMPLES:,}, and --seed at least 0")
     with cli.one_line_errors():
         cli.check_open(sys.stdout, "standard output")
+        cli.refuse_overrides(map(str, arguments.paths), vars(arguments).keys() - {"paths"})
         output = arguments.output
         if output is not None and output.is_file():
             raise UserError(f"--output: {output} is a file; name a folder")

@@ -1,14 +1,18 @@
 """Trains a sentence orderer, or many: python -m sentence_order.train [overrides] [sweep=NAME | -m]."""
 
+import os
 import signal
 import sys
 
 from sentence_order.config import cli
-from sentence_order.config.schema import TrainConfig
+from sentence_order.config.schema import Split, TrainConfig
 from sentence_order.config.validation import check_train
+from sentence_order.data.files import check_data_files
 from sentence_order.experiments.job import is_job, num_runs_sharing_cache, stop_with_parent
 from sentence_order.experiments.sweep import Sweep
-from sentence_order.training.run_dir import resolve_resume
+from sentence_order.model.freezing import first_joint_layer, freeze_phases
+from sentence_order.model.locations import check_checkpoint, find_depth
+from sentence_order.training.run_dir import RunStatus, check_run_dir, resolve_resume
 
 
 def train(config: TrainConfig) -> None:
@@ -16,10 +20,23 @@ def train(config: TrainConfig) -> None:
     typed = cli.typed_overrides()
     config = resolve_resume(config, typed)
     check_train(config)
+    check_inputs(config)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.training.run import run
 
     run(config, typed, num_runs_sharing_cache(), wait_for_lock=is_job())
+
+
+def check_inputs(config: TrainConfig) -> None:
+    """Checks the folder of the run, and what it reads, as far as that needs no torch. Raises UserError."""
+    if os.environ.get("RANK", "0") != "0" or check_run_dir(config) is RunStatus.FINISHED:
+        return  # of several processes, the main one reports
+    check_data_files(config.data, ["train"] if config.debug.overfit else [split.value for split in Split])
+    if config.init_from is not None:
+        check_checkpoint(config.init_from, "init_from")
+    if (depth := find_depth(config.encoder)) is not None:
+        freeze_phases(config.freeze, depth)
+        first_joint_layer(config.encoder, depth)
 
 
 def main() -> None:

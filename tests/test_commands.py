@@ -5,8 +5,10 @@ import io
 import itertools
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable
+from operator import eq
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -215,6 +217,67 @@ def test_all_decoders_are_compared_on_the_same_scores(command: Command, trained:
     assert max(objectives.values()) == objectives["exact"]
     assert all(row["documents"] == 40 and row["seconds"] > 0 for row in decoders.values())
     assert all(name in done.stderr for name in decoders)
+
+
+def test_predictions_of_an_evaluation_are_those_of_its_results_and_of_predict(
+    command: Command, trained: Path, tmp_path: Path
+) -> None:
+    done = command("evaluate", f"checkpoint={trained}", "output=out.json", "predictions=found.jsonl")
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    expected = json.loads((tmp_path / "out.json").read_text())["test"]["per_document"]
+    assert [document["id"] for document in found] == expected["id"]
+    assert [document["confidence"] for document in found] == expected["confidence"]
+    correct = [sum(map(eq, document["predicted"], document["gold"])) for document in found]
+    assert correct == expected["correct"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(document) + "\n" for document in found))
+    done = command("predict", f"checkpoint={trained}", "input=in.jsonl", "sentences_column=given")
+    predicted = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["order"] for record in predicted] == [document["order"] for document in found]
+    assert [record["sentences"] for record in predicted] == [document["predicted"] for document in found]
+
+
+def test_predictions_replace_no_other_file(command: Command, trained: Path) -> None:
+    for name, message in (("out.json", "is read by this command"), (trained / "train.log", "is part of the run")):
+        done = command("evaluate", f"checkpoint={trained}", "output=out.json", f"predictions={name}")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: predictions: {name} {message}")
+
+
+def test_a_terminal_shows_text_in_place_of_json(forks: Server, trained: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> CompletedProcess[str]:
+        done = forks.run("tests.terminal", list(arguments), tmp_path, None, {})
+        assert done.returncode == 0, done.stderr
+        return done
+
+    done = run("evaluate", f"checkpoint={trained}")
+    assert done.stdout == ""
+    assert "accuracy_per_document" in done.stderr
+    assert "output=FILE" in done.stderr
+    assert "tau" in json.loads(run("evaluate", f"checkpoint={trained}", "output=-").stdout)["test"]
+    (tmp_path / "in.txt").write_text("He  ate it.\nTom baked a cake.\n\nAlone.\n")
+    shown = run("predict", f"checkpoint={trained}", "input=in.txt").stdout.splitlines()
+    assert re.fullmatch(r"in\.txt:1 \(confidence 0\.\d\d\)", shown[0])
+    assert sorted(shown[1:3]) == ["  He ate it.", "  Tom baked a cake."]
+    assert shown[3:] == ["", "in.txt:4 (confidence 1.00)", "  Alone.", ""]
+
+
+def test_the_suffix_of_an_output_says_how_orders_are_written(command: Command, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("He ate it.\nTom baked a cake.\n\nB.\nA.\n")
+    arguments = [f"checkpoint={trained}", "input=in.txt"]
+    orders = [json.loads(line)["sentences"] for line in command("predict", *arguments).stdout.splitlines()]
+    done = command("predict", *arguments, "output=out.txt")
+    assert done.stderr.splitlines()[-1].endswith("ordered 2 documents")
+    assert (tmp_path / "out.txt").read_text() == "".join("\n".join([*order, "", ""]) for order in orders)
+    done = command("predict", *arguments, "output=out.csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: output: predictions are written as JSONL, or as text to a name in .txt, not as .csv\n"
+
+
+def test_a_single_sentence_gets_a_message_and_no_order(command: Command, trained: Path, tmp_path: Path) -> None:
+    done = command("predict", f"checkpoint={trained}", "input=-", stdin="Alone.\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: -: the only document does not have two sentences or more" in done.stderr
 
 
 def test_a_decoder_that_does_not_fit_the_model_is_refused(command: Command, trained: Path) -> None:

@@ -119,7 +119,7 @@ def _read_stories(folder: Path | None, split: str) -> Iterator[tuple[str, list[s
     if folder is not None and not folder.is_dir():
         raise UserError(f"--data: {folder}: no such folder")
     if folder is None:
-        return generate(split, 0, MANY["cuda"])
+        return ((identity, sentences) for identity, sentences, _ in generate(split, 0, MANY["cuda"]))
     files = [folder / f"{split}{suffix}" for suffix in (".jsonl", ".jsonl.gz")]
     file = next((file for file in files if file.exists()), None)
     if file is None:

@@ -4,7 +4,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, NoReturn
 
@@ -77,6 +77,7 @@ def one_line_errors() -> Iterator[None]:
     for a signal. Other exceptions are our mistakes, and keep their traceback.
     """
     prepare_streams()
+    os.environ["MPLBACKEND"] = "agg"  # we draw to files; Jupyter names its own to every process that it starts
     try:
         yield
         _flush_output()
@@ -92,6 +93,14 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:  # such as that of a full disk
         reason = error.strerror or str(error)
         exit_with_error(_with_notes(error, f"{error.filename}: {reason}" if error.filename else reason), 1)
+
+
+def refuse_overrides(words: Iterable[str], options: Iterable[str]) -> None:
+    """Raises UserError for `option=value`, as the other commands are given it, in a command that has `--option`."""
+    for word in words:
+        name, is_override, value = word.partition("=")
+        if is_override and name in options and not os.path.exists(word):
+            raise UserError(f"{word}: this command takes no overrides; write --{name} {value}")
 
 
 def check_open(stream: IO[Any], name: str) -> None:

@@ -297,7 +297,12 @@ class EvaluateConfig:
     seed: int = key(0, "Seed of the shuffles and of the intervals' resamples.", NOT_NEGATIVE)
     decoder: EvaluateDecoderConfig = key(EvaluateDecoderConfig)
     split: Split = key(Split.test, "Documents that are evaluated.")
-    output: str | None = key(None, "JSON file for the results. null: standard output.")
+    output: str | None = key(
+        None, "JSON file for the results, - for standard output. null: standard output; on a terminal, tables alone."
+    )
+    predictions: str | None = key(
+        None, "JSONL file for the predicted orders: id, given, order, predicted, gold, confidence, group."
+    )
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
     bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))
     shuffles: int = key(1, SHUFFLES, POSITIVE)

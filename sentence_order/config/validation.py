@@ -1,5 +1,6 @@
 """Raises UserError for what the types of a config's keys cannot check: ranges, and keys that do not go together."""
 
+import re
 from typing import Any
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
@@ -9,8 +10,10 @@ from sentence_order.errors import UserError
 
 
 def check_ranges(config: Any) -> None:
-    """Checks each number of a config against the range that its key accepts."""
+    """Checks each number of a config against the range that its key accepts, and the name of the device."""
     values = flatten_config(config)
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", values["device"]):
+        raise UserError(f"device: {values['device']!r} is not a device; accepted are auto, cpu, cuda and cuda:N")
     for name, info in key_infos(type(config)).items():
         if info.accepts is not None:
             info.accepts.check(name, values[name])

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch.utils.data import DataLoader
 
 from sentence_order.arrays import IntArray
 from sentence_order.data.examples import Batch, collate, load_example
-from sentence_order.data.tokenization import Corpus
+
+if TYPE_CHECKING:
+    from sentence_order.data.tokenization import Corpus
 
 # Documents that are sorted together. Large enough that a batch's lengths are nearly equal, small against a corpus.
 POOL_DOCUMENTS = 2048
@@ -44,7 +47,7 @@ def _cut(rows: IntArray, lengths: IntArray, batch_tokens: int) -> list[list[int]
 
 
 def load_batches(
-    corpus: Corpus, batches: list[list[int]], seed: int, epoch: int | None, workers: int = 0, pin_memory: bool = False
+    corpus: "Corpus", batches: list[list[int]], seed: int, epoch: int | None, workers: int = 0, pin_memory: bool = False
 ) -> "DataLoader[Batch]":
     """Loads the batches of one epoch, given by the rows of their documents; a batch may be empty."""
     return DataLoader(
@@ -58,7 +61,7 @@ def load_batches(
     )
 
 
-def _load_batch(corpus: Corpus, seed: int, epoch: int | None, rows: list[int]) -> Batch:
+def _load_batch(corpus: "Corpus", seed: int, epoch: int | None, rows: list[int]) -> Batch:
     return collate([load_example(corpus, row, seed, epoch) for row in rows])
 
 
@@ -68,7 +71,7 @@ def _ignore_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def load_shuffles(corpus: Corpus, batches: list[list[int]], seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
+def load_shuffles(corpus: "Corpus", batches: list[list[int]], seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
     """The batches of an evaluation, each under several shuffles: first its fixed one.
 
     Documents stand in the same rows of all; the permutation of a further one is a function of (seed, its number, text).

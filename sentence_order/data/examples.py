@@ -3,7 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from sentence_order.arrays import IntArray
-from sentence_order.data.tokenization import Corpus
+
+if TYPE_CHECKING:  # predictions need no corpus, and not the second that `datasets` takes to import
+    from sentence_order.data.tokenization import Corpus
 
 Example = dict[str, Tensor]
 Batch = dict[str, Tensor]
@@ -49,7 +51,7 @@ def make_example(row: Mapping[str, Any], index: int, given: Sequence[int] | IntA
     }
 
 
-def load_example(corpus: Corpus, index: int, seed: int, epoch: int | None) -> Example:
+def load_example(corpus: "Corpus", index: int, seed: int, epoch: int | None) -> Example:
     """A document of a corpus under the permutation of (seed, epoch, its text)."""
     row = corpus.row(index)
     return make_example(row, index, draw_permutation(seed, epoch, int(corpus.keys[index]), len(row["lengths"])))

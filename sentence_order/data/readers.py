@@ -37,8 +37,9 @@ RECORD_READERS = {"jsonl": read_jsonl, "csv": read_csv, "parquet": read_parquet}
 
 def nothing_to_order(count: int) -> str:
     """The complaint about documents without an order."""
+    none = "the only document does not have" if count == 1 else f"none of the {count:,} documents has"
     return (
-        f"none of the {count:,} documents has two sentences or more; nothing to order (running text is split into "
+        f"{none} two sentences or more; nothing to order (running text is split into "
         "sentences with text_layout=paragraphs or, in tables, text_column=NAME)"
     )
 

@@ -1,7 +1,6 @@
 """Loads the raw splits of a corpus as `datasets.Dataset`: id, sentences, group and fingerprint, memory-mapped."""
 
 import functools
-import glob
 import logging
 import os
 import tempfile
@@ -19,6 +18,7 @@ from datasets.exceptions import DatasetsError
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig, Source
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
+from sentence_order.data.files import find_data_files, splits_to_read
 from sentence_order.data.identity import text_fingerprint
 from sentence_order.data.readers import (
     Document,
@@ -30,7 +30,7 @@ from sentence_order.data.readers import (
     read_documents,
     refuse_numbers,
 )
-from sentence_order.data.records import ChooseColumns, Record, find_path_problem, match_files
+from sentence_order.data.records import ChooseColumns, Record
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
 from sentence_order.runtime.console import progress_bar
@@ -52,12 +52,7 @@ def load_splits(config: DataConfig, splits: list[str], cache: CacheConfig | None
         return {name: _from_generator(config, name, arrow_cache) for name in splits}
     load = _from_hub if config.source is Source.hub else _from_files
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
-    for name in splits:
-        if getattr(config, name) is None and config.train is None:
-            raise UserError(f"data.{name}: no value; give a path or glob (for data=hub the name of a split)")
-    needed = {*splits, "train"} if set(splits) & set(missing) else set(splits)  # from which missing ones are split off
-    read: list[str] = [name for name in ("train", "validation", "test") if name in needed and name not in missing]
-    given = {name: load(config, name, arrow_cache) for name in read}
+    given = {name: load(config, name, arrow_cache) for name in splits_to_read(config, splits)}
 
     # Also if only "train" was asked for: it must not contain the documents that others are tested on.
     if missing and "train" in given:
@@ -113,14 +108,7 @@ def _draw(fingerprint_D: IntArray, seed: int) -> FloatArray:
 
 
 def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
-    pattern = getattr(config, split)
-    is_glob = glob.has_magic(pattern) and not os.path.isfile(pattern)
-    paths = _matching(pattern, split) if is_glob else [pattern]
-    if not paths:
-        raise UserError(f"data.{split}: no file matches {pattern}")
-    for path in paths:
-        if problem := find_path_problem(path):
-            raise UserError(f"data.{split}: {path}: {problem}; give a file or a glob")
+    paths = find_data_files(config, split)
     assert config.source is not None
     layout, source = Layout.of(config), config.source.value
     _log_gold_order(split, layout)
@@ -137,20 +125,6 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
         return sorted({advice for some in found for advice in some})
 
     return _load(split, [source, contents, asdict(layout)], read, cache, search)
-
-
-def _matching(pattern: str, split: str) -> list[str]:
-    """The files that a glob matches, each once even if several links lead to it."""
-    if any("**" in part and part != "**" for part in Path(pattern).parts):  # Python 3.13 would read `**x` as `*x`
-        raise UserError(f"data.{split}: {pattern} is not a valid pattern: '**' must be a whole component of the path")
-    try:
-        paths = match_files(pattern)
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise UserError(f"data.{split}: {pattern} is not a valid pattern: {error}") from error
-    once = {os.path.realpath(path): path for path in sorted(paths, reverse=True)}
-    if len(once) < len(paths):
-        log.info("data: ignoring %d links to files that data.%s already contains", len(paths) - len(once), split)
-    return sorted(once.values())
 
 
 def _load(

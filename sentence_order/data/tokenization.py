@@ -1,6 +1,5 @@
 """Cleans and tokenises a raw split once; the result is cached by its text and its tokenizer."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +11,12 @@ from transformers import PreTrainedTokenizerBase
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, read_column
-from sentence_order.data.encoding import describe_tokenizer, encode
-from sentence_order.data.enumeration import strip_enumeration as strip
-from sentence_order.data.identity import document_key, rank_texts
+from sentence_order.data.encoding import describe_tokenizer, tokenize_documents
 from sentence_order.data.readers import nothing_to_order
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import progress_bar
 
-ENCODED_AT_ONCE = 10_000
-# What is counted of each document, and of the corpus; `tokenize_documents` explains the names.
+# What is counted of each document, and of the corpus; `encoding.tokenize_documents` explains the names.
 COUNTS = {
     "empty": "empty sentences dropped",
     "cut": "sentences truncated to data.max_sentence_tokens",
@@ -177,55 +173,3 @@ def _flat(documents: Dataset, column: str, total: int) -> IntArray:
         values[start : start + len(piece)] = piece
         start += len(piece)
     return values
-
-
-def tokenize_documents(
-    documents: list[list[str]],
-    tokenizer: PreTrainedTokenizerBase,
-    max_sentences: int | None,
-    max_sentence_tokens: int,
-    strip_enumeration: bool = False,
-) -> dict[str, list[Any]]:
-    """Cleans and tokenises documents, given as lists of sentences, into the columns of a `Corpus` and its counts.
-
-    White space is folded; empty sentences are left out (`kept` holds the indices of the others), and those beyond
-    `max_sentences`; sentences longer than `max_sentence_tokens` are cut, their last special token kept. With
-    `strip_enumeration`, tokens are those of the sentences without numbers at their heads. Of each
-    document it counts sentences that are `empty`, `beyond` the limit or `cut`, that have the text of another one
-    (`repeated`) or another text but the same tokens (`alike`), and tokens that are `unknown`.
-    """
-    real = [[i for i, sentence in enumerate(sentences) if sentence.strip()] for sentences in documents]
-    kept = [indices[:max_sentences] for indices in real]
-    clean = [[" ".join(sentences[i].split()) for i in k] for sentences, k in zip(documents, kept, strict=True)]
-    # Many in one call: the tokenizer works in parallel over a flat list. Not all: what it makes of each text is large.
-    flat = [text for sentences in clean for text in (strip(sentences) if strip_enumeration else sentences)]
-    parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
-    encoded = (ids for part in parts for ids in encode(tokenizer, part))
-    whole = [[next(encoded) for _ in texts] for texts in clean]
-    last = max_sentence_tokens - 1
-    short = [
-        [ids if len(ids) <= max_sentence_tokens else ids[:last] + ids[-1:] for ids in document] for document in whole
-    ]
-    texts = [len(set(sentences)) for sentences in clean]
-    unknown = tokenizer.unk_token_id
-    return {
-        "sentences": clean,
-        "kept": kept,
-        "key": [document_key(sentences) for sentences in clean],
-        "count": [len(sentences) for sentences in clean],
-        "input_ids": [[token for ids in document for token in ids] for document in short],
-        "lengths": [[len(ids) for ids in document] for document in short],
-        "text_rank": [rank_texts(sentences) for sentences in clean],
-        "unknown": [sum(ids.count(unknown) for ids in document) for document in short],
-        "empty": [len(sentences) - len(indices) for sentences, indices in zip(documents, real, strict=True)],
-        "cut": [sum(len(ids) > max_sentence_tokens for ids in document) for document in whole],
-        "beyond": [len(indices) - len(sentences) for indices, sentences in zip(real, clean, strict=True)],
-        "repeated": [len(sentences) - count for sentences, count in zip(clean, texts, strict=True)],
-        "alike": [_count_alike(sentences, document) for sentences, document in zip(clean, short, strict=True)],
-    }
-
-
-def _count_alike(sentences: list[str], tokens: list[list[int]]) -> int:
-    """How many distinct texts have the same tokens as another one."""
-    by_text = {text: tuple(ids) for text, ids in zip(sentences, tokens, strict=True)}
-    return sum(count for count in Counter(by_text.values()).values() if count > 1)

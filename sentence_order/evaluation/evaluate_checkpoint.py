@@ -1,5 +1,6 @@
 """From a checkpoint and a corpus to tables and a results file."""
 
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,9 @@ from sentence_order.data.overlap import EarlierTraining, resolve_overlap
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.evaluation.evaluator import evaluate_corpus
-from sentence_order.evaluation.results import as_json, decoder_results, provenance, split_results, write_json
+from sentence_order.evaluation.predictions import write_predictions
+from sentence_order.evaluation.results import decoder_results, provenance, split_results
+from sentence_order.evaluation.results_file import as_json, write_json
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.limits import check_fits
@@ -69,11 +72,15 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     if compare_all:
         record["decoders"] = decoder_results(evaluation, config.bootstrap_resamples, config.seed)
         console.print(decoder_table(record["decoders"]))
-    if config.output is None:
+    if config.predictions is not None:
+        write_predictions(Path(config.predictions), evaluation, corpus, model.config.calibration)
+    if config.output not in (None, "-"):
+        write_json(Path(str(config.output)), record)
+    elif config.output == "-" or not sys.stdout.isatty():
         del found["per_document"]  # only written to files
         print(as_json(record))
     else:
-        write_json(Path(config.output), record)
+        log.info("for the whole results, with those of each document, add output=FILE")
 
 
 def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> DecoderConfig:

@@ -24,6 +24,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding.scores import MATRICES, Scores, gather_matrix
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation import metrics
+from sentence_order.evaluation.counts import document_counts, position_confusion, right_slots
 from sentence_order.inference.calibration import Reliability, calibrate, measure_reliability, order_log_odds
 from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
 from sentence_order.losses import OrderingLoss, count_pairs
@@ -48,7 +49,7 @@ class Evaluation:
     """
 
     rows: list[int]  # of the documents in the corpus
-    counts: dict[str, IntArray]  # what every metric follows from (see `metrics.document_counts`)
+    counts: dict[str, IntArray]  # what every metric follows from (see `counts.document_counts`)
     total_loss: float
     num_pairs: int
     log_odds_D: FloatArray  # before calibration, that a predicted order is the true one
@@ -207,17 +208,17 @@ def _evaluate_batch(
 
     return Evaluation(
         rows=batch["document"].tolist(),
-        counts=metrics.document_counts(*compared),
+        counts=document_counts(*compared),
         total_loss=loss(scores, positions_BS, mask_BS).item(),
         num_pairs=int(count_pairs(mask_BS)),
         log_odds_D=order_log_odds(scores, order_BS, mask_BS, text_rank_BS),
         given=cut(positions_BS),
         order=cut(order_BS),
-        right=cut(metrics.right_slots(*compared)),
+        right=cut(right_slots(*compared)),
         changed_D=changed_D,
         common_documents=common_documents,
         total_probability_SS=probability_SS,
-        total_confusion_SS=metrics.position_confusion(*compared, length=common_size),
+        total_confusion_SS=position_confusion(*compared, length=common_size),
         decoders={name: _evaluate_decoder(name, scores, batch, decoder.beam_width) for name in compare},
     )
 
@@ -226,7 +227,7 @@ def _evaluate_decoder(decoder: str, scores: Scores, batch: Batch, beam_width: in
     started = time.perf_counter()
     order_BS, objective_B = decode_batch(decoder, scores, batch, beam_width)
     seconds = time.perf_counter() - started
-    counts = metrics.document_counts(order_BS, batch["positions"], batch["mask"], batch["text_rank"])
+    counts = document_counts(order_BS, batch["positions"], batch["mask"], batch["text_rank"])
     return DecoderResult(counts, objective_B.numpy(), seconds)
 
 

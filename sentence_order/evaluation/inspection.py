@@ -31,7 +31,7 @@ def is_at_chance(counts: Mapping[str, IntArray], chance: float = 0.0) -> bool:
     """True if tau is less than two standard deviations above that of random orders, `chance`, and these are less than
     .2.
 
-    With few documents nothing can be said. The counts are those of `metrics.document_counts`; the variance is that of
+    With few documents nothing can be said. The counts are those of `counts.document_counts`; the variance is that of
     Kendall (1938), "A new measure of rank correlation", which equal sentences only make smaller.
     """
     n_D = counts["sentences"].astype(np.float64)

@@ -1,9 +1,6 @@
 """The record of an evaluation: metrics with intervals, versions, and per-document results to compare."""
 
-import json
-import os
 import platform
-import re
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,22 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sentence_order import installed_version
-from sentence_order.arrays import IntArray
 from sentence_order.data.groups import rows_by_group
-from sentence_order.data.records import find_path_problem
 from sentence_order.data.tokenization import Corpus
-from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.metrics import MAIN_METRICS, RatioArray, metrics_of, select
 from sentence_order.evaluation.statistics import with_intervals
 from sentence_order.inference.calibration import measure_reliability
-from sentence_order.runtime.files import atomic_file
 
-# See `metrics.document_counts`.
-COUNTS = ("sentences", "correct", "first", "last", "inversions", "squared_displacement", "common")
 PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 
 
@@ -96,59 +86,10 @@ def decoder_results(evaluation: Evaluation, resamples: int, seed: int) -> dict[s
     }
 
 
-def read_results(path: str | Path, split: str) -> dict[str, Any]:
-    """The entry of a split in a results file, or in that of a run's folder. Raises UserError if there is none."""
-    file = Path(path) / "results.json" if os.path.isdir(path) else Path(path)
-    if problem := find_path_problem(str(file)):
-        raise UserError(f"{file}: cannot be read: {problem}")
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))[split]
-        if missing := {"text", *COUNTS} - set(found["per_document"]):
-            raise ValueError(f"no {min(missing)!r}, which an earlier version did not record")
-        lengths = {name: len(values) for name, values in found["per_document"].items()}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"its lists have different lengths: {lengths}")
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{file}: no per-document results under {split!r}: {first_line(error)}") from error
-    return dict(found)
-
-
-def shared_documents(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, IntArray]]]:
-    """The documents that several results of a split have in common, by their texts: the group of each, as the first of
-    the results that have groups says, and the counts of each result.
-
-    Where a text repeats, the first is paired with the first, and so on. Raises UserError if there are none.
-    """
-    frames = [pd.DataFrame(found["per_document"], columns=["text", "group", *COUNTS]) for found in results]
-    frames = [frame.set_index(["text", frame.groupby("text").cumcount()]) for frame in frames]
-    shared = frames[0].index
-    for frame in frames[1:]:
-        shared = shared[shared.isin(frame.index)]
-    if not len(shared):
-        raise UserError("the results have no document in common, by its text")
-    groups = next((frame["group"] for frame in frames if frame["group"].notna().all()), frames[0]["group"].fillna(""))
-    counts = [{name: frame.loc[shared, name].to_numpy() for name in COUNTS} for frame in frames]
-    return [str(group) for group in groups.loc[shared]], counts
-
-
 def provenance() -> dict[str, Any]:
     """Versions of the packages, and the git revision of the source tree."""
     versions = {name: installed_version(name) for name in PACKAGES}
     return {"versions": {"python": platform.python_version(), **versions}, "git_revision": git_revision()}
-
-
-def as_json(content: dict[str, Any]) -> str:
-    """Indented JSON, with each list of numbers or strings on one line."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    return re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: "[" + re.sub(r",\n +", ", ", found[1]) + "]", text)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file, complete or not at all."""
-    with atomic_file(path) as stream:
-        stream.write(as_json(content) + "\n")
 
 
 def git_revision() -> str | None:

@@ -59,7 +59,7 @@ def compare_results(
     The interval is a paired percentile bootstrap: documents are drawn with both of their results (Koehn 2004,
     "Statistical significance tests for machine translation evaluation"). `p` is two-sided, from a paired permutation
     test in which the two results of every document are swapped by chance; with n documents that differ, it is at least
-    about 2**(1 - n), or one over the resamples. The counts are those of `metrics.document_counts`.
+    about 2**(1 - n), or one over the resamples. The counts are those of `counts.document_counts`.
 
     Returns:
         By metric: the values `a` and `b`; the `difference`, b less a, as an `Interval`; and `p`. With a single document

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sentence_order.data.groups import group_label
+from sentence_order.errors import counted
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 
@@ -19,7 +20,7 @@ def metric_table(title: str, found: Mapping[str, Any]) -> Table:
     groups = found.get("by_group", [])
     groups = groups if len(groups) <= MAX_COLUMNS else []
     heads = ["value", "95 % interval", *(_label(row["group"], row) for row in groups)]
-    table = _table(f"{title}: {found['documents']:,} documents", "metric", *heads)
+    table = _table(f"{title}: {counted(found['documents'], 'document')}", "metric", *heads)
     for column in table.columns[3:]:
         column.max_width = COLUMN_WIDTH
     for name, value in found.items():

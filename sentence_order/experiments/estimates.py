@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import stdtr, stdtrit  # of Student's t; `scipy.stats` takes a second to import
 
 from sentence_order.arrays import FloatArray
 from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of, select
-from sentence_order.evaluation.results import shared_documents
+from sentence_order.evaluation.results_file import shared_documents
 from sentence_order.evaluation.statistics import Interval
 from sentence_order.experiments.runs import Arm
 
@@ -99,6 +100,7 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     if documents < 2:
         raise UserError("the runs have a single test document in common, by its text: too few to compare")
     names = [arm.name for arm in arms]
+    baseline = next((arm.name for arm in arms if arm.name_in_full == baseline), baseline)
     if baseline is not None and baseline not in names:
         raise UserError(f"--baseline: unknown arm {baseline!r}. Available: {'; '.join(names)}")
 
@@ -161,15 +163,13 @@ def _add_metric(found: Comparison, metric: str, ratios_of: dict[str, list[RatioA
 
 def _add_cost(rows: list[Row], key: str) -> None:
     """A cost of every arm: the mean over its runs. What runs differ by is a factor, and pooled over the arms as one."""
-    from scipy.stats import t  # takes a second to import
-
     measured = [[float(run.training[key]) for run in row.arm.runs] for row in rows]
     spread, freedom = _pooled([[math.log(value) for value in values] for values in measured])
     for row, values in zip(rows, measured, strict=True):
         mean = sum(values) / len(values)
         row.values[key] = Interval(value=mean, low=None, high=None)
         if freedom:
-            factor = math.exp(float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * spread / math.sqrt(len(values)))
+            factor = math.exp(float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * spread / math.sqrt(len(values)))
             row.values[key] = Interval(value=mean, low=mean / factor, high=mean * factor)
 
 
@@ -184,8 +184,6 @@ def _estimate(
     numerator_D: FloatArray, denominator_D: FloatArray, seed_error: float, seed_freedom: int
 ) -> tuple[float, float, float, float]:
     """A ratio of sums over documents: its value, the bounds of its interval, and p against zero."""
-    from scipy.stats import t
-
     count = len(numerator_D)
     value = float(numerator_D.sum() / denominator_D.sum())
     residual_D = numerator_D - value * denominator_D
@@ -196,5 +194,5 @@ def _estimate(
         return value, value, value, 1.0 if value == 0 else 0.0
     freedom = variance**2 / (documents**2 / (count - 1) + (seeds**2 / seed_freedom if seed_freedom else 0.0))
     error = math.sqrt(variance)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    return value, value - half, value + half, float(2 * t.sf(abs(value) / error, freedom))
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    return value, value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error))

@@ -13,6 +13,9 @@ from sentence_order.runtime.signals import handle_signals
 
 # Set for the jobs of a sweep: how many of them read the same frozen prefix.
 RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
+# In the folder of a sweep: a file for each job that has failed. Not in the folder of the job, where another process may
+# be training, or the results of another one lie.
+FAILURES = "failures"
 INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
 
 

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -22,6 +23,8 @@ from sentence_order.experiments.estimates import Comparison, Row
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
 MARKERS = "osD^vP*X"
+# In characters; longer names are broken into lines.
+LEGEND_WIDTH, PANEL_WIDTH = 26, 32
 GREY = "0.72"
 UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 STYLE: Any = {
@@ -62,6 +65,7 @@ def draw(found: Comparison) -> dict[str, Picture]:
         for name, (make, caption) in figures.items():
             figure, png, svg = make(found), io.BytesIO(), io.BytesIO()
             figure.savefig(png, format="png", dpi=160)
+            figure.set_layout_engine("none")  # it is laid out
             figure.savefig(svg, format="svg", metadata={"Date": None})
             pictures[name] = Picture(caption, png.getvalue(), svg.getvalue())
     return pictures
@@ -87,9 +91,10 @@ def _looks(found: Comparison) -> dict[str, tuple[object, str]]:
 
 
 def _tau_against_time(found: Comparison) -> Figure:
-    figure = Figure(figsize=(7.6, 4.8))
-    axes = figure.subplots()
     looks = _looks(found)
+    lines = sum(fill(name, LEGEND_WIDTH).count("\n") + 1 for name in looks)
+    figure = Figure(figsize=(7.6, max(4.8, 0.18 * lines + 1)))
+    axes = figure.subplots()
     times = [row.seconds for row in found.rows]
     unit, length = next((u for u in UNITS if max(times) >= 5 * u[1]), UNITS[-1])
     logarithmic = max(times) > 5 * min(times)
@@ -105,7 +110,7 @@ def _tau_against_time(found: Comparison) -> Figure:
         colour, marker = looks[row.arm.name]
         look = {"color": colour, "marker": marker, "markersize": 7, "linestyle": "none", "zorder": 2}
         xerr = _ends([row.values["seconds_in_steps"]]) / length
-        _errorbars(axes, [row.seconds / length], [row.tau], xerr=xerr, label=row.arm.name, **look)
+        _errorbars(axes, [row.seconds / length], [row.tau], xerr=xerr, label=fill(row.arm.name, LEGEND_WIDTH), **look)
 
     scale = " (logarithmic)" if logarithmic else ""
     axes.set(xlabel=f"time in training steps, {unit} a run{scale}", ylabel="Kendall's tau, test documents")
@@ -162,14 +167,14 @@ def _learning_curves(found: Comparison) -> Figure:
         colour, marker = looks[row.arm.name]
         axes.fill_between(own_K, low_K, high_K, color=colour, alpha=0.25, linewidth=0, zorder=2)
         axes.plot(own_K, mean_K, color=colour, linewidth=1.8, marker=marker, markersize=4, zorder=3)
-        axes.set_title(row.arm.name, fontsize=9)
+        axes.set_title(fill(row.arm.name, PANEL_WIDTH), fontsize=9)
     for above, axes in zip(grid[len(found.rows) - columns :], grid[len(found.rows) :], strict=False):
         axes.set_visible(False)
         above.tick_params(labelbottom=True)
     figure.supxlabel("epochs", fontsize=10)
     figure.supylabel("Kendall's tau, validation", fontsize=10)
     title = f"In the course of training: mean and range over seeds; grey: the baseline, {found.baseline.arm.name}"
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(fill(title, int(14 * figure.get_figwidth())), fontsize=10)
     return figure
 
 

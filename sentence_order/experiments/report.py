@@ -7,13 +7,14 @@ from pathlib import Path
 from rich.markup import escape
 
 from sentence_order.data.groups import group_label, rows_by_group
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, counted
 from sentence_order.evaluation.metrics import PRIMARY_METRIC
-from sentence_order.evaluation.results import read_results, shared_documents, write_json
+from sentence_order.evaluation.results_file import read_results, shared_documents, write_json
 from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
 from sentence_order.experiments import tables
 from sentence_order.experiments.estimates import compare_arms
+from sentence_order.experiments.overview import describe_left_out
 from sentence_order.experiments.pictures import draw
 from sentence_order.experiments.runs import find_runs, group_runs
 from sentence_order.experiments.verdict import MARGIN, verdict
@@ -41,14 +42,15 @@ def write_report(
             f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "
             f"have, and up to {comparison.documents_left_out:,} of a run are left out."
         )
+    sentences += describe_left_out(paths, runs, unfinished)
     # Everything is made before the first file is written.
     pictures = draw(comparison)
     captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}
     files = {
         # First: by it the next report knows the other files as those of a report, also if this one is killed.
-        REPORT_FILE: tables.markdown(comparison, sentences, captions, unfinished, left_out, paths).encode(),
-        "report.csv": tables.csv(comparison).encode(),
-        "report.tex": tables.latex(comparison).encode(),
+        REPORT_FILE: tables.as_markdown(comparison, sentences, captions, unfinished, left_out, paths).encode(),
+        "report.csv": tables.as_csv(comparison).encode(),
+        "report.tex": tables.as_latex(comparison).encode(),
         **{f"{name}.png": picture.png for name, picture in pictures.items()},
         **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
     }
@@ -106,9 +108,9 @@ def report(
             own = ({name: count_D[rows_R] for name, count_D in result.items()} for result in counts)
             metrics[f"{PRIMARY_METRIC}/{group_label(group)}"] = compare(*own)[PRIMARY_METRIC]
         a, b = map(str, paths)
-        console.print(comparison_table(escape(f"{documents:,} documents: A {a}, B {b}"), metrics))
+        console.print(comparison_table(escape(f"{counted(documents, 'document')}: A {a}, B {b}"), metrics))
         left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents
         if left_out:
-            console.print(f"{left_out:,} documents that only one of them has are left out")
+            console.print(f"left out: {counted(left_out, 'document')} that only one of them has")
         if json is not None:
             write_json(json, {"a": a, "b": b, "split": split, "documents": documents, "metrics": metrics})

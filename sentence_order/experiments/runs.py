@@ -11,10 +11,12 @@ from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.summary import describe_frozen, describe_losses
 from sentence_order.errors import UserError, first_line
-from sentence_order.evaluation.results import read_results
+from sentence_order.evaluation.results_file import read_results
 from sentence_order.runtime.console import console
 from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_FILE, RunStatus, read_config, run_status
 
+# Of the name of an arm, so that it fits in tables and legends.
+MAX_NAME = 60
 # What the record of a training must have; a report has all of these.
 NUMBERS = (
     "seconds_in_steps",
@@ -68,6 +70,7 @@ class Arm:
     runs: list[Run]
     frozen: tuple[str, ...]  # this and the next are the same in all of its runs
     depth_name: str
+    name_in_full: str  # with every setting that differs, and paths with their folders
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
@@ -104,7 +107,8 @@ def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
             left_out.append(run)
     members = [list(group.values()) for group in groups.values()]
     names = _names([runs[0] for runs in members])
-    arms = [Arm(name, runs, runs[0].frozen, runs[0].depth_name) for name, runs in zip(names, members, strict=True)]
+    pairs = zip(names, members, strict=True)
+    arms = [Arm(name, runs, runs[0].frozen, runs[0].depth_name, in_full) for (name, in_full), runs in pairs]
     return arms, left_out
 
 
@@ -132,18 +136,55 @@ def _curve(file: Path) -> list[tuple[float, float]]:
         raise UserError(f"{file}: is damaged: {first_line(error)}") from error
 
 
-def _names(first_runs: list[Run]) -> list[str]:
-    """A name for every arm, of what is not the same in all."""
-    settings = [run.distinguishing_settings for run in first_runs]
-    differing = [key for key in settings[0] if any(own[key] != settings[0][key] for own in settings)]
-    if differing == ["frozen"]:
-        return [own["frozen"] for own in settings]
-    names = []
-    for own in settings:
-        parts = []
-        for key in differing:
-            value = own[key]
-            value = f"{value:g}" if isinstance(value, float) else " ".join(value) if isinstance(value, list) else value
-            parts.append(f"{key.removesuffix('.name').rsplit('.', 1)[-1]}: {value}")
-        names.append(", ".join(parts) or "all runs")
-    return names
+def find_differing(runs: Sequence[Run]) -> list[str]:
+    """The distinguishing settings that are not the same in all runs."""
+    settings = [run.distinguishing_settings for run in runs]
+    return [key for key in settings[0] if any(own[key] != settings[0][key] for own in settings)]
+
+
+def short_key(key: str) -> str:
+    """The last part of a key that says what it is."""
+    return key.removesuffix(".name").rsplit(".", 1)[-1]
+
+
+def _names(first_runs: list[Run]) -> list[tuple[str, str]]:
+    """A name for every arm, of what is not the same in all; and the same in full, if the name had to be shortened."""
+    differing = find_differing(first_runs)
+    texts = {key: [_as_text(run.distinguishing_settings[key]) for run in first_runs] for key in differing}
+    if not differing or differing == ["frozen"]:
+        return [(name, name) for name in texts.get("frozen", ["all runs"] * len(first_runs))]
+    in_full, files = _join(texts), {key: _file_names(values) for key, values in texts.items()}
+    names = _join(files)
+    if max(map(len, names)) > MAX_NAME:  # without keys that tell apart no more arms than those before them
+        deciding: dict[str, list[str]] = {}
+        for key, values in files.items():
+            if len({*_join({**deciding, key: values})}) > len({*_join(deciding)}):
+                deciding[key] = values
+        half = MAX_NAME // 2 - 2
+        names = [name if len(name) <= MAX_NAME else f"{name[:half]}...{name[-half:]}" for name in _join(deciding)]
+    if len(set(names)) < len(names):
+        names = [f"{number}: {name}" for number, name in enumerate(names, 1)]
+    return list(zip(names, in_full, strict=True))
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _file_names(values: list[str]) -> list[str]:
+    """Paths by the names of their files or, if these are alike, without the folders and names that all have."""
+    paths = [value.rstrip("/").split("/") for value in values]
+    if len({path[-1] for path in paths}) == len(set(values)):
+        return [path[-1] for path in paths]
+    for end in (0, -1):
+        while len({path[end] for path in paths}) == 1 and min(map(len, paths)) > 1:
+            paths = [[*path[:end], *path[end:][1:]] for path in paths]
+    return ["/".join(path) for path in paths]
+
+
+def _join(texts: dict[str, list[str]]) -> list[str]:
+    """For every arm, its keys with their values."""
+    parts = [[f"{short_key(key)}: {value}" for value in values] for key, values in texts.items()]
+    return [", ".join(own) for own in zip(*parts, strict=True)]

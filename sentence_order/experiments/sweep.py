@@ -31,7 +31,7 @@ from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import TrainingError, UserError, first_line
-from sentence_order.experiments.job import INTERRUPTED, is_job, train_in_subprocess
+from sentence_order.experiments.job import FAILURES, INTERRUPTED, is_job, train_in_subprocess
 from sentence_order.runtime.files import atomic_file
 from sentence_order.training.run_dir import (
     KEY_GROUPS,
@@ -43,9 +43,6 @@ from sentence_order.training.run_dir import (
     run_status,
 )
 
-# In the folder of a sweep: a file for each job that has failed. Not in the folder of the job, where another process may
-# be training, or the results of another one lie.
-FAILURES = "failures"
 # What Hydra and its plugins write there.
 MULTIRUN_FILE, SEARCH_FILE = "multirun.yaml", "optimization_results.yaml"
 MULTIRUN_FLAGS = {"-m", "--multirun"}

@@ -1,17 +1,18 @@
 """The report in Markdown, CSV and LaTeX."""
 
+import csv
+import io
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from sentence_order.data.groups import MAX_SHOWN
-from sentence_order.errors import printable
+from sentence_order.errors import counted, printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 from sentence_order.experiments.estimates import COSTS, Comparison, Difference
+from sentence_order.experiments.overview import describe_runs, make_title
 from sentence_order.experiments.runs import Run
 
 # The columns of metrics and costs: their heads, and the digits that they are printed with.
@@ -32,7 +33,7 @@ counts the steps alone; validation, checkpoints and filling the prefix cache are
 document by document; p is two-sided, and corrected for the number of arms (Holm)."""
 
 
-def markdown(
+def as_markdown(
     found: Comparison,
     sentences: Sequence[str],
     pictures: dict[str, str],
@@ -42,7 +43,8 @@ def markdown(
 ) -> str:
     """The whole report, with the sentences of the verdict, and the files of the pictures, each with what it shows;
     `paths` are those that were given."""
-    lines = [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
+    lines = [f"# {_escape_markdown(make_title(found))}", "", _escape_markdown(describe_runs(found)), ""]
+    lines += [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
     heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"]
     lines += _table(heads, [[_escape_markdown(name), *cells] for name, *cells in _value_rows(found)])
     if found.others:
@@ -70,16 +72,18 @@ def markdown(
     for row in found.rows:
         runs = ", ".join(f"`{run.folder.name}` (seed {run.settings['seed']})" for run in row.arm.runs)
         filled = f"; the prefix cache took {row.cache_seconds:,.0f} s to fill, once" if row.cache_seconds >= 1 else ""
-        lines.append(f"- {_escape_markdown(row.arm.name)}: {runs}{filled}")
+        in_full = row.arm.name_in_full if row.arm.name_in_full != row.arm.name else ""
+        of = f" ({_escape_markdown(in_full)})" if in_full else ""
+        lines.append(f"- {_escape_markdown(row.arm.name)}{of}: {runs}{filled}")
     repeats = "which repeats the config and seed of another run"
     lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
     lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
-    lines += ["", f"{found.documents:,} test documents. The same report, from these runs:", ""]
+    lines += ["", f"{counted(found.documents, 'test document')}. The same report, from these runs:", ""]
     lines += [f"    {COMMAND} {shlex.join(map(str, paths))}", ""]
     return "\n".join(lines)
 
 
-def csv(found: Comparison) -> str:
+def as_csv(found: Comparison) -> str:
     """A line per arm, with all numbers in full."""
     records = []
     for row in found.rows:
@@ -94,10 +98,14 @@ def csv(found: Comparison) -> str:
             for part, ending in (("value", ""), ("low", "_low"), ("high", "_high"), ("p", "_p")):
                 record[f"{metric}_difference{ending}"] = getattr(change, part, None)
         records.append(record)
-    return pd.DataFrame(records).to_csv(index=False)
+    text = io.StringIO()
+    table = csv.DictWriter(text, records[0], lineterminator="\n")
+    table.writeheader()
+    table.writerows(records)
+    return text.getvalue()
 
 
-def latex(found: Comparison) -> str:
+def as_latex(found: Comparison) -> str:
     """A table of the main figures, for `booktabs`."""
     heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained"]
     rows = [
@@ -107,8 +115,9 @@ def latex(found: Comparison) -> str:
         ]
         for name, *cells in _value_rows(found)
     ]
-    frame = pd.DataFrame(rows, columns=heads)
-    return str(frame.to_latex(index=False, escape=False, column_format="l" + "r" * (len(heads) - 1)))
+    lines = [rf"{' & '.join(line)} \\" for line in (heads, *rows)]
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}"
+    return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _escape_markdown(text: str) -> str:

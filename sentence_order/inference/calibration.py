@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
-from scipy.special import expit
 from torch import Tensor
 
 from sentence_order.arrays import FloatArray
@@ -48,6 +46,8 @@ def order_log_odds(scores: Scores, order_BS: Tensor, mask_BS: Tensor, text_id_BS
 def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
     """Slope and offset of the greatest likelihood, with a weak prior for leaving the log-odds unchanged."""
 
+    from scipy.optimize import minimize  # takes half a second to import
+
     def cost(weights: FloatArray) -> float:
         logit_D = weights[0] * log_odds_D + weights[1]
         prior = PRIOR_DOCUMENTS / 2 * np.square(weights - IDENTITY).sum()
@@ -59,7 +59,8 @@ def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
 def calibrate(log_odds_D: FloatArray, calibration: Sequence[float] | None) -> FloatArray:
     """The probability that each order is right; without a calibration, the model's own."""
     slope, offset = calibration or IDENTITY
-    return expit(slope * log_odds_D + offset)
+    probability_D: FloatArray = np.exp(-np.logaddexp(0, -(slope * log_odds_D + offset)))
+    return probability_D
 
 
 class Reliability(NamedTuple):

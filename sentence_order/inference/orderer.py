@@ -15,10 +15,10 @@ from huggingface_hub import HfApi
 from sentence_order.config.components import DECODERS
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.batching import make_batches
+from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Example, collate, draw_permutation, make_example
-from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.decoding.scores import MATRICES
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, counted
 from sentence_order.inference.calibration import calibrate, order_log_odds
 from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
 from sentence_order.model.checkpoint import find_checkpoint, load_model
@@ -147,7 +147,7 @@ class SentenceOrderer:
 
         columns = self._tokenize(documents)
         if cut := sum(columns["cut"]):
-            log.info("%d sentences truncated to %d tokens", cut, config.max_sentence_tokens)
+            log.info("%s truncated to %d tokens", counted(cut, "sentence"), config.max_sentence_tokens)
         orders: list[list[int]] = [*columns["kept"]]
         confidences = [1.0] * len(documents)
         rows = [i for i, kept in enumerate(orders) if len(kept) > 1]

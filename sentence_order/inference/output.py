@@ -1,17 +1,21 @@
-"""Where predictions are written: what was done is kept if something fails later."""
+"""Where and how predictions are written: what was done is kept if something fails later."""
 
 import fcntl
 import json
 import mmap
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
+
+TEXT_SUFFIX, TABLE_SUFFIXES = ".txt", (".csv", ".tsv", ".parquet")
+
+Record = dict[str, Any]
 
 
 def partial_path(output: str | Path) -> Path:
@@ -19,15 +23,50 @@ def partial_path(output: str | Path) -> Path:
     return Path(f"{os.path.realpath(output)}.partial")
 
 
+def is_terminal(output: str | None) -> bool:
+    """True if what is written to an output is read on a terminal."""
+    return output is None and sys.stdout.isatty()
+
+
+def choose_format(output: str | None) -> Callable[[Record], str]:
+    """How a prediction is written: as a line of JSON; as text, in a file of that suffix; or for a terminal."""
+    if is_terminal(output):
+        return _format_for_terminal
+    return _format_as_text if output is not None and Path(output).suffix == TEXT_SUFFIX else _format_as_json
+
+
+def check_suffix(output: str | None) -> None:
+    """Raises UserError for the name of a table, which predictions are not written as."""
+    suffix = "" if output is None else Path(output).suffix
+    if suffix in TABLE_SUFFIXES:
+        raise UserError(f"output: predictions are written as JSONL, or as text to a name in .txt, not as {suffix}")
+
+
+def _format_as_json(record: Record) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _format_as_text(record: Record) -> str:
+    """A sentence a line, in predicted order, and a blank line behind the document."""
+    return "".join(f"{' '.join(sentence.split())}\n" for sentence in record["sentences"] if sentence.strip()) + "\n"
+
+
+def _format_for_terminal(record: Record) -> str:
+    abstained = ", as given" if record["order"] is None else ""
+    lines = [f"{record['id']} (confidence {record['confidence']:.2f}{abstained})"]
+    lines += [f"  {' '.join(sentence.split())}" for sentence in record["sentences"] if sentence.strip()]
+    return "".join(f"{printable(line)}\n" for line in lines) + "\n"
+
+
 @contextmanager
 def open_output(output: str | None) -> Iterator[IO[str]]:
-    """Standard output, or a file that is `OUTPUT.partial` until the block ends without an exception.
+    """Standard output (None or `-`), or a file that is `OUTPUT.partial` until the block ends without an exception.
 
     A stream (see `is_stream`) is written to directly. An OSError names the output; a note on any exception says where
     the complete lines are that were written before.
     """
-    path = Path("standard output" if output is None else output)
-    if output is None:
+    path = Path("standard output" if output in (None, "-") else str(output))
+    if output in (None, "-"):
         with oserrors_with_path(path):
             yield sys.stdout
         return

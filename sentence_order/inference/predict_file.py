@@ -1,22 +1,19 @@
 """From a file of documents to a file of predicted orders."""
 
-import io
 import itertools
-import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import IO
 
-from sentence_order.config.schema import InputFormat, OnError, PredictConfig
+from sentence_order.config.schema import OnError, PredictConfig
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.readers import Document, Layout, nothing_to_order, read_documents
 from sentence_order.data.records import OnFault
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, counted
+from sentence_order.inference.input import input_format
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
-from sentence_order.inference.output import open_output
+from sentence_order.inference.output import choose_format, is_terminal, open_output
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.linear import log_kernel
 from sentence_order.runtime.console import log, progress_bar, set_up_logging
@@ -24,11 +21,10 @@ from sentence_order.runtime.device import choose_runtime
 
 # The most that is read, ordered and written at once, so that memory stays constant for any length of input.
 CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
-SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".txt": "text"}
 
 
 def predict_file(config: PredictConfig) -> None:
-    """Orders the documents of `input`, in chunks, and writes one JSON object per line to `output` or standard output.
+    """Orders the documents of `input`, in chunks, and writes the orders to `output` or standard output.
 
     An output file appears when it is complete; until then, and after an exception, what was done is in
     `OUTPUT.partial`. Raises UserError naming the config key, or the file and line.
@@ -43,7 +39,7 @@ def predict_file(config: PredictConfig) -> None:
         log.info("left out: %s", fault)
         counts["faulty"] += 1
 
-    documents = read_documents(config.input, _input_format(config), Layout.of(config), on_fault)
+    documents = read_documents(config.input, input_format(config), Layout.of(config), on_fault)
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
     orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
@@ -59,7 +55,9 @@ def predict_file(config: PredictConfig) -> None:
 
     documents = _leave_out_too_long(documents, orderer, on_fault)
 
-    with open_output(config.output) as stream, progress_bar() as bar:
+    bar = progress_bar()
+    bar.disable |= is_terminal(config.output)  # it would be drawn among the results
+    with open_output(config.output) as stream, bar:
         task = bar.add_task("ordering", total=None, unit="documents", note="")
         predict = partial(
             orderer.predict,
@@ -70,48 +68,54 @@ def predict_file(config: PredictConfig) -> None:
             runtime=runtime,
             advance=partial(bar.advance, task),
         )
-        _write_predictions(documents, predict, config.threshold, stream, counts)
+        _write_predictions(documents, predict, config, stream, counts)
         bar.update(task, total=counts["documents"])
-        if not counts["orderable"]:
-            raise UserError(f"{config.input}: {nothing_to_order(counts['documents'])}")
 
-    text = f"ordered {counts['orderable'] - counts['abstained']} documents"
+    text = f"ordered {counted(counts['orderable'] - counts['abstained'], 'document')}"
     if counts["abstained"]:
         text += f"; abstained from {counts['abstained']} with a confidence below {config.threshold}"
     if single := counts["documents"] - counts["orderable"]:
         text += f"; copied {single} with fewer than two sentences"
     if counts["faulty"]:
-        text += f"; left out {counts['faulty']} faulty documents"
+        text += f"; left out {counted(counts['faulty'], 'faulty document')}"
     if counts["empty"]:
-        text += f"; left out {counts['empty']} empty sentences"
+        text += f"; left out {counted(counts['empty'], 'empty sentence')}"
     log.info("%s", text)
 
 
 def _write_predictions(
     documents: Iterator[Document],
     predict: Callable[..., list[Prediction]],
-    threshold: float,
+    config: PredictConfig,
     stream: IO[str],
     counts: Counter[str],
 ) -> None:
-    """Writes an object per document; counts documents, orderable ones, abstentions and empty sentences."""
+    """Writes the order of each document; counts documents, orderable ones, abstentions and empty sentences.
+
+    Raises UserError if none has two sentences; and before it writes, unless they are many.
+    """
+    format_record, pending = choose_format(config.output), ""
     for chunk in _chunks(documents):
         predictions = predict([document.sentences for document in chunk])
         for document, prediction in zip(chunk, predictions, strict=True):
             confidence = round(prediction.confidence, 6)
-            abstain = confidence < threshold
+            abstain = confidence < config.threshold
             record = {
                 "id": document.id,
                 "order": None if abstain else prediction.order,
                 "sentences": document.sentences if abstain else prediction.sentences,
                 "confidence": confidence,
             }
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-
+            pending += format_record(record)
             kept = len(prediction.order)
             counts.update(documents=1, orderable=int(kept > 1), abstained=int(abstain))
             counts["empty"] += len(document.sentences) - kept
-        stream.flush()
+        if counts["orderable"] or counts["documents"] >= CHUNK_DOCUMENTS:
+            stream.write(pending)
+            stream.flush()
+            pending = ""
+    if not counts["orderable"]:
+        raise UserError(f"{config.input}: {nothing_to_order(counts['documents'])}")
 
 
 def _leave_out_too_long(
@@ -123,23 +127,6 @@ def _leave_out_too_long(
             on_fault(UserError(f"{document.where}: {excess}"))
         else:
             yield document
-
-
-def _input_format(config: PredictConfig) -> str:
-    """`format`, or the one that the file's name or the first characters of standard input suggest."""
-    if config.format is not InputFormat.auto:
-        return config.format.value
-    if config.input == "-":
-        # Peeking leaves the stream as it was for the reader.
-        assert isinstance(sys.stdin.buffer, io.BufferedReader)
-        start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
-        return "jsonl" if start.startswith(b"{") else "text"
-    name = Path(config.input.removesuffix(".gz"))
-    if name.suffix not in SUFFIXES:
-        raise UserError(
-            f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
-        )
-    return SUFFIXES[name.suffix]
 
 
 def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:

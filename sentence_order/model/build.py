@@ -8,11 +8,12 @@ from sentence_order.config.commands import override
 from sentence_order.config.keys import flatten_config
 from sentence_order.errors import UserError
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import check_vocabulary, count_layers, load_encoder, longest_sentence
+from sentence_order.model.encoder import check_vocabulary, load_encoder, longest_sentence
+from sentence_order.model.freezing import first_joint_layer
+from sentence_order.model.locations import TINY
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_config
 
-TINY = "tiny"
 # The names that families of encoders give to the rates of dropout.
 DROPOUT = {"hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "attention_dropout"}
 DROPOUT |= {"dropout": "dropout", "attention_dropout": "attention_dropout"}
@@ -51,12 +52,7 @@ def build_model(
             f"data.max_sentence_tokens: {data.max_sentence_tokens} is more than the {longest} positions of "
             f"{encoder.name}"
         )
-    joint_from = count_layers(encoder.joint_from, layers)
-    if joint_from is None:
-        raise UserError(
-            f"encoder.joint_from: a number from 0 to {layers} (this encoder's layers), half or all, "
-            f"not {encoder.joint_from!r}"
-        )
+    joint_from = first_joint_layer(encoder, layers)
     _check_joint(encoder, joint_from, layers, model)
 
     settings = own.to_dict()

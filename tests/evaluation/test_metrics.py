@@ -12,14 +12,8 @@ from scipy.stats import kendalltau, spearmanr
 from torch import Tensor
 
 from sentence_order.config.components import METRICS
-from sentence_order.evaluation.metrics import (
-    PRIMARY_METRIC,
-    RatioArray,
-    document_counts,
-    metrics_of,
-    position_confusion,
-    summarise,
-)
+from sentence_order.evaluation.counts import document_counts, position_confusion
+from sentence_order.evaluation.metrics import PRIMARY_METRIC, RatioArray, metrics_of, summarise
 
 
 def document(gold: str, predicted: str) -> tuple[Tensor, Tensor, Tensor]:

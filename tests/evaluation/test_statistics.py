@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from sentence_order.evaluation.metrics import RatioArray, document_counts, summarise
+from sentence_order.evaluation.counts import document_counts
+from sentence_order.evaluation.metrics import RatioArray, summarise
 from sentence_order.evaluation.statistics import compare_results, with_intervals
 
 

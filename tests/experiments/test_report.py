@@ -82,7 +82,10 @@ def test_report_has_tables_and_pictures(runs: Path) -> None:
         assert (runs / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "embeddings + 1 layer" in (runs / "report" / "tau_against_time.svg").read_text(), "text stays text"
     text = (runs / "report" / "report.md").read_text()
-    assert text.startswith("With **embeddings + 1 layer frozen**")
+    assert text.startswith(
+        "# Depths of freezing: tiny, synthetic, 1 epoch\n\n6 runs in 3 arms, with the seeds 0, 1, start"
+    )
+    assert "\n\nWith **embeddings + 1 layer frozen**" in text
     assert "| none | 2 | 0." in text
     assert "![quality and training time by what is frozen](quality_by_depth.png)" in text
     assert "`emb0` (seed 0), `emb1` (seed 1)" in text
@@ -112,6 +115,33 @@ def test_every_column_of_learning_curves_has_labels_below(tmp_path: Path, monkey
     panels = [axes for axes in figures[-1].axes if axes.get_visible()]
     labelled = [any(label.get_visible() for label in axes.get_xticklabels()) for axes in panels]
     assert labelled == [False, True, True, True, True]
+
+
+@pytest.mark.filterwarnings("error")  # of a layout that does not fit
+def test_arms_of_different_data_have_names_that_fit(tmp_path: Path) -> None:
+    for number in range(6):
+        files = [f"data.{split}={tmp_path}/corpora/{'long_' * 9}{number}/{split}.jsonl" for split in ("train", "test")]
+        make_run(tmp_path / f"run{number}", ["data=jsonl", *files], [0, 1, number], started=number)
+    write_report([tmp_path], tmp_path / "report")
+    with (tmp_path / "report" / "report.csv").open() as stream:
+        names = [row["arm"] for row in csv.DictReader(stream)]
+    assert len(set(names)) == 6
+    assert names[0] == f"train: {'long_' * 9}0"
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert text.startswith("# Arms by train, test: tiny, 1 epoch\n")
+    assert f"test: {tmp_path}/corpora/".replace("_", r"\_") in text, "in full, below the tables"
+
+
+def test_what_failed_or_is_not_finished_is_named(command: Command, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / "runs" / name, [], [0, 1, 2])
+    (tmp_path / "runs" / "b" / "results.json").unlink()
+    (tmp_path / "runs" / "failures").mkdir()
+    (tmp_path / "runs" / "failures" / "lr=9.txt").write_text("the loss is nan\n")
+    done = command("report", "runs")
+    for text in (done.stdout, (tmp_path / "runs" / "report" / "report.md").read_text()):
+        assert "Left out, failed: lr=9 (the loss is nan)." in text
+        assert "Left out, not finished: b." in text
 
 
 def test_the_command_knows_all_files_of_a_report(runs: Path) -> None:
@@ -280,7 +310,7 @@ def test_files_that_are_not_results_are_refused(command: Command, tmp_path: Path
         assert named in done.stderr
 
 
-NAME = r"a_b/x|y & #1 $2 50%~^{z}\input{f} [red]*<b>"
+NAME = r"a_b:x|y & #1 $2 50%~^{z}\input{f} [red]*<b>"
 
 
 def test_names_of_arms_are_shown_as_they_are(tmp_path: Path) -> None:
@@ -291,7 +321,7 @@ def test_names_of_arms_are_shown_as_they_are(tmp_path: Path) -> None:
     sentences = write_report([tmp_path], tmp_path / "report")
     assert NAME in sentences[0]
     latex = (tmp_path / "report" / "report.tex").read_text()
-    escaped = r"a\_b/x|y \& \#1 \$2 50\%\textasciitilde{}\textasciicircum{}\{z\}\textbackslash{}input\{f\} [red]*<b>"
+    escaped = r"a\_b:x|y \& \#1 \$2 50\%\textasciitilde{}\textasciicircum{}\{z\}\textbackslash{}input\{f\} [red]*<b>"
     assert escaped in latex
     lines = (tmp_path / "report" / "report.md").read_text().splitlines()
     tables = [line for line in lines if line.startswith("| ")]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sentence_order.config.schema import HeadName, Joint, PositionIds
+from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Batch, collate, make_example
-from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.decoding.scores import Scores
 from sentence_order.model import heads
 from sentence_order.model.heads import HeadSize, PairNetwork, pairs_of_positions

