@@ -21,6 +21,15 @@ def metric_table(title: str, found: Mapping[str, Any]) -> Table:
     return table
 
 
+def baseline_table(found: Mapping[str, Any]) -> Table:
+    """The main metrics of a split's results beside those of its `baselines` (see `baselines.baseline_counts`)."""
+    table = _table("against baselines", "", *MAIN_METRICS)
+    table.add_row("model", *(f"{found[name]['value']:.3f}" for name in MAIN_METRICS))
+    for baseline, values in found["baselines"].items():
+        table.add_row(baseline.replace("_", " "), *(f"{values[name]:.3f}" for name in MAIN_METRICS))
+    return table
+
+
 def breakdown_table(found: Mapping[str, Any]) -> Table:
     """A split's metrics by number of sentences, and its accuracy by position."""
     table = _table("by number of sentences, and by position", "", "documents", *MAIN_METRICS)

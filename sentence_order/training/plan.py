@@ -44,6 +44,10 @@ class TrainingPlan:
         self.total_steps = config.max_steps or self._count_steps()
         self.eval_every = config.eval_every or self._choose_eval_every(validation)
 
+    def describe(self) -> str:
+        """The choices for a line of the console."""
+        return f"{self.workers} workers, validation every {self.eval_every} of {self.total_steps} steps"
+
     def batches(self, start: int) -> Iterator[StepInput]:
         """The inputs of every step from the one after `start` steps on, without an end."""
         skip = start
@@ -86,7 +90,7 @@ class TrainingPlan:
         tokens = self.config.batch_tokens * self.config.accumulate * self.total_steps
         affordable = int(VALIDATION_SHARE * tokens / (VALIDATION_COST * int(validation.tokens.sum())))
         every = math.ceil(self.total_steps / max(1, min(MAX_VALIDATIONS, affordable)))
-        log.info(
+        log.debug(
             "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time)",
             *(every, self.total_steps, MAX_VALIDATIONS, 100 * VALIDATION_SHARE),
         )
