@@ -36,6 +36,8 @@ from sentence_order.training.tracker import Meter, Tracker
 
 log = logging.getLogger(__name__)
 
+MIN_SEEN = 200  # documents, before which it says nothing that a model is no better than chance
+
 
 class Trainer:
     """One training run; it leaves the best model (by validation tau) and the last one in `folder/checkpoints`."""
@@ -205,6 +207,7 @@ class Trainer:
             summary, state = evaluation.summary(), self.state
             is_first = state.validated_step == 0 and not self.config.debug.overfit
             is_late = state.validated_step < self.plan.total_steps / 3 <= state.step  # the first one after a third
+            is_late &= state.num_documents >= MIN_SEEN
             state.last_validation = {"documents": len(evaluation.order), **with_intervals(evaluation.ratios)}
             state.num_bad_validations += 1
             if not state.best_metrics or summary[PRIMARY_METRIC] > state.best_metrics[PRIMARY_METRIC]:
@@ -246,7 +249,8 @@ class Trainer:
             self.tracker.log_evaluation(self.state.step, self.state.epoch, "validation", evaluation, corpus)
         summary = evaluation.summary()
         metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in MAIN_METRICS)
-        log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
+        step = f"{self.state.step:{len(str(self.plan.total_steps))}}"
+        log.info("step %s: validation loss %.3f, %s", step, evaluation.loss, metrics)
         return evaluation
 
     def save_checkpoint(self) -> None:
