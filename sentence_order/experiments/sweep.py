@@ -14,8 +14,8 @@ import re
 import sys
 import time
 from collections.abc import Container, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ INFO_FLAGS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--inf
 MAX_NAME = 160
 # What a search over hyper-parameters maximises, in the results of a run.
 TAU = ("validation", "tau", "value")
+TEST_TAU = ("test", "tau", "value")
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Sweep:
         total = None if None in counts else math.prod(filter(None, counts))
         folder = self.folder / job_name(list(hydra.overrides.task), keys)
         of_total = f" of {total}" if total else ""
-        head = f"job {hydra.job.num + 1}{of_total}, {folder.name}"
+        head = f"job {hydra.job.num + 1}{of_total}"
 
         try:
             config = parse_config(composed, TrainConfig)
@@ -138,22 +139,25 @@ class Sweep:
             status = check_run_dir(config)
             if status is RunStatus.FINISHED:
                 tau = _read_result(folder, *TAU)
-                print_line(f"{head}: already finished, skipped")
+                print_line(f"{head}: {folder.name}: already finished, skipped")
                 return tau
 
             resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
-            print_line(f"{head}{resumed}{self._time_left(hydra, total)}")
+            print_line(f"{head}{resumed}{self._time_left(hydra.job.num, total)}: {folder.name}")
             num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
             flags = [word for word in self.flags if word not in hydra.overrides.task]
             try:
-                train_in_subprocess([*flags, *_job_overrides(hydra, config, keys)], num_runs)
+                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], num_runs)
             except TrainingError:
                 if run_status(folder) is not RunStatus.FINISHED:
                     raise
-                print_line(f"{head}: finished by another process")
-            return _read_result(folder, *TAU)
+                print_line(f"{head}: {folder.name}: finished by another process")
+            tau, test, seconds = (_read_result(folder, *keys) for keys in (TAU, TEST_TAU, ("wall_time_s",)))
+            duration = timedelta(seconds=round(seconds))
+            print_line(f"{head}: {folder.name}: tau {tau:.3f} on validation, {test:.3f} on test; {duration}")
+            return tau
         except (UserError, TrainingError) as error:
-            print_line(f"{head} failed: {error}")
+            print_line(f"{head}: {folder.name} failed: {error}")
             with atomic_file(self.folder / FAILURES / f"{folder.name}.txt") as stream:
                 stream.write(f"{error}\n")
             return -math.inf
@@ -210,16 +214,14 @@ class Sweep:
         keys = {key: _values(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
         return keys | self.swept
 
-    def _time_left(self, hydra: Any, total: int | None) -> str:
-        """By the mean of the finished jobs, if jobs run one after the other."""
-        seconds = []
-        for folder in self._finished():
-            with suppress(UserError):  # which is raised again when it is this job's turn
-                seconds.append(_read_result(folder, "wall_time_s"))
-        if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
+    def _time_left(self, number: int, total: int | None) -> str:
+        """By the pace at which jobs have finished since the sweep started, also if some run side by side."""
+        finished = self._finished()
+        done = sum((folder / RESULTS_FILE).stat().st_mtime >= self.started for folder in finished)
+        if total is None or not done:
             return ""
-        left = max(1, total - max(hydra.job.num, len(seconds))) * sum(seconds) / len(seconds)
-        return f"; about {max(1, math.ceil(left / 60))} min left"
+        left = max(1, total - max(number, len(finished))) * (time.time() - self.started) / done
+        return f", about {max(1, math.ceil(left / 60))} min left"
 
 
 def job_name(overrides: list[str], keys: Mapping[str, list[str] | None]) -> str:

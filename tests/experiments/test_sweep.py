@@ -139,7 +139,7 @@ def test_finished_jobs_are_skipped_and_reported(command: Command, tmp_path: Path
     done = command("train", "-m", "optim.lr=1e-4,2e-4", "seed=0,1", *MADE_UP)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("skipped") == 4
-    assert "job 4 of 4, lr-0.0002_seed-1" in done.stderr
+    assert "job 4 of 4: lr-0.0002_seed-1" in done.stderr
     assert [row["arm"] for row in _report(tmp_path / "sweep")] == ["lr: 0.0001", "lr: 0.0002"]
     assert (tmp_path / "sweep" / "report" / "report.md").exists()
 
@@ -218,7 +218,7 @@ def test_damaged_results_of_some_jobs_do_not_stop_the_others(command: Command, t
     for number in range(damaged):
         assert f"seed-{number} failed: sweep/seed-{number}/results.json is damaged: " in done.stderr
     assert f"seed-{damaged}: already finished" in done.stderr
-    assert f"seed-{damaged + 1}; about 2 min left" in done.stderr, "it is started"
+    assert f"job {damaged + 2} of {damaged + 2}: seed-{damaged + 1}\n" in done.stderr, "it is started"
     assert f"sweep: {damaged + 1} jobs are finished in sweep, {damaged + 1} failed:" in done.stderr
 
 
@@ -295,7 +295,7 @@ def test_a_stopped_sweep_resumes_to_the_same_report(tmp_path: Path, uninterrupte
     again = subprocess.run(LINE, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=250)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("skipped") == 1
-    assert "depth-none_seed-1, resumed" in again.stderr
+    assert "job 2 of 4, resumed: depth-none_seed-1" in again.stderr
     assert _report(tmp_path / "sweep") == _report(uninterrupted)
 
 
