@@ -66,7 +66,7 @@ def train_in_subprocess(name: str, overrides: list[str], num_runs: int) -> None:
 
         # If this raises, the end of the job's standard input tells it to save and stop.
         with handle_signals(forward, forward):
-            last_lines = _show_output(name, process)
+            last_lines = show_output(name, process)
             code = process.wait()
 
     if forwarded or code > 128:
@@ -80,7 +80,7 @@ def train_in_subprocess(name: str, overrides: list[str], num_runs: int) -> None:
         )
 
 
-def _show_output(name: str, process: "subprocess.Popen[bytes]") -> deque[str]:
+def show_output(name: str, process: "subprocess.Popen[bytes]") -> deque[str]:
     """Copies the output of a process to standard error, line by line; returns its last lines.
 
     An error, which ends it, is left to the caller.

@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache
+from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache, show_output
 from sentence_order.experiments.sweep import FAILURES, Sweep, job_name
 from sentence_order.training.state import STATE_FILE
 from tests.experiments.runs import make_run
@@ -93,6 +93,14 @@ def test_a_job_is_told_how_many_runs_share_its_prefix(monkeypatch: pytest.Monkey
     monkeypatch.setenv(RUNS_VARIABLE, "6")
     assert num_runs_sharing_cache() == 6
     assert Sweep.parse(["sweep=loss", "seed=0,1"]) == (None, ["sweep=loss", "seed=0,1"]), "a job is no sweep itself"
+
+
+def test_lines_of_a_job_bear_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """But for the error that ends it, which the sweep reports."""
+    code = "print('12:00:00 warning: a\\n\\n  b'); print('error: c')"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert [*show_output("seed-1", process)] == ["12:00:00 warning: a", "  b", "error: c"]
+    assert capsys.readouterr().err == "[seed-1] 12:00:00 warning: a\n[seed-1]   b\n"
 
 
 def test_a_job_stops_when_its_sweep_is_killed() -> None:
@@ -261,11 +269,15 @@ def test_a_sweep_ends_in_a_report(uninterrupted: Path) -> None:
     names = {f"depth-{depth}_seed-{seed}" for depth in ("none", 2) for seed in (0, 1)}
     assert {folder.name for folder in uninterrupted.glob("depth-*")} == names
     assert all(name in output for name in names)
+    assert len(output.splitlines()) < 20
+    results = re.findall(r" sweep: job \d of 4: \S+: tau \S+ on validation, \S+ on test; 0:\d\d:\d\d\n", output)
+    assert len(results) == 4
+    assert re.search(r" sweep: job 4 of 4, about \d+ min left: depth-2_seed-1\n", output)
     assert "With **embeddings + 2 layers frozen**" in (uninterrupted / "report" / "report.md").read_text()
     assert "With embeddings + 2 layers frozen, " in output
     assert [row["arm"] for row in _report(uninterrupted)] == ["none", "embeddings + 2 layers"]
-    results = [json.loads((uninterrupted / f"depth-2_seed-{seed}" / "results.json").read_text()) for seed in (0, 1)]
-    assert all(found["train"]["cached"] for found in results)
+    records = [json.loads((uninterrupted / f"depth-2_seed-{seed}" / "results.json").read_text()) for seed in (0, 1)]
+    assert all(found["train"]["cached"] for found in records)
 
 
 @pytest.mark.slow
