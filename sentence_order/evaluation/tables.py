@@ -38,7 +38,7 @@ def breakdown_table(found: Mapping[str, Any]) -> Table:
         table.add_row(f"{row['sentences']} sentences", f"{row['documents']:,}", *cells)
     table.add_section()
     for row in found["by_position"]:
-        table.add_row(f"position {row['position']}", f"{row['documents']:,}", format_interval(row["accuracy"]))
+        table.add_row(f"position {row['position'] + 1}", f"{row['documents']:,}", format_interval(row["accuracy"]))
     return table
 
 
