@@ -117,7 +117,7 @@ def _advise(name: str, what: str) -> str:
         return f"{name} {verb} the same sentences in other orders; if these are the gold orders, set data.{key}"
     key = f"gold_order_columns=[{name}]" if "," in name else f"gold_order_column={name}"
     return (
-        f"{name} {verb} a permutation of the sentences in most documents, which is not used; if that is the gold order, "
+        f"{name} {verb} a permutation of the sentences in most documents, and is not used; if that is the gold order, "
         f"add data.{key} (and data.gold_order=order|position, data.gold_order_base=0|1)"
     )
 

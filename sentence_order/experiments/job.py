@@ -74,10 +74,9 @@ def train_in_subprocess(name: str, overrides: list[str], num_runs: int) -> None:
     if code < 0:
         raise TrainingError(f"its process was killed by signal {-code}")
     if code:
-        errors = [line for line in last_lines if line.startswith("error: ")]
-        raise TrainingError(
-            errors[-1].removeprefix("error: ") if errors else last_lines[-1] if last_lines else f"exit code {code}"
-        )
+        lines = [*last_lines] or [f"exit code {code}"]
+        errors = [line for line in lines if line.startswith("error: ")]
+        raise TrainingError((errors or lines)[-1].removeprefix("error: "))
 
 
 def show_output(name: str, process: "subprocess.Popen[bytes]") -> deque[str]:
