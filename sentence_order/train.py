@@ -24,7 +24,7 @@ def train(config: TrainConfig) -> None:
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.training.run import run
 
-    run(config, typed, num_runs_sharing_cache(), wait_for_lock=is_job())
+    run(config, typed, num_runs_sharing_cache(), in_sweep=is_job())
 
 
 def check_inputs(config: TrainConfig) -> None:

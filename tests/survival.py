@@ -138,7 +138,9 @@ class Survival:
         done = self.server.run("tests.faults", [fault, *PROGRAMS[name].command], folder, None, _variables())
         self.tally.starts[name] += fault != "count"
         resumed = re.search(r"resuming from step (\d+)", done.stderr)
-        if PROGRAMS[name].run and (resumed or "workers:" in done.stderr):  # it has come so far as to say so
+        if PROGRAMS[name].run and (
+            resumed or "workers, validation every" in done.stderr
+        ):  # it has come so far as to say so
             assert (int(resumed[1]) if resumed else None) == saved, f"saved was step {saved}\n{done.stderr}"
         assert "damaged" not in done.stderr, done.stderr
         return done

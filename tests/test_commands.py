@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sentence_order.data.synthetic import generate
+from sentence_order.evaluation.samples import HEADERS
 from tests.forks import Server
 
 Command = Callable[..., CompletedProcess[str]]
@@ -46,10 +47,33 @@ def main_metrics(found: dict[str, Any]) -> list[dict[str, float]]:
 
 def test_a_run_logs_its_choices_and_the_next_commands(trained: Path) -> None:
     output = (trained.parent / "stderr.txt").read_text()
-    for text in ("device: cpu", "precision: fp32", "workers: 0", "layer_3", "test: 40 documents"):
+    lines = output.splitlines()
+    assert len(lines) < 85
+    assert "\x1b" not in output
+    for text in ("cpu, precision fp32, prefix cache off, 0 workers, validation every", "layer_0 to layer_3"):
         assert text in output
+    documents = [line for line in lines if line.endswith(" tokens")]
+    assert len({line.index("documents,") for line in documents}) == 1
+    assert len(documents) == 3
+    for reason in ("device: cpu (", "precision: fp32 (", "workers: 0 (", "prefix cache: off ("):
+        assert reason in (trained / "train.log").read_text()
+        assert reason not in output
     for program in ("evaluate", "predict"):
         assert f"sentence_order.{program} checkpoint={trained}" in output
+
+
+def test_a_run_ends_with_a_document_and_the_metrics_of_baselines(trained: Path) -> None:
+    lines = (trained.parent / "stderr.txt").read_text().splitlines()
+    heads = [line.strip("│ ") for line in lines if line.strip("│ ") in HEADERS]
+    assert heads == [*HEADERS]
+    assert any(line.startswith(("│ ✓ ", "│ ✗ ")) for line in lines)
+    found = results_of(trained)["test"]
+    assert found["baselines"].keys() == {"bag_of_words", "random_order"}
+    for name, baseline in found["baselines"].items():
+        assert baseline.keys() >= {"tau", "pmr", "accuracy"}
+        (row,) = (line for line in lines if line.startswith(f"│ {name.replace('_', ' ')} "))
+        assert f"{baseline['tau']:.3f}" in row
+    assert abs(found["baselines"]["random_order"]["tau"]) < 0.2
 
 
 def test_a_runs_folder_has_its_config_logs_checkpoints_and_results(trained: Path) -> None:

@@ -111,12 +111,13 @@ def find_gold_orders(records: Iterable[tuple[Mapping[str, Any], Sequence[str]]],
 
 
 def _advise(name: str, what: str) -> str:
+    verb = "have" if "," in name else "has"
     if what == "other orders":
         key = f"sentence_columns=[{name}]" if "," in name else f"sentences_column={name}"
-        return f"{name} has the same sentences in other orders; if these are the gold orders, set data.{key}"
+        return f"{name} {verb} the same sentences in other orders; if these are the gold orders, set data.{key}"
     key = f"gold_order_columns=[{name}]" if "," in name else f"gold_order_column={name}"
     return (
-        f"{name} has a permutation of the sentences in most documents, and is not used; if that is their gold order, "
+        f"{name} {verb} a permutation of the sentences in most documents, and is not used; if that is the gold order, "
         f"add data.{key} (and data.gold_order=order|position, data.gold_order_base=0|1)"
     )
 

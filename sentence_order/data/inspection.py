@@ -24,10 +24,12 @@ NUM_SHOWN, NUM_SEARCHED = 2, 1000  # documents that the log shows, and that are 
 def inspect_corpora(corpora: Mapping[str, Corpus], data: DataConfig) -> None:
     """Logs the counts of each split and, in the log file alone, two of its documents; warns of each problem once."""
     warned: set[str] = set()
+    width = max(len(f"{len(corpus.input_ids):,}") for corpus in corpora.values())
     for name, corpus in corpora.items():
-        log.info("%s: %s", name, corpus.describe())
+        log.info("%-11s %s", f"{name}:", corpus.describe(width))
         for document in corpus.documents.select(range(min(NUM_SHOWN, len(corpus)))):
-            for k, sentence in enumerate(document["sentences"], 1):
+            sentences = document["sentences"]
+            for k, sentence in enumerate(strip_enumeration(sentences) if data.strip_enumeration else sentences, 1):
                 log.debug("%s, as read: document %s, sentence %d: %s", name, document["id"], k, sentence)
         for problem, message in find_problems(corpus, data).items():
             if problem not in warned:

@@ -106,17 +106,18 @@ class Corpus:
             row["states"] = [self.states[sentence] for sentence in range(first, last)]
         return row
 
-    def describe(self) -> str:
-        """One line for the log: the size, and what was dropped, truncated or is unusual."""
+    def describe(self, width: int = 0) -> str:
+        """One line: the size, in numbers of at least this width, and what was dropped, truncated or is unusual."""
+        size = {"documents": len(self), "sentences": len(self.lengths), "tokens": len(self.input_ids)}
         unknown = self.num_unknown_tokens / len(self.input_ids)
-        size = (
-            f"{len(self):,} documents, most often of {np.bincount(self.sizes).argmax()} sentences; "
-            f"{len(self.lengths):,} sentences, {len(self.input_ids):,} tokens ({unknown:.1%} unknown)"
-        )
-        size += f", {groups:,} groups" if (groups := len(set(self.groups))) > 1 else ""
+        if (groups := len(set(self.groups))) > 1:
+            size["groups"] = groups
         names = COUNTS | CORPUS_COUNTS
-        changes = ", ".join(f"{count:,} {names[name]}" for name, count in self.counts.items() if count)
-        return f"{size}; {changes or 'nothing dropped or truncated'}"
+        remarks = [f"{unknown:.1%} of the tokens unknown"] if unknown >= 0.001 else []
+        remarks += [f"{count:,} {names[name]}" for name, count in self.counts.items() if count]
+        return "; ".join(
+            filter(None, [", ".join(f"{n:{width},} {name}" for name, n in size.items()), ", ".join(remarks)])
+        )
 
 
 def tokenize_corpus(

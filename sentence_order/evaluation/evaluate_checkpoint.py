@@ -20,7 +20,6 @@ from sentence_order.evaluation.results_file import as_json, write_json
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.limits import check_fits
-from sentence_order.model.linear import log_kernel
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.console import console, log, progress_bar, set_up_logging
@@ -34,7 +33,7 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     decoder = _choose_decoder(config, model)
     compare_all = config.decoder.name == "all"
     runtime = choose_runtime(config.device, config.precision)
-    log_kernel(runtime.device)
+    log.info("%s", runtime.describe())
     model.to(runtime.device)
 
     name = config.split.value

@@ -17,8 +17,7 @@ MAX_COLUMNS, COLUMN_WIDTH, LABEL_WIDTH = 3, 11, 18
 
 def metric_table(title: str, found: Mapping[str, Any]) -> Table:
     """The metrics of a split's results (see `results.split_results`) with their intervals, and those of few groups."""
-    groups = found.get("by_group", [])
-    groups = groups if len(groups) <= MAX_COLUMNS else []
+    groups = _few_groups(found)
     heads = ["value", "95 % interval", *(_label(row["group"], row) for row in groups)]
     table = _table(f"{title}: {counted(found['documents'], 'document')}", "metric", *heads)
     for column in table.columns[3:]:
@@ -33,6 +32,20 @@ def metric_table(title: str, found: Mapping[str, Any]) -> Table:
             is_defined = name != "calibration_error" or found["pmr"]["value"] > 0
             by_group = (f"{row[name]:.3f}" if is_defined and name in row else "-" for row in groups)
             table.add_row(name, f"{found[name]:.3f}" if is_defined else "-", "-", *by_group)
+    return table
+
+
+def baseline_table(found: Mapping[str, Any]) -> Table:
+    """The main metrics of a split's results beside those of its `baselines`, and tau in few groups."""
+    groups = _few_groups(found)
+    table = _table("against baselines", "", *MAIN_METRICS, *(f"tau, {_label(row['group'], row)}" for row in groups))
+    rows = {"model": found, **found["baselines"]}
+    for name, own in rows.items():
+        parts = [own[metric] for metric in MAIN_METRICS] + [
+            part["tau"] for part in own.get("by_group", [])[: len(groups)]
+        ]
+        values = (part["value"] if isinstance(part, dict) else part for part in parts)
+        table.add_row(name.replace("_", " "), *(f"{value:.3f}" for value in values))
     return table
 
 
@@ -75,6 +88,12 @@ def comparison_table(title: str, found: Mapping[str, Any]) -> Table:
         name = escape(name)  # which may be that of a group
         table.add_row(name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{difference['value']:+.3f}", _bounds(difference), p)
     return table
+
+
+def _few_groups(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The results by group, unless these are too many to be columns."""
+    groups = found.get("by_group", [])
+    return groups if len(groups) <= MAX_COLUMNS else []
 
 
 def _label(name: str, row: Mapping[str, Any]) -> str:

@@ -1,11 +1,11 @@
-"""The process of a sweep's job: the sweep starts it, shows its output and stops it; it stops with the sweep, too."""
+"""The process of a sweep's job: the sweep starts it, shows its warnings and stops it; it stops with the sweep, too."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from types import FrameType
 
 from sentence_order.errors import Interrupted, TrainingError
@@ -44,11 +44,12 @@ def stop_with_parent() -> None:
         threading.Thread(target=wait, daemon=True).start()
 
 
-def train_in_subprocess(overrides: list[str], num_runs: int) -> None:
-    """Runs `train` and shows its output. Raises TrainingError if it fails or is killed, Interrupted if told to stop."""
+def train_in_subprocess(name: str, overrides: list[str], num_runs: int) -> None:
+    """Runs `train` and shows its output, each line behind the job's name.
+
+    Raises TrainingError if it fails or is killed, Interrupted if told to stop.
+    """
     environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
-    if sys.stderr.isatty():  # its progress bars are still live
-        environment |= {"FORCE_COLOR": "1", "COLUMNS": str(os.get_terminal_size(2).columns)}
 
     # In a session of its own, so that a terminal's Ctrl-C reaches the sweep alone, which forwards it.
     with subprocess.Popen(
@@ -68,7 +69,7 @@ def train_in_subprocess(overrides: list[str], num_runs: int) -> None:
 
         # If this raises, the end of the job's standard input tells it to save and stop.
         with handle_signals(forward, forward):
-            last_lines = _show_output(process)
+            last_lines = show_output(name, process)
             code = process.wait()
 
     if forwarded or code > 128:
@@ -76,17 +77,21 @@ def train_in_subprocess(overrides: list[str], num_runs: int) -> None:
     if code < 0:
         raise TrainingError(f"its process was killed by signal {-code}")
     if code:
-        errors = [line for line in last_lines if line.startswith("error: ")]
-        raise TrainingError(errors[-1].removeprefix("error: ") if errors else (last_lines or [f"exit code {code}"])[-1])
+        lines = [*last_lines] or [f"exit code {code}"]
+        errors = [line for line in lines if line.startswith("error: ")]
+        raise TrainingError((errors or lines)[-1].removeprefix("error: "))
 
 
-def _show_output(process: "subprocess.Popen[bytes]") -> list[str]:
-    """Copies the output of a process to standard error as it comes; returns its last lines."""
+def show_output(name: str, process: "subprocess.Popen[bytes]") -> deque[str]:
+    """Copies the output of a process to standard error, line by line; returns its last lines.
+
+    An error, which ends it, is left to the caller.
+    """
     assert process.stdout is not None
-    tail = b""
-    while chunk := os.read(process.stdout.fileno(), 2**16):
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
-        tail = (tail + chunk)[-(2**16) :]
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", tail.decode(errors="replace"))  # a terminal's control sequences
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    last_lines: deque[str] = deque(maxlen=100)
+    for raw in process.stdout:
+        if line := raw.decode(errors="replace").rstrip():
+            last_lines.append(line)
+            if not line.startswith("error: "):
+                print(f"[{name}] {line}", file=sys.stderr, flush=True)
+    return last_lines

@@ -14,8 +14,8 @@ import re
 import sys
 import time
 from collections.abc import Container, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +120,14 @@ class Sweep:
         direction, asked = ("maximize" if METRICS[metric] > 0 else "minimize"), hydra.sweeper.get("direction")
         if asked is not None and getattr(asked, "name", asked) != direction:  # the program ends here, and no other job
             cli.exit_with_error(f"trainer.metric={metric} needs hydra.sweeper.direction={direction}", 2)
-        path = ("validation", metric, *([] if metric == "loss" else ["value"]))
+        path = (metric, *([] if metric == "loss" else ["value"]))
         keys = self._keys(hydra)
         num_values = {key: values and len(values) for key, values in keys.items()}
         counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*num_values.values()]
         total = None if None in counts else math.prod(filter(None, counts))
         folder = self.folder / job_name(list(hydra.overrides.task), keys)
         of_total = f" of {total}" if total else ""
-        head = f"job {hydra.job.num + 1}{of_total}, {folder.name}"
+        head = f"job {hydra.job.num + 1}{of_total}"
 
         try:
             config = parse_config(composed, TrainConfig)
@@ -136,23 +136,25 @@ class Sweep:
             config = replace(config, output_dir=str(folder), resume="auto")
             status = check_run_dir(config)
             if status is RunStatus.FINISHED:
-                score = _read_result(folder, *path)
-                print_line(f"{head}: already finished, skipped")
-                return score
+                print_line(f"{head}: {folder.name}: already finished, skipped")
+                return _read_result(folder, "validation", *path)
 
             resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
-            print_line(f"{head}{resumed}{self._time_left(hydra, total)}")
+            print_line(f"{head}{resumed}{self._time_left(hydra.job.num, total)}: {folder.name}")
             num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
             flags = [word for word in self.flags if word not in hydra.overrides.task]
             try:
-                train_in_subprocess([*flags, *_job_overrides(hydra, config, keys)], num_runs)
+                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], num_runs)
             except TrainingError:
                 if run_status(folder) is not RunStatus.FINISHED:
                     raise
-                print_line(f"{head}: finished by another process")
-            return _read_result(folder, *path)
+                print_line(f"{head}: {folder.name}: finished by another process")
+            score, test = (_read_result(folder, split, *path) for split in ("validation", "test"))
+            duration = timedelta(seconds=round(_read_result(folder, "wall_time_s")))
+            print_line(f"{head}: {folder.name}: {metric} {score:.3f} on validation, {test:.3f} on test; {duration}")
+            return score
         except (UserError, TrainingError) as error:
-            print_line(f"{head} failed: {error}")
+            print_line(f"{head}: {folder.name} failed: {error}")
             with atomic_file(self.folder / FAILURES / f"{folder.name}.txt") as stream:
                 stream.write(f"{error}\n")
             return -math.inf * METRICS[metric]
@@ -213,16 +215,14 @@ class Sweep:
         keys = {key: _values(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
         return keys | self.swept
 
-    def _time_left(self, hydra: Any, total: int | None) -> str:
-        """By the mean of the finished jobs, if jobs run one after the other."""
-        seconds = []
-        for folder in self._finished():
-            with suppress(UserError):  # which is raised again when it is this job's turn
-                seconds.append(_read_result(folder, "wall_time_s"))
-        if total is None or not seconds or "basic" not in hydra.launcher._target_.lower():
+    def _time_left(self, number: int, total: int | None) -> str:
+        """By the pace at which jobs have finished since the sweep started, also if some run side by side."""
+        finished = self._finished()
+        done = sum((folder / RESULTS_FILE).stat().st_mtime >= self.started for folder in finished)
+        if total is None or not done:
             return ""
-        left = max(1, total - max(hydra.job.num, len(seconds))) * sum(seconds) / len(seconds)
-        return f"; about {max(1, math.ceil(left / 60))} min left"
+        left = max(1, total - max(number, len(finished))) * (time.time() - self.started) / done
+        return f", about {max(1, math.ceil(left / 60))} min left"
 
 
 def job_name(overrides: list[str], keys: Mapping[str, list[str] | None]) -> str:

@@ -73,8 +73,10 @@ def _trade_off(found: Comparison, margin: float) -> str:
 def _beyond_chance(found: Comparison) -> str:
     different = [row.arm.name for row in found.others if row.tau_difference.is_significant]
     alike = [row.arm.name for row in found.others if not row.tau_difference.is_significant]
-    arms = f"of {len(found.others)} arms" if len(found.others) > 1 else "of the one arm"
-    text = f"Against {_name(found.baseline)}, tau differs beyond chance in {len(different)} {arms}"
+    if len(found.others) == 1:
+        verb = "differs" if different else "does not differ"
+        return f"The tau of {_name(found.others[0])} {verb} beyond chance from that of {_name(found.baseline)}."
+    text = f"Against {_name(found.baseline)}, tau differs beyond chance in {len(different)} of {len(found.others)} arms"
     if different:
         text += f" ({', '.join(different)})"
     if alike:

@@ -15,7 +15,6 @@ from sentence_order.inference.input import input_format
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
 from sentence_order.inference.output import choose_format, is_terminal, open_output
 from sentence_order.model.checkpoint import load_checkpoint
-from sentence_order.model.linear import log_kernel
 from sentence_order.runtime.console import log, progress_bar, set_up_logging
 from sentence_order.runtime.device import choose_runtime
 
@@ -50,7 +49,7 @@ def predict_file(config: PredictConfig) -> None:
     if config.threshold and model_config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
     runtime = choose_runtime(config.device, config.precision)
-    log_kernel(runtime.device)
+    log.info("%s", runtime.describe())
     orderer.to(runtime.device)
 
     documents = _leave_out_too_long(documents, orderer, on_fault)

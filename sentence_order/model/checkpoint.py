@@ -1,10 +1,12 @@
 """Loads the checkpoint that a user named, with one clear line for what is wrong with it."""
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import transformers
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
@@ -82,7 +84,11 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
             raise ValueError(mismatch)
         if unexpected := found.keys() - expected.keys():
             raise ValueError(f"config.json does not expect the weights {min(unexpected)}")
-        model = SentenceOrdererModel.from_pretrained(folder, config=config)
+        with ExitStack() as stack:
+            if transformers.logging.is_progress_bar_enabled():  # which would be for the weights of one file
+                transformers.logging.disable_progress_bar()
+                stack.callback(transformers.logging.enable_progress_bar)
+            model = SentenceOrdererModel.from_pretrained(folder, config=config)
     except Exception as error:  # what a library makes of a damaged file may be anything
         raise UserError(f"{complaint}: {first_line(error)}") from error
     if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:

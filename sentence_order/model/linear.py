@@ -39,7 +39,9 @@ def log_kernel(device: torch.device) -> None:
     """Logs which kernels compute the linear layers on a CPU."""
     if device.type == "cpu":
         onednn = "oneDNN (auto: as fast as MKL on this processor, or faster)"
-        log.info("linear layers: %s", onednn if onednn_available() else "PyTorch's own (auto: oneDNN is not available)")
+        log.debug(
+            "linear layers: %s", onednn if onednn_available() else "PyTorch's own (auto: oneDNN is not available)"
+        )
 
 
 @functools.cache

@@ -53,9 +53,10 @@ def attach_hidden_states(
         try:
             reason = _Filler(model, index, kind, config, runtime).fill(tokens_read, batch_tokens)
         except OSError as error:  # no room, no permission, a full disk
-            reason = str(error)
+            log.info("prefix cache: off (%s)", error)
+            return corpora
     if reason is not None:
-        log.info("prefix cache: off (%s)", reason)
+        log.debug("prefix cache: off (%s)", reason)
         return corpora
     return {name: dataclasses.replace(corpus, states=index.states(name)) for name, corpus in corpora.items()}
 

@@ -4,8 +4,10 @@ import logging
 import sys
 import warnings
 from contextlib import suppress
+from datetime import timedelta
 from logging.handlers import MemoryHandler
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,6 +17,8 @@ from sentence_order.errors import printable
 console = Console(stderr=True, highlight=False)
 
 log = logging.getLogger("sentence_order")
+# Without a terminal, a log line after this time takes the place of a progress bar.
+LINE_SECONDS = 30.0
 _buffer = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL, flushOnClose=False)
 
 
@@ -52,12 +56,18 @@ def log_error_to_file(message: str) -> None:
                 handler.emit(record)
 
 
-def set_up_logging(log_file_follows: bool = False) -> None:
-    """Sends the package's log lines to the console and, if a file follows, to a buffer until `add_log_file`."""
+def set_up_logging(log_file_follows: bool = False, warnings_only: bool = False) -> None:
+    """Sends the package's log lines to the console and, if a file follows, to a buffer until `add_log_file`.
+
+    With `warnings_only` the console shows neither the other lines nor tables.
+    """
     log.setLevel(logging.DEBUG)
     log.propagate = False
-    handler = _ConsoleHandler(logging.INFO)  # what is for the log file alone is logged as DEBUG
+    # What is for the log file alone is logged as DEBUG.
+    handler = logging.StreamHandler() if warnings_only else _ConsoleHandler()
+    handler.setLevel(logging.WARNING if warnings_only else logging.INFO)
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    console.quiet = warnings_only
     log.handlers = [handler, *([_buffer] if log_file_follows else [])]
 
     # The libraries' own progress bars and notes stay out of the output.
@@ -82,9 +92,35 @@ def add_log_file(file: Path) -> None:
     log.addHandler(target)
 
 
+class _ProgressLines(Progress):
+    """Progress as log lines, every `LINE_SECONDS`."""
+
+    def __init__(self) -> None:
+        super().__init__(console=console, disable=True, speed_estimate_period=600)
+        self.last_line = self.get_time()
+
+    def advance(self, task_id: Any, advance: float = 1) -> None:
+        self.update(task_id, advance=advance)
+
+    def update(self, task_id: Any, **changes: Any) -> None:
+        super().update(task_id, **changes)
+        if self.get_time() < self.last_line + LINE_SECONDS:
+            return
+        self.last_line, task = self.get_time(), self._tasks[task_id]
+        total = f" of {task.total:,.0f} ({task.percentage:.0f}%)" if task.total else ""
+        rate = f"{task.speed:,.1f} per second" if task.speed else ""
+        left = f"about {timedelta(seconds=task.time_remaining)} left" if task.time_remaining else ""
+        parts = [f"{task.fields['unit']} {task.completed:,.0f}{total}", task.fields["note"], rate, left]
+        log.info("%s: %s", task.description, ", ".join(filter(None, parts)))
+
+
 def progress_bar(transient: bool = False) -> Progress:
-    """Progress bars, which disappear at the end if they are transient; a task has the fields `unit` and `note`."""
-    hidden = transient and not console.is_terminal  # in a file, it would leave an empty line
+    """Progress bars, which disappear at the end if they are transient; a task has the fields `unit` and `note`.
+
+    Without a terminal they are log lines.
+    """
+    if not console.is_terminal:
+        return _ProgressLines()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -96,5 +132,4 @@ def progress_bar(transient: bool = False) -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console,
         transient=transient,
-        disable=hidden,
     )

@@ -1,4 +1,4 @@
-"""Device, precision and worker processes; each choice is logged once with its reason."""
+"""Device, precision and worker processes; each choice is written to the log file with its reason."""
 
 import ctypes
 import gc
@@ -35,14 +35,18 @@ class Runtime:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.precision)
 
+    def describe(self) -> str:
+        """The choices for a line of the console."""
+        return f"device {self.device}, precision {PRECISIONS[self.precision]}"
+
 
 def choose_runtime(device: str, precision: Precision, processes: Processes = SINGLE_PROCESS) -> Runtime:
     """Resolves the config keys `device` and `precision`. Raises UserError if the device does not exist."""
     _keep_freed_memory()
     chosen, reason = _choose_device(device, processes)
-    log.info("device: %s (%s)", chosen, reason)
+    log.debug("device: %s (%s)", chosen, reason)
     dtype, reason = _choose_precision(precision, chosen)
-    log.info("precision: %s (%s)", PRECISIONS[dtype], reason)
+    log.debug("precision: %s (%s)", PRECISIONS[dtype], reason)
     if processes.world_size > 1:
         what = "each with its shard of every batch (WORLD_SIZE, as torchrun sets it)"
         log.info("processes: %d, %s", processes.world_size, what)
@@ -140,7 +144,7 @@ def choose_workers(setting: int | None, device: torch.device) -> int:
     else:
         workers = max(0, min(4, (os.cpu_count() or 1) - 1))
         reason = "auto: up to 4, one core left to the training process"
-    log.info("workers: %d (%s)", workers, reason)
+    log.debug("workers: %d (%s)", workers, reason)
     return workers
 
 

@@ -14,8 +14,8 @@ from sentence_order.config.schema import TrainConfig
 from sentence_order.data.groups import group_label
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
-from sentence_order.model.locations import is_hub_id
 from sentence_order.model.freezing import BlockReport
+from sentence_order.model.locations import is_hub_id
 from sentence_order.runtime.files import atomic_file
 from sentence_order.runtime.manifest import CARD_FILE
 

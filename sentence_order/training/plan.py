@@ -56,6 +56,10 @@ class TrainingPlan:
             log.info(message, self.total_steps, epochs, self.total_steps * epochs / config.epochs)
         self.eval_every = config.eval_every or self._choose_eval_every(validation)
 
+    def describe(self) -> str:
+        """The choices for a line of the console."""
+        return f"{self.workers} workers, validation every {self.eval_every} of {self.total_steps} steps"
+
     def batches(self, start: int) -> Iterator[StepInput]:
         """The inputs of every step from the one after `start` steps on, without an end."""
         skip = start
@@ -99,7 +103,7 @@ class TrainingPlan:
         cost = VALIDATION_COST * int(validation.tokens.sum()) + SAVE_COST
         affordable = int(VALIDATION_SHARE * tokens / cost)
         every = math.ceil(self.total_steps / max(1, min(MAX_VALIDATIONS, affordable)))
-        log.info(
+        log.debug(
             "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time, saving "
             "included)",
             *(every, self.total_steps, MAX_VALIDATIONS, 100 * VALIDATION_SHARE),

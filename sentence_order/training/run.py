@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +19,12 @@ from sentence_order.config.schema import TrainConfig
 from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.data.inspection import inspect_corpora
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
+from sentence_order.evaluation.baselines import evaluate_baselines
 from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.results import provenance, split_results
 from sentence_order.evaluation.results_file import write_json
-from sentence_order.evaluation.tables import MAX_COLUMNS, breakdown_table, metric_table
+from sentence_order.evaluation.samples import typical_document_table
+from sentence_order.evaluation.tables import MAX_COLUMNS, baseline_table, breakdown_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.locations import REQUIRED_FILES
 from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
@@ -44,7 +46,7 @@ T = TypeVar("T")
 
 
 def run(
-    config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: int = 1, wait_for_lock: bool = False
+    config: TrainConfig, typed: Sequence[str] = (), num_runs_sharing_cache: int = 1, in_sweep: bool = False
 ) -> None:
     """Trains, keeps the best model by validation, tests it, and writes `results.json`; or resumes such a run.
 
@@ -53,10 +55,10 @@ def run(
     Args:
         typed: the overrides of the command line, which the run keeps.
         num_runs_sharing_cache: the runs of a sweep that read the same frozen prefix of the same texts.
-        wait_for_lock: if another process is training in the folder, wait for its end.
+        in_sweep: shows warnings alone; if another process is training in the folder, waits for its end.
     """
     signals, processes = Signals(), SINGLE_PROCESS
-    set_up_logging(log_file_follows=True)
+    set_up_logging(log_file_follows=True, warnings_only=in_sweep)
 
     try:
         with signals.caught():
@@ -64,7 +66,7 @@ def run(
             if not processes.is_main:
                 console.quiet = True  # the main process logs for all
             config = replace(config, output_dir=processes.broadcast(config.output_dir))
-            _run(config, typed, num_runs_sharing_cache, wait_for_lock, processes, signals)
+            _run(config, typed, num_runs_sharing_cache, in_sweep, processes, signals)
     except Interrupted as error:
         if not processes.is_main:
             sys.exit(128 + error.signal)  # the main process reports for all
@@ -101,7 +103,7 @@ def _run(
     config: TrainConfig,
     typed: Sequence[str],
     num_runs_sharing_cache: int,
-    wait_for_lock: bool,
+    in_sweep: bool,
     processes: Processes,
     signals: Signals,
 ) -> None:
@@ -118,7 +120,7 @@ def _run(
     setup = set_up(config, processes)
 
     folder.mkdir(parents=True, exist_ok=True)
-    with run_dir.lock_run_dir(folder, wait_for_lock) if processes.is_main else nullcontext():
+    with run_dir.lock_run_dir(folder, in_sweep) if processes.is_main else nullcontext():
         # Again, now that no other process can start there.
         status = _agree(processes, run_dir.check_run_dir(config), folder)
         if processes.is_main:
@@ -141,6 +143,8 @@ def _run(
         )
 
         trainer = _make_trainer(config, setup, card, signals, digests, state)
+        cached, plan = "on" if setup.corpora["train"].states else "off", trainer.plan.describe()
+        log.info("%s, prefix cache %s, %s; train.log has the reasons", setup.runtime.describe(), cached, plan)
         del state  # as large as the model, or three times that
         with trainer.tracker or nullcontext():
             trainer.train()
@@ -281,7 +285,9 @@ def _test(trainer: Trainer, setup: Setup, training: dict[str, Any]) -> dict[str,
         epoch = trainer.state.num_documents / len(trainer.train_corpus)
         trainer.tracker.log_evaluation(step, epoch, "test", evaluation, corpus, calibration)
         trainer.tracker.log_hparams(config, training, step)
-    return split_results(evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, config.seed)
+    console.print(typical_document_table(corpus, evaluation, console.width))
+    results = split_results(evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, config.seed)
+    return results | {"baselines": evaluate_baselines(setup.corpora["train"], corpus, evaluation.given)}
 
 
 def _training_record(trainer: Trainer, setup: Setup) -> dict[str, Any]:
@@ -308,10 +314,11 @@ def _print_results(folder: Path, results: dict[str, Any], metric: str) -> None:
     console.print(metric_table("test", results["test"]))
     if len(results["test"].get("by_group", ())) > MAX_COLUMNS:
         console.print(breakdown_table({"by_group": results["test"]["by_group"]}))
+    console.print(baseline_table(results["test"]))
     log.info(
-        "%d documents in %.0f s of training steps (%.1f per second), best %s at step %d of %d; %.0f s in total",
-        *(training["documents_seen"], training["seconds_in_steps"], training["documents_per_second"]),
-        *(metric, training["best_step"], training["steps"], results["wall_time_s"]),
+        "trained on %s documents at %.1f per second; best %s at step %d of %d; %s in total",
+        *(f"{training['documents_seen']:,}", training["documents_per_second"], metric, training["best_step"]),
+        *(training["steps"], timedelta(seconds=round(results["wall_time_s"]))),
     )
     checkpoint = override("checkpoint", str(folder))
     console.print("\nnext:", style="bold")

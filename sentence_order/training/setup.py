@@ -1,7 +1,9 @@
 """What a training run starts from: the corpora, the model with what is frozen in it, and the prefix cache."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.device import Runtime, choose_runtime
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -40,6 +44,7 @@ def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
 
     Raises UserError naming the config key, or the file and line.
     """
+    log.info("loading documents (%s) and encoder (%s)", config.data.source, config.encoder.name)
     runtime = choose_runtime(config.device, config.precision, processes)
     log_kernel(runtime.device)
     with processes.main_process_first():
@@ -106,15 +111,20 @@ def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int 
 
 
 def parameter_table(blocks: list[BlockReport]) -> Table:
-    """The number of parameters of every block, and when it is trained."""
+    """The number of parameters of every block, and when these are trained."""
     table = Table(title="Trainable parameters", title_justify="left")
     table.add_column("block")
     table.add_column("parameters", justify="right")
     table.add_column("state")
-    for block in blocks:
-        state = {None: "[cyan]frozen[/cyan]", 0.0: "trained"}.get(block.trained_from)
-        state = state or f"[cyan]unfrozen at epoch {block.trained_from:g}[/cyan]"
-        table.add_row(block.name, f"{block.parameters:,}", state)
+    # Layers of one state that follow each other share a row.
+    for (trained_from, _), group in groupby(
+        blocks, lambda block: (block.trained_from, block.name.rstrip("0123456789"))
+    ):
+        first, *others = group
+        name = f"{first.name} to {others[-1].name}" if others else first.name
+        state = {None: "[cyan]frozen[/cyan]", 0.0: "trained"}.get(trained_from)
+        state = state or f"[cyan]unfrozen at epoch {trained_from:g}[/cyan]"
+        table.add_row(name, f"{sum(block.parameters for block in (first, *others)):,}", state)
     trained = sum(block.parameters for block in blocks if block.trained_from is not None)
     total = sum(block.parameters for block in blocks)
     table.add_section()

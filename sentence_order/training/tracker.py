@@ -22,6 +22,7 @@ from sentence_order.errors import UserError
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
 from sentence_order.evaluation.metrics import MAIN_METRICS
+from sentence_order.evaluation.samples import compare_orders
 from sentence_order.runtime.files import oserrors_with_path
 from sentence_order.training.plan import StepInput
 from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE, read_overrides
@@ -192,11 +193,8 @@ def _truncate(file: Path, size: int) -> None:
 
 def _sample_table(document: dict[str, Any], evaluation: Evaluation, row: int) -> str:
     """A document as a Markdown table: input, prediction (with a mark for right places), true order."""
-    sentences, given, order = document["sentences"], evaluation.given[row], evaluation.order[row]
     lines = ["| | given | predicted | true |", "|---|---|---|---|"]
-    for k, true in enumerate(sentences):
-        predicted = sentences[given[order[k]]]
-        mark = "✓ " if predicted == true else "✗ "
-        cells = [text.replace("|", "\\|") for text in (sentences[given[k]], mark + predicted, true)]
-        lines.append(f"| {k + 1} | {' | '.join(cells)} |")
+    for k, texts in enumerate(compare_orders(document["sentences"], evaluation.given[row], evaluation.order[row]), 1):
+        cells = [text.replace("|", "\\|") for text in texts]
+        lines.append(f"| {k} | {' | '.join(cells)} |")
     return "\n".join(lines)

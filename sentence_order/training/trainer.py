@@ -38,6 +38,8 @@ from sentence_order.training.tracker import Meter, Tracker
 
 log = logging.getLogger(__name__)
 
+MIN_SEEN = 200  # documents, before which it says nothing that a model is no better than chance
+
 
 class Trainer:
     """One training run; it leaves the best model (by `trainer.metric`) and the last one in `folder/checkpoints`."""
@@ -210,6 +212,7 @@ class Trainer:
             found, state, metric = {**evaluation.summary(), "loss": evaluation.loss}, self.state, self.metric
             is_first = state.validated_step == 0 and not self.config.debug.overfit
             is_late = state.validated_step < self.plan.total_steps / 3 <= state.step  # the first one after a third
+            is_late &= state.num_documents >= MIN_SEEN
             state.last_validation = {"documents": len(evaluation.order), **with_intervals(evaluation.ratios)}
             state.num_bad_validations += 1
             if not state.best_metrics or METRICS[metric] * (found[metric] - state.best_metrics[metric]) > 0:
@@ -256,7 +259,8 @@ class Trainer:
         if 2 <= len(groups) <= 3:
             taus = (f"{group_label(group)} {own['tau']:.3f}" for group, own in groups.items())
             metrics += f"; tau by group: {', '.join(taus)}"
-        log.info("step %d: validation loss %.3f, %s", self.state.step, evaluation.loss, metrics)
+        step = f"{self.state.step:{len(str(self.plan.total_steps))}}"
+        log.info("step %s: validation loss %.3f, %s", step, evaluation.loss, metrics)
         return evaluation
 
     def save_checkpoint(self) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ ORDER, POSITION = [1, 2, 0], [2, 0, 1]
 
 
 def find_columns(records: list[tuple[dict[str, Any], list[str]]], known: list[str]) -> list[str]:
-    return [advice.split(" has a permutation")[0] for advice in find_gold_orders(records, known)]
+    return [re.split(" (has|have) a permutation", advice)[0] for advice in find_gold_orders(records, known)]
 
 
 @pytest.mark.parametrize(

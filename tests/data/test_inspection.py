@@ -77,7 +77,7 @@ def test_the_log_file_shows_documents_as_they_were_read(caplog: pytest.LogCaptur
     with caplog.at_level(logging.DEBUG, "sentence_order"):
         inspect_corpora({"train": corpus}, data)
     first, *lines = caplog.messages
-    assert "train: 3 documents, most often of 3 sentences" in first
+    assert re.fullmatch("train: +3 documents, +9 sentences, +[0-9]+ tokens; .*", first)
     documents = [("d0", STORY), ("d1", STORY[::-1])]
     assert lines == [
         f"train, as read: document {name}, sentence {k}: {text}"
@@ -85,6 +85,15 @@ def test_the_log_file_shows_documents_as_they_were_read(caplog: pytest.LogCaptur
         for k, text in enumerate(story, 1)
     ]
     assert {record.levelname for record in caplog.records[1:]} == {"DEBUG"}
+
+
+def test_the_log_file_shows_sentences_without_the_enumeration_that_the_model_does_not_see(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    corpus, data = corpus_of([["1. a cake", "2. it", "3. Tom"]], strip_enumeration=True)
+    with caplog.at_level(logging.DEBUG, "sentence_order"):
+        inspect_corpora({"train": corpus}, data)
+    assert [message.split(": ")[-1] for message in caplog.messages[1:]] == ["a cake", "it", "Tom"]
 
 
 def test_a_problem_of_several_splits_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -59,9 +59,10 @@ def test_verdict_names_the_cost_and_the_best_trade_off(runs: Path) -> None:
 def test_verdict_says_that_there_is_one_seed(tmp_path: Path) -> None:
     make_run(tmp_path / "a", [], [0, 1, 2])
     make_run(tmp_path / "b", ["optim.lr=1e-4"], [1, 1, 3], seconds=120, started=1)
-    best, trade_off, _, limits = write_report([tmp_path], tmp_path / "report")
+    best, trade_off, beyond_chance, limits = write_report([tmp_path], tmp_path / "report")
     assert best.startswith("No arm has a greater tau than **lr: 8e-05**: 0.800 (")
     assert trade_off == "No arm trains in less time than lr: 8e-05 (100 s)."
+    assert beyond_chance == "The tau of lr: 0.0001 does not differ beyond chance from that of lr: 8e-05."
     assert "how much another seed would change is not known" in limits
 
 

@@ -15,7 +15,7 @@ from subprocess import CompletedProcess
 import pytest
 import yaml
 
-from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache
+from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache, show_output
 from sentence_order.experiments.sweep import FAILURES, Sweep, job_name
 from sentence_order.training.state import STATE_FILE
 from tests.experiments.runs import make_run
@@ -96,6 +96,14 @@ def test_a_job_is_told_how_many_runs_share_its_prefix(monkeypatch: pytest.Monkey
     assert Sweep.parse(["sweep=loss", "seed=0,1"]) == (None, ["sweep=loss", "seed=0,1"]), "a job is no sweep itself"
 
 
+def test_lines_of_a_job_bear_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """But for the error that ends it, which the sweep reports."""
+    code = "print('12:00:00 warning: a\\n\\n  b'); print('error: c')"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert [*show_output("seed-1", process)] == ["12:00:00 warning: a", "  b", "error: c"]
+    assert capsys.readouterr().err == "[seed-1] 12:00:00 warning: a\n[seed-1]   b\n"
+
+
 def test_a_job_stops_when_its_sweep_is_killed() -> None:
     """Its standard input then ends."""
     code = "import time; from sentence_order.experiments.job import *; stop_with_parent(); print(1); time.sleep(60)"
@@ -140,7 +148,7 @@ def test_finished_jobs_are_skipped_and_reported(command: Command, tmp_path: Path
     done = command("train", "-m", "optim.lr=1e-4,2e-4", "seed=0,1", *MADE_UP)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("skipped") == 4
-    assert "job 4 of 4, lr-0.0002_seed-1" in done.stderr
+    assert "job 4 of 4: lr-0.0002_seed-1" in done.stderr
     assert [row["arm"] for row in _report(tmp_path / "sweep")] == ["lr: 0.0001", "lr: 0.0002"]
     assert (tmp_path / "sweep" / "report" / "report.md").exists()
 
@@ -219,7 +227,7 @@ def test_damaged_results_of_some_jobs_do_not_stop_the_others(command: Command, t
     for number in range(damaged):
         assert f"seed-{number} failed: sweep/seed-{number}/results.json is damaged: " in done.stderr
     assert f"seed-{damaged}: already finished" in done.stderr
-    assert f"seed-{damaged + 1}; about 2 min left" in done.stderr, "it is started"
+    assert f"job {damaged + 2} of {damaged + 2}: seed-{damaged + 1}\n" in done.stderr, "it is started"
     assert f"sweep: {damaged + 1} jobs are finished in sweep, {damaged + 1} failed:" in done.stderr
 
 
@@ -262,11 +270,15 @@ def test_a_sweep_ends_in_a_report(uninterrupted: Path) -> None:
     names = {f"depth-{depth}_seed-{seed}" for depth in ("none", 2) for seed in (0, 1)}
     assert {folder.name for folder in uninterrupted.glob("depth-*")} == names
     assert all(name in output for name in names)
+    assert len(output.splitlines()) < 20
+    results = re.findall(r" sweep: job \d of 4: \S+: tau \S+ on validation, \S+ on test; 0:\d\d:\d\d\n", output)
+    assert len(results) == 4
+    assert re.search(r" sweep: job 4 of 4, about \d+ min left: depth-2_seed-1\n", output)
     assert "With **embeddings + 2 layers frozen**" in (uninterrupted / "report" / "report.md").read_text()
     assert "With embeddings + 2 layers frozen, " in output
     assert [row["arm"] for row in _report(uninterrupted)] == ["none", "embeddings + 2 layers"]
-    results = [json.loads((uninterrupted / f"depth-2_seed-{seed}" / "results.json").read_text()) for seed in (0, 1)]
-    assert all(found["train"]["cached"] for found in results)
+    records = [json.loads((uninterrupted / f"depth-2_seed-{seed}" / "results.json").read_text()) for seed in (0, 1)]
+    assert all(found["train"]["cached"] for found in records)
 
 
 @pytest.mark.slow
@@ -296,7 +308,7 @@ def test_a_stopped_sweep_resumes_to_the_same_report(tmp_path: Path, uninterrupte
     again = subprocess.run(LINE, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=250)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("skipped") == 1
-    assert "depth-none_seed-1, resumed" in again.stderr
+    assert "job 2 of 4, resumed: depth-none_seed-1" in again.stderr
     assert _report(tmp_path / "sweep") == _report(uninterrupted)
 
 

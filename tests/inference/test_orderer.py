@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from sentence_order import SentenceOrderer
 from sentence_order.config.components import DECODERS, readers_of
@@ -24,6 +25,17 @@ def test_order_does_not_depend_on_the_input(orderer: SentenceOrderer, stories) -
     plain, other = orderer.predict(stories), orderer.predict(shuffled)
     assert [p.sentences for p in plain] == [p.sentences for p in other]
     assert [p.confidence for p in plain] == pytest.approx([p.confidence for p in other], abs=1e-5)
+
+
+def test_loading_shows_no_progress_bar_and_leaves_those_of_others(
+    orderer: SentenceOrderer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orderer.save_pretrained(tmp_path)
+    capsys.readouterr()
+    monkeypatch.setattr("transformers.utils.logging._tqdm_active", True)
+    SentenceOrderer.from_pretrained(tmp_path)
+    assert capsys.readouterr().err == ""
+    assert transformers.logging.is_progress_bar_enabled()
 
 
 @pytest.mark.parametrize("decoder", sorted(readers_of({"pairs", "neighbours"}, DECODERS)))

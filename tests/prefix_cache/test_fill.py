@@ -250,6 +250,7 @@ def test_damaged_shards_are_detected_and_computed_anew(
 def test_the_reason_for_an_unused_cache_is_logged(
     make_frozen: MakeFrozen, stories, tmp_path: Path, caplog, blocks: set[int], settings: dict[str, object], reason: str
 ) -> None:
+    caplog.set_level(logging.DEBUG, "sentence_order")
     model = make_frozen(blocks)
     corpus = corpus_of(model, stories)
     assert attach(model, corpus, tmp_path, **settings) is corpus
@@ -327,6 +328,7 @@ def test_short_runs_fill_only_a_folder_that_the_config_names(
     make_frozen: MakeFrozen, stories, tmp_path: Path, caplog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SENTENCE_ORDER_CACHE", str(tmp_path))
+    caplog.set_level(logging.DEBUG, "sentence_order")
     model = make_frozen()
     corpus = corpus_of(model, stories)
     settings = {"tokens_read": 100, "batch_tokens": 300}

@@ -1,14 +1,15 @@
-"""Log lines show what files contain without obeying it, and a training goes on when nobody reads them."""
+"""Log lines show what files contain without obeying it, progress is lines without a terminal, and nobody need read."""
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from sentence_order.runtime.console import add_log_file, log, log_error_to_file, set_up_logging
+from sentence_order.runtime.console import add_log_file, console, log, log_error_to_file, progress_bar, set_up_logging
 
 
 @pytest.mark.usefixtures("console_log")
@@ -25,6 +26,34 @@ def test_control_characters_in_log_lines_are_escaped(tmp_path: Path, capsys: pyt
     first, *traceback = (tmp_path / "train.log").read_text().splitlines()[-3:]
     assert first.endswith(shown)
     assert [line.split("ERROR ")[-1] for line in traceback] == ["Traceback:", r"  line\x1b[2J"]
+
+
+@pytest.mark.usefixtures("console_log")
+def test_without_a_terminal_progress_is_a_line_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging()
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(console, "get_time", lambda: float(next(clock)))
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=40, unit="steps", note="")
+        for _ in range(40):
+            bar.update(task, advance=1, note="loss 0.500")
+    lines = capsys.readouterr().err.splitlines()
+    assert 3 < len(lines) < 40
+    assert re.search(
+        r" training: steps \d+ of 40 \(\d+%\), loss 0.500, \d\.\d per second, about 0:0\d:\d\d left$", lines[1]
+    )
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+
+
+@pytest.mark.usefixtures("console_log")
+def test_progress_of_an_unknown_length(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging()
+    monkeypatch.setattr("sentence_order.runtime.console.LINE_SECONDS", 0)
+    with progress_bar(transient=True) as bar:
+        bar.advance(bar.add_task("reading train", total=None, unit="documents", note=""), 1000)
+    assert capsys.readouterr().err.endswith("reading train: documents 1,000\n")
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_signal_ends_a_run_that_says_how_to_resume(start, tmp_path: Path, number
 def test_before_the_first_step_there_is_nothing_to_save(start, tmp_path: Path) -> None:
     process = start("debug=smoke", "data.limit_train=100000", "output_dir=run")
     assert process.stderr is not None
-    while "device: " not in process.stderr.readline():
+    while "loading documents" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
