@@ -253,12 +253,12 @@ class Trainer:
         if self.tracker is not None:
             self.tracker.log_evaluation(self.state.step, self.state.epoch, "validation", evaluation, corpus)
         summary = evaluation.summary()
-        names = dict.fromkeys((*MAIN_METRICS, self.metric))
-        metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
+        names = [*({self.metric} & summary.keys() - {*MAIN_METRICS}), *MAIN_METRICS]
+        metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in names)
         groups = evaluation.summary_by_group(corpus)
-        if 2 <= len(groups) <= 3:
+        if 2 <= len(groups) <= 3:  # of tau, which is the last of the metrics
             taus = (f"{group_label(group)} {own['tau']:.3f}" for group, own in groups.items())
-            metrics += f"; tau by group: {', '.join(taus)}"
+            metrics += f" ({', '.join(taus)})"
         step = f"{self.state.step:{len(str(self.plan.total_steps))}}"
         log.info("step %s: validation loss %.3f, %s", step, evaluation.loss, metrics)
         return evaluation
