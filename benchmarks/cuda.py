@@ -121,7 +121,7 @@ def _check_cuda_available(folder: Path) -> None:
 def make_lines() -> "dict[str, Check]":
     """The check of every line, the most valuable first."""
     from benchmarks.checks import commands, device, memory, parts, precision, speed, training
-    from sentence_order.config.cli import options_of
+    from sentence_order.config.parsing import options_of
 
     return {
         "device": device.check_device,

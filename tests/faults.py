@@ -56,7 +56,7 @@ COMPUTATIONS = {
 }
 POINTS = WRITES | COMPUTATIONS
 # Whose lines, each of which a process can write in part: the name of the function that writes them.
-WRITERS = ("log_scalars", "_write_predictions")
+WRITERS = ("log_scalars", "_format_as_json")
 JOB = "job."
 # So that a small corpus fills several shards and chunks.
 SHARD_BYTES, CHUNK_DOCUMENTS = 2**19, 25
@@ -133,8 +133,11 @@ def _write_half(
         if path.suffix == UNFINISHED and path.is_file():
             os.truncate(path, path.stat().st_size // 2)
     if name == "line":
-        values = caller.f_locals
-        stream = values["stream"] if "stream" in values else values["self"]._metrics_file
+        frame: FrameType | None = caller
+        while frame is not None and not {"stream", "self"} & frame.f_locals.keys():
+            frame = frame.f_back
+        assert frame is not None
+        stream = frame.f_locals["stream"] if "stream" in frame.f_locals else frame.f_locals["self"]._metrics_file
         stream.write(plain(*arguments, **options)[:20])
         stream.flush()
     if name == "event":

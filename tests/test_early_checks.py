@@ -28,7 +28,7 @@ MISTAKES = {
     "train data=jsonl": "data.train: no value; give a path or glob",
     "train data=jsonl data.train=no.jsonl": "data.train: no.jsonl: no such file",
     "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
-    "train output_dir=run": "output_dir: run already holds a run",
+    "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, 800 given",
     "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
     "train encoder.name=./bert freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder",

@@ -73,7 +73,9 @@ def make_hparams(config: TrainConfig, frozen: Sequence[str], overrides: Sequence
     names = [text.split("=", 1)[0].lstrip("+") for text in overrides]
     typed = {*names, *(f"{name}.name" for name in names)}  # `encoder=tiny` sets `encoder.name`
     own, infos = flatten_config(config), key_infos(TrainConfig)
-    depth = re.sub(r"\d+", lambda number: number[0].rjust(2), describe_frozen(own, frozen))
+    # Short, for narrow columns, and numbers of one width, for sorting.
+    depth = re.sub(r" layers?$", "", describe_frozen(own, frozen))
+    depth = re.sub(r"\d+", lambda number: number[0].rjust(2), depth)
     settings = {"frozen": "(none)" if depth == "none" else depth, "seed": config.seed}  # "(" sorts before letters
     if any(name.split(".")[0] == "loss" for name in names):
         settings["loss"] = describe_losses(own)

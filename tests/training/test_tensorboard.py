@@ -66,7 +66,7 @@ def test_the_table_of_hyperparameters_has_few_columns() -> None:
     assert hparams_of([]) == {"frozen": "(none)", "seed": ""}
     typed = ["encoder=tiny", "model.dropout=0.1", "device=cpu", "freeze.depth=2", "seed=3", "output_dir=runs/a"]
     found = hparams_of(typed, frozen=3)
-    assert found == {"frozen": "embeddings +  2 layers", "seed": 3, "encoder.name": "tiny", "model.dropout": 0.1}
+    assert found == {"frozen": "embeddings +  2", "seed": 3, "encoder.name": "tiny", "model.dropout": 0.1}
     assert hparams_of(["loss=pairwise_logistic"])["loss"] == "pairwise_logistic+2 neighbours"
 
 
