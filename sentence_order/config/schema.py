@@ -104,9 +104,7 @@ class FreezeConfig:
 
     embeddings: bool = key(False, "Freezes the embeddings.")
     layers: Any = key(0, 'Frozen layers: the lowest N, all but the last N (-N), "2-4", [0,2], half or all.')
-    depth: Any = key(
-        None, "Instead of embeddings and layers: none, embeddings, or these and the lowest N layers, -N, half or all."
-    )
+    depth: Any = key(None, "Instead of embeddings and layers: none, embeddings, or these and N layers, -N, half, all.")
     schedule: list[str] = key(list, "Instead, gradual unfreezing: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none].")
 
 

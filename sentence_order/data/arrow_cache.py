@@ -6,6 +6,7 @@ KEY is a digest of everything that determines the content, the bytes of the user
 the file itself, so that a damaged one is noticed, and made anew.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -154,8 +155,5 @@ def read_column(documents: Dataset, name: str) -> IntArray:
 
 def digest_file(path: str | Path) -> str:
     """A digest of a file's content."""
-    digest = xxhash.xxh3_128()
     with open(path, "rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()
