@@ -27,11 +27,9 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=version_text())
     with cli.one_line_errors():
         cli.refuse_overrides(sys.argv[1:], ["dir"])
-    arguments = parser.parse_args()
-    if arguments.action == "list" and arguments.keys:
-        parser.error("list takes no KEY")
-
-    with cli.one_line_errors():
+        arguments = parser.parse_args()
+        if arguments.action == "list" and arguments.keys:
+            parser.error("list takes no KEY")
         cli.check_open(sys.stdout, "standard output")
         _run(parser, arguments)
 

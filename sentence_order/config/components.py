@@ -33,7 +33,7 @@ HEADS = {
 }
 LOSSES = {
     "pairwise_logistic": Component(
-        "losses.pairwise_logistic:pairwise_logistic", ("logits",), "Likelihood of the order of each pair."
+        "losses.pairwise_logistic:pairwise_logistic", ("logits",), "Likelihood of each pair."
     ),
     "margin": Component("losses.margin:margin", ("logits",), "Hinge on the log-odds of each pair."),
     "ranknet": Component("losses.ranknet:ranknet", ("logits",), "As pairwise_logistic, far pairs weighing more."),

@@ -90,9 +90,7 @@ class EncoderConfig:
     name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **IN_HPARAMS)
     joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IN_HPARAMS)
     joint: Joint = key(Joint.documents, "What joint layers read at once: a document, or two sentences.", **IN_HPARAMS)
-    position_ids: PositionIds = key(
-        PositionIds.per_sentence, "Where position ids restart; per_document reveals the input order to the model."
-    )
+    position_ids: PositionIds = key(PositionIds.per_sentence, "Where ids restart; per_document shows the input order.")
     tiny_layers: int = key(4, "Layers of encoder=tiny.", Range(high=1000))
     tiny_width: int = key(96, f"Hidden units of encoder=tiny, a multiple of {TINY_HEAD_WIDTH}.", Range(high=2**14))
     tiny_vocabulary: int = key(4000, "Word pieces of encoder=tiny, about.", Range(high=2**24))
@@ -237,9 +235,7 @@ class EvaluateConfig:
     seed: int = key(0, "Seed of the shuffles and of the intervals' resamples.", NOT_NEGATIVE)
     decoder: EvaluateDecoderConfig = key(EvaluateDecoderConfig)
     split: Split = key(Split.test, "Documents that are evaluated.")
-    output: str | None = key(
-        None, "JSON file for the results, - for standard output. null: standard output; on a terminal, tables alone."
-    )
+    output: str | None = key(None, "JSON file of results; - is standard output, as is null unless that is a terminal.")
     predictions: str | None = key(None, "JSONL file for each id, given, order, predicted, gold, confidence, group.")
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
     bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))

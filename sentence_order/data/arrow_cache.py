@@ -62,11 +62,8 @@ class ArrowCache:
     ) -> tuple[Dataset, list[str]]:
         """The data set that is made of batches of columns, or read from its file if that is there; and the notes on it.
 
-        Args:
-            settings: everything that determines the content, as JSON can hold it.
-            make_notes: called before the batches are made.
-
-        Raises OSError if the file cannot be written, and what the functions raise.
+        The `settings` are everything that determines the content, as JSON can hold it; notes are made first. Raises
+        OSError if the file cannot be written, and what the functions raise.
         """
         key = xxhash.xxh3_128_hexdigest(json.dumps([VERSION, settings], sort_keys=True).encode())
         while True:

@@ -28,6 +28,7 @@ from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
 
+Read = Callable[[], Iterable[readers.Document]]
 TEXT = Value("string")
 FEATURES = Features({"id": TEXT, "sentences": List(TEXT), "group": TEXT, "fingerprint": Value("uint64")})
 
@@ -118,13 +119,7 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     return _load(split, [source, contents, asdict(layout)], read, cache, search)
 
 
-def _load(
-    split: str,
-    settings: Any,
-    read: Callable[[], Iterable[readers.Document]],
-    cache: ArrowCache,
-    advise: Callable[[], list[str]] = list,
-) -> Dataset:
+def _load(split: str, settings: Any, read: Read, cache: ArrowCache, advise: Callable[[], list[str]] = list) -> Dataset:
     """The documents, from the cache if they are there; warns of columns that look like a gold order each time."""
     documents, unused = cache.load(settings, FEATURES, lambda: _batches(read(), split), advise)
     for advice in unused:
