@@ -171,7 +171,7 @@ class TrainerConfig:
     """The loop: how long it trains, and after how many steps it logs, validates and saves."""
 
     epochs: int = key(1, "Passes over the training documents.", POSITIVE, **IN_HPARAMS)
-    max_steps: int | None = key(None, "Optimizer steps of the run. null: as epochs says.", POSITIVE, **IN_HPARAMS)
+    max_steps: int | None = key(None, "Optimizer steps in place of epochs. null: epochs count.", POSITIVE, **IN_HPARAMS)
     batch_tokens: int = key(512, "Tokens of a micro-batch, padding and all processes included.", POSITIVE, **IN_HPARAMS)
     eval_batch_tokens: int = key(4096, "Tokens at once, padded, to evaluate or fill the cache.", POSITIVE, **CHANGEABLE)
     accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
@@ -179,9 +179,9 @@ class TrainerConfig:
     save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
     log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **CHANGEABLE)
     metric: Metric = key(Metric["tau"], "Validation metric that the best checkpoint, patience and searches go by.")
-    patience: int | None = key(None, "Early stopping: validations without a better metric.", POSITIVE, **CHANGEABLE)
+    patience: int | None = key(None, "Early stopping: validations in a row without a new best.", POSITIVE, **CHANGEABLE)
     keep: int = key(0, "Last saves kept as checkpoints/step_STEP; they cannot be resumed.", NOT_NEGATIVE, **CHANGEABLE)
-    gradient_checkpointing: bool = key(False, "Computes layers again in the backward pass: less memory.", **CHANGEABLE)
+    gradient_checkpointing: bool = key(False, "Recomputes layers in backward: less memory, more time.", **CHANGEABLE)
     workers: int | None = key(None, "Processes that make batches. null: 0 (CUDA: up to 4).", NOT_NEGATIVE, **CHANGEABLE)
 
 
@@ -192,7 +192,7 @@ class CacheConfig:
     mode: CacheMode = key(CacheMode.auto, "Whether the output of frozen layers is stored. auto: where that saves time.")
     dir: str | None = key(None, "Its folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", **PER_SEED)
     dtype: CacheDtype = key(CacheDtype.float32, "Type of the stored numbers; float16 halves the size, and rounds.")
-    max_gb: float = key(20.0, "Gigabytes of output, and of documents; the longest unused go.", UNBOUNDED, **PER_SEED)
+    max_gb: float = key(20.0, "Gigabytes each of output and documents; the longest unused go.", UNBOUNDED, **PER_SEED)
 
 
 @dataclass
