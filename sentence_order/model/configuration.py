@@ -66,38 +66,36 @@ class SentenceOrdererConfig(PreTrainedConfig):
 
     def _check(self) -> None:
         """Rejects what would fail later, or silently change the predicted orders."""
-
-        def check(name: str, is_valid: bool, accepted: str) -> None:
-            if not is_valid:
-                raise UserError(f"{name}: {accepted}, not {getattr(self, name)!r}")
-
         kinds = {"joint": Joint, "position_ids": PositionIds, "pooling": Pooling, "decoder": DecoderName}
         for name, kind in kinds.items():
-            choices = [choice.value for choice in kind]
-            check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+            if getattr(self, name) not in (choices := [choice.value for choice in kind]):
+                raise UserError(f"{name}: one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if not isinstance(self.encoder, dict) or self.encoder.get("model_type") not in ARCHITECTURES:
             raise UserError(f"its encoder must be one of {', '.join(ARCHITECTURES)}")
         encoder = AutoConfig.for_model(**self.encoder)
         layers = encoder.num_hidden_layers
-        if not 0 <= layers <= 1000:
-            raise UserError(f"encoder.num_hidden_layers: from 0 to 1000, not {layers}")
 
         ranges = {"set_layers": (0, 1000), "head_width": (1, 2**20), "beam_width": (1, 2**31)}
         ranges |= {"joint_from": (0, layers), "max_sentence_tokens": (3, longest_sentence(encoder))}
+        if not 0 <= layers <= 1000:
+            raise UserError(f"encoder.num_hidden_layers: from 0 to 1000, not {layers}")
         for name, (least, most) in ranges.items():
-            value = getattr(self, name)
-            check(name, type(value) is int and least <= value <= most, f"a number from {least} to {most}")
-        check("strip_enumeration", isinstance(self.strip_enumeration, bool), "true or false")
+            if type(value := getattr(self, name)) is not int or not least <= value <= most:
+                raise UserError(f"{name}: a number from {least} to {most}, not {value!r}")
 
-        heads, frozen, loss, fitted = self.heads, self.frozen_blocks, self.loss, self.calibration
-        check("heads", isinstance(heads, list) and set() < set(heads) <= set(HEADS), f"some of {', '.join(HEADS)}")
-        check(
-            "frozen_blocks", isinstance(frozen, list) and set(frozen) <= {*range(layers + 1)}, f"some of 0 to {layers}"
-        )
-        is_loss = isinstance(loss, dict) and set(loss) <= {*LOSSES, "margin_width"} and _numbers(loss.values())
-        check("loss", is_loss, f"weights of {', '.join(LOSSES)}")
-        is_line = fitted is None or (isinstance(fitted, list) and len(fitted) == 2 and _numbers(fitted))
-        check("calibration", is_line, "a slope and an offset, or null")
+        if not isinstance(self.heads, list) or not self.heads or not set(self.heads) <= set(HEADS):
+            raise UserError(f"heads: some of {', '.join(HEADS)}, not {self.heads!r}")
+        if not isinstance(self.frozen_blocks, list) or not set(self.frozen_blocks) <= set(range(layers + 1)):
+            raise UserError(f"frozen_blocks: some of 0 to {layers}, not {self.frozen_blocks!r}")
+
+        if not isinstance(self.strip_enumeration, bool):
+            raise UserError(f"strip_enumeration: true or false, not {self.strip_enumeration!r}")
+
+        loss, fitted = self.loss, self.calibration
+        if not (isinstance(loss, dict) and set(loss) <= {*LOSSES, "margin_width"} and _numbers(loss.values())):
+            raise UserError(f"loss: weights of {', '.join(LOSSES)}, not {loss!r}")
+        if fitted is not None and not (isinstance(fitted, list) and len(fitted) == 2 and _numbers(fitted)):
+            raise UserError(f"calibration: a slope and an offset, or null, not {fitted!r}")
 
 
 def _numbers(values: Iterable[Any]) -> bool:
