@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
 
@@ -26,11 +27,9 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=version_text())
     with cli.one_line_errors():
         cli.refuse_overrides(sys.argv[1:], ["dir"])
-    arguments = parser.parse_args()
-    if arguments.action == "list" and arguments.keys:
-        parser.error("list takes no KEY")
-
-    with cli.one_line_errors():
+        arguments = parser.parse_args()
+        if arguments.action == "list" and arguments.keys:
+            parser.error("list takes no KEY")
         cli.check_open(sys.stdout, "standard output")
         _run(parser, arguments)
 
@@ -48,10 +47,11 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
     if store.folder.exists() and not store.folder.is_dir():
         raise UserError(f"--dir: {store.folder} is a file; name a folder")
     corpora = ArrowCache(store.folder / FOLDER, 0)
-    entries, files = store.entries(), corpora.files()
-    sizes: dict[str, int] = {FOLDER: sum(size for _, size, _ in files)} if files else {}
-    for entry in entries:  # the most recently used first
-        sizes[entry.key] = sizes.get(entry.key, 0) + entry.bytes
+    files, shards = corpora.files(), defaultdict(list)
+    for entry in store.entries():  # the most recently used first
+        shards[entry.key].append(entry)
+    sizes = {FOLDER: sum(size for _, size, _ in files)} if files else {}
+    sizes |= {key: sum(entry.bytes for entry in entries) for key, entries in shards.items()}
     for wanted in arguments.keys:
         if not any(key.startswith(wanted) for key in sizes):
             available = ", ".join(key[:KEY_CHARACTERS] for key in sizes) or "none"
@@ -72,16 +72,15 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None
     if files:
         used = datetime.fromtimestamp(files[0][2]).isoformat(" ", "minutes")
         table.add_row(FOLDER, "-", "-", "documents", "texts or tokens", f"{len(files)}", gigabytes(sizes[FOLDER]), used)
-    for key in list(sizes)[bool(files) :]:
-        shards = [entry for entry in entries if entry.key == key]
-        about, damaged = shards[0].about, sum(shard.damaged() for shard in shards)
+    for key, entries in shards.items():
+        about, damaged = entries[0].about, sum(entry.damaged() for entry in entries)
         table.add_row(
             key[:KEY_CHARACTERS],
             *(Text(printable(str(about.get(name, "?")))) for name in ("encoder", "prefix", "texts")),
             Text(printable(f"{about.get('holds', '?')} in {about.get('dtype', '?')}")),
-            f"{len(shards)}" + (f", {damaged} damaged" if damaged else ""),
+            f"{len(entries)}" + (f", {damaged} damaged" if damaged else ""),
             gigabytes(sizes[key]),
-            datetime.fromtimestamp(max(shard.used for shard in shards)).isoformat(" ", "minutes"),
+            datetime.fromtimestamp(entries[0].used).isoformat(" ", "minutes"),
         )
     if sizes:
         Console(width=None if sys.stdout.isatty() else 200).print(table)

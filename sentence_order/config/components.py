@@ -32,9 +32,7 @@ HEADS = {
     "relational_pointer": Component("model.pointer:RelationalPointerHead", ("pointer",)),
 }
 LOSSES = {
-    "pairwise_logistic": Component(
-        "losses.pairwise_logistic:pairwise_logistic", ("logits",), "Likelihood of the order of each pair."
-    ),
+    "pairwise_logistic": Component("losses.pairwise_logistic:pairwise_logistic", ("logits",), "Likelihood of pairs."),
     "margin": Component("losses.margin:margin", ("logits",), "Hinge on the log-odds of each pair."),
     "ranknet": Component("losses.ranknet:ranknet", ("logits",), "As pairwise_logistic, far pairs weighing more."),
     "list_mle": Component("losses.list_mle:list_mle", ("logits",), "Likelihood of the order by one score a sentence."),

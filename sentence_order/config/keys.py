@@ -39,10 +39,6 @@ class Range:
         return low + (high if self.high < MAX_NUMBER else "")
 
 
-POSITIVE = Range()
-NOT_NEGATIVE = Range(low_allowed=True)
-
-
 @dataclass(frozen=True)
 class KeyInfo:
     """What a config key means to the program; keys of a group inherit what the group says."""
@@ -64,8 +60,12 @@ def key(default: Any, help: str = "", accepts: Range | None = None, **info: Any)
     return field(default=default, metadata=metadata)
 
 
-CHANGEABLE: dict[str, Any] = {"on_resume": OnResume.CHANGEABLE}
-IN_HPARAMS: dict[str, Any] = {"in_hparams": True}
+Mark = dict[str, Any]  # what `key` is given by **
+CHANGEABLE: Mark = {"on_resume": OnResume.CHANGEABLE}
+IGNORED: Mark = {"on_resume": OnResume.IGNORED}
+OF_PREFIX: Mark = {"determines_prefix": True}
+PER_SEED: Mark = {"varies_between_seeds": True}
+IN_HPARAMS: Mark = {"in_hparams": True}
 
 
 def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, KeyInfo]:

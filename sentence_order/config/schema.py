@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, METRICS
-from sentence_order.config.keys import CHANGEABLE, IN_HPARAMS, NOT_NEGATIVE, POSITIVE, OnResume, Range, key
+from sentence_order.config.keys import CHANGEABLE, IGNORED, IN_HPARAMS, OF_PREFIX, PER_SEED, Range, key
 
 # Width of the attention heads of the tiny encoder.
 TINY_HEAD_WIDTH = 24
@@ -16,6 +16,7 @@ BEAM_WIDTH = 64
 MAX_RESAMPLES = 100_000
 SHARE, SHARE_OR_ZERO = Range(high=1, high_allowed=False), Range(high=1, low_allowed=True, high_allowed=False)
 UP_TO_ONE = Range(high=1, low_allowed=True)
+POSITIVE, NOT_NEGATIVE, UNBOUNDED = Range(), Range(low_allowed=True), Range(high=math.inf)
 
 HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
@@ -56,39 +57,24 @@ class DataConfig:
     source: Source | None = key(MISSING, "Where documents come from; set by the option of the group.")
     # A run resumes if the documents are the same.
     train: str | None = key(None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **CHANGEABLE)
-    validation: str | None = key(
-        None, "Validation documents, as data.train. null: split off the training documents.", **CHANGEABLE
-    )
-    test: str | None = key(None, "Test documents, as data.train. null: split off the training documents.", **CHANGEABLE)
+    validation: str | None = key(None, "Validation documents, as data.train. null: split off data.train.", **CHANGEABLE)
+    test: str | None = key(None, "Test documents, as data.train. null: split off data.train.", **CHANGEABLE)
     limit_train: int | None = key(None, "Training documents used, or stories made.", POSITIVE, **IN_HPARAMS)
     limit_validation: int | None = key(None, "Validation documents used, or stories made.", POSITIVE)
     limit_test: int | None = key(None, "Test documents used, or stories made.", POSITIVE)
     validation_share: float = key(0.1, "Share of the training documents, about, split off for validation.", SHARE)
     test_share: float = key(0.1, "Share of the training documents, about, split off for the test.", SHARE)
-    split_seed: int = key(
-        0, "Seed of what is split off and of synthetic stories; seed has no part in it.", NOT_NEGATIVE
-    )
-    overlap: Overlap = key(
-        Overlap.warn, "Documents in two splits or trained on before: use and warn, leave them out, or end in an error."
-    )
+    split_seed: int = key(0, "Seed of the split and of synthetic stories; seed has no part in it.", NOT_NEGATIVE)
+    overlap: Overlap = key(Overlap.warn, "Documents in two splits or trained on before: warn, leave them out, or fail.")
     id_column: str = key("id", ID_COLUMN)
     sentences_column: str = key("sentences", SENTENCES_COLUMN)
     sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
     text_column: str | None = key(None, TEXT_COLUMN)
-    gold_order_column: str | None = key(
-        None, "Column with the gold order, as a list of numbers, of sentences that are stored shuffled."
-    )
+    gold_order_column: str | None = key(None, "Column with the gold order of shuffled sentences, as a list of numbers.")
     gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
-    gold_order: GoldOrder = key(
-        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
-    )
+    gold_order: GoldOrder = key(GoldOrder.order, "A gold order's k-th number: which sentence is k-th, or where k is.")
     gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
-    group_column: str | None = key(
-        None,
-        "Column with a document's group; results are also given by group.",
-        varies_between_seeds=True,
-        **CHANGEABLE,
-    )
+    group_column: str | None = key(None, "Column of documents' groups, for results by group.", **PER_SEED, **CHANGEABLE)
     text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
     hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.")
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
@@ -103,14 +89,8 @@ class EncoderConfig:
 
     name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **IN_HPARAMS)
     joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IN_HPARAMS)
-    joint: Joint = key(
-        Joint.documents,
-        "What the layers from joint_from on read at once: a document, or each pair of sentences.",
-        **IN_HPARAMS,
-    )
-    position_ids: PositionIds = key(
-        PositionIds.per_sentence, "Where position ids restart; per_document reveals the input order to the model."
-    )
+    joint: Joint = key(Joint.documents, "What joint layers read at once: a document, or two sentences.", **IN_HPARAMS)
+    position_ids: PositionIds = key(PositionIds.per_sentence, "Where ids restart; per_document shows the input order.")
     tiny_layers: int = key(4, "Layers of encoder=tiny.", Range(high=1000))
     tiny_width: int = key(96, f"Hidden units of encoder=tiny, a multiple of {TINY_HEAD_WIDTH}.", Range(high=2**14))
     tiny_vocabulary: int = key(4000, "Word pieces of encoder=tiny, about.", Range(high=2**24))
@@ -122,21 +102,15 @@ class FreezeConfig:
 
     embeddings: bool = key(False, "Freezes the embeddings.")
     layers: Any = key(0, 'Frozen layers: the lowest N, all but the last N (-N), "2-4", [0,2], half or all.')
-    depth: Any = key(
-        None, "Instead of embeddings and layers: none, embeddings, or these and the lowest N layers, -N, half or all."
-    )
-    schedule: list[str] = key(
-        list, "Gradual unfreezing, instead of other keys: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none]."
-    )
+    depth: Any = key(None, "Instead of embeddings and layers: none, embeddings, or these and N layers, -N, half, all.")
+    schedule: list[str] = key(list, "Instead, gradual unfreezing: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none].")
 
 
 @dataclass
 class ModelConfig:
     """What stands on the encoder: sentence vectors, layers over them, and heads that predict."""
 
-    pooling: Pooling = key(
-        Pooling.mean, "Sentence vector: the mean of its tokens' states, or the first one's.", determines_prefix=True
-    )
+    pooling: Pooling = key(Pooling.mean, "Sentence vector: the mean of its tokens' states, or the first.", **OF_PREFIX)
     set_layers: int = key(1, "Transformer layers over the vectors of a document.", Range(high=1000, low_allowed=True))
     heads: list[HeadName] = key(
         lambda: [HeadName["pairs"], HeadName["neighbours"]],
@@ -188,7 +162,7 @@ class OptimConfig:
     betas: list[float] = key(lambda: [0.9, 0.98], "AdamW's two decay rates, each at least 0 and less than 1.")
     schedule: Schedule = key(Schedule.linear, "How learning rates fall after the warmup: to 0, or not at all.")
     warmup: float = key(0.1, "Share of all steps in which learning rates rise from 0.", UP_TO_ONE)
-    max_grad_norm: float = key(1.0, "Norm to which a larger gradient is clipped.", Range(high=math.inf))
+    max_grad_norm: float = key(1.0, "Norm to which a larger gradient is clipped.", UNBOUNDED)
     ema: float = key(0.0, "Share of the weights' moving average kept at each step. 0: no average.", SHARE_OR_ZERO)
 
 
@@ -197,38 +171,18 @@ class TrainerConfig:
     """The loop: how long it trains, and after how many steps it logs, validates and saves."""
 
     epochs: int = key(1, "Passes over the training documents.", POSITIVE, **IN_HPARAMS)
-    max_steps: int | None = key(
-        None, "Optimizer steps of the run, however many epochs they are. null: as epochs says.", POSITIVE, **IN_HPARAMS
-    )
-    batch_tokens: int = key(
-        512,
-        "Tokens of a micro-batch at most, padding included; all processes share its documents.",
-        POSITIVE,
-        **IN_HPARAMS,
-    )
-    eval_batch_tokens: int = key(
-        4096, "Tokens read at once in validation, test and filling the cache, padding included.", POSITIVE, **CHANGEABLE
-    )
+    max_steps: int | None = key(None, "Optimizer steps in place of epochs. null: epochs count.", POSITIVE, **IN_HPARAMS)
+    batch_tokens: int = key(512, "Tokens of a micro-batch, padding and all processes included.", POSITIVE, **IN_HPARAMS)
+    eval_batch_tokens: int = key(4096, "Tokens at once, padded, to evaluate or fill the cache.", POSITIVE, **CHANGEABLE)
     accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
     eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
     save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
     log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **CHANGEABLE)
-    metric: Metric = key(
-        Metric["tau"],
-        "Validation metric by which the best checkpoint, early stopping and searches go; of loss, less is better.",
-    )
-    patience: int | None = key(
-        None, "Early stopping: validations in a row without a better metric. null: never.", POSITIVE, **CHANGEABLE
-    )
-    keep: int = key(
-        0, "Last saves kept as checkpoints/step_STEP, without what resuming needs. 0: none.", NOT_NEGATIVE, **CHANGEABLE
-    )
-    gradient_checkpointing: bool = key(
-        False, "Computes layers again in the backward pass: less memory, more time, the same gradients.", **CHANGEABLE
-    )
-    workers: int | None = key(
-        None, "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.", NOT_NEGATIVE, **CHANGEABLE
-    )
+    metric: Metric = key(Metric["tau"], "Validation metric that the best checkpoint, patience and searches go by.")
+    patience: int | None = key(None, "Early stopping: validations in a row without a new best.", POSITIVE, **CHANGEABLE)
+    keep: int = key(0, "Last saves kept as checkpoints/step_STEP; they cannot be resumed.", NOT_NEGATIVE, **CHANGEABLE)
+    gradient_checkpointing: bool = key(False, "Recomputes layers in backward: less memory, more time.", **CHANGEABLE)
+    workers: int | None = key(None, "Processes that make batches. null: 0 (CUDA: up to 4).", NOT_NEGATIVE, **CHANGEABLE)
 
 
 @dataclass
@@ -236,16 +190,9 @@ class CacheConfig:
     """The stored output of frozen layers; documents and their tokens are always stored there too."""
 
     mode: CacheMode = key(CacheMode.auto, "Whether the output of frozen layers is stored. auto: where that saves time.")
-    dir: str | None = key(
-        None, "Folder of the cache. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", varies_between_seeds=True
-    )
+    dir: str | None = key(None, "Its folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", **PER_SEED)
     dtype: CacheDtype = key(CacheDtype.float32, "Type of the stored numbers; float16 halves the size, and rounds.")
-    max_gb: float = key(
-        20.0,
-        "Gigabytes of stored output, and as many again of documents; what was used least recently is removed.",
-        Range(high=math.inf),
-        varies_between_seeds=True,
-    )
+    max_gb: float = key(20.0, "Gigabytes each of output and documents; the longest unused go.", UNBOUNDED, **PER_SEED)
 
 
 @dataclass
@@ -258,33 +205,24 @@ class DebugConfig:
 
 @dataclass
 class TrainConfig:
-    data: DataConfig = key(DataConfig, determines_prefix=True)
-    encoder: EncoderConfig = key(EncoderConfig, determines_prefix=True)
-    freeze: FreezeConfig = key(FreezeConfig, determines_prefix=True)
+    data: DataConfig = key(DataConfig, **OF_PREFIX)
+    encoder: EncoderConfig = key(EncoderConfig, **OF_PREFIX)
+    freeze: FreezeConfig = key(FreezeConfig, **OF_PREFIX)
     model: ModelConfig = key(ModelConfig, **IN_HPARAMS)
     loss: LossConfig = key(LossConfig)
     decoder: DecoderConfig = key(lambda: DecoderConfig(beam_width=BEAM_WIDTH))
     optim: OptimConfig = key(OptimConfig, **IN_HPARAMS)
     trainer: TrainerConfig = key(TrainerConfig)
-    cache: CacheConfig = key(CacheConfig, determines_prefix=True, **CHANGEABLE)
+    cache: CacheConfig = key(CacheConfig, **OF_PREFIX, **CHANGEABLE)
     debug: DebugConfig = key(DebugConfig)
-    init_from: str | None = key(
-        None, "Run, checkpoint or hub id whose weights it starts from.", determines_prefix=True, **IN_HPARAMS
-    )
-    resume: str = key(
-        "off",
-        "Folder of the run to resume. auto: output_dir, if a run is there; for jobs that are requeued.",
-        on_resume=OnResume.IGNORED,
-        varies_between_seeds=True,
-    )
-    on_nonfinite: OnNonfinite = key(
-        OnNonfinite.stop, "What to do at a loss or gradient that is not finite.", **CHANGEABLE
-    )
+    init_from: str | None = key(None, "Run, checkpoint or hub id to take weights from.", **OF_PREFIX, **IN_HPARAMS)
+    resume: str = key("off", "Folder of the run to resume. auto: output_dir, if it holds a run.", **IGNORED, **PER_SEED)
+    on_nonfinite: OnNonfinite = key(OnNonfinite.stop, "What to do if a loss or gradient is not finite.", **CHANGEABLE)
     max_nonfinite: int = key(10, "Steps that on_nonfinite=skip skips before the run ends.", NOT_NEGATIVE, **CHANGEABLE)
-    device: str = key("auto", DEVICE, determines_prefix=True, **CHANGEABLE)
-    precision: Precision = key(Precision.auto, PRECISION, determines_prefix=True, **CHANGEABLE)
-    seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, varies_between_seeds=True)
-    output_dir: str = key(MISSING, "Folder of the run.", on_resume=OnResume.IGNORED, varies_between_seeds=True)
+    device: str = key("auto", DEVICE, **OF_PREFIX, **CHANGEABLE)
+    precision: Precision = key(Precision.auto, PRECISION, **OF_PREFIX, **CHANGEABLE)
+    seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, **PER_SEED)
+    output_dir: str = key(MISSING, "Folder of the run.", **IGNORED, **PER_SEED)
 
 
 @dataclass
@@ -297,12 +235,8 @@ class EvaluateConfig:
     seed: int = key(0, "Seed of the shuffles and of the intervals' resamples.", NOT_NEGATIVE)
     decoder: EvaluateDecoderConfig = key(EvaluateDecoderConfig)
     split: Split = key(Split.test, "Documents that are evaluated.")
-    output: str | None = key(
-        None, "JSON file for the results, - for standard output. null: standard output; on a terminal, tables alone."
-    )
-    predictions: str | None = key(
-        None, "JSONL file for the predicted orders: id, given, order, predicted, gold, confidence, group."
-    )
+    output: str | None = key(None, "JSON file of results; - is standard output, as is null unless that is a terminal.")
+    predictions: str | None = key(None, "JSONL file for each id, given, order, predicted, gold, confidence, group.")
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
     bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))
     shuffles: int = key(1, SHUFFLES, POSITIVE)

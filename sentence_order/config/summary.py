@@ -5,12 +5,7 @@ from typing import Any
 
 
 def describe_frozen(settings: Mapping[str, Any], frozen: Sequence[str]) -> str:
-    """What is frozen, in a word or two.
-
-    Args:
-        settings: a run's config, by dotted key.
-        frozen: the names of the blocks that were frozen from beginning to end.
-    """
+    """What is frozen, in a word or two: by a run's config, and the blocks that were frozen from beginning to end."""
     if schedule := settings["freeze.schedule"]:
         return f"gradual {' '.join(schedule)}"
     if not frozen:

@@ -6,6 +6,7 @@ KEY is a digest of everything that determines the content, the bytes of the user
 the file itself, so that a damaged one is noticed, and made anew.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -61,11 +62,8 @@ class ArrowCache:
     ) -> tuple[Dataset, list[str]]:
         """The data set that is made of batches of columns, or read from its file if that is there; and the notes on it.
 
-        Args:
-            settings: everything that determines the content, as JSON can hold it.
-            make_notes: called before the batches are made.
-
-        Raises OSError if the file cannot be written, and what the functions raise.
+        The `settings` are everything that determines the content, as JSON can hold it; notes are made first. Raises
+        OSError if the file cannot be written, and what the functions raise.
         """
         key = xxhash.xxh3_128_hexdigest(json.dumps([VERSION, settings], sort_keys=True).encode())
         while True:
@@ -154,8 +152,5 @@ def read_column(documents: Dataset, name: str) -> IntArray:
 
 def digest_file(path: str | Path) -> str:
     """A digest of a file's content."""
-    digest = xxhash.xxh3_128()
     with open(path, "rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()

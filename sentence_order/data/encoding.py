@@ -5,8 +5,6 @@ failures are one line.
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -97,15 +95,9 @@ def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """The token ids of each text. Raises UserError if the tokenizer fails."""
-    with _panics_as_user_errors(tokenizer):
-        ids: list[list[int]] = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
-    return ids
-
-
-@contextmanager
-def _panics_as_user_errors(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     try:
-        yield
+        ids: list[list[int]] = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
+        return ids
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of tokenizers' own language; no Exception, and not exported
             raise

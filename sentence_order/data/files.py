@@ -1,7 +1,6 @@
 """The files of a corpus, found by the keys of the data group."""
 
 import glob
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +8,6 @@ from pathlib import Path
 from sentence_order.config.schema import DataConfig, Source
 from sentence_order.data.records import find_path_problem, match_files
 from sentence_order.errors import UserError
-
-log = logging.getLogger(__name__)
 
 
 def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
@@ -54,6 +51,4 @@ def _matching(pattern: str, split: str) -> list[str]:
     except (OSError, ValueError, NotImplementedError) as error:
         raise UserError(f"data.{split}: {pattern} is not a valid pattern: {error}") from error
     once = {os.path.realpath(path): path for path in sorted(paths, reverse=True)}
-    if len(once) < len(paths):
-        log.info("data: ignoring %d links to files that data.%s already contains", len(paths) - len(once), split)
     return sorted(once.values())

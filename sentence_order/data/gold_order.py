@@ -16,16 +16,10 @@ NUMBERS = re.compile(r"[\[(]?\s*['\"]?-?\d{1,6}(?:\.0+)?['\"]?(?:[\s,;|]+['\"]?-
 def restore_gold_order(
     sentences: Sequence[str], value: Any, meaning: str, base: int, where: str, name: str
 ) -> list[str]:
-    """Puts sentences into their gold order.
+    """Puts sentences into their gold order, by numbers (from `base`) in the field `name` of the record at `where`.
 
-    Args:
-        value: a number for each sentence, as a list or a text.
-        meaning: of the k-th number: which sentence is k-th in gold order ("order"), or the gold position of sentence k
-            ("position").
-        base: of the numbers, 0 or 1.
-        where, name: of the record and of its field, for the complaint.
-
-    Raises UserError if the numbers are not a permutation.
+    The k-th number means which sentence is k-th ("order"), or the gold position of sentence k ("position"). Raises
+    UserError if the numbers are not a permutation.
     """
     numbers = read_numbers(value)
     count = len(sentences)
@@ -82,10 +76,7 @@ def find_gold_orders(records: Iterable[tuple[Mapping[str, Any], Sequence[str]]],
     """What looks like a gold order beside the sentences in columns that are not `known`; each as advice to the user.
 
     That are columns which, in most records that fill them, hold a permutation, or the same sentences, and not always in
-    the order of the sentences.
-
-    Args:
-        records: each with its sentences; those of fewer than two are passed over.
+    the order of the sentences. Records come with their sentences; those of fewer than two are passed over.
     """
     filled: Counter[str] = Counter()
     is_sorted: dict[tuple[str, str], list[bool]] = {}

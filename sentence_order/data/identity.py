@@ -21,13 +21,9 @@ def text_fingerprint(sentences: Sequence[str]) -> int:
     Documents with one fingerprint stay in one split, and are counted if they are in two. It is 0 if there are fewer
     than two sentences, which have no order. A copy that is cut into other sentences has another fingerprint.
     """
-    real = sorted(map(_fold, strip_enumeration([sentence for sentence in sentences if sentence.strip()])))
-    return int.from_bytes(_digest("\n".join(real), 8), "little") if len(real) > 1 else 0
-
-
-def _fold(text: str) -> str:
-    """A text without what copies of it may differ in."""
-    return unicodedata.normalize("NFKC", text).casefold().translate(_passed_over())
+    real = strip_enumeration([sentence for sentence in sentences if sentence.strip()])
+    folded = (unicodedata.normalize("NFKC", text).casefold().translate(_passed_over()) for text in real)
+    return int.from_bytes(_digest("\n".join(sorted(folded)), 8), "little") if len(real) > 1 else 0
 
 
 @functools.cache

@@ -41,9 +41,9 @@ def resolve_overlap(
     found: dict[str, Any] = {"policy": policy.value}
     for first, second in PAIRS:
         if first in splits and second in splits:
-            in_both_D = np.isin(_fingerprints(splits[first]), _fingerprints(splits[second]))
             what = f"data.{first} are also in data.{second}"
-            splits, found[f"{first}_in_{second}"] = _resolve(splits, first, in_both_D, policy, what)
+            others = read_column(splits[second], "fingerprint")
+            splits, found[f"{first}_in_{second}"] = _resolve(splits, first, others, policy, what)
     if earlier is None:
         return splits, found
     if earlier.fingerprints is None:
@@ -51,21 +51,17 @@ def resolve_overlap(
     for name in evaluated:
         count = None
         if earlier.fingerprints is not None:
-            common_D = np.isin(_fingerprints(splits[name]), earlier.fingerprints)
             what = f"data.{name} are among those that {earlier.name} was trained on"
-            splits, count = _resolve(splits, name, common_D, policy, what)
+            splits, count = _resolve(splits, name, earlier.fingerprints, policy, what)
         found[f"{name}_in_earlier_training"] = count
     return splits, found
 
 
-def _fingerprints(split: Dataset) -> IntArray:
-    return read_column(split, "fingerprint")
-
-
 def _resolve(
-    splits: dict[str, Dataset], name: str, common_D: np.ndarray[Any, np.dtype[np.bool_]], policy: Overlap, what: str
+    splits: dict[str, Dataset], name: str, others: IntArray, policy: Overlap, what: str
 ) -> tuple[dict[str, Dataset], int]:
-    common_D = common_D & (_fingerprints(splits[name]) != 0)  # documents without an order will be dropped anyway
+    fingerprint_D = read_column(splits[name], "fingerprint")
+    common_D = np.isin(fingerprint_D, others) & (fingerprint_D != 0)  # without an order they will be dropped anyway
     count = int(common_D.sum())
     if not count:
         return splits, 0

@@ -11,28 +11,14 @@ from itertools import groupby, islice
 from typing import Any
 
 from sentence_order.config.schema import DataConfig, PredictConfig
+from sentence_order.data import records
 from sentence_order.data.gold_order import are_numbers, find_gold_orders, is_blank, read_numbers, restore_gold_order
-from sentence_order.data.records import (
-    MAX_RECORD_BYTES,
-    OnFault,
-    Record,
-    check_utf8,
-    faults_to,
-    find_path_problem,
-    kind_of,
-    names_of,
-    read_csv,
-    read_jsonl,
-    read_lines,
-    read_parquet,
-    stop_at_fault,
-)
 from sentence_order.data.sentences import split_sentences
 from sentence_order.errors import UserError, first_line
 
 # Records of a file that are searched for columns with gold orders.
 NUM_SEARCHED = 1000
-RECORD_READERS = {"jsonl": read_jsonl, "csv": read_csv, "parquet": read_parquet}
+RECORD_READERS = {"jsonl": records.read_jsonl, "csv": records.read_csv, "parquet": records.read_parquet}
 
 
 def nothing_to_order(count: int) -> str:
@@ -90,7 +76,7 @@ class Layout:
 
 
 def read_documents(
-    path: str, file_format: str, layout: Layout, on_fault: OnFault = stop_at_fault
+    path: str, file_format: str, layout: Layout, on_fault: records.OnFault = records.stop_at_fault
 ) -> Iterator[Document]:
     """Yields the documents of one file: jsonl, csv, parquet or text.
 
@@ -98,7 +84,7 @@ def read_documents(
     does not hold a document is passed to `on_fault`, and if that returns, left out. Raises UserError if the file is
     missing, damaged or without documents.
     """
-    if path != "-" and (problem := find_path_problem(path)):
+    if path != "-" and (problem := records.find_path_problem(path)):
         raise UserError(f"{path}: {problem}" + ("; for standard input give -" if "pipe" in problem else ""))
     empty, faulty = True, 0
 
@@ -143,14 +129,14 @@ def _failures_as_user_errors(path: str) -> Iterator[None]:
         raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
-def document_from_record(record: Record, layout: Layout, where: str) -> Document:
+def document_from_record(record: records.Record, layout: Layout, where: str) -> Document:
     """Makes a document of one JSON object, table row or hub record; `where` ("FILE:LINE") stands in for a missing id.
 
     Raises UserError, which names both, if a column is missing, or does not hold what it should.
     """
     identity = record.get(layout.id_column)
     if identity is not None and (isinstance(identity, bool) or not isinstance(identity, str | int)):
-        raise UserError(f"{where}: field '{layout.id_column}' must be a string, not {kind_of(identity)}")
+        raise UserError(f"{where}: field '{layout.id_column}' must be a string, not {records.kind_of(identity)}")
     document_id = where if identity in (None, "") else str(identity)
     if document_id != where:
         where = f"{where}: document {document_id!r}"
@@ -162,12 +148,12 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
             hint = "" if is_gold else f"; the sentences are named by {keys}"
             if column == layout.group_column:
                 hint = "; the group is named by data.group_column, which may be null"
-            raise UserError(f"{where}: no field '{column}' (available: {names_of(list(record))}){hint}")
+            raise UserError(f"{where}: no field '{column}' (available: {records.names_of(list(record))}){hint}")
 
     def cell(column: str, accepted: Any, description: str) -> Any:
         value = record[column]
         if not isinstance(value, accepted):
-            raise UserError(f"{where}: field '{column}' must be {description}, not {kind_of(value)}")
+            raise UserError(f"{where}: field '{column}' must be {description}, not {records.kind_of(value)}")
         return value
 
     name = layout.text_column or ",".join(layout.sentence_columns) or layout.sentences_column
@@ -214,15 +200,15 @@ def _read_list(value: list[Any] | str, where: str, name: str) -> list[str]:
                 "sentence_columns=[...], for running text set text_column=..."
             )
     if not all(isinstance(sentence, str) for sentence in sentences):
-        raise UserError(f"{where}: field '{name}' must be a list of strings, not {kind_of(sentences)}")
+        raise UserError(f"{where}: field '{name}' must be a list of strings, not {records.kind_of(sentences)}")
     return list(sentences)
 
 
-def find_unused_gold_order(records: Iterable[tuple[str, Record]], layout: Layout) -> list[str]:
+def find_unused_gold_order(found: Iterable[tuple[str, records.Record]], layout: Layout) -> list[str]:
     """Advice about columns that look like gold orders of the first documents, and are not used."""
     if layout.gold_order_column or layout.gold_order_columns:
         return []
-    some = islice(records, NUM_SEARCHED)
+    some = islice(found, NUM_SEARCHED)
     read = ((record, document_from_record(record, layout, where).sentences) for where, record in some)
     return find_gold_orders(read, layout.columns)
 
@@ -232,32 +218,32 @@ def find_unused_gold_order_of_file(path: str, file_format: str, layout: Layout) 
     if file_format == "text":
         return []
     with _failures_as_user_errors(path):
-        return find_unused_gold_order(RECORD_READERS[file_format](path, list, stop_at_fault), layout)
+        return find_unused_gold_order(RECORD_READERS[file_format](path, list, records.stop_at_fault), layout)
 
 
-def _read_table(path: str, file_format: str, layout: Layout, on_fault: OnFault) -> Iterator[Document]:
+def _read_table(path: str, file_format: str, layout: Layout, on_fault: records.OnFault) -> Iterator[Document]:
     for where, record in RECORD_READERS[file_format](path, layout.choose_columns, on_fault):
-        with faults_to(on_fault):
+        with records.faults_to(on_fault):
             yield document_from_record(record, layout, where)
 
 
-def _read_text(path: str, layout: Layout, on_fault: OnFault) -> Iterator[Document]:
+def _read_text(path: str, layout: Layout, on_fault: records.OnFault) -> Iterator[Document]:
     """Documents stand apart by blank lines; within one, a line is a sentence or the lines are running text."""
-    stripped = ((number, line.strip()) for number, line in read_lines(path))
+    stripped = ((number, line.strip()) for number, line in records.read_lines(path))
     for is_text, block in groupby(stripped, key=lambda numbered: numbered[1] != ""):
         if is_text:
-            with faults_to(on_fault):
+            with records.faults_to(on_fault):
                 yield _document_from_lines(block, layout, path)
 
 
 def _document_from_lines(block: Iterator[tuple[int, str]], layout: Layout, path: str) -> Document:
     where, lines, size = "", [], 0
     for number, line in block:
-        check_utf8(line, f"{path}:{number}")
+        records.check_utf8(line, f"{path}:{number}")
         where = where or f"{path}:{number}"
         lines.append(line)
         size += sys.getsizeof(line)
-        if size > MAX_RECORD_BYTES:
+        if size > records.MAX_RECORD_BYTES:
             raise UserError(f"{where}: {len(lines):,} lines without a blank one, which is too much for a document")
     sentences = lines if layout.text_layout == "lines" else split_sentences("\n".join(lines))
     return Document(where, sentences, where=where)

@@ -17,19 +17,10 @@ from datasets.exceptions import DatasetsError
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig, Source
+from sentence_order.data import readers
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
 from sentence_order.data.files import find_data_files, splits_to_read
 from sentence_order.data.identity import text_fingerprint
-from sentence_order.data.readers import (
-    Document,
-    Layout,
-    document_from_record,
-    find_unused_gold_order,
-    find_unused_gold_order_of_file,
-    nothing_to_order,
-    read_documents,
-    refuse_numbers,
-)
 from sentence_order.data.records import ChooseColumns, Record
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, first_line
@@ -37,6 +28,7 @@ from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
 
+Read = Callable[[], Iterable[readers.Document]]
 TEXT = Value("string")
 FEATURES = Features({"id": TEXT, "sentences": List(TEXT), "group": TEXT, "fingerprint": Value("uint64")})
 
@@ -70,7 +62,7 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     """
     fingerprint_D = read_column(train, "fingerprint")
     if not fingerprint_D.any():
-        raise UserError(f"data.train: {nothing_to_order(len(train))}")
+        raise UserError(f"data.train: {readers.nothing_to_order(len(train))}")
     # Those without an order are in no split that is evaluated.
     draw_D = np.where(fingerprint_D == 0, 1.0, _draw(fingerprint_D, config.split_seed))
     draws, start, members = np.unique(draw_D[draw_D < 1]), 0, {}
@@ -110,38 +102,32 @@ def _draw(fingerprint_D: IntArray, seed: int) -> FloatArray:
 def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     paths = find_data_files(config, split)
     assert config.source is not None
-    layout, source = Layout.of(config), config.source.value
+    layout, source = readers.Layout.of(config), config.source.value
     _log_gold_order(split, layout)
     try:
         contents = [(path, digest_file(path)) for path in paths]  # ids may hold the path as it was typed
     except OSError as error:
         raise UserError(f"data.{split}: {error.filename}: cannot be read: {error.strerror}") from error
 
-    def read() -> Iterator[Document]:
-        return (document for path in paths for document in read_documents(path, source, layout))
+    def read() -> Iterator[readers.Document]:
+        return (document for path in paths for document in readers.read_documents(path, source, layout))
 
     def search() -> list[str]:
-        found = (find_unused_gold_order_of_file(path, source, layout) for path in paths)
+        found = (readers.find_unused_gold_order_of_file(path, source, layout) for path in paths)
         return sorted({advice for some in found for advice in some})
 
     return _load(split, [source, contents, asdict(layout)], read, cache, search)
 
 
-def _load(
-    split: str,
-    settings: Any,
-    read: Callable[[], Iterable[Document]],
-    cache: ArrowCache,
-    find_unused_gold_order: Callable[[], list[str]] = list,
-) -> Dataset:
+def _load(split: str, settings: Any, read: Read, cache: ArrowCache, advise: Callable[[], list[str]] = list) -> Dataset:
     """The documents, from the cache if they are there; warns of columns that look like a gold order each time."""
-    documents, unused = cache.load(settings, FEATURES, lambda: _batches(read(), split), find_unused_gold_order)
+    documents, unused = cache.load(settings, FEATURES, lambda: _batches(read(), split), advise)
     for advice in unused:
         log.warning("data.%s: %s", split, advice)
     return documents
 
 
-def _log_gold_order(split: str, layout: Layout) -> None:
+def _log_gold_order(split: str, layout: readers.Layout) -> None:
     columns = layout.gold_order_column or ",".join(layout.gold_order_columns)
     meaning = {"order": "which sentence comes k-th", "position": "where sentence k stands"}[layout.gold_order]
     if columns:
@@ -151,7 +137,7 @@ def _log_gold_order(split: str, layout: Layout) -> None:
         )
 
 
-def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
+def _batches(documents: Iterable[readers.Document], split: str) -> Iterator[Columns]:
     """Columns of some documents at a time; shows the progress of reading."""
     remaining = iter(documents)
     with progress_bar(transient=True) as bar:
@@ -171,8 +157,8 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
     if count is None:
         raise UserError(f"data.limit_{split}: data=synthetic needs the number of stories to generate")
 
-    def write() -> Iterator[Document]:
-        return (Document(*story) for story in generate(split, config.split_seed, count))
+    def write() -> Iterator[readers.Document]:
+        return (readers.Document(*story) for story in generate(split, config.split_seed, count))
 
     # The plots are part of the key: their stories change with them.
     return _load(split, [split, config.split_seed, count, repr(PLOTS)], write, cache)
@@ -180,7 +166,7 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     is_folder, name = Path(str(config.hub_id)).is_dir(), getattr(config, split)
-    layout, where = Layout.of(config), f"{config.hub_id}/{name}"
+    layout, where = readers.Layout.of(config), f"{config.hub_id}/{name}"
     _log_gold_order(split, layout)
     limit = getattr(config, f"limit_{split}")
     if split == "train" and not (config.validation and config.test):
@@ -199,15 +185,15 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
         rows = (row for table in tables for row in table.select(choose(table.column_names)).to_pylist())
         return ((f"{where}:{number}", record) for number, record in enumerate(rows))
 
-    def read() -> Iterator[Document]:
+    def read() -> Iterator[readers.Document]:
         places = records(layout.choose_columns)
-        return refuse_numbers(document_from_record(record, layout, place) for place, record in places)
+        return readers.refuse_numbers(readers.document_from_record(record, layout, place) for place, record in places)
 
     # `datasets` knows the files of a folder by their times and sizes: so it has a cache of its own for each reading.
     with tempfile.TemporaryDirectory(prefix="sentence_order_") if is_folder else nullcontext() as place:
         content = _digest_folder(config) if is_folder else load()._fingerprint
         settings = [content, config.hub_config, limit, where, asdict(layout)]
-        return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))
+        return _load(split, settings, read, cache, lambda: readers.find_unused_gold_order(records(list), layout))
 
 
 def _digest_folder(config: DataConfig) -> list[tuple[str, str]]:

@@ -45,26 +45,19 @@ def _one_thread() -> Iterator[None]:
 def decode(
     decoder: Decoder, scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int = 64
 ) -> tuple[Tensor, Tensor]:
-    """Finds the best order of each document's sentences by the scores of a model.
+    """Finds the best order of each document's sentences by the scores of a model, and its objective.
 
     Runs on the CPU, in float64 and one thread, wherever its inputs are; a pointer's network runs on its own device.
 
     Args:
         decoder: one of the functions of this package, which can read these scores (see `config/components.py`).
-        scores: infinities count as 2**15 in log-odds of pairs, whose part that is not antisymmetric is dropped, and
-            half their values are rounded to multiples of 2**-16; the others are bounded and rounded likewise.
         mask_BS: True for sentences, False for the padding after them.
         tie_break_BS: integer ranks that depend on the content of the sentences and not on the input order, equal only
             for identical sentences. Of equally good orders, the one that is first in these ranks is preferred.
-        beam_width: partial orders that a beam search keeps: of "beam", "pointer", and of "exact" and "expected_tau"
-            above `exact.MAX_EXACT_SENTENCES` sentences.
+        beam_width: partial orders that a beam search keeps, also that of "exact" for a long document.
 
-    Returns:
-        `order_BS`, long: `order[b, k]` is the index of the k-th sentence. A permutation of range(S) for any input, in
-        which padding stays in its own places.
-        `objective_B`, float64, in nats; of a pointer, the log-probability of the order.
-
-    Raises ValueError if `beam_width` is not positive or a score is NaN.
+    Returns `order_BS`, where `order[b, k]` is the index of the k-th sentence and padding stays in its own places; and
+    `objective_B` in nats, of a pointer the log-probability of the order. Raises ValueError if a score is NaN.
     """
     if beam_width < 1:
         raise ValueError(f"beam_width is {beam_width}, and must be at least 1")

@@ -18,9 +18,8 @@ from sentence_order.data.examples import Batch, collate
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.limits import BatchLimit
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.prefix_cache.keys import PrefixKind, prefix_key
+from sentence_order.prefix_cache.keys import PrefixKind, TextIndex, prefix_key
 from sentence_order.prefix_cache.store import Shard, Store, gigabytes
-from sentence_order.prefix_cache.text_index import TextIndex
 from sentence_order.runtime.console import progress_bar
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.files import cache_folder

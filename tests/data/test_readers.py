@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentence_order.data import readers, records
+from sentence_order.data import records
 from sentence_order.data.readers import Document, Layout, read_documents
 from sentence_order.data.records import read_parquet, stop_at_fault
 from sentence_order.errors import UserError
@@ -206,8 +206,7 @@ def test_what_one_record_takes_is_bounded(
     tmp_path: Path, file_format: str, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A packed file of three megabytes may hold a line, a cell or a paragraph of gigabytes."""
-    for module in (readers, records):
-        monkeypatch.setattr(module, "MAX_RECORD_BYTES", 2**16)
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 2**16)
     before = csv.field_size_limit(2**16)
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(b"id\n" + line * 2**24))
