@@ -65,16 +65,22 @@ class DataConfig:
     validation_share: float = key(0.1, "Share of the training documents, about, split off for validation.", SHARE)
     test_share: float = key(0.1, "Share of the training documents, about, split off for the test.", SHARE)
     split_seed: int = key(0, "Seed of the split and of synthetic stories; seed has no part in it.", NOT_NEGATIVE)
-    overlap: Overlap = key(Overlap.warn, "Documents in two splits or trained on before: warn, leave them out, or fail.")
+    overlap: Overlap = key(
+        Overlap.warn, "Documents in two splits or trained on before: use and warn, leave them out, or end in an error."
+    )
     id_column: str = key("id", ID_COLUMN)
     sentences_column: str = key("sentences", SENTENCES_COLUMN)
     sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
     text_column: str | None = key(None, TEXT_COLUMN)
     gold_order_column: str | None = key(None, "Column with the gold order of shuffled sentences, as a list of numbers.")
     gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
-    gold_order: GoldOrder = key(GoldOrder.order, "A gold order's k-th number: which sentence is k-th, or where k is.")
+    gold_order: GoldOrder = key(
+        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
+    )
     gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
-    group_column: str | None = key(None, "Column of documents' groups, for results by group.", **PER_SEED, **CHANGEABLE)
+    group_column: str | None = key(
+        None, "Column with a document's group; results are also given by group.", **PER_SEED, **CHANGEABLE
+    )
     text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
     hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.")
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
@@ -89,8 +95,14 @@ class EncoderConfig:
 
     name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **IN_HPARAMS)
     joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IN_HPARAMS)
-    joint: Joint = key(Joint.documents, "What joint layers read at once: a document, or two sentences.", **IN_HPARAMS)
-    position_ids: PositionIds = key(PositionIds.per_sentence, "Where ids restart; per_document shows the input order.")
+    joint: Joint = key(
+        Joint.documents,
+        "What the layers from joint_from on read at once: a document, or each pair of sentences.",
+        **IN_HPARAMS,
+    )
+    position_ids: PositionIds = key(
+        PositionIds.per_sentence, "Where position ids restart; per_document reveals the input order to the model."
+    )
     tiny_layers: int = key(4, "Layers of encoder=tiny.", Range(high=1000))
     tiny_width: int = key(96, f"Hidden units of encoder=tiny, a multiple of {TINY_HEAD_WIDTH}.", Range(high=2**14))
     tiny_vocabulary: int = key(4000, "Word pieces of encoder=tiny, about.", Range(high=2**24))
@@ -102,7 +114,9 @@ class FreezeConfig:
 
     embeddings: bool = key(False, "Freezes the embeddings.")
     layers: Any = key(0, 'Frozen layers: the lowest N, all but the last N (-N), "2-4", [0,2], half or all.')
-    depth: Any = key(None, "Instead of embeddings and layers: none, embeddings, or these and N layers, -N, half, all.")
+    depth: Any = key(
+        None, "Instead of embeddings and layers: none, embeddings, or these and the lowest N layers, -N, half or all."
+    )
     schedule: list[str] = key(list, "Instead, gradual unfreezing: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none].")
 
 
@@ -171,18 +185,36 @@ class TrainerConfig:
     """The loop: how long it trains, and after how many steps it logs, validates and saves."""
 
     epochs: int = key(1, "Passes over the training documents.", POSITIVE, **IN_HPARAMS)
-    max_steps: int | None = key(None, "Optimizer steps in place of epochs. null: epochs count.", POSITIVE, **IN_HPARAMS)
-    batch_tokens: int = key(512, "Tokens of a micro-batch, padding and all processes included.", POSITIVE, **IN_HPARAMS)
-    eval_batch_tokens: int = key(4096, "Tokens at once, padded, to evaluate or fill the cache.", POSITIVE, **CHANGEABLE)
+    max_steps: int | None = key(
+        None, "Optimizer steps of the run, however many epochs they are. null: as epochs says.", POSITIVE, **IN_HPARAMS
+    )
+    batch_tokens: int = key(
+        512,
+        "Tokens of a micro-batch at most, padding included; all processes share its documents.",
+        POSITIVE,
+        **IN_HPARAMS,
+    )
+    eval_batch_tokens: int = key(
+        4096, "Tokens read at once in validation, test and filling the cache, padding included.", POSITIVE, **CHANGEABLE
+    )
     accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
     eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
     save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
     log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **CHANGEABLE)
-    metric: Metric = key(Metric["tau"], "Validation metric that the best checkpoint, patience and searches go by.")
-    patience: int | None = key(None, "Early stopping: validations in a row without a new best.", POSITIVE, **CHANGEABLE)
+    metric: Metric = key(
+        Metric["tau"],
+        "Validation metric by which the best checkpoint, early stopping and searches go; of loss, less is better.",
+    )
+    patience: int | None = key(
+        None, "Early stopping: validations in a row without a better metric. null: never.", POSITIVE, **CHANGEABLE
+    )
     keep: int = key(0, "Last saves kept as checkpoints/step_STEP; they cannot be resumed.", NOT_NEGATIVE, **CHANGEABLE)
-    gradient_checkpointing: bool = key(False, "Recomputes layers in backward: less memory, more time.", **CHANGEABLE)
-    workers: int | None = key(None, "Processes that make batches. null: 0 (CUDA: up to 4).", NOT_NEGATIVE, **CHANGEABLE)
+    gradient_checkpointing: bool = key(
+        False, "Computes layers again in the backward pass: less memory, more time, the same gradients.", **CHANGEABLE
+    )
+    workers: int | None = key(
+        None, "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.", NOT_NEGATIVE, **CHANGEABLE
+    )
 
 
 @dataclass
@@ -192,7 +224,12 @@ class CacheConfig:
     mode: CacheMode = key(CacheMode.auto, "Whether the output of frozen layers is stored. auto: where that saves time.")
     dir: str | None = key(None, "Its folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", **PER_SEED)
     dtype: CacheDtype = key(CacheDtype.float32, "Type of the stored numbers; float16 halves the size, and rounds.")
-    max_gb: float = key(20.0, "Gigabytes each of output and documents; the longest unused go.", UNBOUNDED, **PER_SEED)
+    max_gb: float = key(
+        20.0,
+        "Gigabytes of stored output, and as many again of documents; what was used least recently is removed.",
+        UNBOUNDED,
+        **PER_SEED,
+    )
 
 
 @dataclass
@@ -216,7 +253,12 @@ class TrainConfig:
     cache: CacheConfig = key(CacheConfig, **OF_PREFIX, **CHANGEABLE)
     debug: DebugConfig = key(DebugConfig)
     init_from: str | None = key(None, "Run, checkpoint or hub id to take weights from.", **OF_PREFIX, **IN_HPARAMS)
-    resume: str = key("off", "Folder of the run to resume. auto: output_dir, if it holds a run.", **IGNORED, **PER_SEED)
+    resume: str = key(
+        "off",
+        "Folder of the run to resume. auto: output_dir, if a run is there; for jobs that are requeued.",
+        **IGNORED,
+        **PER_SEED,
+    )
     on_nonfinite: OnNonfinite = key(OnNonfinite.stop, "What to do if a loss or gradient is not finite.", **CHANGEABLE)
     max_nonfinite: int = key(10, "Steps that on_nonfinite=skip skips before the run ends.", NOT_NEGATIVE, **CHANGEABLE)
     device: str = key("auto", DEVICE, **OF_PREFIX, **CHANGEABLE)
@@ -235,8 +277,12 @@ class EvaluateConfig:
     seed: int = key(0, "Seed of the shuffles and of the intervals' resamples.", NOT_NEGATIVE)
     decoder: EvaluateDecoderConfig = key(EvaluateDecoderConfig)
     split: Split = key(Split.test, "Documents that are evaluated.")
-    output: str | None = key(None, "JSON file of results; - is standard output, as is null unless that is a terminal.")
-    predictions: str | None = key(None, "JSONL file for each id, given, order, predicted, gold, confidence, group.")
+    output: str | None = key(
+        None, "JSON file for the results, - for standard output. null: standard output; on a terminal, tables alone."
+    )
+    predictions: str | None = key(
+        None, "JSONL file for the predicted orders: id, given, order, predicted, gold, confidence, group."
+    )
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
     bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))
     shuffles: int = key(1, SHUFFLES, POSITIVE)
