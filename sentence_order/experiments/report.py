@@ -14,9 +14,9 @@ from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
 from sentence_order.experiments import tables
 from sentence_order.experiments.estimates import compare_arms
-from sentence_order.experiments.overview import describe_left_out
+from sentence_order.experiments.job import FAILURES
 from sentence_order.experiments.pictures import draw
-from sentence_order.experiments.runs import find_runs, group_runs
+from sentence_order.experiments.runs import Run, find_runs, group_runs
 from sentence_order.experiments.verdict import MARGIN, verdict
 from sentence_order.runtime.console import console
 from sentence_order.runtime.files import atomic_file
@@ -42,23 +42,31 @@ def write_report(
             f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "
             f"have, and up to {comparison.documents_left_out:,} of a run are left out."
         )
-    sentences += describe_left_out(paths, runs, unfinished)
+    sentences += _describe_left_out(paths, runs, unfinished)
     # Everything is made before the first file is written.
     pictures = draw(comparison)
-    captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}
     files = {
         # First: by it the next report knows the other files as those of a report, also if this one is killed.
-        REPORT_FILE: tables.as_markdown(comparison, sentences, captions, unfinished, left_out, paths).encode(),
+        REPORT_FILE: tables.as_markdown(comparison, sentences, [*pictures], unfinished, left_out, paths).encode(),
         "report.csv": tables.as_csv(comparison).encode(),
         "report.tex": tables.as_latex(comparison).encode(),
-        **{f"{name}.png": picture.png for name, picture in pictures.items()},
-        **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
+        **pictures,
     }
     _check_replaceable(output, list(files))
     for name, content in files.items():
         with atomic_file(output / name, "wb") as stream:
             stream.write(content)
     return sentences
+
+
+def _describe_left_out(paths: Sequence[Path], runs: Sequence[Run], unfinished: Sequence[Path]) -> list[str]:
+    """Sentences about the runs of a sweep that have failed, or are not finished."""
+    finished = {run.folder.name for run in runs}
+    failures = [file for path in paths for file in sorted(path.glob(f"{FAILURES}/*.txt")) if file.stem not in finished]
+    failed = [f"{file.stem} ({file.read_text(encoding='utf-8', errors='replace').strip()})" for file in failures]
+    names = [folder.name for folder in unfinished if folder.name not in {file.stem for file in failures}]
+    lists = [("failed", failed), ("not finished", names)]
+    return [f"Left out, {why}: {'; '.join(who)}." for why, who in lists if who]
 
 
 def _check_replaceable(folder: Path, names: Sequence[str]) -> None:
