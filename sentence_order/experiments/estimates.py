@@ -20,11 +20,9 @@ from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of, select
 from sentence_order.evaluation.results_file import shared_documents
 from sentence_order.evaluation.statistics import Interval
-from sentence_order.experiments.runs import Arm
+from sentence_order.experiments.runs import COSTS, Arm
 
 CONFIDENCE = 0.95
-# The costs of an arm in a report: keys of the record of training in results.json.
-COSTS = ("seconds_in_steps", "documents_per_second", "peak_memory_gb")
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,9 @@ from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_F
 
 # Of the name of an arm, so that it fits in tables and legends.
 MAX_NAME = 60
-# What the record of a training must have; a report has all of these.
-NUMBERS = (
-    "seconds_in_steps",
-    "documents_per_second",
-    "peak_memory_gb",
-    "parameters",
-    "parameters_trained",
-    "cached",
-    "seconds_in_cache",
-)
+# The costs of an arm in a report; and all numbers that the record of a training must have.
+COSTS = ("seconds_in_steps", "documents_per_second", "peak_memory_gb")
+NUMBERS = (*COSTS, "parameters", "parameters_trained", "cached", "seconds_in_cache")
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,8 @@ from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import TrainingError, UserError, first_line
 from sentence_order.experiments.job import FAILURES, INTERRUPTED, is_job, train_in_subprocess
 from sentence_order.runtime.files import atomic_file
-from sentence_order.training.run_dir import (
-    KEY_GROUPS,
-    RESULTS_FILE,
-    UNREADABLE,
-    RunStatus,
-    check_run_dir,
-    is_run,
-    run_status,
-)
+from sentence_order.training import run_dir
+from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, is_run, run_status
 
 # What Hydra and its plugins write there.
 MULTIRUN_FILE, SEARCH_FILE = "multirun.yaml", "optimization_results.yaml"
@@ -264,9 +257,9 @@ def _is_of_sweep(file: Path) -> bool:
     try:
         text = file.read_text(encoding="utf-8")
         config = yaml.safe_load(text)
-    except UNREADABLE:
+    except run_dir.UNREADABLE:
         return False
-    return not text or (isinstance(config, dict) and config.keys() >= {"hydra", *KEY_GROUPS})
+    return not text or (isinstance(config, dict) and config.keys() >= {"hydra", *run_dir.KEY_GROUPS})
 
 
 def _read_result(folder: Path, *keys: str) -> float:

@@ -12,8 +12,8 @@ from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.errors import counted, printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
-from sentence_order.experiments.estimates import COSTS, Comparison, Difference
-from sentence_order.experiments.runs import Run, find_differing, short_key
+from sentence_order.experiments.estimates import Comparison, Difference
+from sentence_order.experiments.runs import COSTS, Run, find_differing, short_key
 
 # The columns of metrics and costs: their heads, and the digits that they are printed with.
 COLUMNS = {
