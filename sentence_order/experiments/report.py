@@ -39,12 +39,12 @@ def write_report(paths: Sequence[Path], output: Path, baseline: str | None = Non
             f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "
             f"have, and up to {comparison.documents_left_out:,} of a run are left out."
         )
-    sentences += _describe_left_out(paths, runs, unfinished)
+    sentences += _describe_left_out(paths, runs, unfinished, left_out)
     # Everything is made before the first file is written.
     pictures = draw(comparison)
     files = {
         # First: by it the next report knows the other files as those of a report, also if this one is killed.
-        REPORT_FILE: tables.as_markdown(comparison, sentences, [*pictures], unfinished, left_out, paths).encode(),
+        REPORT_FILE: tables.as_markdown(comparison, sentences, [*pictures], paths).encode(),
         "report.csv": tables.as_csv(comparison).encode(),
         "report.tex": tables.as_latex(comparison).encode(),
         **pictures,
@@ -56,14 +56,17 @@ def write_report(paths: Sequence[Path], output: Path, baseline: str | None = Non
     return sentences
 
 
-def _describe_left_out(paths: Sequence[Path], runs: Sequence[Run], unfinished: Sequence[Path]) -> list[str]:
-    """Sentences about the runs of a sweep that have failed, or are not finished."""
+def _describe_left_out(
+    paths: Sequence[Path], runs: Sequence[Run], unfinished: Sequence[Path], repeats: Sequence[Run]
+) -> list[str]:
+    """Sentences about the runs that have failed, are not finished, or repeat another one."""
     finished = {run.folder.name for run in runs}
     failures = [file for path in paths for file in sorted(path.glob(f"{FAILURES}/*.txt")) if file.stem not in finished]
     failed = [f"{file.stem} ({file.read_text(encoding='utf-8', errors='replace').strip()})" for file in failures]
     names = [folder.name for folder in unfinished if folder.name not in {file.stem for file in failures}]
-    lists = [("failed", failed), ("not finished", names)]
-    return [f"Left out, {why}: {'; '.join(who)}." for why, who in lists if who]
+    same = [run.folder.name for run in repeats]
+    lists = {"failed": failed, "not finished": names, "with the config and seed of another run": same}
+    return [f"Left out, {why}: {'; '.join(who)}." for why, who in lists.items() if who]
 
 
 def _check_replaceable(folder: Path, names: Sequence[str]) -> None:

@@ -39,14 +39,7 @@ counts the steps alone; validation, checkpoints and filling the prefix cache are
 document by document; p is two-sided, and corrected for the number of arms (Holm)."""
 
 
-def as_markdown(
-    found: Comparison,
-    sentences: Sequence[str],
-    files: Sequence[str],
-    unfinished: Sequence[Path],
-    left_out: Sequence[Run],
-    paths: Sequence[Path],
-) -> str:
+def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str], paths: Sequence[Path]) -> str:
     """The whole report, with the sentences of the verdict, and the pictures that are among the files; `paths` are those
     that were given."""
     lines = [f"# {_escape_markdown(_title(found))}", "", _escape_markdown(_describe_runs(found)), ""]
@@ -74,9 +67,6 @@ def as_markdown(
         in_full = row.arm.name_in_full if row.arm.name_in_full != row.arm.name else ""
         of = f" ({_escape_markdown(in_full)})" if in_full else ""
         lines.append(f"- {_escape_markdown(row.arm.name)}{of}: {runs}{filled}")
-    repeats = "which repeats the config and seed of another run"
-    lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
-    lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
     lines += ["", f"{counted(found.documents, 'test document')}. The same report, from these runs:", ""]
     lines += [f"    {COMMAND} {shlex.join(map(str, paths))}", ""]
     return "\n".join(lines)
