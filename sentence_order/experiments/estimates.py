@@ -18,7 +18,7 @@ from sentence_order.arrays import FloatArray
 from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of, select
-from sentence_order.evaluation.results_file import shared_documents
+from sentence_order.evaluation.results import shared_documents
 from sentence_order.evaluation.statistics import Interval
 from sentence_order.experiments.runs import COSTS, Arm
 

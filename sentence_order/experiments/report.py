@@ -9,7 +9,7 @@ from rich.markup import escape
 from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError, counted
 from sentence_order.evaluation.metrics import PRIMARY_METRIC
-from sentence_order.evaluation.results_file import read_results, shared_documents, write_json
+from sentence_order.evaluation.results import read_results, shared_documents, write_json
 from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
 from sentence_order.experiments import tables

@@ -11,7 +11,7 @@ from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.summary import describe_frozen, describe_losses
 from sentence_order.errors import UserError, first_line
-from sentence_order.evaluation.results_file import read_results
+from sentence_order.evaluation.results import read_results
 from sentence_order.runtime.console import console
 from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_FILE, RunStatus, read_config, run_status
 
