@@ -94,8 +94,7 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     """
     tests = [run.test for arm in arms for run in arm.runs]
     groups, counts = shared_documents(tests)
-    documents = len(groups)
-    if documents < 2:
+    if (documents := len(groups)) < 2:
         raise UserError("the runs have a single test document in common, by its text: too few to compare")
     names = [arm.name for arm in arms]
     baseline = next((arm.name for arm in arms if arm.name_in_full == baseline), baseline)

@@ -24,6 +24,7 @@ COLUMNS = {
     "documents_per_second": ("stories/s", 0),
     "peak_memory_gb": ("memory, GB", 2),
 }
+HEADS = ["arm", "seeds", *(head for head, _ in COLUMNS.values())]
 CAPTIONS = {
     "tau_against_time.png": "Kendall's tau on the test documents against training time, by arm",
     "quality_by_depth.png": "quality and training time by what is frozen",
@@ -43,9 +44,9 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
     """The whole report, with the sentences of the verdict, and the pictures that are among the files; `paths` are those
     that were given."""
     lines = [f"# {_escape_markdown(_title(found))}", "", _escape_markdown(_describe_runs(found)), ""]
-    lines += [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
-    heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"]
-    lines += _table(heads, _value_rows(found))
+    for sentence in sentences:  # which have bold parts
+        lines += ["**".join(map(_escape_markdown, sentence.split("**"))), ""]
+    lines += _table([*HEADS, "trained parameters"], _value_rows(found))
     if found.others:
         heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in MAIN_METRICS), "training time"]
         rows = []
@@ -96,13 +97,12 @@ def as_csv(found: Comparison) -> str:
 
 def as_latex(found: Comparison) -> str:
     """A table of the main figures, for `booktabs`."""
-    heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained"]
-    rows = [heads]
+    rows = [[*HEADS, "trained"]]
     for name, *cells in _value_rows(found):
         small = [_escape_latex(cell).replace(" (", r" {\footnotesize(").replace(")", ")}") for cell in cells]
         rows.append([_escape_latex(name), *small])
     lines = [rf"{' & '.join(row)} \\" for row in rows]
-    begin = rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}"
+    begin = rf"\begin{{tabular}}{{l{'r' * len(HEADS)}}}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -150,11 +150,6 @@ def _facts(runs: Sequence[Run]) -> list[str]:
 def _escape_markdown(text: str) -> str:
     """A text of the user's, such as a path in the name of an arm, which Markdown shows as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#|!~$&])", r"\\\1", printable(text))
-
-
-def _escape_sentence(sentence: str) -> str:
-    """A sentence of the verdict, which has bold parts."""
-    return "**".join(map(_escape_markdown, sentence.split("**")))
 
 
 def _escape_latex(text: str) -> str:
