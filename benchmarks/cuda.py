@@ -161,8 +161,7 @@ def run_lines(
 ) -> int:
     """Runs the lines, prints each, and writes the JSON file after it; returns the exit code."""
     from benchmarks.checks.run import run_checks
-    from sentence_order.evaluation.results import provenance
-    from sentence_order.evaluation.results_file import write_json
+    from sentence_order.evaluation.results import provenance, write_json
 
     content: dict[str, Any] = {
         "command": shlex.join(["scripts/check_cuda", *sys.argv[1:]]),

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from sentence_order.data.synthetic import generate
-from sentence_order.evaluation.samples import HEADERS
+from sentence_order.evaluation.inspection import HEADERS
 from tests.forks import Server
 
 Command = Callable[..., CompletedProcess[str]]

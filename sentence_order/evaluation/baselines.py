@@ -36,22 +36,20 @@ def baseline_counts(train: Corpus, test: Corpus, given: Sequence[Sequence[int]])
         given: `given[d][i]` is the gold position of the i-th sentence that the model is given of document d.
     """
     scores = score_sentences(train, test)
-    rows, parts = [], []
+    found: dict[str, dict[str, IntArray]] = {"bag_of_words": {}, "random_order": {}}
     for size in np.unique(test.sizes):
-        rows.append(np.flatnonzero(test.sizes == size))
-        position_GS = np.array([given[row] for row in rows[-1].tolist()])
-        sentence_GS = test.first_sentence[rows[-1], None] + position_GS
+        row_G = np.flatnonzero(test.sizes == size)
+        position_GS = np.array([given[row] for row in row_G.tolist()])
+        sentence_GS = test.first_sentence[row_G, None] + position_GS
         orders = {
             "bag_of_words": scores[sentence_GS].argsort(axis=1, kind="stable"),  # equal ones stay as they are given
             "random_order": np.tile(np.arange(size), (len(position_GS), 1)),
         }
         gold = position_GS, np.ones(position_GS.shape, dtype=bool), test.text_rank[sentence_GS]
-        parts.append({name: document_counts(*map(torch.from_numpy, (order, *gold))) for name, order in orders.items()})
-    in_order = np.concatenate(rows).argsort()
-    return {
-        name: {count: np.concatenate([part[name][count] for part in parts])[in_order] for count in counts}
-        for name, counts in parts[0].items()
-    }
+        for name, order in orders.items():
+            for count, number_G in document_counts(*map(torch.from_numpy, (order, *gold))).items():
+                found[name].setdefault(count, np.zeros(len(test), dtype=int))[row_G] = number_G
+    return found
 
 
 def score_sentences(train: Corpus, test: Corpus) -> FloatArray:

@@ -14,9 +14,8 @@ from sentence_order.data.overlap import EarlierTraining, resolve_overlap
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.evaluation.evaluator import evaluate_corpus
-from sentence_order.evaluation.predictions import write_predictions
-from sentence_order.evaluation.results import decoder_results, provenance, split_results
-from sentence_order.evaluation.results_file import as_json, write_json
+from sentence_order.evaluation.inspection import write_predictions
+from sentence_order.evaluation.results import as_json, decoder_results, provenance, split_results, write_json
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.limits import check_fits

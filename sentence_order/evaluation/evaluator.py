@@ -94,9 +94,9 @@ class Evaluation:
         """The probability that each document's order is right as a whole."""
         return calibrate(self.log_odds_D, calibration)
 
-    def reliability(self, calibration: Sequence[float] | None) -> Reliability:
-        """The share of orders that were right, by confidence."""
-        return measure_reliability(self.confidence(calibration), self.perfect)
+    def reliability(self, calibration: Sequence[float] | None, rows: IntArray | slice = slice(None)) -> Reliability:
+        """The share of orders that were right, by confidence, of all documents or of some."""
+        return measure_reliability(self.confidence(calibration)[rows], self.perfect[rows])
 
     def summary(self) -> dict[str, float]:
         """The corpus value of every metric."""

@@ -1,18 +1,70 @@
-"""A look at a validation: results that are more likely a mistake in the data than a success or failure of the model."""
+"""A look at the orders of an evaluation: all in a file, a typical one, and those that suggest a mistake in the data."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from sentence_order.arrays import IntArray
 from sentence_order.data.tokenization import Corpus
+from sentence_order.errors import printable
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.metrics import metrics_of
+from sentence_order.runtime.files import atomic_file
 
+HEADERS = ("as given", "as predicted", "as it is")
+# From this width of a terminal on, the three stand side by side; of a long document, so many sentences are shown.
+MIN_WIDTH, MAX_SENTENCES = 120, 12
 # With fewer documents, that all are in order may be luck.
 MIN_PERFECT = 10
 # With so few that random orders may reach this tau, that a model does not reach it says nothing.
 MAX_BOUND = 0.2
+
+
+def write_predictions(path: Path, evaluation: Evaluation, corpus: Corpus, calibration: Sequence[float] | None) -> None:
+    """Writes a JSON object per document, as the key `predictions` says, with the names that `predict` uses."""
+    confidences = evaluation.confidence(calibration).round(6).tolist()
+    documents = zip(corpus.documents, evaluation.given, evaluation.order, confidences, strict=True)
+    with atomic_file(path) as stream:
+        for document, positions, order, confidence in documents:
+            gold = document["sentences"]
+            given = [gold[position] for position in positions]
+            record = {"id": document["id"], "given": given, "order": order, "predicted": [given[k] for k in order]}
+            record |= {"gold": gold, "confidence": confidence}
+            if document.get("group"):
+                record["group"] = document["group"]
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def compare_orders(sentences: Sequence[str], given: Sequence[int], order: Sequence[int]) -> list[tuple[str, str, str]]:
+    """Of each place, the sentence that is given, the predicted one with a mark if it is right, and the true one.
+
+    `given` and `order` are those of an `Evaluation`.
+    """
+    predicted = [sentences[given[index]] for index in order]
+    marked = [f"{'✓' if own == true else '✗'} {own}" for own, true in zip(predicted, sentences, strict=True)]
+    return list(zip([sentences[index] for index in given], marked, sentences, strict=True))
+
+
+def typical_document_table(corpus: Corpus, evaluation: Evaluation, width: int) -> Table:
+    """A document of the most frequent length with a tau nearest the mean, in columns or, if narrow, in three parts."""
+    tau_D = evaluation.ratios["tau"].numerator
+    is_common_D = corpus.sizes == np.bincount(corpus.sizes).argmax()
+    row = int(np.where(is_common_D, abs(tau_D - tau_D.mean()), np.inf).argmin())
+    document, is_wide = corpus.documents[row], width >= MIN_WIDTH
+    texts = compare_orders(document["sentences"], evaluation.given[row], evaluation.order[row])[:MAX_SENTENCES]
+
+    title = f"a typical one of the {len(corpus):,} documents: {printable(document['id'])}, tau {tau_D[row]:.3f}"
+    table = Table(title=Text(title), title_justify="left", show_header=False, show_lines=True)
+    rows: list[list[RenderableType]] = [[Text(header, style="bold") for header in HEADERS]]
+    rows += [[Text(printable(text), no_wrap=not is_wide, overflow="ellipsis") for text in own] for own in texts]
+    for line in rows if is_wide else ([Group(*part)] for part in zip(*rows, strict=True)):
+        table.add_row(*line)
+    return table
 
 
 def find_problem(evaluation: Evaluation, corpus: Corpus, is_first: bool, is_late: bool) -> str | None:

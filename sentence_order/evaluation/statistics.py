@@ -89,29 +89,17 @@ def _resampled_bounds(
     assert not others, "all metrics must be of the same documents"
     if count == 1:
         return dict.fromkeys(ratios, (None, None))
-    from scipy.stats import bootstrap  # takes a second to import
-
     numerator_MD = np.stack([ratio.numerator for ratio in ratios.values()])
     denominator_MD = np.stack([ratio.denominator for ratio in ratios.values()])
-
-    def resampled_ratio(document_RD: IntArray, axis: int) -> FloatArray:
+    rng, ratios_MR = np.random.default_rng(seed), []
+    batch = max(1, _MEMORY_BYTES // (16 * len(ratios) * count))
+    for start in range(0, resamples, batch):
+        document_RD = rng.integers(count, size=(min(batch, resamples - start), count))  # the same for all metrics
         # `take` leaves the documents contiguous: twice as fast as indexing, and rounded as the sums of `summarise` are,
         # so that documents that all agree give an interval of no width, at the value.
-        numerator_MR = numerator_MD.take(document_RD, axis=1).sum(axis)
-        ratio_MR: FloatArray = numerator_MR / denominator_MD.take(document_RD, axis=1).sum(axis)
-        return ratio_MR
-
-    resampled_MR = bootstrap(
-        (np.arange(count),),  # so that all metrics share each sample
-        resampled_ratio,
-        vectorized=True,
-        method="percentile",
-        n_resamples=resamples,
-        batch=max(1, _MEMORY_BYTES // (16 * len(ratios) * count)),
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
-    # The percentiles that scipy would return, but for its rounding: numpy's lie exactly between equal values.
-    low_M, high_M = np.quantile(resampled_MR, shares, axis=1).tolist()
+        sums_MR = (part_MD.take(document_RD, axis=1).sum(-1) for part_MD in (numerator_MD, denominator_MD))
+        ratios_MR.append(np.divide(*sums_MR))
+    low_M, high_M = np.quantile(np.concatenate(ratios_MR, axis=1), shares, axis=1).tolist()
     return {name: (low, high) for name, low, high in zip(ratios, low_M, high_M, strict=True)}
 
 

@@ -13,6 +13,8 @@ from sentence_order.evaluation.statistics import format_interval
 
 # So that tables are no wider than 100 characters, groups are columns only if there are at most three.
 MAX_COLUMNS, COLUMN_WIDTH, LABEL_WIDTH = 3, 11, 18
+# What has a value and no interval.
+SHARES = ("calibration_error", "changed_by_reshuffling")
 
 
 def metric_table(title: str, found: Mapping[str, Any]) -> Table:
@@ -22,16 +24,12 @@ def metric_table(title: str, found: Mapping[str, Any]) -> Table:
     table = _table(f"{title}: {counted(found['documents'], 'document')}", "metric", *heads)
     for column in table.columns[3:]:
         column.max_width = COLUMN_WIDTH
-    for name, value in found.items():
-        if isinstance(value, dict) and "value" in value:
-            by_group = (f"{row[name]['value']:.3f}" for row in groups)
-            table.add_row(name, f"{value['value']:.3f}", _bounds(value), *by_group)
-    for name in ("calibration_error", "changed_by_reshuffling"):
-        if name in found:
+    for name, own in found.items():
+        if name in SHARES or (isinstance(own, dict) and "value" in own):
             # Where no order is right, a model that is sure of none would look perfectly calibrated.
             is_defined = name != "calibration_error" or found["pmr"]["value"] > 0
-            by_group = (f"{row[name]:.3f}" if is_defined and name in row else "-" for row in groups)
-            table.add_row(name, f"{found[name]:.3f}" if is_defined else "-", "-", *by_group)
+            value, *by_group = (_number(row[name]) if is_defined and name in row else "-" for row in (found, *groups))
+            table.add_row(name, value, "-" if name in SHARES else _bounds(own), *by_group)
     return table
 
 
@@ -39,13 +37,9 @@ def baseline_table(found: Mapping[str, Any]) -> Table:
     """The main metrics of a split's results beside those of its `baselines`, and tau in few groups."""
     groups = _few_groups(found)
     table = _table("against baselines", "", *MAIN_METRICS, *(f"tau, {_label(row['group'], row)}" for row in groups))
-    rows = {"model": found, **found["baselines"]}
-    for name, own in rows.items():
-        parts = [own[metric] for metric in MAIN_METRICS] + [
-            part["tau"] for part in own.get("by_group", [])[: len(groups)]
-        ]
-        values = (part["value"] if isinstance(part, dict) else part for part in parts)
-        table.add_row(name.replace("_", " "), *(f"{value:.3f}" for value in values))
+    for name, own in {"model": found, **found["baselines"]}.items():
+        values = [own[metric] for metric in MAIN_METRICS] + [row["tau"] for row in _few_groups(own)]
+        table.add_row(name.replace("_", " "), *map(_number, values))
     return table
 
 
@@ -99,6 +93,11 @@ def _few_groups(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _label(name: str, row: Mapping[str, Any]) -> str:
     """The name of a part of the documents, which may hold what rich would take for markup, and their number."""
     return escape(f"{group_label(name)} ({row['documents']:,})")
+
+
+def _number(value: float | Mapping[str, float]) -> str:
+    """A value, which may have an interval."""
+    return f"{value['value'] if isinstance(value, Mapping) else value:.3f}"
 
 
 def _bounds(found: Mapping[str, float | None]) -> str:

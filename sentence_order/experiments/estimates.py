@@ -18,13 +18,11 @@ from sentence_order.arrays import FloatArray
 from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of, select
-from sentence_order.evaluation.results_file import shared_documents
+from sentence_order.evaluation.results import shared_documents
 from sentence_order.evaluation.statistics import Interval
-from sentence_order.experiments.runs import Arm
+from sentence_order.experiments.runs import COSTS, Arm
 
 CONFIDENCE = 0.95
-# The costs of an arm in a report: keys of the record of training in results.json.
-COSTS = ("seconds_in_steps", "documents_per_second", "peak_memory_gb")
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,7 @@ def compare_arms(arms: list[Arm], baseline: str | None = None) -> Comparison:
     """
     tests = [run.test for arm in arms for run in arm.runs]
     groups, counts = shared_documents(tests)
-    documents = len(groups)
-    if documents < 2:
+    if (documents := len(groups)) < 2:
         raise UserError("the runs have a single test document in common, by its text: too few to compare")
     names = [arm.name for arm in arms]
     baseline = next((arm.name for arm in arms if arm.name_in_full == baseline), baseline)

@@ -7,8 +7,7 @@ if the arms are ordered, a scale that also grows in lightness.
 import io
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
@@ -42,33 +41,22 @@ STYLE: Any = {
 }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture in two formats, and what it shows."""
-
-    caption: str
-    png: bytes
-    svg: bytes
-
-
-def draw(found: Comparison) -> dict[str, Picture]:
-    """Draws every picture that the comparison gives; returns them by name."""
-    figures: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
-        "tau_against_time": (_tau_against_time, "Kendall's tau on the test documents against training time, by arm")
-    }
+def draw(found: Comparison) -> dict[str, bytes]:
+    """The files, by name, of every picture that the comparison gives."""
+    figures = {"tau_against_time": _tau_against_time}
     if len(depths(found)) > 2:
-        figures["quality_by_depth"] = (_quality_by_depth, "quality and training time by what is frozen")
+        figures["quality_by_depth"] = _quality_by_depth
     if any(len(run.curve) > 1 for row in found.rows for run in row.arm.runs):
-        figures["learning_curves"] = (_learning_curves, "tau on the validation documents in the course of training")
-    pictures = {}
+        figures["learning_curves"] = _learning_curves
+    files: dict[str, bytes] = {}
     with matplotlib.rc_context(STYLE):
-        for name, (make, caption) in figures.items():
+        for name, make in figures.items():
             figure, png, svg = make(found), io.BytesIO(), io.BytesIO()
             figure.savefig(png, format="png", dpi=160)
             figure.set_layout_engine("none")  # it is laid out
             figure.savefig(svg, format="svg", metadata={"Date": None})
-            pictures[name] = Picture(caption, png.getvalue(), svg.getvalue())
-    return pictures
+            files |= {f"{name}.png": png.getvalue(), f"{name}.svg": svg.getvalue()}
+    return files
 
 
 def depths(found: Comparison) -> list[Row]:

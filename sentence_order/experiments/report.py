@@ -9,25 +9,22 @@ from rich.markup import escape
 from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError, counted
 from sentence_order.evaluation.metrics import PRIMARY_METRIC
-from sentence_order.evaluation.results_file import read_results, shared_documents, write_json
+from sentence_order.evaluation.results import read_results, shared_documents, write_json
 from sentence_order.evaluation.statistics import compare_results
 from sentence_order.evaluation.tables import comparison_table
 from sentence_order.experiments import tables
 from sentence_order.experiments.estimates import compare_arms
-from sentence_order.experiments.overview import describe_left_out
+from sentence_order.experiments.job import FAILURES
 from sentence_order.experiments.pictures import draw
-from sentence_order.experiments.runs import find_runs, group_runs
+from sentence_order.experiments.runs import Run, find_runs, group_runs
 from sentence_order.experiments.verdict import MARGIN, verdict
 from sentence_order.runtime.console import console
 from sentence_order.runtime.files import atomic_file
-from sentence_order.training.run_dir import RESULTS_FILE
 
 REPORT_FILE = "report.md"
 
 
-def write_report(
-    paths: Sequence[Path], output: Path, baseline: str | None = None, margin: float | None = None
-) -> list[str]:
+def write_report(paths: Sequence[Path], output: Path, baseline: str | None = None, margin: float = MARGIN) -> list[str]:
     """Writes `report.md`, `report.csv`, `report.tex` and the pictures into the folder `output`; returns the verdict.
 
     Raises UserError if there are no finished runs, they cannot be compared, there is no such baseline, or the folder
@@ -36,29 +33,40 @@ def write_report(
     runs, unfinished = find_runs(paths)
     arms, left_out = group_runs(runs)
     comparison = compare_arms(arms, baseline)
-    sentences = verdict(comparison, MARGIN if margin is None else margin)
+    sentences = verdict(comparison, margin)
     if comparison.documents_left_out:
         sentences.append(
             f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "
             f"have, and up to {comparison.documents_left_out:,} of a run are left out."
         )
-    sentences += describe_left_out(paths, runs, unfinished)
+    sentences += _describe_left_out(paths, runs, unfinished, left_out)
     # Everything is made before the first file is written.
     pictures = draw(comparison)
-    captions = {f"{name}.png": picture.caption for name, picture in pictures.items()}
     files = {
         # First: by it the next report knows the other files as those of a report, also if this one is killed.
-        REPORT_FILE: tables.as_markdown(comparison, sentences, captions, unfinished, left_out, paths).encode(),
+        REPORT_FILE: tables.as_markdown(comparison, sentences, [*pictures], paths).encode(),
         "report.csv": tables.as_csv(comparison).encode(),
         "report.tex": tables.as_latex(comparison).encode(),
-        **{f"{name}.png": picture.png for name, picture in pictures.items()},
-        **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
+        **pictures,
     }
     _check_replaceable(output, list(files))
     for name, content in files.items():
         with atomic_file(output / name, "wb") as stream:
             stream.write(content)
     return sentences
+
+
+def _describe_left_out(
+    paths: Sequence[Path], runs: Sequence[Run], unfinished: Sequence[Path], repeats: Sequence[Run]
+) -> list[str]:
+    """Sentences about the runs that have failed, are not finished, or repeat another one."""
+    finished = {run.folder.name for run in runs}
+    failures = [file for path in paths for file in sorted(path.glob(f"{FAILURES}/*.txt")) if file.stem not in finished]
+    failed = [f"{file.stem} ({file.read_text(encoding='utf-8', errors='replace').strip()})" for file in failures]
+    names = [folder.name for folder in unfinished if folder.name not in {file.stem for file in failures}]
+    same = [run.folder.name for run in repeats]
+    lists = {"failed": failed, "not finished": names, "with the config and seed of another run": same}
+    return [f"Left out, {why}: {'; '.join(who)}." for why, who in lists.items() if who]
 
 
 def _check_replaceable(folder: Path, names: Sequence[str]) -> None:
@@ -69,48 +77,19 @@ def _check_replaceable(folder: Path, names: Sequence[str]) -> None:
         raise UserError(f"--output: {there[0]} is not of a report of this program, and is not replaced")
 
 
-def report(
-    paths: Sequence[Path],
-    *,
-    output: Path | None,
-    baseline: str | None,
-    margin: float | None,
-    split: str,
-    resamples: int,
-    seed: int,
-    json: Path | None,
-) -> None:
-    """Reports on runs and, if the paths are exactly two results, prints how they differ, document by document.
-
-    `json` is the file for that. Raises UserError, naming the option or the path.
-    """
-    if missing := [path for path in paths if not path.exists()]:
-        raise UserError(f"{missing[0]}: no such file or folder; name folders of runs or sweeps, or two results files")
-    folders = [path for path in paths if path.is_dir()]
-    # Of files, or of the folders of runs, which hold one; not of the folders of sweeps.
-    paired = len(paths) == 2 and all(path.is_file() or (path / RESULTS_FILE).is_file() for path in paths)
-    if len(folders) < len(paths) and not paired:
-        raise UserError("results files are compared in pairs: name two results, each a file or a run's folder")
-    if json is not None and not paired:
-        raise UserError("--json: it is for the comparison of two results, each a file or a run's folder")
-
-    if folders:
-        target = output or folders[0] / "report"
-        sentences = write_report(folders, target, baseline, margin)
-        print("\n".join(sentences).replace("**", ""))
-        print(f"\n{target / REPORT_FILE}")
-    if paired:
-        results = [read_results(path, split) for path in paths]
-        groups, counts = shared_documents(results)
-        documents, compare = len(groups), partial(compare_results, resamples=resamples, seed=seed)
-        metrics = compare(*counts)
-        for group, rows_R in rows_by_group(groups).items():
-            own = ({name: count_D[rows_R] for name, count_D in result.items()} for result in counts)
-            metrics[f"{PRIMARY_METRIC}/{group_label(group)}"] = compare(*own)[PRIMARY_METRIC]
-        a, b = map(str, paths)
-        console.print(comparison_table(escape(f"{counted(documents, 'document')}: A {a}, B {b}"), metrics))
-        left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents
-        if left_out:
-            console.print(f"left out: {counted(left_out, 'document')} that only one of them has")
-        if json is not None:
-            write_json(json, {"a": a, "b": b, "split": split, "documents": documents, "metrics": metrics})
+def compare_pair(paths: Sequence[Path], split: str, resamples: int, seed: int, json: Path | None) -> None:
+    """Prints how two results differ, document by document, and writes it to the file `json`, if that is given."""
+    results = [read_results(path, split) for path in paths]
+    groups, counts = shared_documents(results)
+    documents, compare = len(groups), partial(compare_results, resamples=resamples, seed=seed)
+    metrics = compare(*counts)
+    for group, rows_R in rows_by_group(groups).items():
+        own = ({name: count_D[rows_R] for name, count_D in result.items()} for result in counts)
+        metrics[f"{PRIMARY_METRIC}/{group_label(group)}"] = compare(*own)[PRIMARY_METRIC]
+    a, b = map(str, paths)
+    console.print(comparison_table(escape(f"{counted(documents, 'document')}: A {a}, B {b}"), metrics))
+    left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents
+    if left_out:
+        console.print(f"left out: {counted(left_out, 'document')} that only one of them has")
+    if json is not None:
+        write_json(json, {"a": a, "b": b, "split": split, "documents": documents, "metrics": metrics})

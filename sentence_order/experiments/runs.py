@@ -11,22 +11,15 @@ from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.summary import describe_frozen, describe_losses
 from sentence_order.errors import UserError, first_line
-from sentence_order.evaluation.results_file import read_results
+from sentence_order.evaluation.results import read_results
 from sentence_order.runtime.console import console
 from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_FILE, RunStatus, read_config, run_status
 
 # Of the name of an arm, so that it fits in tables and legends.
 MAX_NAME = 60
-# What the record of a training must have; a report has all of these.
-NUMBERS = (
-    "seconds_in_steps",
-    "documents_per_second",
-    "peak_memory_gb",
-    "parameters",
-    "parameters_trained",
-    "cached",
-    "seconds_in_cache",
-)
+# The costs of an arm in a report; and all numbers that the record of a training must have.
+COSTS = ("seconds_in_steps", "documents_per_second", "peak_memory_gb")
+NUMBERS = (*COSTS, "parameters", "parameters_trained", "cached", "seconds_in_cache")
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,8 @@ from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import TrainingError, UserError, first_line
 from sentence_order.experiments.job import FAILURES, INTERRUPTED, is_job, train_in_subprocess
 from sentence_order.runtime.files import atomic_file
-from sentence_order.training.run_dir import (
-    KEY_GROUPS,
-    RESULTS_FILE,
-    UNREADABLE,
-    RunStatus,
-    check_run_dir,
-    is_run,
-    run_status,
-)
+from sentence_order.training import run_dir
+from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, is_run, run_status
 
 # What Hydra and its plugins write there.
 MULTIRUN_FILE, SEARCH_FILE = "multirun.yaml", "optimization_results.yaml"
@@ -94,8 +87,6 @@ class Sweep:
 
     def run(self) -> None:
         """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
-        if "LOCAL_RANK" in os.environ:
-            cli.exit_with_error("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out", 2)
         with cli.one_line_errors():
             self._check_folder()
         cli.run_jobs("train", self.run_job)
@@ -126,16 +117,15 @@ class Sweep:
         counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*num_values.values()]
         total = None if None in counts else math.prod(filter(None, counts))
         folder = self.folder / job_name(list(hydra.overrides.task), keys)
-        of_total = f" of {total}" if total else ""
-        head = f"job {hydra.job.num + 1}{of_total}"
+        failure = self.folder / FAILURES / f"{folder.name}.txt"
+        head = f"job {hydra.job.num + 1}{f' of {total}' if total else ''}"
 
         try:
             config = parse_config(composed, TrainConfig)
             if config.resume not in ("off", "auto"):
                 raise UserError("resume: a sweep resumes when the same command is run again; leave this out")
             config = replace(config, output_dir=str(folder), resume="auto")
-            status = check_run_dir(config)
-            if status is RunStatus.FINISHED:
+            if (status := check_run_dir(config)) is RunStatus.FINISHED:
                 print_line(f"{head}: {folder.name}: already finished, skipped")
                 return _read_result(folder, "validation", *path)
 
@@ -152,10 +142,11 @@ class Sweep:
             score, test = (_read_result(folder, split, *path) for split in ("validation", "test"))
             duration = timedelta(seconds=round(_read_result(folder, "wall_time_s")))
             print_line(f"{head}: {folder.name}: {metric} {score:.3f} on validation, {test:.3f} on test; {duration}")
+            failure.unlink(missing_ok=True)  # another process may have failed to train it
             return score
         except (UserError, TrainingError) as error:
             print_line(f"{head}: {folder.name} failed: {error}")
-            with atomic_file(self.folder / FAILURES / f"{folder.name}.txt") as stream:
+            with atomic_file(failure) as stream:
                 stream.write(f"{error}\n")
             return -math.inf * METRICS[metric]
 
@@ -163,7 +154,7 @@ class Sweep:
         """Prints what became of the jobs and writes the report; returns whether all have finished."""
         done = self._finished()
         files = sorted(self.folder.glob(f"{FAILURES}/*.txt"))
-        failures = [file for file in files if file.stat().st_mtime >= self._last_change(file.stem)]
+        failures = [file for file in files if file.stat().st_mtime >= self.started - 1]
         failed = f", {len(failures)} failed:" if failures else ""
         print_line(f"{len(done)} jobs are finished in {self.folder}{failed}")
         for file in failures:
@@ -173,18 +164,12 @@ class Sweep:
 
             try:
                 sentences = write_report([self.folder], self.folder / "report")
-            except UserError as error:  # such as runs that were tested on different documents
-                print_line(f"no report: {error}")
-            else:
                 print("\n".join(["", *sentences, ""]).replace("**", ""), file=sys.stderr)
                 print_line(f"report: {self.folder / 'report' / 'report.md'}")
+            except UserError as error:  # such as runs that were tested on different documents
+                print_line(f"no report: {error}")
             print_line(f"watch them side by side with: {tensorboard_command(self.folder, is_sweep=True)}")
         return not failures
-
-    def _last_change(self, name: str) -> float:
-        """When the sweep started or, if that is later, when a job got its results, as from another process."""
-        results = self.folder / name / RESULTS_FILE
-        return max(self.started - 1, results.stat().st_mtime if results.exists() else 0)
 
     def _finished(self) -> list[Path]:
         folders = self.folder.glob("*/")
@@ -192,6 +177,8 @@ class Sweep:
 
     def _check_folder(self) -> None:
         """Raises UserError if the sweep would replace files that no sweep of this program has written."""
+        if "LOCAL_RANK" in os.environ:
+            raise UserError("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out")
         if "hydra.sweep.dir" in self.fixed:
             raise UserError("hydra.sweep.dir: a sweep writes all its files into output_dir; set that")
         if _is_of_sweep(self.folder / MULTIRUN_FILE):
@@ -206,14 +193,11 @@ class Sweep:
 
     def _keys(self, hydra: Any) -> dict[str, list[str] | None]:
         """All swept keys, those of the sweep's file first, with the values of each, if known."""
-        params = hydra.sweeper.get("params") or {}
-        own = {
-            str(key): parsed
-            for key, value in params.items()
-            if (parsed := parse_override(f"{key}={value}")) is not None
+        params = {
+            str(key): value for key, value in (hydra.sweeper.get("params") or {}).items() if key not in self.fixed
         }
-        keys = {key: _values(one) for key, one in own.items() if one.is_sweep_override() and key not in self.fixed}
-        return keys | self.swept
+        own = {key: parse_override(f"{key}={value}") for key, value in params.items()}
+        return {key: _values(one) for key, one in own.items() if one and one.is_sweep_override()} | self.swept
 
     def _time_left(self, number: int, total: int | None) -> str:
         """By the pace at which jobs have finished since the sweep started, also if some run side by side."""
@@ -243,9 +227,7 @@ def job_name(overrides: list[str], keys: Mapping[str, list[str] | None]) -> str:
             value += f"-{_digest(values[key])}"
         parts.append(f"{last if lasts.count(last) == 1 else key}-{value}")
     name = "_".join(parts) or "run"
-    if len(name) <= MAX_NAME:
-        return name
-    return f"{name[:MAX_NAME]}-{_digest(name)}"
+    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}-{_digest(name)}"
 
 
 def _slug(value: str) -> str:
@@ -275,9 +257,9 @@ def _is_of_sweep(file: Path) -> bool:
     try:
         text = file.read_text(encoding="utf-8")
         config = yaml.safe_load(text)
-    except UNREADABLE:
+    except run_dir.UNREADABLE:
         return False
-    return not text or (isinstance(config, dict) and config.keys() >= {"hydra", *KEY_GROUPS})
+    return not text or (isinstance(config, dict) and config.keys() >= {"hydra", *run_dir.KEY_GROUPS})
 
 
 def _read_result(folder: Path, *keys: str) -> float:

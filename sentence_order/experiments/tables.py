@@ -6,14 +6,14 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.errors import counted, printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
-from sentence_order.experiments.estimates import COSTS, Comparison, Difference
-from sentence_order.experiments.overview import describe_runs, make_title
-from sentence_order.experiments.runs import Run
+from sentence_order.experiments.estimates import Comparison, Difference
+from sentence_order.experiments.runs import COSTS, Run, find_differing, short_key
 
 # The columns of metrics and costs: their heads, and the digits that they are printed with.
 COLUMNS = {
@@ -24,6 +24,13 @@ COLUMNS = {
     "documents_per_second": ("stories/s", 0),
     "peak_memory_gb": ("memory, GB", 2),
 }
+HEADS = ["arm", "seeds", *(head for head, _ in COLUMNS.values())]
+CAPTIONS = {
+    "tau_against_time.png": "Kendall's tau on the test documents against training time, by arm",
+    "quality_by_depth.png": "quality and training time by what is frozen",
+    "learning_curves.png": "tau on the validation documents in the course of training",
+}
+MAX_KEYS = 3  # in the title
 # In every report.
 COMMAND = "python -m sentence_order.report"
 METHOD = """\
@@ -33,41 +40,27 @@ counts the steps alone; validation, checkpoints and filling the prefix cache are
 document by document; p is two-sided, and corrected for the number of arms (Holm)."""
 
 
-def as_markdown(
-    found: Comparison,
-    sentences: Sequence[str],
-    pictures: dict[str, str],
-    unfinished: Sequence[Path],
-    left_out: Sequence[Run],
-    paths: Sequence[Path],
-) -> str:
-    """The whole report, with the sentences of the verdict, and the files of the pictures, each with what it shows;
-    `paths` are those that were given."""
-    lines = [f"# {_escape_markdown(make_title(found))}", "", _escape_markdown(describe_runs(found)), ""]
-    lines += [line for sentence in map(_escape_sentence, sentences) for line in (sentence, "")]
-    heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained parameters"]
-    lines += _table(heads, [[_escape_markdown(name), *cells] for name, *cells in _value_rows(found)])
+def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str], paths: Sequence[Path]) -> str:
+    """The whole report, with the sentences of the verdict, and the pictures that are among the files; `paths` are those
+    that were given."""
+    lines = [f"# {_escape_markdown(_title(found))}", "", _escape_markdown(_describe_runs(found)), ""]
+    for sentence in sentences:  # which have bold parts
+        lines += ["**".join(map(_escape_markdown, sentence.split("**"))), ""]
+    lines += _table([*HEADS, "trained parameters"], _value_rows(found))
     if found.others:
         heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in MAIN_METRICS), "training time"]
-        rows = [
-            [
-                _escape_markdown(row.arm.name),
-                *(_difference_cell(row.difference[metric]) for metric in MAIN_METRICS),
-                f"{row.seconds / found.baseline.seconds:.2f} times",
-            ]
-            for row in found.others
-        ]
+        rows = []
+        for row in found.others:
+            cells = [_difference_cell(row.difference[metric]) for metric in MAIN_METRICS]
+            rows.append([row.arm.name, *cells, f"{row.seconds / found.baseline.seconds:.2f} times"])
         lines += [f"Less **{_escape_markdown(found.baseline.arm.name)}**:", "", *_table(heads, rows)]
     if groups := list(found.groups)[:MAX_SHOWN]:
-        heads = ["arm", *(f"{_escape_markdown(key)} ({found.groups[key]:,})" for key in groups)]
-        values = [[format_interval(row.values[key]) for key in groups] for row in found.rows]
-        rows = [[_escape_markdown(row.arm.name), *cells] for row, cells in zip(found.rows, values, strict=True)]
+        heads = ["arm", *(f"{key} ({found.groups[key]:,})" for key in groups)]
+        rows = [[row.arm.name, *(format_interval(row.values[key]) for key in groups)] for row in found.rows]
         more = f", the {len(groups)} largest of {len(found.groups)}" if len(groups) < len(found.groups) else ""
         lines += [f"By group of documents{more}:", "", *_table(heads, rows)]
     lines += [METHOD, ""]
-    for file, shown in pictures.items():
-        lines += [f"![{shown}]({file})", ""]
-
+    lines += [line for file, shown in CAPTIONS.items() if file in files for line in (f"![{shown}]({file})", "")]
     lines += ["## Runs", ""]
     for row in found.rows:
         runs = ", ".join(f"`{run.folder.name}` (seed {run.settings['seed']})" for run in row.arm.runs)
@@ -75,9 +68,6 @@ def as_markdown(
         in_full = row.arm.name_in_full if row.arm.name_in_full != row.arm.name else ""
         of = f" ({_escape_markdown(in_full)})" if in_full else ""
         lines.append(f"- {_escape_markdown(row.arm.name)}{of}: {runs}{filled}")
-    repeats = "which repeats the config and seed of another run"
-    lines += [f"- left out: `{run.folder.name}`, {repeats}" for run in left_out]
-    lines += [f"- left out: `{folder.name}`, which is not finished" for folder in unfinished]
     lines += ["", f"{counted(found.documents, 'test document')}. The same report, from these runs:", ""]
     lines += [f"    {COMMAND} {shlex.join(map(str, paths))}", ""]
     return "\n".join(lines)
@@ -107,27 +97,59 @@ def as_csv(found: Comparison) -> str:
 
 def as_latex(found: Comparison) -> str:
     """A table of the main figures, for `booktabs`."""
-    heads = ["arm", "seeds", *(head for head, _ in COLUMNS.values()), "trained"]
-    rows = [
-        [
-            _escape_latex(name),
-            *(_escape_latex(cell).replace(" (", r" {\footnotesize(").replace(")", ")}") for cell in cells),
-        ]
-        for name, *cells in _value_rows(found)
-    ]
-    lines = [rf"{' & '.join(line)} \\" for line in (heads, *rows)]
-    begin = rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}"
+    rows = [[*HEADS, "trained"]]
+    for name, *cells in _value_rows(found):
+        small = [_escape_latex(cell).replace(" (", r" {\footnotesize(").replace(")", ")}") for cell in cells]
+        rows.append([_escape_latex(name), *small])
+    lines = [rf"{' & '.join(row)} \\" for row in rows]
+    begin = rf"\begin{{tabular}}{{l{'r' * len(HEADS)}}}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _title(found: Comparison) -> str:
+    """What was compared, and with which encoder, corpus and length of training, where these are the same in all."""
+    runs = [run for row in found.rows for run in row.arm.runs]
+    differing = find_differing(runs)
+    subject = "One arm"
+    if differing == ["frozen"]:
+        is_pair = len(found.rows) == 2 and any(not row.arm.frozen for row in found.rows)
+        subject = "Frozen against unfrozen" if is_pair else "Depths of freezing"
+    elif differing:
+        keys = list(dict.fromkeys(map(short_key, differing)))
+        subject = f"Arms by {', '.join(keys[:MAX_KEYS])}{' and more' if len(keys) > MAX_KEYS else ''}"
+    return ": ".join(filter(None, [subject, ", ".join(_facts(runs))]))
+
+
+def _describe_runs(found: Comparison) -> str:
+    """The seeds and the dates of all runs, in a sentence."""
+    runs = [run for row in found.rows for run in row.arm.runs]
+    seeds = sorted({run.settings["seed"] for run in runs})
+    dates = sorted({run.started[:10] for run in runs})
+    when = dates[0] if len(dates) == 1 else f"from {dates[0]} to {dates[-1]}"
+    arms, of = counted(len(found.rows), "arm"), counted(len(runs), "run")
+    return f"{of} in {arms}, with the seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, started {when}."
+
+
+def _facts(runs: Sequence[Run]) -> list[str]:
+    """The encoder, the corpus and the length of training, as far as they are the same in all runs."""
+
+    def common(key: str) -> Any:
+        first, *others = (run.settings[key] for run in runs)
+        return first if all(other == first for other in others) else None
+
+    source, counts = common("data.source"), {int(run.training.get("documents", 0)) for run in runs}
+    corpus = source if source == "synthetic" else common("data.hub_id") or Path(common("data.train") or "").name
+    if corpus and len(counts) == 1 and min(counts):
+        corpus += f" ({counted(min(counts), 'document')})"
+    steps, capped = common("trainer.max_steps"), any(run.settings["trainer.max_steps"] for run in runs)
+    epochs = None if capped else common("trainer.epochs")
+    length = counted(steps, "step") if steps else counted(epochs, "epoch") if epochs else ""
+    return [fact for fact in ((common("encoder.name") or "").rsplit("/", 1)[-1], corpus, length) if fact]
 
 
 def _escape_markdown(text: str) -> str:
     """A text of the user's, such as a path in the name of an arm, which Markdown shows as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#|!~$&])", r"\\\1", printable(text))
-
-
-def _escape_sentence(sentence: str) -> str:
-    """A sentence of the verdict, which has bold parts."""
-    return "**".join(map(_escape_markdown, sentence.split("**")))
 
 
 def _escape_latex(text: str) -> str:
@@ -154,5 +176,7 @@ def _difference_cell(change: Difference) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
+    """A table in Markdown; the cells beside the names may have bold parts."""
+    lines = [map(_escape_markdown, heads), ["---", *("---:" for _ in heads[1:])]]
+    lines += [[_escape_markdown(name), *cells] for name, *cells in rows]
     return [*(f"| {' | '.join(line)} |" for line in lines), ""]

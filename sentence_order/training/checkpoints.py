@@ -9,8 +9,7 @@ from typing import Any
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import Evaluation
-from sentence_order.evaluation.results import split_results
-from sentence_order.evaluation.results_file import write_json
+from sentence_order.evaluation.results import split_results, write_json
 from sentence_order.inference.calibration import fit_calibration
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.files import atomic_folder, is_checkpoint, recover_interrupted_write, remove_checkpoint

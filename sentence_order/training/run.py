@@ -21,9 +21,8 @@ from sentence_order.data.inspection import inspect_corpora
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.baselines import evaluate_baselines
 from sentence_order.evaluation.evaluator import evaluate_corpus
-from sentence_order.evaluation.results import provenance, split_results
-from sentence_order.evaluation.results_file import write_json
-from sentence_order.evaluation.samples import typical_document_table
+from sentence_order.evaluation.inspection import typical_document_table
+from sentence_order.evaluation.results import provenance, split_results, write_json
 from sentence_order.evaluation.tables import MAX_COLUMNS, baseline_table, breakdown_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.locations import REQUIRED_FILES

@@ -21,8 +21,8 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
+from sentence_order.evaluation.inspection import compare_orders
 from sentence_order.evaluation.metrics import MAIN_METRICS
-from sentence_order.evaluation.samples import compare_orders
 from sentence_order.runtime.files import oserrors_with_path
 from sentence_order.training.plan import StepInput
 from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE, read_overrides

@@ -11,8 +11,7 @@ import pytest
 
 import sentence_order
 from sentence_order.errors import UserError
-from sentence_order.evaluation.results import provenance
-from sentence_order.evaluation.results_file import COUNTS, as_json, read_results, shared_documents, write_json
+from sentence_order.evaluation.results import COUNTS, as_json, provenance, read_results, shared_documents, write_json
 
 
 def result(*texts: str) -> dict[str, Any]:

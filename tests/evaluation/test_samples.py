@@ -10,8 +10,8 @@ from rich.console import Console
 
 from sentence_order.config.schema import DataConfig
 from sentence_order.data.tokenization import tokenize_corpus
+from sentence_order.evaluation.inspection import HEADERS, compare_orders, typical_document_table
 from sentence_order.evaluation.metrics import RatioArray
-from sentence_order.evaluation.samples import HEADERS, compare_orders, typical_document_table
 from sentence_order.model.tiny import tiny_tokenizer
 from tests.corpora import raw_split
 
