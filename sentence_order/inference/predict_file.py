@@ -7,13 +7,11 @@ from functools import partial
 from typing import IO
 
 from sentence_order.config.schema import OnError, PredictConfig
-from sentence_order.config.validation import check_decoder
 from sentence_order.data.readers import Document, Layout, nothing_to_order, read_documents
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
-from sentence_order.inference.input import input_format
+from sentence_order.inference.files import choose_format, input_format, is_terminal, open_output
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
-from sentence_order.inference.output import choose_format, is_terminal, open_output
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.runtime.console import log, progress_bar, set_up_logging
 from sentence_order.runtime.device import choose_runtime
@@ -42,11 +40,7 @@ def predict_file(config: PredictConfig) -> None:
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
     orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
-    model_config = orderer.model.config
-    decoder = config.decoder.name and config.decoder.name.value
-    if decoder is not None:
-        check_decoder(decoder, set(model_config.heads))
-    if config.threshold and model_config.calibration is None:
+    if config.threshold and orderer.model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
     runtime = choose_runtime(config.device, config.precision)
     log.info("%s", runtime.describe())
@@ -60,7 +54,7 @@ def predict_file(config: PredictConfig) -> None:
         task = bar.add_task("ordering", total=None, unit="documents", note="")
         predict = partial(
             orderer.predict,
-            decoder=decoder,
+            decoder=config.decoder.name and config.decoder.name.value,
             beam_width=config.decoder.beam_width,
             batch_tokens=config.batch_tokens,
             shuffles=config.shuffles,
@@ -132,7 +126,6 @@ def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
     """Lists of documents; a mistake in the input is raised behind the last list before it."""
     chunk: list[Document] = []
     sentences = 0
-    fault: UserError | None = None
     try:
         for document in documents:
             chunk.append(document)
@@ -140,9 +133,9 @@ def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
             if len(chunk) == CHUNK_DOCUMENTS or sentences >= CHUNK_SENTENCES:
                 yield chunk
                 chunk, sentences = [], 0
-    except UserError as error:
-        fault = error
+    except UserError:
+        if chunk:
+            yield chunk
+        raise
     if chunk:
         yield chunk
-    if fault is not None:
-        raise fault
