@@ -21,11 +21,7 @@ CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
 
 
 def predict_file(config: PredictConfig) -> None:
-    """Orders the documents of `input`, in chunks, and writes the orders to `output` or standard output.
-
-    An output file appears when it is complete; until then, and after an exception, what was done is in
-    `OUTPUT.partial`. Raises UserError naming the config key, or the file and line.
-    """
+    """Orders the documents of `input`, in chunks, and writes the orders to `output`. Raises UserError."""
     set_up_logging()
     counts: Counter[str] = Counter()
 

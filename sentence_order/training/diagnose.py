@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +126,8 @@ def _save_batch(folder: Path, batches: Sequence[Batch], step: int, ids: Sequence
     tensors = {f"{k}.{name}": tensor.contiguous() for k, batch in enumerate(batches) for name, tensor in batch.items()}
     names = [ids[row] for batch in batches for row in batch["document"].tolist()]
     path = folder / f"step_{step}.safetensors"
-    with atomic_file(path) as stream:
-        assert isinstance(stream, TextIOWrapper)
-        stream.buffer.write(save(tensors, {"ids": json.dumps(names)}))
+    with atomic_file(path, "wb") as stream:
+        stream.write(save(tensors, {"ids": json.dumps(names)}))
     return path
 
 
