@@ -42,8 +42,6 @@ def predict_file(config: PredictConfig) -> None:
     log.info("%s", runtime.describe())
     orderer.to(runtime.device)
 
-    documents = _leave_out_too_long(documents, orderer, on_fault)
-
     bar = progress_bar()
     bar.disable |= is_terminal(config.output)  # it would be drawn among the results
     with open_output(config.output) as stream, bar:
@@ -57,7 +55,7 @@ def predict_file(config: PredictConfig) -> None:
             runtime=runtime,
             advance=partial(bar.advance, task),
         )
-        _write_predictions(documents, predict, config, stream, counts)
+        _write_predictions(_chunks(documents, orderer, on_fault), predict, config, stream, counts)
         bar.update(task, total=counts["documents"])
 
     text = f"ordered {counted(counts['orderable'] - counts['abstained'], 'document')}"
@@ -73,7 +71,7 @@ def predict_file(config: PredictConfig) -> None:
 
 
 def _write_predictions(
-    documents: Iterator[Document],
+    chunks: Iterator[list[Document]],
     predict: Callable[..., list[Prediction]],
     config: PredictConfig,
     stream: IO[str],
@@ -84,7 +82,7 @@ def _write_predictions(
     Raises UserError if none has two sentences; and before it writes, unless they are many.
     """
     format_record, pending = choose_format(config.output), ""
-    for chunk in _chunks(documents):
+    for chunk in chunks:
         predictions = predict([document.sentences for document in chunk])
         for document, prediction in zip(chunk, predictions, strict=True):
             confidence = round(prediction.confidence, 6)
@@ -107,23 +105,15 @@ def _write_predictions(
         raise UserError(f"{config.input}: {nothing_to_order(counts['documents'])}")
 
 
-def _leave_out_too_long(
-    documents: Iterator[Document], orderer: SentenceOrderer, on_fault: OnFault
-) -> Iterator[Document]:
-    """The documents that the model can order; the others are passed to `on_fault`."""
-    for document in documents:
-        if excess := orderer.find_excess(document.sentences):
-            on_fault(UserError(f"{document.where}: {excess}"))
-        else:
-            yield document
-
-
-def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    """Lists of documents; a mistake in the input is raised behind the last list before it."""
+def _chunks(documents: Iterator[Document], orderer: SentenceOrderer, on_fault: OnFault) -> Iterator[list[Document]]:
+    """Lists of documents that the model can order; a mistake in the input is raised behind the last list before it."""
     chunk: list[Document] = []
     sentences = 0
     try:
         for document in documents:
+            if excess := orderer.find_excess(document.sentences):
+                on_fault(UserError(f"{document.where}: {excess}"))
+                continue
             chunk.append(document)
             sentences += len(document.sentences)
             if len(chunk) == CHUNK_DOCUMENTS or sentences >= CHUNK_SENTENCES:

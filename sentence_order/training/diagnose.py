@@ -65,8 +65,7 @@ def diagnose(
     after = get_rng_state(stepper.runtime.device)
     set_rng_state(rng_state, stepper.runtime.device)
     try:
-        parts = [part for batch in batches for part in stepper.limit.split(batch)]
-        for part in parts:
+        for part in (part for batch in batches for part in stepper.limit.split(batch)):
             if fault := _find_fault(stepper, part, num_pairs):
                 documents = [slice_batch(part, row, row + 1) for row in range(len(part["mask"]))]
                 faulty = [one for one in documents if _find_fault(stepper, one, num_pairs)] or [part]
