@@ -66,7 +66,6 @@ class Meter:
         self.seconds += seconds
 
     def means(self) -> dict[str, float]:
-        """The means by name."""
         values = {"train/loss": self.loss / self.num_pairs} if self.num_pairs else {}
         return values | {
             "train/documents_per_second": self.num_documents / self.seconds,
