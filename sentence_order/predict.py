@@ -6,8 +6,7 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
-from sentence_order.inference.input import check_input
-from sentence_order.inference.output import check_partial, check_suffix, partial_path
+from sentence_order.inference.files import check_input, check_partial, check_suffix, partial_path
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.training.outputs import check_overwrites
 

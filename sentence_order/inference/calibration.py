@@ -59,8 +59,7 @@ def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
 def calibrate(log_odds_D: FloatArray, calibration: Sequence[float] | None) -> FloatArray:
     """The probability that each order is right; without a calibration, the model's own."""
     slope, offset = calibration or IDENTITY
-    probability_D: FloatArray = np.exp(-np.logaddexp(0, -(slope * log_odds_D + offset)))
-    return probability_D
+    return np.exp(-np.logaddexp(0, -(slope * log_odds_D + offset)))
 
 
 class Reliability(NamedTuple):

@@ -7,13 +7,11 @@ from functools import partial
 from typing import IO
 
 from sentence_order.config.schema import OnError, PredictConfig
-from sentence_order.config.validation import check_decoder
 from sentence_order.data.readers import Document, Layout, nothing_to_order, read_documents
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
-from sentence_order.inference.input import input_format
+from sentence_order.inference.files import choose_format, input_format, is_terminal, open_output
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
-from sentence_order.inference.output import choose_format, is_terminal, open_output
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.runtime.console import log, progress_bar, set_up_logging
 from sentence_order.runtime.device import choose_runtime
@@ -23,11 +21,7 @@ CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
 
 
 def predict_file(config: PredictConfig) -> None:
-    """Orders the documents of `input`, in chunks, and writes the orders to `output` or standard output.
-
-    An output file appears when it is complete; until then, and after an exception, what was done is in
-    `OUTPUT.partial`. Raises UserError naming the config key, or the file and line.
-    """
+    """Orders the documents of `input`, in chunks, and writes the orders to `output`. Raises UserError."""
     set_up_logging()
     counts: Counter[str] = Counter()
 
@@ -42,17 +36,11 @@ def predict_file(config: PredictConfig) -> None:
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
     orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
-    model_config = orderer.model.config
-    decoder = config.decoder.name and config.decoder.name.value
-    if decoder is not None:
-        check_decoder(decoder, set(model_config.heads))
-    if config.threshold and model_config.calibration is None:
+    if config.threshold and orderer.model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
     runtime = choose_runtime(config.device, config.precision)
     log.info("%s", runtime.describe())
     orderer.to(runtime.device)
-
-    documents = _leave_out_too_long(documents, orderer, on_fault)
 
     bar = progress_bar()
     bar.disable |= is_terminal(config.output)  # it would be drawn among the results
@@ -60,14 +48,14 @@ def predict_file(config: PredictConfig) -> None:
         task = bar.add_task("ordering", total=None, unit="documents", note="")
         predict = partial(
             orderer.predict,
-            decoder=decoder,
+            decoder=config.decoder.name and config.decoder.name.value,
             beam_width=config.decoder.beam_width,
             batch_tokens=config.batch_tokens,
             shuffles=config.shuffles,
             runtime=runtime,
             advance=partial(bar.advance, task),
         )
-        _write_predictions(documents, predict, config, stream, counts)
+        _write_predictions(_chunks(documents, orderer, on_fault), predict, config, stream, counts)
         bar.update(task, total=counts["documents"])
 
     text = f"ordered {counted(counts['orderable'] - counts['abstained'], 'document')}"
@@ -83,7 +71,7 @@ def predict_file(config: PredictConfig) -> None:
 
 
 def _write_predictions(
-    documents: Iterator[Document],
+    chunks: Iterator[list[Document]],
     predict: Callable[..., list[Prediction]],
     config: PredictConfig,
     stream: IO[str],
@@ -94,7 +82,7 @@ def _write_predictions(
     Raises UserError if none has two sentences; and before it writes, unless they are many.
     """
     format_record, pending = choose_format(config.output), ""
-    for chunk in _chunks(documents):
+    for chunk in chunks:
         predictions = predict([document.sentences for document in chunk])
         for document, prediction in zip(chunk, predictions, strict=True):
             confidence = round(prediction.confidence, 6)
@@ -117,32 +105,23 @@ def _write_predictions(
         raise UserError(f"{config.input}: {nothing_to_order(counts['documents'])}")
 
 
-def _leave_out_too_long(
-    documents: Iterator[Document], orderer: SentenceOrderer, on_fault: OnFault
-) -> Iterator[Document]:
-    """The documents that the model can order; the others are passed to `on_fault`."""
-    for document in documents:
-        if excess := orderer.find_excess(document.sentences):
-            on_fault(UserError(f"{document.where}: {excess}"))
-        else:
-            yield document
-
-
-def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    """Lists of documents; a mistake in the input is raised behind the last list before it."""
+def _chunks(documents: Iterator[Document], orderer: SentenceOrderer, on_fault: OnFault) -> Iterator[list[Document]]:
+    """Lists of documents that the model can order; a mistake in the input is raised behind the last list before it."""
     chunk: list[Document] = []
     sentences = 0
-    fault: UserError | None = None
     try:
         for document in documents:
+            if excess := orderer.find_excess(document.sentences):
+                on_fault(UserError(f"{document.where}: {excess}"))
+                continue
             chunk.append(document)
             sentences += len(document.sentences)
             if len(chunk) == CHUNK_DOCUMENTS or sentences >= CHUNK_SENTENCES:
                 yield chunk
                 chunk, sentences = [], 0
-    except UserError as error:
-        fault = error
+    except UserError:
+        if chunk:
+            yield chunk
+        raise
     if chunk:
         yield chunk
-    if fault is not None:
-        raise fault

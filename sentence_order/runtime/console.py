@@ -115,10 +115,7 @@ class _ProgressLines(Progress):
 
 
 def progress_bar(transient: bool = False) -> Progress:
-    """Progress bars, which disappear at the end if they are transient; a task has the fields `unit` and `note`.
-
-    Without a terminal they are log lines.
-    """
+    """Progress bars or, without a terminal, log lines; a task has the fields `unit` and `note`."""
     if not console.is_terminal:
         return _ProgressLines()
     return Progress(

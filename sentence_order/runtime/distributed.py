@@ -52,7 +52,6 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """True on the main process."""
         return self.rank == 0
 
     def shard(self, items: Sequence[T]) -> list[T]:

@@ -94,7 +94,7 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]
             return
         path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_unfinished_files(path)
+        _remove_unfinished(path)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
         try:
             with os.fdopen(handle, mode, encoding=encoding) as stream:
@@ -148,19 +148,18 @@ def recover_interrupted_write(path: Path) -> None:
     """Repairs what a killed writer of the file or folder `path` left: afterwards the last complete one is there."""
     if not path.exists() and (old := find_backup(path)) is not None:
         old.rename(path)
-    name = glob.escape(path.name)
-    for old in path.parent.glob(f".{name}{BACKUP}{RANDOM}"):
+    for old in path.parent.glob(f".{glob.escape(path.name)}{BACKUP}{RANDOM}"):
         if is_replaceable(old):
             _discard_backup(old, path)
-    _remove_unfinished_files(path)
-    for leftover in path.parent.glob(f".{name}.{RANDOM}{UNFINISHED}"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
+    _remove_unfinished(path)
 
 
-def _remove_unfinished_files(path: Path) -> None:
+def _remove_unfinished(path: Path) -> None:
     """Removes what killed writers of `path` have left; a living one holds a lock on its file."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM}{UNFINISHED}"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+            continue
         with suppress(OSError), leftover.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             leftover.unlink()
@@ -175,10 +174,7 @@ def _discard_backup(old: Path, path: Path) -> None:
     for entry in old.iterdir():
         if entry.name not in listed and not os.path.lexists(path / entry.name):
             entry.rename(path / entry.name)
-    # If this is stopped, what is left is no checkpoint any more; by its new name, the next writer removes it.
-    with suppress(OSError):
-        old = old.rename(path.with_name(f".{path.name}.{old.name.rpartition('.')[2]}{UNFINISHED}"))
-    shutil.rmtree(old, ignore_errors=True)
+    _remove_folder(old, path)
 
 
 def remove_checkpoint(path: Path) -> None:
@@ -188,10 +184,14 @@ def remove_checkpoint(path: Path) -> None:
     except (OSError, ValueError):
         return
     if own >= {entry.name for entry in path.iterdir()}:
-        # By its new name, the next writer removes what is left of it if this is stopped.
-        gone = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
-        path.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        _remove_folder(path, path)
+
+
+def _remove_folder(folder: Path, path: Path) -> None:
+    """Removes a folder; if this is stopped, the next writer of `path` removes what is left, by its new name."""
+    with suppress(OSError):
+        folder = folder.rename(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_replaceable(path: Path) -> bool:

@@ -1,7 +1,6 @@
 """Writes the checkpoints of a run: the best one by validation, the last one, from which it can resume, and those that
 `trainer.keep` keeps."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,19 +35,15 @@ class CheckpointWriter:
     def save_best(self, state: TrainerState, evaluation: Evaluation, corpus: Corpus, seed: int) -> None:
         """Saves the model with the calibration fitted to an evaluation of the validation documents, and its results."""
         calibration = fit_calibration(evaluation.log_odds_D, evaluation.perfect)
-
-        def write_results(tmp_dir: Path) -> None:
-            results = split_results(evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, seed)
-            write_json(tmp_dir / VALIDATION_FILE, results)
-
+        results = (evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, seed)
         self.model.config.calibration = calibration
-        self._write(self.best, state, write_results)
+        self._write(self.best, state, lambda folder: write_json(folder / VALIDATION_FILE, split_results(*results)))
         self.model.config.calibration = None  # it is that of these weights only
 
     def save_last(self, state: TrainerState, training_state: dict[str, Any]) -> None:
         """Saves the model and what is needed to resume; and the model alone, if it is to be kept."""
         if self.keep:  # before `last`, so that a run that is killed in between keeps the same ones when it resumes
-            self._write(self.last.with_name(f"step_{state.step}"), state, lambda tmp_dir: None)
+            self._write(self.last.with_name(f"step_{state.step}"), state)
         self._write(self.last, state, lambda tmp_dir: write_state(training_state, tmp_dir))
         if self.keep and self.is_main:
             self._remove_all_but_kept(state.step)
@@ -63,7 +58,9 @@ class CheckpointWriter:
         for number in set(steps).difference(kept):
             remove_checkpoint(found[number])
 
-    def _write(self, path: Path, state: TrainerState, write_extra: Callable[[Path], None]) -> None:
+    def _write(
+        self, path: Path, state: TrainerState, write_extra: Callable[[Path], None] = lambda folder: None
+    ) -> None:
         for weight_name, weight in self.model.named_parameters():
             if not weight.isfinite().all():
                 raise TrainingError(f"{weight_name} contains NaN or infinite values; checkpoint not saved")
@@ -75,8 +72,3 @@ class CheckpointWriter:
                 results = {"validation": state.last_validation} if state.last_validation else {}
                 write_card(tmp_dir, self.card, state.step, results)
             write_extra(tmp_dir)
-
-
-def read_best_validation(folder: Path) -> dict[str, Any]:
-    """The results of a run's best checkpoint on the validation documents."""
-    return dict(json.loads((folder / "checkpoints" / "best" / VALIDATION_FILE).read_text(encoding="utf-8")))

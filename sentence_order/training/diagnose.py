@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +65,7 @@ def diagnose(
     after = get_rng_state(stepper.runtime.device)
     set_rng_state(rng_state, stepper.runtime.device)
     try:
-        parts = [part for batch in batches for part in stepper.limit.split(batch)]
-        for part in parts:
+        for part in (part for batch in batches for part in stepper.limit.split(batch)):
             if fault := _find_fault(stepper, part, num_pairs):
                 documents = [slice_batch(part, row, row + 1) for row in range(len(part["mask"]))]
                 faulty = [one for one in documents if _find_fault(stepper, one, num_pairs)] or [part]
@@ -127,9 +125,8 @@ def _save_batch(folder: Path, batches: Sequence[Batch], step: int, ids: Sequence
     tensors = {f"{k}.{name}": tensor.contiguous() for k, batch in enumerate(batches) for name, tensor in batch.items()}
     names = [ids[row] for batch in batches for row in batch["document"].tolist()]
     path = folder / f"step_{step}.safetensors"
-    with atomic_file(path) as stream:
-        assert isinstance(stream, TextIOWrapper)
-        stream.buffer.write(save(tensors, {"ids": json.dumps(names)}))
+    with atomic_file(path, "wb") as stream:
+        stream.write(save(tensors, {"ids": json.dumps(names)}))
     return path
 
 

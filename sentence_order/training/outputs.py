@@ -23,7 +23,11 @@ def check_overwrites(key: str, output: str | Path | None, inputs: Iterable[str |
     if output is None:
         return
     for given in inputs:
-        if any(same_file(output, file) for file in _files_of(given)):
+        pattern = "/dev/stdin" if given == "-" else str(given)
+        files = [pattern]
+        with suppress(ValueError, NotImplementedError):  # no valid pattern
+            files += match_files(pattern)
+        if any(same_file(output, file) for file in files):
             raise UserError(f"{key}: {output} is read by this command ({given}); name another file")
     if owner := find_owner(output):
         raise UserError(f"{key}: {output} is part of {owner}; name another file")
@@ -40,12 +44,3 @@ def same_file(a: str | Path, b: str | Path) -> bool:
     if os.path.exists(a) and os.path.exists(b):
         return os.path.samefile(a, b)
     return os.path.realpath(a) == os.path.realpath(b)
-
-
-def _files_of(given: str | Path) -> list[str]:
-    """A path as it is, and what it matches as a glob."""
-    if given == "-":
-        return ["/dev/stdin"]
-    with suppress(ValueError, NotImplementedError):  # no valid pattern
-        return [str(given), *match_files(str(given))]
-    return [str(given)]

@@ -1,5 +1,6 @@
 """One training run: set-up, training, test, results; and the ways in which it may end early."""
 
+import json
 import sys
 import time
 import traceback
@@ -7,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,6 @@ from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.data.inspection import inspect_corpora
 from sentence_order.errors import Interrupted, TrainingError, UserError, first_line
 from sentence_order.evaluation.baselines import evaluate_baselines
-from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.evaluation.inspection import typical_document_table
 from sentence_order.evaluation.results import provenance, split_results, write_json
 from sentence_order.evaluation.tables import MAX_COLUMNS, baseline_table, breakdown_table, metric_table
@@ -33,7 +32,7 @@ from sentence_order.runtime.files import recover_interrupted_write
 from sentence_order.runtime.manifest import find_corruption
 from sentence_order.runtime.signals import Signals
 from sentence_order.training import run_dir
-from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, VALIDATION_FILE, read_best_validation
+from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, VALIDATION_FILE
 from sentence_order.training.model_card import ModelCardContext, write_card
 from sentence_order.training.run_dir import RunStatus
 from sentence_order.training.setup import Setup, attach_cache, parameter_table, set_up
@@ -133,17 +132,8 @@ def _run(
             run_dir.write_config(folder, config, typed)
         _log_setup(folder, config, setup)
         setup = attach_cache(config, setup, num_runs_sharing_cache)
-        card = ModelCardContext(
-            config,
-            setup.blocks,
-            corpora={name: corpus.describe() for name, corpus in setup.corpora.items()} | _describe(setup.overlap),
-            overrides=run_dir.read_overrides(folder),
-            revision=origin["git_revision"],
-        )
 
-        trainer = _make_trainer(config, setup, card, signals, digests, state)
-        cached, plan = "on" if setup.corpora["train"].states else "off", trainer.plan.describe()
-        log.info("%s, prefix cache %s, %s; train.log has the reasons", setup.runtime.describe(), cached, plan)
+        trainer = _make_trainer(config, setup, signals, digests, state, origin["git_revision"])
         del state  # as large as the model, or three times that
         with trainer.tracker or nullcontext():
             trainer.train()
@@ -152,22 +142,9 @@ def _run(
             training = _training_record(trainer, setup)
             test = _test(trainer, setup, training)
         if processes.is_main:
-            results = {"validation": read_best_validation(folder), "test": test}
-            write_card(folder / "checkpoints" / "best", card, trainer.state.best_step, results)
             seconds = trainer.state.previous_seconds + time.perf_counter() - started
-            record = {
-                **results,
-                "seed": config.seed,
-                "device": str(setup.runtime.device),
-                "processes": processes.world_size,
-                "started": date.isoformat(timespec="seconds"),
-                "wall_time_s": round(seconds, 2),
-                "train": training,
-                "overlap": setup.overlap,
-                **origin,
-            }
-            write_json(folder / run_dir.RESULTS_FILE, record)
-            _print_results(folder, record, trainer.metric)
+            times = {"started": date.isoformat(timespec="seconds"), "wall_time_s": round(seconds, 2)}
+            _write_results(trainer, setup, test, training, {**times, **origin})
 
 
 def _start_files(folder: Path, config: TrainConfig, typed: Sequence[str], status: RunStatus) -> None:
@@ -208,20 +185,23 @@ def _load_training_state(config: TrainConfig, processes: Processes) -> dict[str,
 def _make_trainer(
     config: TrainConfig,
     setup: Setup,
-    card: ModelCardContext,
     signals: Signals,
     digests: dict[str, str],
     state: dict[str, Any] | None,
+    revision: str | None,
 ) -> Trainer:
     """The trainer of a new run, or of one that resumes from a state."""
-    train, validation, folder = setup.corpora["train"], setup.corpora["validation"], Path(config.output_dir)
-    trainer = Trainer(
-        setup.model, train, validation, config, setup.runtime, folder, card=card, signals=signals, digests=digests
-    )
+    folder, corpora = Path(config.output_dir), setup.corpora
+    texts = {name: corpus.describe() for name, corpus in corpora.items()} | _describe(setup.overlap)
+    card = ModelCardContext(config, setup.blocks, texts, run_dir.read_overrides(folder), revision)
+    inputs = setup.model, corpora["train"], corpora["validation"], config, setup.runtime, folder
+    trainer = Trainer(*inputs, card=card, signals=signals, digests=digests)
     if state is not None:
         trainer.load_state_dict(state)  # refuses other inputs, before what was logged is cut
     if setup.runtime.processes.is_main:
-        trainer.tracker = Tracker(folder, trainer.logged_bytes, trainer.state.step)
+        trainer.tracker = Tracker(folder, state["logged_bytes"] if state else None, trainer.state.step)
+    cached, plan = "on" if corpora["train"].states else "off", trainer.plan.describe()
+    log.info("%s, prefix cache %s, %s; train.log has the reasons", setup.runtime.describe(), cached, plan)
     return trainer
 
 
@@ -264,28 +244,16 @@ def _log_setup(folder: Path, config: TrainConfig, setup: Setup) -> None:
 
 def _test(trainer: Trainer, setup: Setup, training: dict[str, Any]) -> dict[str, Any]:
     """The results of the best checkpoint on the test documents."""
-    config, runtime, corpus = trainer.config, setup.runtime, setup.corpora["test"]
-    best = load_checkpoint(str(trainer.folder / "checkpoints" / "best"), "output_dir").to(runtime.device)
+    config, corpus = trainer.config, setup.corpora["test"]
+    best = load_checkpoint(str(trainer.checkpoints.best), "output_dir").to(setup.runtime.device)
     best.freeze(best.config.frozen_blocks)  # the corpus may hold the output of its frozen prefix
     with progress_bar() as bar:
-        task = bar.add_task("testing", total=len(corpus), unit="documents", note="")
-        evaluation = evaluate_corpus(
-            best,
-            corpus,
-            config.decoder,
-            runtime,
-            seed=config.seed,
-            batch_tokens=config.trainer.eval_batch_tokens,
-            advance=partial(bar.advance, task),
-        )
+        evaluation = trainer.evaluate(best, corpus, "test", bar)
     assert evaluation is not None
-    calibration, step = best.config.calibration, trainer.state.step
     if trainer.tracker is not None:
-        epoch = trainer.state.num_documents / len(trainer.train_corpus)
-        trainer.tracker.log_evaluation(step, epoch, "test", evaluation, corpus, calibration)
-        trainer.tracker.log_hparams(config, training, step)
+        trainer.tracker.log_hparams(config, training, trainer.state.step)
     console.print(typical_document_table(corpus, evaluation, console.width))
-    results = split_results(evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, config.seed)
+    results = split_results(evaluation, corpus, best.config.calibration, BOOTSTRAP_RESAMPLES, config.seed)
     return results | {"baselines": evaluate_baselines(setup.corpora["train"], corpus, evaluation.given)}
 
 
@@ -307,17 +275,34 @@ def _training_record(trainer: Trainer, setup: Setup) -> dict[str, Any]:
     }
 
 
-def _print_results(folder: Path, results: dict[str, Any], metric: str) -> None:
-    """Prints test metrics, and the commands to type next."""
-    training = results["train"]
-    console.print(metric_table("test", results["test"]))
-    if len(results["test"].get("by_group", ())) > MAX_COLUMNS:
-        console.print(breakdown_table({"by_group": results["test"]["by_group"]}))
-    console.print(baseline_table(results["test"]))
+def _write_results(
+    trainer: Trainer, setup: Setup, test: dict[str, Any], training: dict[str, Any], origin: dict[str, Any]
+) -> None:
+    """Writes `results.json` and the card of the best checkpoint; prints test metrics, and the commands to type next."""
+    folder, best = trainer.folder, trainer.checkpoints.best
+    validation = json.loads((best / VALIDATION_FILE).read_text(encoding="utf-8"))
+    record = {
+        "validation": validation,
+        "test": test,
+        "seed": trainer.config.seed,
+        "device": str(setup.runtime.device),
+        "processes": setup.runtime.processes.world_size,
+        "train": training,
+        "overlap": setup.overlap,
+        **origin,
+    }
+    assert trainer.checkpoints.card is not None
+    write_card(best, trainer.checkpoints.card, trainer.state.best_step, {"validation": validation, "test": test})
+    write_json(folder / run_dir.RESULTS_FILE, record)
+
+    console.print(metric_table("test", test))
+    if len(test.get("by_group", ())) > MAX_COLUMNS:
+        console.print(breakdown_table({"by_group": test["by_group"]}))
+    console.print(baseline_table(test))
     log.info(
         "trained on %s documents at %.1f per second; best %s at step %d of %d; %s in total",
-        *(f"{training['documents_seen']:,}", training["documents_per_second"], metric, training["best_step"]),
-        *(training["steps"], timedelta(seconds=round(results["wall_time_s"]))),
+        *(f"{training['documents_seen']:,}", training["documents_per_second"], trainer.metric, training["best_step"]),
+        *(training["steps"], timedelta(seconds=round(origin["wall_time_s"]))),
     )
     checkpoint = override("checkpoint", str(folder))
     console.print("\nnext:", style="bold")

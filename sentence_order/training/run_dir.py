@@ -32,8 +32,6 @@ CHECKPOINTS, KEPT = ("checkpoints/best", "checkpoints/last"), "checkpoints/step_
 WRITTEN_LATER = (OVERRIDES_FILE, RESULTS_FILE, METRICS_FILE, EVENT_FILES, LOG_FILE, *CHECKPOINTS, KEPT)
 # Groups of keys that the config of every version has, so that no other program's config passes for one.
 KEY_GROUPS = {"data", "encoder", "freeze", "optim", "trainer"}
-# Keys of earlier versions, which the configs of their runs still have.
-REMOVED_KEYS = ("batch", "debug.replay")
 # A process that was told to stop may need this long to release its folder.
 LOCK_SECONDS = 20
 MAX_CHANGES = 8
@@ -145,13 +143,14 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
             f"(resume={folder} alone), or name another folder"
         )
-    for checkpoint in _find(folder, [*CHECKPOINTS, KEPT] if config.trainer.keep else CHECKPOINTS):
-        if status is RunStatus.INCOMPLETE and checkpoint.is_symlink():
+    replaced = [*CHECKPOINTS, KEPT] if config.trainer.keep else CHECKPOINTS
+    for checkpoint in _find(folder, replaced) if status is RunStatus.INCOMPLETE else []:
+        if checkpoint.is_symlink():
             raise UserError(
                 f"output_dir: {checkpoint} is a link, which a run cannot replace; move the checkpoint back there, or "
                 f"make {checkpoint.parent} a link"
             )
-        if status is RunStatus.INCOMPLETE and not is_replaceable(checkpoint):
+        if not is_replaceable(checkpoint):
             raise UserError(f"output_dir: {checkpoint} is not a checkpoint of this program; move it away")
     return status
 
@@ -195,10 +194,9 @@ def write_config(folder: Path, config: TrainConfig, typed: Sequence[str]) -> Non
     """Writes the config of a run, and the overrides that were typed for it, now or when it was started."""
     by_key = {text.split("=", 1)[0]: text for text in (*read_overrides(folder), *typed)}
     overrides = [text for key, text in by_key.items() if key not in ("output_dir", "resume", "sweep")]
-    with atomic_file(folder / CONFIG_FILE) as stream:
-        stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
-    with atomic_file(folder / OVERRIDES_FILE) as stream:
-        stream.write(OmegaConf.to_yaml(OmegaConf.create(overrides)))
+    for name, content in ((CONFIG_FILE, OmegaConf.structured(config)), (OVERRIDES_FILE, OmegaConf.create(overrides))):
+        with atomic_file(folder / name) as stream:
+            stream.write(OmegaConf.to_yaml(content))
 
 
 def read_overrides(folder: Path) -> list[str]:
@@ -230,11 +228,9 @@ def read_config(folder: Path) -> TrainConfig:
         content = OmegaConf.create(text)
         if not isinstance(content, DictConfig) or not _has_key_groups(text):
             raise ValueError("it lacks keys that every config has")
-        for key in REMOVED_KEYS:
-            group, _, name = key.rpartition(".")
-            owner = OmegaConf.select(content, group) if group else content
-            if isinstance(owner, DictConfig):
-                owner.pop(name, None)
+        content.pop("batch", None)  # as "replay", a key of earlier versions, which the configs of their runs still have
+        if isinstance(debug := content.get("debug"), DictConfig):
+            debug.pop("replay", None)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), content))
         assert isinstance(config, TrainConfig)
         check_texts(config)

@@ -7,7 +7,7 @@ random states of dropout, the progress of the run (`TrainerState`), and the leng
 
 import errno
 import pickle
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +42,6 @@ class TrainerState:
     last_validation: dict[str, Any] = field(default_factory=dict)  # its metrics, with intervals
     validated_step: int = 0  # of the last validation
     previous_seconds: float = 0.0  # that the run took until it was saved
-
-    def state_dict(self) -> dict[str, Any]:
-        """The attributes by name."""
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Sets every attribute."""
-        for item in fields(self):
-            setattr(self, item.name, state[item.name])
 
 
 def write_state(state: dict[str, Any], checkpoint: Path) -> None:

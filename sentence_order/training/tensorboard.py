@@ -58,8 +58,8 @@ def make_layout() -> Summary:
         layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=tags))
         for title, tags in TRAINING.items()
     ]
-    charts = {"quality": quality, "training": training}
-    layout = layout_pb2.Layout(category=[layout_pb2.Category(title=name, chart=charts[name]) for name in charts])
+    charts = {"quality": quality, "training": training}.items()
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title=name, chart=chart) for name, chart in charts])
     summary = custom_scalars({})
     summary.value[0].tensor.string_val[0] = layout.SerializeToString()  # torch makes no margin chart of two series
     return summary

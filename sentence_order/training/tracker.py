@@ -66,7 +66,6 @@ class Meter:
         self.seconds += seconds
 
     def means(self) -> dict[str, float]:
-        """The means by name."""
         values = {"train/loss": self.loss / self.num_pairs} if self.num_pairs else {}
         return values | {
             "train/documents_per_second": self.num_documents / self.seconds,
@@ -87,8 +86,10 @@ class Tracker:
             was logged later is removed. None for a new run.
         """
         self.path = folder / METRICS_FILE
-        if logged_bytes is not None:
-            _truncate(self.path, logged_bytes)
+        if logged_bytes is not None and self.path.is_file() and self.path.stat().st_size >= logged_bytes:
+            os.truncate(self.path, logged_bytes)
+        elif logged_bytes is not None:
+            log.info("%s has been truncated or removed since the checkpoint; its earlier lines are lost", self.path)
         self._metrics_file = self.path.open("a", encoding="utf-8")
         existing = set(folder.glob(EVENT_FILES))
         purge_step = None if logged_bytes is None else step + 1
@@ -182,13 +183,6 @@ def _is_own(metrics: Path) -> bool:
     with metrics.open("rb") as stream:
         line = stream.readline(10_000)
     return start.startswith(line) or (line.startswith(start) and (b'"epoch": ' in line or not line.endswith(b"\n")))
-
-
-def _truncate(file: Path, size: int) -> None:
-    if not file.is_file() or file.stat().st_size < size:
-        log.info("%s has been truncated or removed since the checkpoint; its earlier lines are lost", file)
-    else:
-        os.truncate(file, size)
 
 
 def _sample_table(document: dict[str, Any], evaluation: Evaluation, row: int) -> str:

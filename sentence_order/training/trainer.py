@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import Progress
 
 from sentence_order.config.commands import resume_command
 from sentence_order.config.components import METRICS
@@ -76,7 +77,6 @@ class Trainer:
 
         self.state, self.meter = TrainerState(), Meter()
         self.stop_signal, self.save_requested = 0, False  # signals that have arrived in any process
-        self.logged_bytes: int | None = None  # of metrics.jsonl at the checkpoint that the run has resumed from
         self.digests = digests or {}
         self.started = time.perf_counter()
         self.progress = progress_bar()
@@ -204,10 +204,12 @@ class Trainer:
         If a signal to stop interrupts it, it stays pending.
         """
         with self.stepper.average.applied():
-            evaluation = self._evaluate()
+            evaluation = self.evaluate(self.model, self.validation_corpus, "validation", self.progress)
+            self.progress.remove_task(self.progress.task_ids[-1])
             if evaluation is None:
                 self._sync_signals()
                 return
+            self._log_validation(evaluation)
 
             found, state, metric = {**evaluation.summary(), "loss": evaluation.loss}, self.state, self.metric
             is_first = state.validated_step == 0 and not self.config.debug.overfit
@@ -232,36 +234,37 @@ class Trainer:
         if problem := find_problem(evaluation, self.validation_corpus, is_first, is_late):
             log.warning("%s", problem)
 
-    def _evaluate(self) -> Evaluation | None:
-        """Evaluates and logs the model on the validation documents; None if a signal to stop has interrupted it."""
-        corpus = self.validation_corpus
-        task = self.progress.add_task("validating", total=len(corpus), unit="documents", note="")
+    def evaluate(
+        self, model: SentenceOrdererModel, corpus: Corpus, split: str, progress: Progress
+    ) -> Evaluation | None:
+        """Evaluates a model and logs the result; None if a signal to stop has interrupted it."""
+        title = {"validation": "validating", "test": "testing"}[split]
+        task = progress.add_task(title, total=len(corpus), unit="documents", note="")
         evaluation = evaluate_corpus(
-            self.model,
+            model,
             corpus,
             self.config.decoder,
             self.runtime,
             seed=self.config.seed,
             batch_tokens=self.config.trainer.eval_batch_tokens,
-            advance=partial(self.progress.advance, task),
+            advance=partial(progress.advance, task),
             stop=lambda: self.signals.stop is not None,
         )
-        self.progress.remove_task(task)
-        if evaluation is None:
-            return None
+        if evaluation is not None and self.tracker is not None:
+            calibration = model.config.calibration
+            self.tracker.log_evaluation(self.state.step, self.state.epoch, split, evaluation, corpus, calibration)
+        return evaluation
 
-        if self.tracker is not None:
-            self.tracker.log_evaluation(self.state.step, self.state.epoch, "validation", evaluation, corpus)
+    def _log_validation(self, evaluation: Evaluation) -> None:
         summary = evaluation.summary()
         names = [*({self.metric} & summary.keys() - {*MAIN_METRICS}), *MAIN_METRICS]
         metrics = ", ".join(f"{name} {summary[name]:.3f}" for name in names)
-        groups = evaluation.summary_by_group(corpus)
+        groups = evaluation.summary_by_group(self.validation_corpus)
         if 2 <= len(groups) <= 3:  # of tau, which is the last of the metrics
             taus = (f"{group_label(group)} {own['tau']:.3f}" for group, own in groups.items())
             metrics += f" ({', '.join(taus)})"
         step = f"{self.state.step:{len(str(self.plan.total_steps))}}"
         log.info("step %s: validation loss %.3f, %s", step, evaluation.loss, metrics)
-        return evaluation
 
     def save_checkpoint(self) -> None:
         """Saves the model as it is evaluated, and everything that is needed to resume."""
@@ -276,7 +279,7 @@ class Trainer:
         """Everything that is needed to resume after this step; all processes of a run take part."""
         seconds = self.state.previous_seconds + time.perf_counter() - self.started
         return {
-            "trainer": {**self.state.state_dict(), "previous_seconds": seconds},
+            "trainer": {**asdict(self.state), "previous_seconds": seconds},
             "meter": asdict(self.meter),
             "stepper": self.stepper.state_dict(),
             "num_pending_phases": len(self.pending_phases),
@@ -299,12 +302,11 @@ class Trainer:
             log.info("resuming with %d threads, and %d before: sums are rounded differently", threads, before)
         while len(self.pending_phases) > state["num_pending_phases"]:
             self.maybe_unfreeze(self.pending_phases[0].epoch)
-        self.state.load_state_dict(state["trainer"])
+        self.state = TrainerState(**state["trainer"])
         self.meter = Meter(**state["meter"])
         self.stepper.load_state_dict(state["stepper"])
         if (rank := self.runtime.processes.rank) < len(state["random"]):  # a further process has drawn nothing yet
             set_rng_state(state["random"][rank], self.runtime.device)
-        self.logged_bytes = state["logged_bytes"]
 
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0

@@ -15,8 +15,8 @@ import pytest
 from sentence_order.config.schema import OnError, PositionIds, PredictConfig
 from sentence_order.errors import Interrupted, UserError
 from sentence_order.inference import predict_file as module
+from sentence_order.inference.files import check_partial, open_output
 from sentence_order.inference.orderer import Prediction, SentenceOrderer
-from sentence_order.inference.output import check_partial, open_output
 from sentence_order.inference.predict_file import predict_file
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.predict import predict

@@ -1,21 +1,49 @@
-"""Where and how predictions are written: what was done is kept if something fails later."""
+"""What is read and written by `predict`: what was done is kept if something fails later."""
 
 import fcntl
+import io
 import json
-import mmap
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from sentence_order.config.schema import InputFormat, OnError, PredictConfig
+from sentence_order.data.readers import Layout, read_documents
+from sentence_order.data.records import stop_at_fault
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
 
+INPUT_SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".txt": "text"}
 TEXT_SUFFIX, TABLE_SUFFIXES = ".txt", (".csv", ".tsv", ".parquet")
 
 Record = dict[str, Any]
+
+
+def check_input(config: PredictConfig) -> None:
+    """Reads the first document of a file. Raises UserError if that is not possible."""
+    if config.input != "-":
+        on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
+        next(read_documents(config.input, input_format(config), Layout.of(config), on_fault))
+
+
+def input_format(config: PredictConfig) -> str:
+    """`format`, or the one that the file's name or the first characters of standard input suggest."""
+    if config.format is not InputFormat.auto:
+        return config.format.value
+    if config.input == "-":
+        # Peeking leaves the stream as it was for the reader.
+        assert isinstance(sys.stdin.buffer, io.BufferedReader)
+        start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
+        return "jsonl" if start.startswith(b"{") else "text"
+    name = Path(config.input.removesuffix(".gz"))
+    if name.suffix not in INPUT_SUFFIXES:
+        raise UserError(
+            f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
+        )
+    return INPUT_SUFFIXES[name.suffix]
 
 
 def partial_path(output: str | Path) -> Path:
@@ -113,13 +141,10 @@ def check_partial(output: str) -> None:
     part = partial_path(output)
     if not os.path.lexists(part):
         return
-    try:
-        with part.open(encoding="utf-8") as stream:
-            first = stream.readline(2**26)
+    with suppress(OSError, ValueError, AttributeError, RecursionError), part.open(encoding="utf-8") as stream:
+        first = stream.readline(2**26)
         if not first or {"id", "order", "sentences", "confidence"} <= json.loads(first).keys():
             return
-    except (OSError, ValueError, AttributeError, RecursionError):
-        pass
     raise UserError(f"output: {part} is there, which is written before {output}; move it, or name another output")
 
 
@@ -128,10 +153,8 @@ def _cut_to_lines(file: Path) -> bool:
     if not file.is_file():
         return False
     with file.open("r+b") as stream:
-        if size := os.fstat(stream.fileno()).st_size:
-            with mmap.mmap(stream.fileno(), size) as content:
-                size = content.rfind(b"\n") + 1
-            stream.truncate(size)
+        size = sum(len(line) for line in stream if line.endswith(b"\n"))
+        stream.truncate(size)
     if not size:
         file.unlink()
     return size > 0
