@@ -40,10 +40,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file for the comparison of two results")
     parser.add_argument("--version", action="version", version=version_text())
     arguments = parser.parse_args()
+
     if not arguments.margin >= 0:
         parser.error("--margin must be at least 0")
     if not 1 <= arguments.resamples <= MAX_RESAMPLES or arguments.seed < 0:
         parser.error(f"--resamples must be from 1 to {MAX_RESAMPLES:,}, and --seed at least 0")
+
     with cli.one_line_errors():
         cli.check_open(sys.stdout, "standard output")
         cli.refuse_overrides(map(str, arguments.paths), vars(arguments).keys() - {"paths"})

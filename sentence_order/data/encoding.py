@@ -39,15 +39,18 @@ def tokenize_documents(
     real = [[i for i, sentence in enumerate(sentences) if sentence.strip()] for sentences in documents]
     kept = [indices[:max_sentences] for indices in real]
     clean = [[" ".join(sentences[i].split()) for i in k] for sentences, k in zip(documents, kept, strict=True)]
+
     # Many in one call: the tokenizer works in parallel over a flat list. Not all: what it makes of each text is large.
     flat = [text for sentences in clean for text in (strip(sentences) if strip_enumeration else sentences)]
     parts = (flat[start : start + ENCODED_AT_ONCE] for start in range(0, len(flat), ENCODED_AT_ONCE))
     encoded = (ids for part in parts for ids in encode(tokenizer, part))
     whole = [[next(encoded) for _ in texts] for texts in clean]
+
     last = max_sentence_tokens - 1
     short = [
         [ids if len(ids) <= max_sentence_tokens else ids[:last] + ids[-1:] for ids in document] for document in whole
     ]
+
     texts = [len(set(sentences)) for sentences in clean]
     unknown = tokenizer.unk_token_id
     return {

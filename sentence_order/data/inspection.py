@@ -46,6 +46,7 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
             f"{unknown:.0%} of the tokens are unknown to the encoder, which cannot tell them apart; train one with "
             "another vocabulary, such as encoder=xlm_roberta_base"
         )
+
     if (cut := corpus.counts["cut"] / len(corpus.lengths)) > MAX_CUT:
         problems["cut sentences"] = (
             f"{cut:.0%} of the sentences are cut at {data.max_sentence_tokens} tokens; a larger "
@@ -56,6 +57,7 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
             f"{alike:.0%} of the sentences have the same tokens as another one of their document, and are ordered by "
             "chance; train with a larger data.max_sentence_tokens, or an encoder with another vocabulary"
         )
+
     if (chance := float(corpus.share_of_equal_pairs.mean())) > MAX_CHANCE:
         problems["repeated sentences"] = (
             f"{chance:.0%} of the pairs of sentences are equal, and always in order: random orders have a tau of "
@@ -66,6 +68,7 @@ def find_problems(corpus: Corpus, data: DataConfig) -> dict[str, str]:
             f"{short:,} of {short + len(corpus):,} documents have fewer than two sentences; look at how their text is "
             "split (data.text_column, data.text_layout, data.sentences_column)"
         )
+
     if (groups := len(set(corpus.groups))) > MAX_GROUPS:
         problems["groups"] = f"data.group_column: {groups:,} groups; results are given for the {MAX_GROUPS} largest"
     if found := _find_enumeration(corpus, data.strip_enumeration):

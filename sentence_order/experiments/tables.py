@@ -46,6 +46,7 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
     lines = [f"# {_escape_markdown(_title(found))}", "", _escape_markdown(_describe_runs(found)), ""]
     for sentence in sentences:  # which have bold parts
         lines += ["**".join(map(_escape_markdown, sentence.split("**"))), ""]
+
     lines += _table([*HEADS, "trained parameters"], _value_rows(found))
     if found.others:
         heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in MAIN_METRICS), "training time"]
@@ -59,8 +60,10 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
         rows = [[row.arm.name, *(format_interval(row.values[key]) for key in groups)] for row in found.rows]
         more = f", the {len(groups)} largest of {len(found.groups)}" if len(groups) < len(found.groups) else ""
         lines += [f"By group of documents{more}:", "", *_table(heads, rows)]
+
     lines += [METHOD, ""]
     lines += [line for file, shown in CAPTIONS.items() if file in files for line in (f"![{shown}]({file})", "")]
+
     lines += ["## Runs", ""]
     for row in found.rows:
         runs = ", ".join(f"`{run.folder.name}` (seed {run.settings['seed']})" for run in row.arm.runs)
