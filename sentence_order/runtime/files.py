@@ -5,6 +5,7 @@ import fcntl
 import glob
 import json
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -190,7 +191,7 @@ def remove_checkpoint(path: Path) -> None:
 def _remove_folder(folder: Path, path: Path) -> None:
     """Removes a folder; if this is stopped, the next writer of `path` removes what is left, by its new name."""
     with suppress(OSError):
-        folder = folder.rename(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
+        folder = folder.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}"))
     shutil.rmtree(folder, ignore_errors=True)
 
 
