@@ -200,7 +200,7 @@ class TrainerConfig:
     accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
     eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
     save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
-    log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **CHANGEABLE)
+    log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **PER_SEED, **CHANGEABLE)
     metric: Metric = key(
         Metric["tau"],
         "Validation metric by which the best checkpoint, early stopping and searches go; of loss, less is better.",
@@ -208,12 +208,18 @@ class TrainerConfig:
     patience: int | None = key(
         None, "Early stopping: validations in a row without a better metric. null: never.", POSITIVE, **CHANGEABLE
     )
-    keep: int = key(0, "Last saves kept as checkpoints/step_STEP; they cannot be resumed.", NOT_NEGATIVE, **CHANGEABLE)
+    keep: int = key(
+        0, "Last saves kept as checkpoints/step_STEP; they cannot be resumed.", NOT_NEGATIVE, **PER_SEED, **CHANGEABLE
+    )
     gradient_checkpointing: bool = key(
         False, "Computes layers again in the backward pass: less memory, more time, the same gradients.", **CHANGEABLE
     )
     workers: int | None = key(
-        None, "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.", NOT_NEGATIVE, **CHANGEABLE
+        None,
+        "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.",
+        NOT_NEGATIVE,
+        **PER_SEED,
+        **CHANGEABLE,
     )
 
 

@@ -105,7 +105,7 @@ def _tau_against_time(found: Comparison) -> Figure:
     axes.set_title("What an arm reaches, and how long it trains", fontsize=11, pad=16)
     title = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
     figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=9, alignment="left")
-    note = "grey line: no arm is both faster and better.  bars: 95 % intervals"
+    note = "grey line: arms that no other arm beats in both.  bars: 95 % intervals"
     axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", fontsize=8, color="0.4")
     return figure
 
@@ -161,7 +161,7 @@ def _learning_curves(found: Comparison) -> Figure:
         above.tick_params(labelbottom=True)
     figure.supxlabel("epochs", fontsize=10)
     figure.supylabel("Kendall's tau, validation", fontsize=10)
-    title = f"In the course of training: mean and range over seeds; grey: the baseline, {found.baseline.arm.name}"
+    title = f"In the course of training: mean and range over seeds; grey: the baseline ({found.baseline.arm.name})"
     figure.suptitle(fill(title, int(14 * figure.get_figwidth())), fontsize=10)
     return figure
 

@@ -77,7 +77,7 @@ class Sweep:
             folder = str(overrides[fixed["output_dir"]].value())
         else:
             # The same for the same sweep, so that it can resume, and different for others.
-            label = name or "_".join(key.rsplit(".", 1)[-1] for key in swept) or "sweep"
+            label = name or "_".join(swept) or "sweep"
             given = sorted(text for key, text in fixed.items() if key != "sweep")
             mark = hashlib.blake2b("\n".join(given).encode(), digest_size=3).hexdigest()
             folder = f"outputs/{label}-{mark}" if given else f"outputs/{label}"

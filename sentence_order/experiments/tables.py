@@ -49,12 +49,13 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
 
     lines += _table([*HEADS, "trained parameters"], _value_rows(found))
     if found.others:
-        heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in MAIN_METRICS), "training time"]
+        metrics = [key for key in COLUMNS if key in MAIN_METRICS]
+        heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in metrics), "training time"]
         rows = []
         for row in found.others:
-            cells = [_difference_cell(row.difference[metric]) for metric in MAIN_METRICS]
+            cells = [_difference_cell(row.difference[metric]) for metric in metrics]
             rows.append([row.arm.name, *cells, f"{row.seconds / found.baseline.seconds:.2f} times"])
-        lines += [f"Less **{_escape_markdown(found.baseline.arm.name)}**:", "", *_table(heads, rows)]
+        lines += [f"Differences from **{_escape_markdown(found.baseline.arm.name)}**:", "", *_table(heads, rows)]
     if groups := list(found.groups)[:MAX_SHOWN]:
         heads = ["arm", *(f"{key} ({found.groups[key]:,})" for key in groups)]
         rows = [[row.arm.name, *(format_interval(row.values[key]) for key in groups)] for row in found.rows]

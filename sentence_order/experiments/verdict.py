@@ -30,10 +30,10 @@ def _freezing(found: Comparison) -> str:
         small, large = sorted((abs(change.low), abs(change.high)))
         verb = "costs" if change.value < 0 else "gains"
         price = f"{verb} {abs(change.value):.3f} of tau ({small:.3f} to {large:.3f})"
-    share = most.parameters_trained / base.parameters_trained
+    percent = 100 * most.parameters_trained / base.parameters_trained
     return (
-        f"With **{_name(most)}**, {100 * share:.3g} % of the parameters train that do with {_name(base)}. It {price}, "
-        f"and {_time(most, base)}."
+        f"With **{_name(most)}**, {percent:.{0 if percent >= 10 else 1}f} % as many parameters train as with "
+        f"{_name(base)}. It {price}, and {_time(most, base)}."
     )
 
 
@@ -42,10 +42,10 @@ def _best(found: Comparison) -> str:
     if best is found.baseline:
         return f"No arm has a greater tau than **{_name(best)}**: {format_interval(best.tau)}."
     change = best.tau_difference
-    supported = "support that it is the better" if change.is_significant else "do not tell the two apart"
+    shown = "show that it is better" if change.is_significant else "do not show which of the two is better"
     return (
         f"**{_name(best)}** has the greatest tau, {format_interval(best.tau)}: {change} to {_name(found.baseline)}; "
-        f"the data {supported}."
+        f"the data {shown}."
     )
 
 
@@ -60,12 +60,12 @@ def _trade_off(found: Comparison, margin: float) -> str:
         best = min(sound, key=lambda row: row.seconds)
         return (
             f"The best trade-off is **{_name(best)}**: tau {format_interval(best.tau)}, {best.tau_difference}, and it "
-            f"{_time(best, base)}. The data support that it loses less than {margin:g} of tau; they do not for any "
-            "faster arm."
+            f"{_time(best, base)}. The data show that it loses less than {margin:g} of tau; no faster arm is "
+            f"shown to stay within {margin:g}."
         )
     near = max(faster, key=lambda row: row.tau_difference.low)
     return (
-        f"Of no faster arm do the data support that it loses less than {margin:g} of tau. The nearest is "
+        f"No faster arm is shown to lose less than {margin:g} of tau. The nearest to that is "
         f"**{_name(near)}**: {near.tau_difference}, and it {_time(near, base)}."
     )
 
@@ -80,7 +80,7 @@ def _beyond_chance(found: Comparison) -> str:
     if different:
         text += f" ({', '.join(different)})"
     if alike:
-        text += f"; the data do not tell apart: {', '.join(alike)}"
+        text += f"; no difference is shown for {', '.join(alike)}"
     return f"{text}."
 
 
@@ -90,7 +90,7 @@ def _how_far_it_goes(found: Comparison) -> str:
     text = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} an arm and {found.documents:,} test documents"
     if seeds[-1] > 1:
         return f"{text}. It holds for this encoder, this corpus and this length of training."
-    return f"{text}: how much another seed would change is not known, and no interval here has it in."
+    return f"{text}: how much another seed would change is not known, and the intervals leave it out."
 
 
 def _name(row: Row) -> str:

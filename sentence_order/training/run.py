@@ -254,7 +254,9 @@ def _test(trainer: Trainer, setup: Setup, training: dict[str, Any]) -> dict[str,
         trainer.tracker.log_hparams(config, training, trainer.state.step)
     console.print(typical_document_table(corpus, evaluation, console.width))
     results = split_results(evaluation, corpus, best.config.calibration, BOOTSTRAP_RESAMPLES, config.seed)
-    return results | {"baselines": evaluate_baselines(setup.corpora["train"], corpus, evaluation.given)}
+    if setup.runtime.processes.is_main:  # which writes the results
+        results["baselines"] = evaluate_baselines(setup.corpora["train"], corpus, evaluation.given)
+    return results
 
 
 def _training_record(trainer: Trainer, setup: Setup) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from sentence_order.config.schema import DataConfig
 from sentence_order.data.synthetic import generate
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
+from sentence_order.evaluation import baselines as baselines_module
 from sentence_order.evaluation.baselines import baseline_counts, score_sentences
 from sentence_order.evaluation.metrics import metrics_of, summarise
 from sentence_order.model.tiny import tiny_tokenizer
@@ -44,6 +45,16 @@ def test_the_score_of_a_token_by_hand() -> None:
     shared = 0.0  # the special tokens, which are in all
     assert starts == pytest.approx(shared - 2 * 0.5 / 32)
     assert goes == pytest.approx(shared + 0.5 / 31)
+
+
+def test_only_the_first_training_documents_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    test = corpus_of([["it ends", "b1 starts", "goes"]])
+    first = corpus_of([["starts", "goes"], ["b1", "it", "ends"]])
+    more = corpus_of([["starts", "goes"], ["b1", "it", "ends"], ["ends b2", "starts"]])
+    alone = score_sentences(first, test)
+    assert not np.array_equal(score_sentences(more, test), alone)
+    monkeypatch.setattr(baselines_module, "MAX_TRAINING_DOCUMENTS", 2)
+    np.testing.assert_array_equal(score_sentences(more, test), alone)
 
 
 def test_counts_are_those_of_each_document_in_its_row() -> None:

@@ -41,19 +41,17 @@ def runs(tmp_path: Path) -> Path:
 
 def test_verdict_names_the_cost_and_the_best_trade_off(runs: Path) -> None:
     cost, trade_off, beyond_chance, limits = write_report([runs], runs / "report", margin=0.05)
-    assert "50 % of the parameters train that do with nothing frozen. It costs 0.400 of tau (0." in cost
+    assert "50 % as many parameters train as with nothing frozen. It costs 0.400 of tau (0." in cost
     assert "saves 90 % of the training time (10 s against 100 s, and 10 s once to fill the prefix cache)" in cost
     assert trade_off.startswith("The best trade-off is **embeddings frozen**: tau 0.")
     assert "saves 40 % of the training time" in trade_off
-    assert "loses less than 0.05 of tau; they do not for any faster arm" in trade_off
+    assert "loses less than 0.05 of tau; no faster arm is shown to stay within 0.05." in trade_off
     assert (
-        "beyond chance in 1 of 2 arms (embeddings + 1 layer); the data do not tell apart: embeddings." in beyond_chance
+        "beyond chance in 1 of 2 arms (embeddings + 1 layer); no difference is shown for embeddings." in beyond_chance
     )
     assert "2 seeds an arm and 300 test documents" in limits
     strict = write_report([runs], runs / "strict", margin=0.0)
-    assert strict[1].startswith(
-        "Of no faster arm do the data support that it loses less than 0 of tau. The nearest is **e"
-    )
+    assert strict[1].startswith("No faster arm is shown to lose less than 0 of tau. The nearest to that is **e")
 
 
 def test_verdict_says_that_there_is_one_seed(tmp_path: Path) -> None:
@@ -63,7 +61,7 @@ def test_verdict_says_that_there_is_one_seed(tmp_path: Path) -> None:
     assert best.startswith("No arm has a greater tau than **lr: 8e-05**: 0.800 (")
     assert trade_off == "No arm trains in less time than lr: 8e-05 (100 s)."
     assert beyond_chance == "The tau of lr: 0.0001 does not differ beyond chance from that of lr: 8e-05."
-    assert "how much another seed would change is not known" in limits
+    assert "how much another seed would change is not known, and the intervals leave it out." in limits
 
 
 def test_a_single_arm_is_compared_with_nothing(tmp_path: Path) -> None:
@@ -71,7 +69,7 @@ def test_a_single_arm_is_compared_with_nothing(tmp_path: Path) -> None:
     assert write_report([tmp_path], tmp_path / "report")[0].startswith(
         "There is one arm, and nothing to compare: tau 0.8"
     )
-    assert "Less **" not in (tmp_path / "report" / "report.md").read_text()
+    assert "Differences from **" not in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_report_has_tables_and_pictures(runs: Path) -> None:
@@ -88,6 +86,8 @@ def test_report_has_tables_and_pictures(runs: Path) -> None:
     )
     assert "\n\nWith **embeddings + 1 layer frozen**" in text
     assert "| none | 2 | 0." in text
+    columns = "| arm | tau (95 %), p | PMR (95 %), p | accuracy (95 %), p | training time |"
+    assert f"\n\nDifferences from **none**:\n\n{columns}" in text, "in the order of the first table"
     assert "![quality and training time by what is frozen](quality_by_depth.png)" in text
     assert "`emb0` (seed 0), `emb1` (seed 1)" in text
     with (runs / "report" / "report.csv").open() as stream:
@@ -231,7 +231,7 @@ def test_arms_that_freeze_the_same_have_no_picture_by_depth(tmp_path: Path) -> N
 def test_the_command_prints_the_verdict_and_names_mistakes(command: Command, runs: Path) -> None:
     done = command("report", str(runs))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("With embeddings + 1 layer frozen, 50 % of the parameters")
+    assert done.stdout.startswith("With embeddings + 1 layer frozen, 50 % as many parameters train")
     assert (runs / "report" / "report.md").exists()
     for arguments, named in (
         ([str(runs / "nowhere")], "nowhere"),

@@ -26,6 +26,14 @@ def test_arms_are_named_by_what_differs(tmp_path: Path) -> None:
     assert left_out == []
 
 
+def test_settings_that_change_no_number_make_no_arm(tmp_path: Path) -> None:
+    for seed, setting in enumerate(("log_every=1", "keep=2", "workers=1")):
+        make_run(tmp_path / str(seed), [f"seed={seed}", f"trainer.{setting}"], [0, 1], started=seed)
+    assert names_of(tmp_path) == ["all runs"]
+    make_run(tmp_path / "gc", ["trainer.gradient_checkpointing=true"], [0, 1], started=4)  # takes less memory
+    assert names_of(tmp_path) == ["gradient_checkpointing: False", "gradient_checkpointing: True"]
+
+
 def test_names_of_arms_show_every_differing_key(tmp_path: Path) -> None:
     make_run(tmp_path / "a", [], [0, 1])
     make_run(tmp_path / "b", ["optim.lr=1e-4", "loss=pairwise_logistic"], [0, 1], started=1)

@@ -44,7 +44,8 @@ def test_the_same_sweep_has_the_same_folder() -> None:
         return str(sweep.folder)
 
     assert folder("sweep=loss") == "outputs/loss"
-    assert folder("-m", "optim.lr=1e-4,2e-4", "seed=range(3)") == "outputs/lr_seed"
+    assert folder("-m", "optim.lr=1e-4,2e-4", "seed=range(3)") == "outputs/optim.lr_seed"
+    assert folder("-m", "encoder.name=a,b") != folder("-m", "decoder.name=beam,borda")
     shorter = folder("sweep=loss", "data=jsonl", "data.train=a.jsonl")
     assert shorter.startswith("outputs/loss-")
     assert shorter == folder("data.train=a.jsonl", "sweep=loss", "data=jsonl", "seed=0,1,2"), (
