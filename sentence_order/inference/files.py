@@ -63,11 +63,12 @@ def choose_format(output: str | None) -> Callable[[Record], str]:
     return _format_as_text if output is not None and Path(output).suffix == TEXT_SUFFIX else _format_as_json
 
 
-def check_suffix(output: str | None) -> None:
-    """Raises UserError for the name of a table, which predictions are not written as."""
+def check_suffix(key: str, output: str | None, accepts_text: bool = True) -> None:
+    """Raises UserError for the name of a table, which predictions are not written as, or of a text if that is not."""
     suffix = "" if output is None else Path(output).suffix
-    if suffix in TABLE_SUFFIXES:
-        raise UserError(f"output: predictions are written as JSONL, or as text to a name in .txt, not as {suffix}")
+    if suffix in (TABLE_SUFFIXES if accepts_text else (TEXT_SUFFIX, *TABLE_SUFFIXES)):
+        text = f", or as text to a name in {TEXT_SUFFIX}" if accepts_text else ""
+        raise UserError(f"{key}: orders are written as JSONL{text}, not as {suffix}")
 
 
 def _format_as_json(record: Record) -> str:
