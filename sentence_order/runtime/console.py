@@ -1,6 +1,7 @@
 """One console on standard error for log lines, tables and progress bars."""
 
 import logging
+import os
 import sys
 import warnings
 from contextlib import suppress
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sentence_order.errors import printable
 
 console = Console(stderr=True, highlight=False)
+if not console.is_terminal and "COLUMNS" not in os.environ:
+    console.width = 100  # for a log file or a pipe, where `rich` would take 80
 
 log = logging.getLogger("sentence_order")
 # Without a terminal, a log line after this time takes the place of a progress bar.
