@@ -39,7 +39,7 @@ MISTAKES = {
     "train trainer.epochs=0": "trainer.epochs: must be greater than 0",
     "predict checkpoint=no input=in.jsonl": "checkpoint: no: no such folder, and not a hub id",
     "predict checkpoint=run input=in.jsonl": "checkpoint: run is not a complete checkpoint",
-    "predict checkpoint=model input=no.txt": "no.txt: no such file",
+    "predict checkpoint=model input=no.txt": "input: no.txt: no such file",
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
     "predict checkpoint=model input=in.jsonl decoder=pointer": "decoder=pointer: needs the head",
     "evaluate checkpoint=model data=jsonl data.test=no.jsonl": "data.test: no.jsonl: no such file",

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
 from sentence_order.data.readers import Layout, read_documents
-from sentence_order.data.records import stop_at_fault
+from sentence_order.data.records import find_path_problem, stop_at_fault
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
 
@@ -25,6 +25,9 @@ Record = dict[str, Any]
 def check_input(config: PredictConfig) -> None:
     """Reads the first document of a file. Raises UserError if that is not possible."""
     if config.input != "-":
+        if problem := find_path_problem(config.input):
+            hint = "; for standard input give -" if "pipe" in problem else ""
+            raise UserError(f"input: {config.input}: {problem}{hint}")
         on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
         next(read_documents(config.input, input_format(config), Layout.of(config), on_fault))
 
