@@ -79,6 +79,14 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
         assert code == "exit code 2", command
 
 
+def test_a_finished_run_is_reported_without_torch(without_torch: Mapping[str, str], tmp_path: Path) -> None:
+    make_run(tmp_path / "run", [], [0, 1])
+    line = [sys.executable, "-m", "sentence_order.train", "resume=run"]
+    done = subprocess.run(line, cwd=tmp_path, env=without_torch, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith(" run is finished; its results are in run/results.json\n")
+
+
 def test_reports_need_no_torch_and_not_the_backend_of_another_program(
     without_torch: Mapping[str, str], tmp_path: Path
 ) -> None:

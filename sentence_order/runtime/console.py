@@ -73,12 +73,11 @@ def set_up_logging(log_file_follows: bool = False, warnings_only: bool = False) 
     console.quiet = warnings_only
     log.handlers = [handler, *([_buffer] if log_file_follows else [])]
 
-    # The libraries' own progress bars and notes stay out of the output.
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    if (datasets := sys.modules.get("datasets")) is not None:  # which `predict` does without
+    # The own progress bars and notes of the libraries that the command uses stay out of the output.
+    if (transformers := sys.modules.get("transformers")) is not None:
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+    if (datasets := sys.modules.get("datasets")) is not None:
         datasets.logging.set_verbosity_error()
         if not console.is_terminal:
             datasets.disable_progress_bars()
