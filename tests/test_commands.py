@@ -50,7 +50,10 @@ def test_a_run_logs_its_choices_and_the_next_commands(trained: Path) -> None:
     lines = output.splitlines()
     assert len(lines) < 85
     assert "\x1b" not in output
-    for text in ("cpu, precision fp32, prefix cache off, 0 workers, validation every", "layer_0 to layer_3"):
+    for text in (
+        "cpu, precision fp32, prefix cache off, 0 workers, 20 steps, validation every 10;",
+        "layer_0 to layer_3",
+    ):
         assert text in output
     documents = [line for line in lines if " documents, " in line and " sentences, " in line]
     assert len({line.index("documents,") for line in documents}) == 1
