@@ -32,12 +32,9 @@ def train(config: TrainConfig) -> None:
 
 
 def check_inputs(config: TrainConfig) -> RunStatus | None:
-    """Checks the folder of the run, and what it reads, as far as that needs no torch. Raises UserError.
-
-    Returns how far the run has come; None beside the main one of several processes, which reports.
-    """
+    """Checks the folder of the run, whose status it returns, and what it reads, without torch. Raises UserError."""
     if os.environ.get("RANK", "0") != "0":
-        return None
+        return None  # of several processes, the main one reports
     if (status := check_run_dir(config)) is RunStatus.FINISHED:
         return status
     check_data_files(config.data, ["train"] if config.debug.overfit else [split.value for split in Split])

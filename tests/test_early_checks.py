@@ -28,6 +28,9 @@ MISTAKES = {
     "train data=jsonl": "data.train: no value; give a path or glob",
     "train data=jsonl data.train=no.jsonl": "data.train: no.jsonl: no such file",
     "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
+    "train data=jsonl data.train=in.jsonl data.test=bad.jsonl": "bad.jsonl:1: not JSON",
+    "train data=csv data.train=in.csv data.sentences_column=text": "in.csv:2: document '1': no field 'text'",
+    "train data=jsonl data.train=in.jsonl data.group_column=topic": "in.jsonl:1: no field 'topic'",
     "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, 800 given",
     "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
@@ -65,6 +68,7 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
             config = {"model_type": "sentence-orderer", "heads": ["pairs"], "num_hidden_layers": 6}
             (tmp_path / folder / name).write_text(json.dumps(config))
     (tmp_path / "in.jsonl").write_text('{"sentences": ["One.", "Two."]}\n')
+    (tmp_path / "in.csv").write_text('id,sentences\n1,"[""One."", ""Two.""]"\n')
     (tmp_path / "bad.jsonl").write_text("One.\n")
     done = subprocess.run(
         [sys.executable, "-c", RUN_EACH],
