@@ -9,8 +9,9 @@ from sentence_order.config.schema import EvaluateConfig
 from sentence_order.config.validation import check_data, check_ranges
 from sentence_order.data.files import check_data_files
 from sentence_order.errors import UserError
+from sentence_order.inference.files import check_suffix
 from sentence_order.model.locations import check_checkpoint
-from sentence_order.training.outputs import check_overwrites, data_files
+from sentence_order.training.outputs import check_overwrites, data_files, same_file
 from sentence_order.training.run_dir import find_run, read_config
 
 
@@ -28,7 +29,10 @@ def evaluate(config: EvaluateConfig) -> None:
         cli.check_open(sys.stdout, "standard output")
     else:
         check_overwrites("output", config.output, inputs)
-    check_overwrites("predictions", config.predictions, [*inputs, *([config.output] if config.output else [])])
+    check_suffix("predictions", config.predictions, accepts_text=False)
+    check_overwrites("predictions", config.predictions, inputs)
+    if config.output and config.predictions and same_file(config.output, config.predictions):
+        raise UserError(f"predictions: {config.predictions} is the file of output as well; name another file")
     check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint

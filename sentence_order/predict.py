@@ -18,7 +18,7 @@ def predict(config: PredictConfig) -> None:
     file whose name ends in `.txt`, get the sentences as text. A file is `OUTPUT.partial` until it is complete.
     """
     check_ranges(config)
-    check_suffix(config.output)
+    check_suffix("output", config.output)
     if config.output in (None, "-"):
         cli.check_open(sys.stdout, "standard output")
         outputs = ["/dev/stdout"] if os.path.isfile("/dev/stdout") else []  # a file that the shell has opened

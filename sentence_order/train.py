@@ -12,7 +12,8 @@ from sentence_order.experiments.job import is_job, num_runs_sharing_cache, stop_
 from sentence_order.experiments.sweep import Sweep
 from sentence_order.model.freezing import first_joint_layer, freeze_phases
 from sentence_order.model.locations import check_checkpoint, find_depth
-from sentence_order.training.run_dir import RunStatus, check_run_dir, resolve_resume
+from sentence_order.runtime.console import set_up_logging
+from sentence_order.training.run_dir import RunStatus, check_run_dir, log_finished, resolve_resume
 
 
 def train(config: TrainConfig) -> None:
@@ -20,23 +21,29 @@ def train(config: TrainConfig) -> None:
     typed = cli.typed_overrides()
     config = resolve_resume(config, typed)
     check_train(config)
-    check_inputs(config)
+    if check_inputs(config) is RunStatus.FINISHED and os.environ.get("WORLD_SIZE", "1") == "1":
+        set_up_logging(warnings_only=is_job())
+        log_finished(config)
+        return
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.training.run import run
 
     run(config, typed, num_runs_sharing_cache(), in_sweep=is_job())
 
 
-def check_inputs(config: TrainConfig) -> None:
-    """Checks the folder of the run, and what it reads, as far as that needs no torch. Raises UserError."""
-    if os.environ.get("RANK", "0") != "0" or check_run_dir(config) is RunStatus.FINISHED:
-        return  # of several processes, the main one reports
+def check_inputs(config: TrainConfig) -> RunStatus | None:
+    """Checks the folder of the run, whose status it returns, and what it reads, without torch. Raises UserError."""
+    if os.environ.get("RANK", "0") != "0":
+        return None  # of several processes, the main one reports
+    if (status := check_run_dir(config)) is RunStatus.FINISHED:
+        return status
     check_data_files(config.data, ["train"] if config.debug.overfit else [split.value for split in Split])
     if config.init_from is not None:
         check_checkpoint(config.init_from, "init_from")
     if (depth := find_depth(config.encoder)) is not None:
         freeze_phases(config.freeze, depth)
         first_joint_layer(config.encoder, depth)
+    return status
 
 
 def main() -> None:

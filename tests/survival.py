@@ -139,7 +139,7 @@ class Survival:
         self.tally.starts[name] += fault != "count"
         resumed = re.search(r"resuming from step (\d+)", done.stderr)
         if PROGRAMS[name].run and (
-            resumed or "workers, validation every" in done.stderr
+            resumed or re.search(r"steps?, validation every \d+;", done.stderr)
         ):  # it has come so far as to say so
             assert (int(resumed[1]) if resumed else None) == saved, f"saved was step {saved}\n{done.stderr}"
         assert "damaged" not in done.stderr, done.stderr

@@ -50,7 +50,10 @@ def test_a_run_logs_its_choices_and_the_next_commands(trained: Path) -> None:
     lines = output.splitlines()
     assert len(lines) < 85
     assert "\x1b" not in output
-    for text in ("cpu, precision fp32, prefix cache off, 0 workers, validation every", "layer_0 to layer_3"):
+    for text in (
+        "cpu, precision fp32, prefix cache off, 0 workers, 20 steps, validation every 10;",
+        "layer_0 to layer_3",
+    ):
         assert text in output
     documents = [line for line in lines if " documents, " in line and " sentences, " in line]
     assert len({line.index("documents,") for line in documents}) == 1
@@ -264,7 +267,11 @@ def test_predictions_of_an_evaluation_are_those_of_its_results_and_of_predict(
 
 
 def test_predictions_replace_no_other_file(command: Command, trained: Path) -> None:
-    for name, message in (("out.json", "is read by this command"), (trained / "train.log", "is part of the run")):
+    for name, message in (
+        ("out.json", "is the file of output as well"),
+        (trained / "train.log", "is part of the run"),
+        ("folder/", "is a folder"),
+    ):
         done = command("evaluate", f"checkpoint={trained}", "output=out.json", f"predictions={name}")
         assert done.returncode == 2
         assert done.stderr.startswith(f"error: predictions: {name} {message}")
@@ -297,7 +304,10 @@ def test_the_suffix_of_an_output_says_how_orders_are_written(command: Command, t
     assert (tmp_path / "out.txt").read_text() == "".join("\n".join([*order, "", ""]) for order in orders)
     done = command("predict", *arguments, "output=out.csv")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: output: predictions are written as JSONL, or as text to a name in .txt, not as .csv\n"
+    assert done.stderr == "error: output: orders are written as JSONL, or as text to a name in .txt, not as .csv\n"
+    done = command("evaluate", f"checkpoint={trained}", "predictions=out.txt")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: predictions: orders are written as JSONL, not as .txt\n"
 
 
 def test_a_single_sentence_gets_a_message_and_no_order(command: Command, trained: Path, tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ MISTAKES = {
     "train data=jsonl": "data.train: no value; give a path or glob",
     "train data=jsonl data.train=no.jsonl": "data.train: no.jsonl: no such file",
     "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
+    "train data=jsonl data.train=in.jsonl data.test=bad.jsonl": "bad.jsonl:1: not JSON",
+    "train data=csv data.train=in.csv data.sentences_column=text": "in.csv:2: document '1': no field 'text'",
+    "train data=jsonl data.train=in.jsonl data.group_column=topic": "in.jsonl:1: no field 'topic'",
     "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, 800 given",
     "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
@@ -39,7 +42,7 @@ MISTAKES = {
     "train trainer.epochs=0": "trainer.epochs: must be greater than 0",
     "predict checkpoint=no input=in.jsonl": "checkpoint: no: no such folder, and not a hub id",
     "predict checkpoint=run input=in.jsonl": "checkpoint: run is not a complete checkpoint",
-    "predict checkpoint=model input=no.txt": "no.txt: no such file",
+    "predict checkpoint=model input=no.txt": "input: no.txt: no such file",
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
     "predict checkpoint=model input=in.jsonl decoder=pointer": "decoder=pointer: needs the head",
     "evaluate checkpoint=model data=jsonl data.test=no.jsonl": "data.test: no.jsonl: no such file",
@@ -65,6 +68,7 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
             config = {"model_type": "sentence-orderer", "heads": ["pairs"], "num_hidden_layers": 6}
             (tmp_path / folder / name).write_text(json.dumps(config))
     (tmp_path / "in.jsonl").write_text('{"sentences": ["One.", "Two."]}\n')
+    (tmp_path / "in.csv").write_text('id,sentences\n1,"[""One."", ""Two.""]"\n')
     (tmp_path / "bad.jsonl").write_text("One.\n")
     done = subprocess.run(
         [sys.executable, "-c", RUN_EACH],
@@ -77,6 +81,14 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
     for command, message, code in zip(MISTAKES, lines[::2], lines[1::2], strict=True):
         assert message.startswith(f"error: {MISTAKES[command]}"), command
         assert code == "exit code 2", command
+
+
+def test_a_finished_run_is_reported_without_torch(without_torch: Mapping[str, str], tmp_path: Path) -> None:
+    make_run(tmp_path / "run", [], [0, 1])
+    line = [sys.executable, "-m", "sentence_order.train", "resume=run"]
+    done = subprocess.run(line, cwd=tmp_path, env=without_torch, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith(" run is finished; its results are in run/results.json\n")
 
 
 def test_reports_need_no_torch_and_not_the_backend_of_another_program(

@@ -1,6 +1,8 @@
 """The text of `--help`, of all groups and keys or of those named; docs/configuration.md is made of the same parts."""
 
+import argparse
 import itertools
+import os
 import re
 import shutil
 import textwrap
@@ -31,9 +33,16 @@ def help_text(name: str, words: list[str]) -> str:
 
     It replaces Hydra's own, which takes over a second to list the groups. Raises UserError for an unknown name.
     """
+    parser = argparse.ArgumentParser(add_help=False)
+    for flags in (("--config-dir", "-cd"), ("--config-name", "-cn"), ("--config-path", "-cp"), ("--cfg", "-c")):
+        parser.add_argument(*flags)  # as Hydra does, so that their values are no topics
+    options, words = parser.parse_known_args(words)
     topics = [word for word in words if re.fullmatch(r"\w+(\.\w+)?", word)]
     given = [word for word in words if word not in topics and not word.startswith("-")]
-    typed = compose_typed(name, [] if {"-m", "--multirun"} & set(words) else given)
+    given = [] if {"-m", "--multirun"} & set(words) else given
+    if options.config_dir is not None:
+        given.append(override("hydra.searchpath", [f"file://{os.path.abspath(options.config_dir)}"]))
+    typed = compose_typed(name, given)
     return "\n\n".join(_explain(name, topic, *typed) for topic in topics) or _list_all(name, *typed)
 
 

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentence_order.config.schema import DataConfig, Source
+from sentence_order.data.readers import Layout, read_documents
 from sentence_order.data.records import find_path_problem, match_files
 from sentence_order.errors import UserError
 
 
 def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
-    """Raises UserError if what the splits are read from has not been named, or is not there."""
+    """Raises UserError if what the splits are read from is not named, or a file's first document cannot be read."""
     if config.source is Source.synthetic:
         return
+    assert config.source is not None
     for name in splits_to_read(config, splits):
-        if config.source is not Source.hub:
-            find_data_files(config, name)
+        for path in find_data_files(config, name) if config.source is not Source.hub else []:
+            next(read_documents(path, config.source.value, Layout.of(config)))
 
 
 def splits_to_read(config: DataConfig, splits: Sequence[str]) -> list[str]:

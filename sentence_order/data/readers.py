@@ -85,7 +85,7 @@ def read_documents(
     missing, damaged or without documents.
     """
     if path != "-" and (problem := records.find_path_problem(path)):
-        raise UserError(f"{path}: {problem}" + ("; for standard input give -" if "pipe" in problem else ""))
+        raise UserError(f"{path}: {problem}")
     empty, faulty = True, 0
 
     def count_fault(fault: UserError) -> None:

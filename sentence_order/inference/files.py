@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
 from sentence_order.data.readers import Layout, read_documents
-from sentence_order.data.records import stop_at_fault
+from sentence_order.data.records import find_path_problem, stop_at_fault
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
 
@@ -25,6 +25,9 @@ Record = dict[str, Any]
 def check_input(config: PredictConfig) -> None:
     """Reads the first document of a file. Raises UserError if that is not possible."""
     if config.input != "-":
+        if problem := find_path_problem(config.input):
+            hint = "; for standard input give -" if "pipe" in problem else ""
+            raise UserError(f"input: {config.input}: {problem}{hint}")
         on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
         next(read_documents(config.input, input_format(config), Layout.of(config), on_fault))
 
@@ -63,11 +66,12 @@ def choose_format(output: str | None) -> Callable[[Record], str]:
     return _format_as_text if output is not None and Path(output).suffix == TEXT_SUFFIX else _format_as_json
 
 
-def check_suffix(output: str | None) -> None:
-    """Raises UserError for the name of a table, which predictions are not written as."""
+def check_suffix(key: str, output: str | None, accepts_text: bool = True) -> None:
+    """Raises UserError for the name of a table, which predictions are not written as, or of a text if that is not."""
     suffix = "" if output is None else Path(output).suffix
-    if suffix in TABLE_SUFFIXES:
-        raise UserError(f"output: predictions are written as JSONL, or as text to a name in .txt, not as {suffix}")
+    if suffix in (TABLE_SUFFIXES if accepts_text else (TEXT_SUFFIX, *TABLE_SUFFIXES)):
+        text = f", or as text to a name in {TEXT_SUFFIX}" if accepts_text else ""
+        raise UserError(f"{key}: orders are written as JSONL{text}, not as {suffix}")
 
 
 def _format_as_json(record: Record) -> str:

@@ -1,6 +1,7 @@
 """One console on standard error for log lines, tables and progress bars."""
 
 import logging
+import os
 import sys
 import warnings
 from contextlib import suppress
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sentence_order.errors import printable
 
 console = Console(stderr=True, highlight=False)
+if not console.is_terminal and "COLUMNS" not in os.environ:
+    console.width = 100  # for a log file or a pipe, where `rich` would take 80
 
 log = logging.getLogger("sentence_order")
 # Without a terminal, a log line after this time takes the place of a progress bar.
@@ -70,12 +73,11 @@ def set_up_logging(log_file_follows: bool = False, warnings_only: bool = False) 
     console.quiet = warnings_only
     log.handlers = [handler, *([_buffer] if log_file_follows else [])]
 
-    # The libraries' own progress bars and notes stay out of the output.
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    if (datasets := sys.modules.get("datasets")) is not None:  # which `predict` does without
+    # The own progress bars and notes of the libraries that the command uses stay out of the output.
+    if (transformers := sys.modules.get("transformers")) is not None:
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+    if (datasets := sys.modules.get("datasets")) is not None:
         datasets.logging.set_verbosity_error()
         if not console.is_terminal:
             datasets.disable_progress_bars()

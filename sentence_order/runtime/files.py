@@ -37,7 +37,7 @@ def check_output(key: str, output: str | Path | None) -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise UserError(f"{key}: the name of {output} is too long") from error
-    if path.is_dir():
+    if path.is_dir() or str(output).endswith("/"):
         raise UserError(f"{key}: {output} is a folder; name a file")
     if path.exists() and not os.access(path, os.W_OK):
         raise UserError(f"{key}: {output} is write-protected")

@@ -12,6 +12,7 @@ from sentence_order.config.schema import TrainerConfig
 from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
+from sentence_order.errors import counted
 from sentence_order.runtime.device import Runtime, choose_workers
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class TrainingPlan:
 
     def describe(self) -> str:
         """The choices for a line of the console."""
-        return f"{self.workers} workers, validation every {self.eval_every} of {self.total_steps} steps"
+        return f"{self.workers} workers, {counted(self.total_steps, 'step')}, validation every {self.eval_every}"
 
     def batches(self, start: int) -> Iterator[StepInput]:
         """The inputs of every step from the one after `start` steps on, without an end."""
@@ -104,8 +105,8 @@ class TrainingPlan:
         affordable = int(VALIDATION_SHARE * tokens / cost)
         every = math.ceil(self.total_steps / max(1, min(MAX_VALIDATIONS, affordable)))
         log.debug(
-            "validation: every %d of %d steps (auto: at most %d times; beyond one, at most %.0f %% of the time, saving "
+            "%d steps, validation every %d (auto: at most %d times; beyond one, at most %.0f %% of the time, saving "
             "included)",
-            *(every, self.total_steps, MAX_VALIDATIONS, 100 * VALIDATION_SHARE),
+            *(self.total_steps, every, MAX_VALIDATIONS, 100 * VALIDATION_SHARE),
         )
         return every

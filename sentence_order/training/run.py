@@ -110,7 +110,7 @@ def _run(
     folder = Path(config.output_dir)
     _agree_on_config(processes, config)
     if processes.broadcast(processes.is_main and run_dir.check_run_dir(config)) is RunStatus.FINISHED:
-        log.info("%s is finished; its results are in %s", folder, folder / run_dir.RESULTS_FILE)
+        run_dir.log_finished(config)
         return
     torch.autograd.set_detect_anomaly(config.debug.anomaly)
     if config.debug.anomaly:

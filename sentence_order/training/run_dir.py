@@ -155,6 +155,11 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
     return status
 
 
+def log_finished(config: TrainConfig) -> None:
+    folder = Path(config.output_dir)
+    log.info("%s is finished; its results are in %s", folder, folder / RESULTS_FILE)
+
+
 def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any]]) -> str:
     """The run that a folder holds, beside what is now to be run there, and the way on."""
     if changes:

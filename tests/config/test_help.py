@@ -1,5 +1,7 @@
 """`--help` explains every group, option and key, in lines that fit the terminal."""
 
+from pathlib import Path
+
 import pytest
 
 from sentence_order.config.help import accepted, describe_groups, help_text, read_header, read_options
@@ -60,6 +62,15 @@ def test_groups_and_keys_are_explained_under_the_overrides_in_any_order_of_words
         assert "optim.lr" not in text
     assert "sweep=loss" in help_text("train", ["--help", "sweep"])
     assert "optim.lr=8e-05" in help_text("train", ["--help", "optim.lr", "-m", "optim.lr=1e-4,2e-4"])
+
+
+def test_a_folder_of_own_options_is_no_topic(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "data").mkdir(parents=True)
+    (tmp_path / "mine" / "data" / "recipes.yaml").write_text("defaults: [jsonl]\ntrain: recipes.jsonl\n")
+    for flag in ("-cd", "--config-dir"):
+        text = help_text("train", ["--help", flag, str(tmp_path / "mine"), "data=recipes", "data.train"])
+        assert "data.train=recipes.jsonl " in text
+    assert help_text("train", ["-h", "-cn", "mine", "-c", "job", "seed"]).startswith("  seed=0 ")
 
 
 def test_an_unknown_group_or_key_is_refused() -> None:

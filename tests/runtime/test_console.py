@@ -56,6 +56,14 @@ def test_progress_of_an_unknown_length(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().err.endswith("reading train: documents 1,000\n")
 
 
+@pytest.mark.parametrize(("columns", "width"), [({}, 100), ({"COLUMNS": "70"}, 70)])
+def test_without_a_terminal_tables_have_a_fixed_width(columns: dict[str, str], width: int) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | columns
+    line = [sys.executable, "-c", "from sentence_order.runtime.console import console; print(console.width)"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{width}\n", done.stderr
+
+
 @pytest.mark.parametrize(
     "sweep", [(), ("-m",), pytest.param(("-m", "hydra/launcher=joblib"), marks=pytest.mark.slow)], ids=" ".join
 )
