@@ -65,8 +65,8 @@ class Survival:
         assert done.returncode == 0, done.stderr
         passed = {f"kill:{point}": number for point, number in json.loads(done.stdout.splitlines()[-1]).items()}
         for line in done.stderr.splitlines():
-            if line.startswith('{"'):  # of a sweep's job
-                for point, number in json.loads(line).items():
+            if found := re.fullmatch(r'\[\S+\] (\{".*\})', line):  # of a sweep's job
+                for point, number in json.loads(found[1]).items():
                     passed |= {f"{action}:job.{point}": number for action in ("kill", "orphan")}
         self.passed[name] = passed
 

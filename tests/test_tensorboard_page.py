@@ -57,7 +57,7 @@ def test_the_data_of_the_pages_has_a_row_for_each_run(board: str) -> None:
     assert set(rows) == NAMES, "one row per run"
     for row in rows.values():
         assert {value["name"]["tag"] for value in row["metricValues"]} > {"test/tau", "total/seconds_in_steps"}
-    assert {row["hparams"]["frozen"] for row in rows.values()} == {"(none)", "embeddings +  2 layers"}
+    assert {row["hparams"]["frozen"] for row in rows.values()} == {"(none)", "embeddings +  2"}
     layout: Any = _ask(board, "data/plugin/custom_scalars/layout")
     assert [category["title"] for category in layout["category"]] == ["quality", "training"]
 
