@@ -206,6 +206,24 @@ def test_results_by_group_are_in_every_place(trained: Path) -> None:
     )
 
 
+def test_more_groups_than_columns_have_a_table_of_their_own(command: Command, tmp_path: Path) -> None:
+    stories = (
+        {"id": i, "sentences": sentences, "topic": f"topic {k % 5}"}
+        for k, (i, sentences, _) in enumerate(generate("train", 3, 40))
+    )
+    (tmp_path / "topics.jsonl").write_text("".join(json.dumps(story) + "\n" for story in stories))
+    files = [f"data.{split}=topics.jsonl" for split in ("train", "validation", "test")]
+    options = ["debug=smoke", "data=jsonl", "data.group_column=topic", "trainer.max_steps=1", "output_dir=run"]
+    done = command("train", *options, *files)
+    assert done.returncode == 0, done.stderr
+    assert [row["group"] for row in results_of(tmp_path / "run")["test"]["by_group"]] == [
+        f"topic {k}" for k in range(5)
+    ]
+    assert "\nby group " in done.stderr
+    assert "│ topic 4 (8) " in done.stderr
+    assert "\nnext:" in done.stderr
+
+
 def test_results_by_group_length_and_position_are_parts_of_the_whole(trained: Path) -> None:
     found = results_of(trained)["test"]
     pairs = [("tau", "by_sentences"), ("pmr", "by_sentences"), ("accuracy", "by_position"), ("tau", "by_group")]

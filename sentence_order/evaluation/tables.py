@@ -44,14 +44,14 @@ def baseline_table(found: Mapping[str, Any]) -> Table:
 
 
 def breakdown_table(found: Mapping[str, Any]) -> Table:
-    """A split's metrics by group, if it has several, and by number of sentences, and its accuracy by position.
+    """Those of a split's metrics by group, by number of sentences and by position that are given.
 
     Positions count from 1, as in the pictures.
     """
     parts = {
         "by group": [(row["group"], row) for row in found.get("by_group", [])],
-        "by sentences": [(f"{row['sentences']} sentences", row) for row in found["by_sentences"]],
-        "by position": [(f"position {row['position'] + 1}", row) for row in found["by_position"]],
+        "by sentences": [(f"{row['sentences']} sentences", row) for row in found.get("by_sentences", [])],
+        "by position": [(f"position {row['position'] + 1}", row) for row in found.get("by_position", [])],
     }
     table = _table(", ".join(name for name, rows in parts.items() if rows), "(documents)", *MAIN_METRICS)
     table.columns[0].no_wrap, table.columns[0].max_width = False, LABEL_WIDTH

@@ -51,6 +51,7 @@ def test_breakdown_has_all_groups_with_intervals_and_is_no_wider_than_a_terminal
     assert lines[0] == "by group, by sentences, by position"
     assert next(line for line in lines if "People (1,234)" in line).count("(0.111 to 0.999)") == 2
     assert lines_of(breakdown_table(results_with(0)))[0] == "by sentences, by position"
+    assert lines_of(breakdown_table({"by_group": results_with(5)["by_group"]}))[0] == "by group"
 
 
 def test_positions_count_from_one_and_a_model_without_right_orders_has_no_calibration_error() -> None:
