@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from sentence_order.config import cli
+from sentence_order.config.commands import key_of
 from sentence_order.config.parsing import options_of, override_with_typed
 from sentence_order.config.schema import EvaluateConfig
 from sentence_order.config.validation import check_data, check_ranges
@@ -43,7 +44,7 @@ def evaluate(config: EvaluateConfig) -> None:
 def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateConfig:
     """For a run's checkpoint, takes data, cache, precision and seed from its config, unless they were typed."""
     for key in ("data.max_sentence_tokens", "data.strip_enumeration"):
-        if any(text.split("=", 1)[0].lstrip("+") == key for text in typed):
+        if key in map(key_of, typed):
             raise UserError(f"{key}: cannot be changed, since the checkpoint was trained with its own; leave it out")
     path = Path(config.checkpoint)
     folder = find_run(path)

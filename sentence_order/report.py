@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sentence_order import version_text
 from sentence_order.config import cli
-from sentence_order.config.schema import MAX_RESAMPLES
+from sentence_order.config.schema import MARGIN, MAX_RESAMPLES
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_writable
 from sentence_order.training.outputs import check_overwrites
@@ -32,8 +32,8 @@ def main() -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="RUNS", help=paths)
     parser.add_argument("--output", type=Path, help="a folder; default: report/ in the first of RUNS")
     parser.add_argument("--baseline", help="the arm to compare with; default: the one with the most trained parameters")
-    margin = "the loss of tau that a faster arm may have; default: 0.02"
-    parser.add_argument("--margin", type=float, default=0.02, help=margin)
+    margin = f"the loss of tau that a faster arm may have; default: {MARGIN}"
+    parser.add_argument("--margin", type=float, default=MARGIN, help=margin)
     parser.add_argument("--split", default="test", choices=["validation", "test"], help="of two results; default: test")
     parser.add_argument("--resamples", type=int, default=10_000, help="of bootstrap and test; default: 10,000")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples; default: 0")

@@ -41,6 +41,11 @@ def parse_override(text: str) -> Override | None:
         return None
 
 
+def key_of(text: str) -> str:
+    """The key or group that an override sets."""
+    return text.split("=", 1)[0].lstrip("+")
+
+
 def normalize_overrides(overrides: list[str]) -> list[str]:
     """Replaces `cache=./here` by `cache.dir=./here`: a folder is not an option of the group `cache`."""
     return [re.sub(r"^cache=(?=.*/)", "cache.dir=", text) for text in overrides]

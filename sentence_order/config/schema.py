@@ -14,6 +14,7 @@ from sentence_order.config.keys import CHANGEABLE, IGNORED, IN_HPARAMS, OF_PREFI
 TINY_HEAD_WIDTH = 24
 BEAM_WIDTH = 64
 MAX_RESAMPLES = 100_000
+MARGIN = 0.02  # of tau, that a faster arm of a report may lose
 SHARE, SHARE_OR_ZERO = Range(high=1, high_allowed=False), Range(high=1, low_allowed=True, high_allowed=False)
 UP_TO_ONE = Range(high=1, low_allowed=True)
 POSITIVE, NOT_NEGATIVE, UNBOUNDED = Range(), Range(low_allowed=True), Range(high=math.inf)

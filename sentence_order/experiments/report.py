@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from sentence_order.config.schema import MARGIN
 from sentence_order.data.groups import group_label, rows_by_group
 from sentence_order.errors import UserError, counted
 from sentence_order.evaluation.metrics import PRIMARY_METRIC
@@ -17,7 +18,7 @@ from sentence_order.experiments.estimates import compare_arms
 from sentence_order.experiments.job import FAILURES
 from sentence_order.experiments.pictures import draw
 from sentence_order.experiments.runs import Run, find_runs, group_runs
-from sentence_order.experiments.verdict import MARGIN, verdict
+from sentence_order.experiments.verdict import verdict
 from sentence_order.runtime.console import console
 from sentence_order.runtime.files import atomic_file
 

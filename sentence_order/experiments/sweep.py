@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import normalize_overrides, override, parse_override, tensorboard_command
+from sentence_order.config.commands import key_of, normalize_overrides, override, parse_override, tensorboard_command
 from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
@@ -287,7 +287,7 @@ def _job_overrides(hydra: Any, config: TrainConfig, keys: Container[str]) -> lis
     flat = flatten_config(config)
     overrides = [text for text in hydra.overrides.hydra if text.startswith("hydra.searchpath=")]
     for text in hydra.overrides.task:
-        key = text.split("=", 1)[0].lstrip("+")
+        key = key_of(text)
         if key not in ("output_dir", "resume"):
             overrides.append(override(key, flat[key]) if key in keys and key in flat else text)
     return [*overrides, override("output_dir", config.output_dir), "resume=auto", "hydra.mode=RUN"]

@@ -3,9 +3,6 @@
 from sentence_order.evaluation.statistics import format_interval
 from sentence_order.experiments.estimates import Comparison, Row
 
-# The default loss of tau that is acceptable for the time that is saved.
-MARGIN = 0.02
-
 
 def verdict(found: Comparison, margin: float) -> list[str]:
     """Sentences, the most important first.

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sentence_order.config.commands import key_of
 from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts, override_with_typed
 from sentence_order.config.schema import TrainConfig
@@ -109,7 +110,7 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
         )
     if folder != path and path.name != "last":
         raise UserError(f"resume: a run resumes from its last checkpoint; to start from this one: init_from={path}")
-    keys = [override.split("=", 1)[0].lstrip("+") for override in typed]
+    keys = [key_of(override) for override in typed]
     if "output_dir" in keys and Path(config.output_dir).absolute() != folder.absolute():
         raise UserError(f"resume: the run resumes in {folder} itself; leave out output_dir={config.output_dir}")
     if set(keys) <= set(flatten_config(config)):

@@ -7,6 +7,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
+from sentence_order.config.commands import key_of
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.summary import describe_frozen, describe_losses
@@ -70,7 +71,7 @@ def make_hparams(config: TrainConfig, frozen: Sequence[str], overrides: Sequence
 
     The table has the columns of its first run, so a sweep's jobs need the same ones.
     """
-    names = [text.split("=", 1)[0].lstrip("+") for text in overrides]
+    names = [key_of(text) for text in overrides]
     typed = {*names, *(f"{name}.name" for name in names)}  # `encoder=tiny` sets `encoder.name`
     own, infos = flatten_config(config), key_infos(TrainConfig)
     # Short, for narrow columns, and numbers of one width, for sorting.
