@@ -140,6 +140,7 @@ def test_run_that_another_process_finishes_meanwhile_is_left_alone(
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.usefixtures("unbroken")  # which has written the corpora's cache: no file of this run
 def test_config_is_the_first_file_of_a_run(forks: Server, tmp_path: Path) -> None:
     """A run that is killed while it writes it starts again by its command, and one that has not saved yet begins anew.
 
