@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 import sentence_order
-from sentence_order.config.help import accepted, compose_typed, describe_groups, read_options
+from sentence_order.config.help import compose_typed, describe_groups, read_options
 from sentence_order.config.keys import KeyInfo, OnResume, key_infos
 from sentence_order.config.schema import SCHEMAS
 
@@ -104,7 +104,7 @@ def _key_table(infos: dict[str, KeyInfo], values: dict[str, str]) -> str:
     rows = [["key", "default", "meaning", "accepts"]]
     for key, info in infos.items():
         value = values[key].partition("=")[2]
-        rows.append([f"`{key}`", "required" if value == "VALUE" else f"`{value}`", info.help, accepted(info)[1:-1]])
+        rows.append([f"`{key}`", "required" if value == "VALUE" else f"`{value}`", info.help, info.accepted])
     return _table(rows)
 
 

@@ -12,8 +12,9 @@ from sentence_order.data.files import check_data_files
 from sentence_order.errors import UserError
 from sentence_order.inference.files import check_suffix
 from sentence_order.model.locations import check_checkpoint
+from sentence_order.runtime.console import set_up_logging
 from sentence_order.training.outputs import check_overwrites, data_files, same_file
-from sentence_order.training.run_dir import find_run, read_config
+from sentence_order.training.run_dir import find_run, read_config, warn_if_unfinished
 
 
 def evaluate(config: EvaluateConfig) -> None:
@@ -35,6 +36,8 @@ def evaluate(config: EvaluateConfig) -> None:
     if config.output and config.predictions and same_file(config.output, config.predictions):
         raise UserError(f"predictions: {config.predictions} is the file of output as well; name another file")
     check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
+    set_up_logging()
+    warn_if_unfinished(config.checkpoint)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint
 

@@ -8,7 +8,9 @@ from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_ranges
 from sentence_order.inference.files import check_input, check_partial, check_suffix, partial_path
 from sentence_order.model.locations import check_checkpoint
+from sentence_order.runtime.console import set_up_logging
 from sentence_order.training.outputs import check_overwrites
+from sentence_order.training.run_dir import warn_if_unfinished
 
 
 def predict(config: PredictConfig) -> None:
@@ -32,6 +34,8 @@ def predict(config: PredictConfig) -> None:
         cli.check_open(sys.stdin, "standard input")
     check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
     check_input(config)
+    set_up_logging()
+    warn_if_unfinished(config.checkpoint)
     # The heavy imports wait until the configuration is known to be good.
     from sentence_order.inference.predict_file import predict_file
     from sentence_order.runtime.signals import Signals

@@ -30,6 +30,8 @@ MISTAKES = {
     "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
     "train data=jsonl data.train=in.jsonl data.test=bad.jsonl": "bad.jsonl:1: not JSON",
     "train data=csv data.train=in.csv data.sentences_column=text": "in.csv:2: document '1': no field 'text'",
+    "train data=jsonl data.train=in.csv": "in.csv:1: not JSON: Expecting value: line 1 column 1 (char 0); for "
+    "a file of this name: data=csv",
     "train data=jsonl data.train=in.jsonl data.group_column=topic": "in.jsonl:1: no field 'topic'",
     "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, 800 given",
     "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",

@@ -8,24 +8,21 @@ import shutil
 import textwrap
 from collections.abc import Iterable
 from dataclasses import fields
-from enum import Enum
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import hydra
 from omegaconf import MISSING, OmegaConf
 
 from sentence_order.config.commands import override
-from sentence_order.config.keys import KeyInfo, key_infos
+from sentence_order.config.keys import key_infos
 from sentence_order.config.parsing import CONFIG_DIR, did_you_mean, options_of
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
 TEXT_COLUMN, OPTION_COLUMN, MAX_WIDTH, UNKNOWN_WIDTH = 38, 24, 120, 100
-NOUNS = {int: "integer", float: "number", str: "text"}
 
 
 def help_text(name: str, words: list[str]) -> str:
@@ -65,7 +62,8 @@ def _explain(name: str, topic: str, values: dict[str, str], choices: dict[str, s
     infos, groups = key_infos(SCHEMAS[name]), describe_groups(name)
     found = {key: info for key, info in infos.items() if topic in (key, key.split(".")[0])}
     if not found and topic not in groups:
-        raise UserError(f"--help {topic}: no such group or key{did_you_mean(topic, [*groups, *infos])}")
+        hint = did_you_mean(topic, [*groups, *infos]) or f"; groups: {', '.join(groups)}"
+        raise UserError(f"--help {topic}: no such group or key{hint}")
 
     lines = []
     if topic in groups:
@@ -73,7 +71,13 @@ def _explain(name: str, topic: str, values: dict[str, str], choices: dict[str, s
         for option, (command, text) in read_options(topic).items():
             lines += _columns([(option, text), ("", command)], OPTION_COLUMN)
         lines += ["", "Keys:"] if found else []
-    return "\n".join(lines + _columns((values[key], f"{info.help} {accepted(info)}") for key, info in found.items()))
+    return "\n".join(
+        lines
+        + _columns(
+            (values[key], f"{info.help} ({info.accepted})" if info.accepted else info.help)
+            for key, info in found.items()
+        )
+    )
 
 
 def describe_groups(name: str) -> dict[str, str]:
@@ -98,18 +102,6 @@ def read_header(path: Path) -> list[str]:
     """The comment that a YAML file opens with."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line[1:].removeprefix(" ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines)]
-
-
-def accepted(info: KeyInfo) -> str:
-    """What a key accepts, by its type and range; empty if only its own text can say."""
-    kind, *others = get_args(info.kind) if isinstance(info.kind, UnionType) else [info.kind]
-    is_list = get_origin(kind) is list
-    kind = get_args(kind)[0] if is_list else kind
-    if kind is Any:
-        return ""
-    values = ["true", "false"] if kind is bool else [item.value for item in kind] if issubclass(kind, Enum) else []
-    text = ", ".join(values) or f"{NOUNS[kind]} {info.accepts or ''}".rstrip()
-    return f"({'list of ' if is_list else ''}{text}{', or null' if others else ''})"
 
 
 def compose_typed(name: str, overrides: list[str]) -> tuple[dict[str, str], dict[str, str]]:

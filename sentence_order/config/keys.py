@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from operator import attrgetter
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from sentence_order.errors import UserError
 
 MAX_NUMBER = 2**62
+NOUNS = {int: "integer", float: "number", str: "text"}
 
 # Whether a key may change when a run resumes. FIXED: it must be as it was; CHANGEABLE: the run may end differently, but
 # nothing about it is wrong; IGNORED: it does not matter to the run.
@@ -50,6 +52,18 @@ class KeyInfo:
     accepts: Range | None = None  # if it is a number
     kind: Any = None  # its type
     help: str = ""  # its meaning and unit, for --help and docs/configuration.md; a group's own text is its docstring
+
+    @property
+    def accepted(self) -> str:
+        """What it accepts, by its type and range; empty if only its own text can say."""
+        kind, *others = get_args(self.kind) if isinstance(self.kind, UnionType) else [self.kind]
+        is_list = get_origin(kind) is list
+        kind = get_args(kind)[0] if is_list else kind
+        if kind is Any:
+            return ""
+        values = ["true", "false"] if kind is bool else [item.value for item in kind] if issubclass(kind, Enum) else []
+        text = ", ".join(values) or f"{NOUNS[kind]} {self.accepts or ''}".rstrip()
+        return f"{'list of ' if is_list else ''}{text}{', or null' if others else ''}"
 
 
 def key(default: Any, help: str = "", accepts: Range | None = None, **info: Any) -> Any:

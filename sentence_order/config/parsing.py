@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from hydra.core.config_store import ConfigStore
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from sentence_order.config.keys import dotted_keys, flatten_config
+from sentence_order.config.keys import dotted_keys, flatten_config, key_infos
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
@@ -94,6 +94,9 @@ def format_config_error(error: OmegaConfBaseException, schema: type) -> str:
     keys = dotted_keys(schema)
     if key not in keys:
         return f"unknown key '{key}'{did_you_mean(key, keys)}"
+    if isinstance(error, ValidationError) and (info := key_infos(schema).get(key)) and info.accepted:
+        value = "null" if error.value is None else error.value
+        return f"{key}: {value} is not valid; accepted: {info.accepted}"
     return f"{key}: {str(error).splitlines()[0]}"
 
 

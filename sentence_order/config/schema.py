@@ -288,7 +288,7 @@ class EvaluateConfig:
         None, "JSON file for the results, - for standard output. null: standard output; on a terminal, tables alone."
     )
     predictions: str | None = key(
-        None, "JSONL file for the predicted orders: id, given, order, predicted, gold, confidence, group."
+        None, "JSONL file to write the orders to: id, given, order, predicted, gold, confidence, group."
     )
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
     bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))
@@ -300,7 +300,7 @@ class EvaluateConfig:
 class PredictConfig:
     checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.")
     input: str = key(MISSING, "File of documents to order, .gz included; - is standard input.")
-    output: str | None = key(None, "JSONL file for the orders. null: standard output.")
+    output: str | None = key(None, "JSONL file to write the orders to. null: standard output.")
     format: InputFormat = key(InputFormat.auto, "Format of the input. auto: by its name or first characters.")
     text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
     id_column: str = key("id", ID_COLUMN)

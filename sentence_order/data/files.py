@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentence_order.config.schema import DataConfig, Source
-from sentence_order.data.readers import Layout, read_documents
+from sentence_order.data.readers import Layout, format_by_name, read_documents
 from sentence_order.data.records import find_path_problem, match_files
 from sentence_order.errors import UserError
 
@@ -18,7 +18,12 @@ def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
     assert config.source is not None
     for name in splits_to_read(config, splits):
         for path in find_data_files(config, name) if config.source is not Source.hub else []:
-            next(read_documents(path, config.source.value, Layout.of(config)))
+            try:
+                next(read_documents(path, config.source.value, Layout.of(config)))
+            except UserError as error:
+                if (suggested := format_by_name(path)) not in (None, config.source.value):
+                    error.add_note(f"for a file of this name: data={suggested}")
+                raise
 
 
 def splits_to_read(config: DataConfig, splits: Sequence[str]) -> list[str]:

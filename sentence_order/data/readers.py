@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 from sentence_order.config.schema import DataConfig, PredictConfig
@@ -19,14 +20,20 @@ from sentence_order.errors import UserError, first_line
 # Records of a file that are searched for columns with gold orders.
 NUM_SEARCHED = 1000
 RECORD_READERS = {"jsonl": records.read_jsonl, "csv": records.read_csv, "parquet": records.read_parquet}
+SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
 
 
-def nothing_to_order(count: int) -> str:
-    """The complaint about documents without an order."""
+def format_by_name(path: str) -> str | None:
+    """The format that a file's name shows."""
+    return SUFFIXES.get(Path(path.removesuffix(".gz")).suffix)
+
+
+def nothing_to_order(count: int, prefix: str = "") -> str:
+    """The complaint about documents without an order; the prefix is that of a `Layout`."""
     none = "the only document does not have" if count == 1 else f"none of the {count:,} documents has"
     return (
         f"{none} two sentences or more; nothing to order (running text is split into "
-        "sentences with text_layout=paragraphs or, in tables, text_column=NAME)"
+        f"sentences with {prefix}text_layout=paragraphs or, in tables, {prefix}text_column=NAME)"
     )
 
 
@@ -42,7 +49,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a file keeps a document's id and sentences; the fields are those of the `data` config group."""
+    """Where a file keeps a document's id and sentences; the fields are those of the `data` config group.
+
+    The prefix is that of their keys, for messages: `predict` has them without a group.
+    """
 
     id_column: str = "id"
     sentences_column: str = "sentences"
@@ -54,11 +64,13 @@ class Layout:
     gold_order: str = "order"
     gold_order_base: int = 0
     group_column: str | None = None
+    prefix: str = "data."
 
     @classmethod
     def of(cls, config: DataConfig | PredictConfig) -> "Layout":
         found = {item.name: getattr(config, item.name) for item in fields(cls) if hasattr(config, item.name)}
-        return cls(**{name: value.value if isinstance(value, Enum) else value for name, value in found.items()})
+        plain = {name: value.value if isinstance(value, Enum) else value for name, value in found.items()}
+        return cls(**plain, prefix="data." if isinstance(config, DataConfig) else "")
 
     @property
     def columns(self) -> list[str]:
@@ -98,7 +110,7 @@ def read_documents(
             documents = _read_text(path, layout, count_fault)
         else:
             documents = _read_table(path, file_format, layout, count_fault)
-        for document in refuse_numbers(documents):
+        for document in refuse_numbers(documents, layout.prefix):
             empty = False
             yield document
     if empty:
@@ -106,15 +118,19 @@ def read_documents(
         raise UserError(f"{path}: {reason}")
 
 
-def refuse_numbers(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents. Raises UserError if the first one that has an order consists of small numbers."""
+def refuse_numbers(documents: Iterable[Document], prefix: str) -> Iterator[Document]:
+    """The documents. Raises UserError if the first one that has an order consists of small numbers.
+
+    The prefix is that of a `Layout`.
+    """
     is_first = True
     for document in documents:
         real = [sentence for sentence in document.sentences if sentence.strip()]
         if is_first and are_numbers(real):
             raise UserError(
                 f"{document.where}: holds numbers, not sentences ({', '.join(real[:5])}); if they are a gold order, "
-                "name its column by gold_order_column, or those with one number each by gold_order_columns"
+                f"name its column by {prefix}gold_order_column, or those with one number each by "
+                f"{prefix}gold_order_columns"
             )
         is_first = is_first and len(real) < 2
         yield document
@@ -144,7 +160,8 @@ def document_from_record(record: records.Record, layout: Layout, where: str) -> 
     for column in layout.columns:
         if column not in record and column != layout.id_column:
             is_gold = column in (layout.gold_order_column, *layout.gold_order_columns)
-            keys = "sentences_column=NAME, sentence_columns=[NAME,...] or text_column=NAME"
+            own = layout.prefix
+            keys = f"{own}sentences_column=NAME, {own}sentence_columns=[NAME,...] or {own}text_column=NAME"
             hint = "" if is_gold else f"; the sentences are named by {keys}"
             if column == layout.group_column:
                 hint = "; the group is named by data.group_column, which may be null"
@@ -162,7 +179,7 @@ def document_from_record(record: records.Record, layout: Layout, where: str) -> 
     elif layout.sentence_columns:
         sentences = [cell(column, str | None, "a string") or "" for column in layout.sentence_columns]
     else:
-        sentences = _read_list(cell(name, list | str, "a list of strings"), where, name)
+        sentences = _read_list(cell(name, list | str, "a list of strings"), where, name, layout.prefix)
     group, as_group = None, "text or a number, as data.group_column"
     if layout.group_column is not None:
         group = cell(layout.group_column, str | float | int | None, as_group)
@@ -186,7 +203,7 @@ def document_from_record(record: records.Record, layout: Layout, where: str) -> 
     return Document(document_id, sentences, group, where)
 
 
-def _read_list(value: list[Any] | str, where: str, name: str) -> list[str]:
+def _read_list(value: list[Any] | str, where: str, name: str, prefix: str) -> list[str]:
     """A list of strings, or one as JSON, as which a table may hold it."""
     sentences: Any = value
     if isinstance(value, str):
@@ -197,7 +214,7 @@ def _read_list(value: list[Any] | str, where: str, name: str) -> list[str]:
         if not isinstance(sentences, list):
             raise UserError(
                 f"{where}: field '{name}' must hold a list of strings, or one as JSON; for one column a sentence set "
-                "sentence_columns=[...], for running text set text_column=..."
+                f"{prefix}sentence_columns=[...], for running text set {prefix}text_column=..."
             )
     if not all(isinstance(sentence, str) for sentence in sentences):
         raise UserError(f"{where}: field '{name}' must be a list of strings, not {records.kind_of(sentences)}")

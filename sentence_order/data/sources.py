@@ -62,7 +62,7 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     """
     fingerprint_D = read_column(train, "fingerprint")
     if not fingerprint_D.any():
-        raise UserError(f"data.train: {readers.nothing_to_order(len(train))}")
+        raise UserError(f"data.train: {readers.nothing_to_order(len(train), 'data.')}")
     # Those without an order are in no split that is evaluated.
     draw_D = np.where(fingerprint_D == 0, 1.0, _draw(fingerprint_D, config.split_seed))
     draws, start, members = np.unique(draw_D[draw_D < 1]), 0, {}
@@ -187,7 +187,8 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
 
     def read() -> Iterator[readers.Document]:
         places = records(layout.choose_columns)
-        return readers.refuse_numbers(readers.document_from_record(record, layout, place) for place, record in places)
+        documents = (readers.document_from_record(record, layout, place) for place, record in places)
+        return readers.refuse_numbers(documents, layout.prefix)
 
     # `datasets` knows the files of a folder by their times and sizes: so it has a cache of its own for each reading.
     with tempfile.TemporaryDirectory(prefix="sentence_order_") if is_folder else nullcontext() as place:

@@ -142,7 +142,7 @@ def tokenize_corpus(
     found = {name: read_column(documents, name) for name in ("key", "fingerprint", "count", "unknown", *COUNTS)}
     keep, total = np.flatnonzero(found["count"] >= 2), len(documents)
     if not len(keep):
-        raise UserError(f"data.{name}: {nothing_to_order(total)}")
+        raise UserError(f"data.{name}: {nothing_to_order(total, 'data.')}")
     if len(keep) < total:
         documents = documents.select(keep)
     kept = {column: values[keep] for column, values in found.items()}

@@ -50,7 +50,7 @@ def compare_orders(sentences: Sequence[str], given: Sequence[int], order: Sequen
     return list(zip([sentences[index] for index in given], marked, sentences, strict=True))
 
 
-def typical_document_table(corpus: Corpus, evaluation: Evaluation, width: int) -> Table:
+def typical_document_table(corpus: Corpus, evaluation: Evaluation, width: int) -> Group:
     """A document of the most frequent length with a tau nearest the mean, in columns or, if narrow, in three parts."""
     tau_D = evaluation.ratios["tau"].numerator
     is_common_D = corpus.sizes == np.bincount(corpus.sizes).argmax()
@@ -59,12 +59,12 @@ def typical_document_table(corpus: Corpus, evaluation: Evaluation, width: int) -
     texts = compare_orders(document["sentences"], evaluation.given[row], evaluation.order[row])[:MAX_SENTENCES]
 
     title = f"a typical one of the {len(corpus):,} documents: {printable(document['id'])}, tau {tau_D[row]:.3f}"
-    table = Table(title=Text(title), title_justify="left", show_header=False, show_lines=True)
+    table = Table(show_header=False, show_lines=True)
     rows: list[list[RenderableType]] = [[Text(header, style="bold") for header in HEADERS]]
     rows += [[Text(printable(text), no_wrap=not is_wide, overflow="ellipsis") for text in own] for own in texts]
     for line in rows if is_wide else ([Group(*part)] for part in zip(*rows, strict=True)):
         table.add_row(*line)
-    return table
+    return Group(Text(title, style="italic"), table)  # a title of the table's own would be wrapped to its width
 
 
 def find_problem(evaluation: Evaluation, corpus: Corpus, is_first: bool, is_late: bool) -> str | None:

@@ -3,6 +3,9 @@
 from sentence_order.evaluation.statistics import format_interval
 from sentence_order.experiments.estimates import Comparison, Row
 
+# With fewer test documents, the intervals, which take their means to be normally distributed, tend to be too narrow.
+MIN_DOCUMENTS = 30
+
 
 def verdict(found: Comparison, margin: float) -> list[str]:
     """Sentences, the most important first.
@@ -52,7 +55,8 @@ def _trade_off(found: Comparison, margin: float) -> str:
     faster = [row for row in found.others if row.seconds < base.seconds]
     if not faster:
         return f"No arm trains in less time than {_name(base)} ({base.seconds:,.0f} s)."
-    sound = [row for row in faster if row.tau_difference.low > -margin]
+    # An interval without width shows nothing: all documents came out alike, as a few easy ones may.
+    sound = [row for row in faster if -margin < row.tau_difference.low < row.tau_difference.high]
     if sound:
         best = min(sound, key=lambda row: row.seconds)
         return (
@@ -85,6 +89,8 @@ def _how_far_it_goes(found: Comparison) -> str:
     seeds = sorted({len(row.arm.runs) for row in found.rows})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     text = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} an arm and {found.documents:,} test documents"
+    if found.documents < MIN_DOCUMENTS:
+        text += ", which are too few for intervals that one can rely on"
     if seeds[-1] > 1:
         return f"{text}. It holds for this encoder, this corpus and this length of training."
     return f"{text}: how much another seed would change is not known, and the intervals leave it out."

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
-from sentence_order.data.readers import Layout, read_documents
+from sentence_order.data.readers import Layout, format_by_name, read_documents
 from sentence_order.data.records import find_path_problem, stop_at_fault
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
 
-INPUT_SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".txt": "text"}
 TEXT_SUFFIX, TABLE_SUFFIXES = ".txt", (".csv", ".tsv", ".parquet")
 
 Record = dict[str, Any]
@@ -41,12 +40,11 @@ def input_format(config: PredictConfig) -> str:
         assert isinstance(sys.stdin.buffer, io.BufferedReader)
         start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
         return "jsonl" if start.startswith(b"{") else "text"
-    name = Path(config.input.removesuffix(".gz"))
-    if name.suffix not in INPUT_SUFFIXES:
+    if (suggested := format_by_name(config.input)) not in set(InputFormat):
         raise UserError(
             f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
         )
-    return INPUT_SUFFIXES[name.suffix]
+    return suggested
 
 
 def partial_path(output: str | Path) -> Path:

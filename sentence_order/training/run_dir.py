@@ -95,6 +95,13 @@ def find_run(path: Path) -> Path | None:
     return next((folder for folder in folders if run_status(folder) is not RunStatus.NEW), None)
 
 
+def warn_if_unfinished(checkpoint: str) -> None:
+    """Logs a warning if a run is named whose best checkpoint is the best so far."""
+    folder = Path(checkpoint)
+    if run_status(folder) is RunStatus.INCOMPLETE:
+        log.warning("the run in %s is not finished; this is its best checkpoint so far", folder)
+
+
 def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
     """The config with which `resume=DIR` resumes the run in DIR: its own, with the keys that were typed.
 
@@ -134,6 +141,8 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
                 f"output_dir: {found[0]} is there, but no {CONFIG_FILE} of a run that has written it; name another "
                 "folder"
             )
+        if runs := [path.name for path in sorted(folder.glob("*/")) if is_run(path)]:
+            raise UserError(f"output_dir: {folder} holds other runs ({runs[0]}, for one); name a folder of its own")
         return status
     fixed = find_changes(read_config(folder), config, {OnResume.FIXED})
     if config.resume == "off":

@@ -100,7 +100,7 @@ def test_a_list_of_numbers_is_no_document(sentences: list[str], file_format: str
         return [document.sentences for document in read_documents(str(file), file_format, Layout())]
 
     for first, line in (([], 1), ([["Alone."]], 3 if file_format == "text" else 2)):
-        with pytest.raises(UserError, match=f"file:{line}: holds numbers.* gold_order_column"):
+        with pytest.raises(UserError, match=f"file:{line}: holds numbers.* data.gold_order_column"):
             read(*first, sentences, GOLD)
     assert len(read(GOLD, sentences)) == 2, "one of many may be a document"
 

@@ -100,7 +100,7 @@ def test_no_split_is_empty_if_there_are_texts_for_all(tmp_path: Path, count: int
 
 def test_running_text_that_is_read_as_lines_is_told_from_too_few_documents(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("\n\n".join(f"Ann ran {n} miles. She was tired." for n in range(30)))
-    with pytest.raises(UserError, match=r"data\.train: none of the 30 documents has .* text_layout=paragraphs"):
+    with pytest.raises(UserError, match=r"data\.train: none of the 30 documents has .* data.text_layout=paragraphs"):
         load_splits(DataConfig(Source.text, train=str(tmp_path / "x.txt")), ALL)
 
 

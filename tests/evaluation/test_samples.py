@@ -40,7 +40,7 @@ def test_the_document_is_the_one_nearest_the_mean_of_those_of_the_usual_length(w
     stream = io.StringIO()
     Console(file=stream, width=width).print(typical_document_table(corpus, evaluation, width))
     output = stream.getvalue()
-    assert "d2, tau 0.600" in output
+    assert output.startswith("a typical one of the 4 documents: d2, tau 0.600\n")
     assert all(header in output for header in HEADERS)
     assert r"✓ 11 [bold]of\x1b[2J it" in output
     assert "12 [bold]" not in output

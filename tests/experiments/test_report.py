@@ -64,6 +64,14 @@ def test_verdict_says_that_there_is_one_seed(tmp_path: Path) -> None:
     assert "how much another seed would change is not known, and the intervals leave it out." in limits
 
 
+def test_a_few_documents_that_come_out_alike_show_nothing(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", [], [0, 0, 0])
+    make_run(tmp_path / "b", ["optim.lr=1e-4"], [0, 0, 0], seconds=50, started=1)
+    _, trade_off, _, limits = write_report([tmp_path], tmp_path / "report")
+    assert trade_off.startswith("No faster arm is shown to lose less than 0.02 of tau.")
+    assert "3 test documents, which are too few for intervals that one can rely on: how" in limits
+
+
 def test_a_single_arm_is_compared_with_nothing(tmp_path: Path) -> None:
     make_run(tmp_path / "a", [], [0, 1, 2])
     assert write_report([tmp_path], tmp_path / "report")[0].startswith(

@@ -161,6 +161,14 @@ def test_a_sweep_is_not_resumed_by_the_folder_of_a_run(command: Command, tmp_pat
     assert done.stderr.count("resume: ") >= 2
 
 
+def test_the_folder_of_a_run_is_not_that_of_a_sweep(command: Command, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "sweep", [], [0, 1])
+    before = {path.name for path in run.iterdir()}
+    done = command("train", "-m", "seed=0,1", *MADE_UP)
+    assert done.stderr == "error: output_dir: sweep holds a run; name another folder for those of the sweep\n"
+    assert {path.name for path in run.iterdir()} == before
+
+
 SMALL = [
     *("debug=smoke", "data.limit_train=20", "data.limit_validation=8", "data.limit_test=8"),
     *("trainer.max_steps=2", "trainer.eval_every=2"),

@@ -140,6 +140,17 @@ def test_run_that_another_process_finishes_meanwhile_is_left_alone(
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def test_the_checkpoint_of_an_unfinished_run_is_told_apart(unbroken: Path, command, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("She woke up.\nShe had coffee.\n")
+    started = tmp_path / "started"
+    shutil.copytree(unbroken, started)
+    (started / "results.json").unlink()
+    for checkpoint, is_best_so_far in ((started, True), (started / "checkpoints" / "last", False), (unbroken, False)):
+        done = command("predict", f"checkpoint={checkpoint}", "input=in.txt")
+        assert done.returncode == 0, done.stderr
+        assert (f"warning: the run in {started} is not finished; this is its best" in done.stderr) == is_best_so_far
+
+
 @pytest.mark.usefixtures("unbroken")  # which has written the corpora's cache: no file of this run
 def test_config_is_the_first_file_of_a_run(forks: Server, tmp_path: Path) -> None:
     """A run that is killed while it writes it starts again by its command, and one that has not saved yet begins anew.

@@ -173,6 +173,12 @@ def test_folder_with_files_of_another_program_is_refused(tmp_path: Path, name: s
             (tmp_path / name).rmdir()
 
 
+def test_a_folder_of_other_runs_is_refused(run: Path) -> None:
+    """Such as that of a sweep."""
+    with pytest.raises(UserError, match=rf"output_dir: {run.parent} holds other runs \({run.name}, for one\)"):
+        check_run_dir(compose("train", ["data=synthetic", f"output_dir={run.parent}"]))
+
+
 @pytest.mark.parametrize("content", ["", "seed: 0\n", "trainer:\n  epochs: 3\n", "- 1\n"])
 def test_config_of_another_program_is_no_run(tmp_path: Path, content: str) -> None:
     (tmp_path / CONFIG_FILE).write_text(content)
