@@ -17,12 +17,13 @@ PLAIN = re.compile(r"[A-Za-z_./*]([\w./*+:@ -]*[\w./*+:@-])?")
 
 def override(key: str, value: Any) -> str:
     """`key=value` as Hydra parses it."""
-    return f"{key}={_quote(value)}"
+    return f"{key}={quote(value)}"
 
 
-def _quote(value: Any) -> str:
+def quote(value: Any) -> str:
+    """A value as Hydra parses it."""
     if isinstance(value, list):
-        return f"[{','.join(map(_quote, value))}]"
+        return f"[{','.join(map(quote, value))}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if not isinstance(value, str):

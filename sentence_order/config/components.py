@@ -35,7 +35,9 @@ LOSSES = {
     "pairwise_logistic": Component("losses.pairwise_logistic:pairwise_logistic", ("logits",), "Likelihood of pairs."),
     "margin": Component("losses.margin:margin", ("logits",), "Hinge on the log-odds of each pair."),
     "ranknet": Component("losses.ranknet:ranknet", ("logits",), "As pairwise_logistic, far pairs weighing more."),
-    "list_mle": Component("losses.list_mle:list_mle", ("logits",), "Likelihood of the order by one score a sentence."),
+    "list_mle": Component(
+        "losses.list_mle:list_mle", ("logits",), "Likelihood of the order by one score per sentence."
+    ),
     "regression": Component("losses.regression:regression", ("logits",), "Squared error of each relative position."),
     "neighbours": Component("losses.neighbours:neighbours", ("next_log_probs",), "Likelihood of what follows what."),
     "order": Component("losses.order:order", ("logits", "next_log_probs"), "Likelihood of the order among all orders."),

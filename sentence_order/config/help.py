@@ -71,13 +71,7 @@ def _explain(name: str, topic: str, values: dict[str, str], choices: dict[str, s
         for option, (command, text) in read_options(topic).items():
             lines += _columns([(option, text), ("", command)], OPTION_COLUMN)
         lines += ["", "Keys:"] if found else []
-    return "\n".join(
-        lines
-        + _columns(
-            (values[key], f"{info.help} ({info.accepted})" if info.accepted else info.help)
-            for key, info in found.items()
-        )
-    )
+    return "\n".join(lines + _columns((values[key], f"{info.help} ({info.accepted})") for key, info in found.items()))
 
 
 def describe_groups(name: str) -> dict[str, str]:

@@ -49,24 +49,24 @@ class KeyInfo:
     determines_prefix: bool = False  # the output of frozen layers, which the prefix cache keeps, depends on it
     varies_between_seeds: bool = False  # runs that differ in such keys alone are repetitions of one arm
     in_hparams: bool = False  # set on the command line, it is a column of TensorBoard's table of hyper-parameters
-    accepts: Range | None = None  # if it is a number
+    accepts: Range | str | None = None  # if it is a number, or its type does not say it
     kind: Any = None  # its type
     help: str = ""  # its meaning and unit, for --help and docs/configuration.md; a group's own text is its docstring
 
     @property
     def accepted(self) -> str:
-        """What it accepts, by its type and range; empty if only its own text can say."""
+        """What it accepts, by its type and range."""
+        if isinstance(self.accepts, str):
+            return self.accepts
         kind, *others = get_args(self.kind) if isinstance(self.kind, UnionType) else [self.kind]
         is_list = get_origin(kind) is list
         kind = get_args(kind)[0] if is_list else kind
-        if kind is Any:
-            return ""
         values = ["true", "false"] if kind is bool else [item.value for item in kind] if issubclass(kind, Enum) else []
         text = ", ".join(values) or f"{NOUNS[kind]} {self.accepts or ''}".rstrip()
         return f"{'list of ' if is_list else ''}{text}{', or null' if others else ''}"
 
 
-def key(default: Any, help: str = "", accepts: Range | None = None, **info: Any) -> Any:
+def key(default: Any, help: str = "", accepts: Range | str | None = None, **info: Any) -> Any:
     """A field of the schema with its `KeyInfo`; a class or function as default makes the value."""
     metadata = {"help": help, "accepts": accepts, **info}
     if callable(default):

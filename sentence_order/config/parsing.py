@@ -94,7 +94,7 @@ def format_config_error(error: OmegaConfBaseException, schema: type) -> str:
     keys = dotted_keys(schema)
     if key not in keys:
         return f"unknown key '{key}'{did_you_mean(key, keys)}"
-    if isinstance(error, ValidationError) and (info := key_infos(schema).get(key)) and info.accepted:
+    if isinstance(error, ValidationError) and (info := key_infos(schema).get(key)):
         value = "null" if error.value is None else error.value
         return f"{key}: {value} is not valid; accepted: {info.accepted}"
     return f"{key}: {str(error).splitlines()[0]}"

@@ -44,7 +44,7 @@ ID_COLUMN = "Column (of JSONL: field) with the document's id; where it is missin
 SENTENCES_COLUMN = "Column with a document's list of sentences, in CSV as JSON."
 SENTENCE_COLUMNS = "Instead of sentences_column, a column for each sentence, as in [s1,s2,s3]; empty cells are skipped."
 TEXT_COLUMN = "Instead of a list, a column of running text, which is split into sentences."
-TEXT_LAYOUT = "Whether plain text has a sentence per line, or paragraphs to be split; blank lines part documents."
+TEXT_LAYOUT = "Whether plain text has a sentence per line, or paragraphs to be split; blank lines separate documents."
 SHUFFLES = "Permutations of each document whose scores are averaged; useful with encoder.position_ids=per_document."
 EVAL_TOKENS = "Tokens read at once, padding included: more are faster and need more memory, with the same results."
 DEVICE = "Where to compute: cpu, cuda or cuda:N. auto: a CUDA device if there is one."
@@ -95,7 +95,7 @@ class EncoderConfig:
     """The pretrained encoder, and which of its layers read across sentences."""
 
     name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **IN_HPARAMS)
-    joint_from: Any = key("half", "Lowest layers that read each sentence alone: a number, half or all.", **IN_HPARAMS)
+    joint_from: Any = key("half", "Lowest layers that read each sentence alone.", "integer, half, all", **IN_HPARAMS)
     joint: Joint = key(
         Joint.documents,
         "What the layers from joint_from on read at once: a document, or each pair of sentences.",
@@ -114,9 +114,13 @@ class FreezeConfig:
     """What of the encoder stays as it was pretrained; it needs no gradient, and its output is cached."""
 
     embeddings: bool = key(False, "Freezes the embeddings.")
-    layers: Any = key(0, 'Frozen layers: the lowest N, all but the last N (-N), "2-4", [0,2], half or all.')
+    layers: Any = key(
+        0, "Frozen layers: the lowest N, all but the last N (-N), or these.", 'N, -N, "2-4", [0,2], half, all'
+    )
     depth: Any = key(
-        None, "Instead of embeddings and layers: none, embeddings, or these and the lowest N layers, -N, half or all."
+        None,
+        "Instead of embeddings and layers: nothing, the embeddings, or these and the lowest N layers, -N, half or all.",
+        "none, embeddings, N, -N, half, all, or null",
     )
     schedule: list[str] = key(list, "Instead, gradual unfreezing: EPOCH:DEPTH entries, as in [0:all,0.5:half,1:none].")
 
@@ -199,7 +203,9 @@ class TrainerConfig:
         4096, "Tokens read at once in validation, test and filling the cache, padding included.", POSITIVE, **CHANGEABLE
     )
     accumulate: int = key(1, "Micro-batches per step; a large batch in little memory.", POSITIVE)
-    eval_every: int | None = key(None, "Steps between validations. null: at most 10 in a run.", POSITIVE, **CHANGEABLE)
+    eval_every: int | None = key(
+        None, "Steps between validations. null: at most 10 in a run, and a fifth of its time.", POSITIVE, **CHANGEABLE
+    )
     save_every: int | None = key(None, "Steps between saves. null: with each validation only.", POSITIVE, **CHANGEABLE)
     log_every: int = key(10, "Steps between points of the training curves.", POSITIVE, **PER_SEED, **CHANGEABLE)
     metric: Metric = key(

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
-from sentence_order.config.keys import flatten_config, key_infos
+from sentence_order.config.keys import Range, flatten_config, key_infos
 from sentence_order.config.schema import TINY_HEAD_WIDTH, DataConfig, FreezeConfig, LossConfig, Source, TrainConfig
 from sentence_order.errors import UserError
 
@@ -15,7 +15,7 @@ def check_ranges(config: Any) -> None:
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", values["device"]):
         raise UserError(f"device: {values['device']!r} is not a device; accepted are auto, cpu, cuda and cuda:N")
     for name, info in key_infos(type(config)).items():
-        if info.accepts is not None:
+        if isinstance(info.accepts, Range):
             info.accepts.check(name, values[name])
 
 

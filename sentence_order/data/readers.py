@@ -213,7 +213,7 @@ def _read_list(value: list[Any] | str, where: str, name: str, prefix: str) -> li
             sentences = None
         if not isinstance(sentences, list):
             raise UserError(
-                f"{where}: field '{name}' must hold a list of strings, or one as JSON; for one column a sentence set "
+                f"{where}: field '{name}' must hold a list of strings, or one as JSON; for one column per sentence set "
                 f"{prefix}sentence_columns=[...], for running text set {prefix}text_column=..."
             )
     if not all(isinstance(sentence, str) for sentence in sentences):

@@ -53,8 +53,7 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     assert evaluation is not None, "nothing stops it"
 
     found = split_results(evaluation, corpus, model.config.calibration, config.bootstrap_resamples, config.seed)
-    console.print(metric_table(name, found))
-    console.print(breakdown_table(found))
+    console.print(breakdown_table(found, console.width))
     record = {
         name: found,
         "checkpoint": config.checkpoint,
@@ -70,6 +69,7 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     if compare_all:
         record["decoders"] = decoder_results(evaluation, config.bootstrap_resamples, config.seed)
         console.print(decoder_table(record["decoders"]))
+    console.print(metric_table(name, found))
     if config.predictions is not None:
         write_predictions(Path(config.predictions), evaluation, corpus, model.config.calibration)
     if config.output not in (None, "-"):

@@ -11,8 +11,8 @@ from sentence_order.errors import counted
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import format_interval
 
-# So that tables are no wider than 100 characters, groups are columns only if there are at most three.
-MAX_COLUMNS, COLUMN_WIDTH, LABEL_WIDTH = 3, 11, 18
+# So that tables are no wider than this, groups are columns only if there are at most three.
+MAX_WIDTH, MAX_COLUMNS, COLUMN_WIDTH, LABEL_WIDTH = 100, 3, 11, 18
 # What has a value and no interval.
 SHARES = ("calibration_error", "changed_by_reshuffling")
 
@@ -43,11 +43,12 @@ def baseline_table(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def breakdown_table(found: Mapping[str, Any]) -> Table:
+def breakdown_table(found: Mapping[str, Any], width: int) -> Table:
     """Those of a split's metrics by group, by number of sentences and by position that are given.
 
-    Positions count from 1, as in the pictures.
+    Positions count from 1, as in the pictures. In a terminal that is too narrow for them, intervals are left out.
     """
+    show = format_interval if width >= MAX_WIDTH else _number
     parts = {
         "by group": [(row["group"], row) for row in found.get("by_group", [])],
         "by sentences": [(f"{row['sentences']} sentences", row) for row in found.get("by_sentences", [])],
@@ -57,7 +58,7 @@ def breakdown_table(found: Mapping[str, Any]) -> Table:
     table.columns[0].no_wrap, table.columns[0].max_width = False, LABEL_WIDTH
     for rows in parts.values():
         for label, row in rows:
-            cells = (format_interval(row[name]) for name in MAIN_METRICS if name in row)
+            cells = (show(row[name]) for name in MAIN_METRICS if name in row)
             table.add_row(_label(label, row), *cells)
         table.add_section()
     return table

@@ -4,7 +4,7 @@ Two things would come out differently another time: the documents of the test, a
 standard error of a mean over seeds has a part for each. That of the documents follows from the residuals of a ratio of
 sums (Cochran 1977, "Sampling techniques", chapter 6), document by document, so that a difference is a paired one. That
 of the seeds is pooled over all arms, since each has few; it is added, and the degrees of freedom of the sum are those
-of Satterthwaite 1946. With one seed an arm, that part is not known, and left out.
+of Satterthwaite 1946. With one seed per arm, that part is not known, and left out.
 """
 
 import math

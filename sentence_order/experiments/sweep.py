@@ -30,7 +30,7 @@ from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
-from sentence_order.errors import TrainingError, UserError, first_line
+from sentence_order.errors import TrainingError, UserError, counted, first_line
 from sentence_order.experiments.job import FAILURES, INTERRUPTED, is_job, train_in_subprocess
 from sentence_order.runtime.files import atomic_file
 from sentence_order.training import run_dir
@@ -156,7 +156,7 @@ class Sweep:
         files = sorted(self.folder.glob(f"{FAILURES}/*.txt"))
         failures = [file for file in files if file.stat().st_mtime >= self.started - 1]
         failed = f", {len(failures)} failed:" if failures else ""
-        print_line(f"{len(done)} jobs are finished in {self.folder}{failed}")
+        print_line(f"{counted(len(done), 'finished job')} in {self.folder}{failed}")
         for file in failures:
             print(f"  {file.stem}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
         if done:

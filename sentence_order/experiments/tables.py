@@ -21,7 +21,7 @@ COLUMNS = {
     "pmr": ("PMR", 3),
     "accuracy": ("accuracy", 3),
     "seconds_in_steps": ("training, s", 0),
-    "documents_per_second": ("stories/s", 0),
+    "documents_per_second": ("documents/s", 0),
     "peak_memory_gb": ("memory, GB", 2),
 }
 HEADS = ["arm", "seeds", *(head for head, _ in COLUMNS.values())]

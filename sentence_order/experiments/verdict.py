@@ -54,7 +54,7 @@ def _trade_off(found: Comparison, margin: float) -> str:
     base = found.baseline
     faster = [row for row in found.others if row.seconds < base.seconds]
     if not faster:
-        return f"No arm trains in less time than {_name(base)} ({base.seconds:,.0f} s)."
+        return f"No arm trains in less time than {_name(base)} ({_seconds(base)})."
     # An interval without width shows nothing: all documents came out alike, as a few easy ones may.
     sound = [row for row in faster if -margin < row.tau_difference.low < row.tau_difference.high]
     if sound:
@@ -88,7 +88,7 @@ def _beyond_chance(found: Comparison) -> str:
 def _how_far_it_goes(found: Comparison) -> str:
     seeds = sorted({len(row.arm.runs) for row in found.rows})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    text = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} an arm and {found.documents:,} test documents"
+    text = f"This rests on {count} seed{'s' if seeds[-1] > 1 else ''} per arm and {found.documents:,} test documents"
     if found.documents < MIN_DOCUMENTS:
         text += ", which are too few for intervals that one can rely on"
     if seeds[-1] > 1:
@@ -104,9 +104,13 @@ def _name(row: Row) -> str:
     return known.get(row.arm.name, f"{row.arm.name} frozen")
 
 
+def _seconds(row: Row) -> str:
+    return f"{row.seconds:,.{0 if row.seconds >= 10 else 1}f} s"
+
+
 def _time(row: Row, base: Row) -> str:
     share = row.seconds / base.seconds
-    times = f"{row.seconds:,.0f} s against {base.seconds:,.0f} s"
+    times = f"{_seconds(row)} against {_seconds(base)}"
     if share > 1:
         return f"takes {share:.2f} times the training time ({times})"
     cache = f", and {row.cache_seconds:,.0f} s once to fill the prefix cache" if row.cache_seconds >= 1 else ""

@@ -40,7 +40,10 @@ def input_format(config: PredictConfig) -> str:
         assert isinstance(sys.stdin.buffer, io.BufferedReader)
         start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
         return "jsonl" if start.startswith(b"{") else "text"
-    if (suggested := format_by_name(config.input)) not in set(InputFormat):
+    suggested = format_by_name(config.input)
+    if suggested == "parquet":
+        raise UserError("input: Parquet is for training and evaluation; convert it to JSONL or CSV")
+    if suggested is None:
         raise UserError(
             f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
         )
@@ -77,7 +80,7 @@ def _format_as_json(record: Record) -> str:
 
 
 def _format_as_text(record: Record) -> str:
-    """A sentence a line, in predicted order, and a blank line behind the document."""
+    """A sentence per line, in predicted order, and a blank line behind the document."""
     return "".join(f"{' '.join(sentence.split())}\n" for sentence in record["sentences"] if sentence.strip()) + "\n"
 
 

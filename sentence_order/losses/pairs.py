@@ -1,4 +1,4 @@
-"""What the losses over pair logits share: the pairs of a document, and one score a sentence."""
+"""What the losses over pair logits share: the pairs of a document, and one score per sentence."""
 
 from torch import Tensor
 

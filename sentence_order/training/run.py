@@ -299,7 +299,7 @@ def _write_results(
 
     console.print(metric_table("test", test))
     if len(test.get("by_group", ())) > MAX_COLUMNS:
-        console.print(breakdown_table({"by_group": test["by_group"]}))
+        console.print(breakdown_table({"by_group": test["by_group"]}, console.width))
     console.print(baseline_table(test))
     log.info(
         "trained on %s documents at %.1f per second; best %s at step %d of %d; %s in total",

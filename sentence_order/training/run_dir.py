@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sentence_order.config.commands import key_of
+from sentence_order.config.commands import key_of, quote
 from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts, override_with_typed
 from sentence_order.config.schema import TrainConfig
@@ -266,6 +266,6 @@ def find_changes(
 
 def format_changes(changes: dict[str, tuple[Any, Any]]) -> str:
     """Changed keys in one line, with their old and new values."""
-    texts = [f"{key}: {saved} saved, {given} given" for key, (saved, given) in changes.items()]
+    texts = [f"{key}: {quote(saved)} saved, {quote(given)} given" for key, (saved, given) in changes.items()]
     more = f"; and {len(texts) - MAX_CHANGES} more" if len(texts) > MAX_CHANGES else ""
     return "; ".join(texts[:MAX_CHANGES]) + more

@@ -45,17 +45,20 @@ def test_few_groups_are_columns_beside_the_whole(groups: int) -> None:
 
 
 def test_breakdown_has_all_groups_with_intervals_and_is_no_wider_than_a_terminal() -> None:
-    lines = lines_of(breakdown_table(results_with(5)))
+    lines = lines_of(breakdown_table(results_with(5), 100))
     assert max(map(len, lines)) <= 100
     assert any("-0.500 (-0.111 to 0.999)" in line for line in lines)
     assert lines[0] == "by group, by sentences, by position"
+    narrow = lines_of(breakdown_table(results_with(5), 80))
+    assert max(map(len, narrow)) <= 80
+    assert any("-0.500 │" in line for line in narrow)
     assert next(line for line in lines if "People (1,234)" in line).count("(0.111 to 0.999)") == 2
-    assert lines_of(breakdown_table(results_with(0)))[0] == "by sentences, by position"
-    assert lines_of(breakdown_table({"by_group": results_with(5)["by_group"]}))[0] == "by group"
+    assert lines_of(breakdown_table(results_with(0), 100))[0] == "by sentences, by position"
+    assert lines_of(breakdown_table({"by_group": results_with(5)["by_group"]}, 100))[0] == "by group"
 
 
 def test_positions_count_from_one_and_a_model_without_right_orders_has_no_calibration_error() -> None:
-    assert any("position 1 (1,234)" in line for line in lines_of(breakdown_table(results_with(0))))
+    assert any("position 1 (1,234)" in line for line in lines_of(breakdown_table(results_with(0), 100)))
     never = {**results_with(2), "pmr": {"value": 0.0, "low": 0.0, "high": 0.0}}
     cells = next(line for line in lines_of(metric_table("test", never)) if "calibration_error" in line)
     assert "0." not in cells

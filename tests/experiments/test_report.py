@@ -49,7 +49,7 @@ def test_verdict_names_the_cost_and_the_best_trade_off(runs: Path) -> None:
     assert (
         "beyond chance in 1 of 2 arms (embeddings + 1 layer); no difference is shown for embeddings." in beyond_chance
     )
-    assert "2 seeds an arm and 300 test documents" in limits
+    assert "2 seeds per arm and 300 test documents" in limits
     strict = write_report([runs], runs / "strict", margin=0.0)
     assert strict[1].startswith("No faster arm is shown to lose less than 0 of tau. The nearest to that is **e")
 

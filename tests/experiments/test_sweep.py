@@ -237,7 +237,7 @@ def test_damaged_results_of_some_jobs_do_not_stop_the_others(command: Command, t
         assert f"seed-{number} failed: sweep/seed-{number}/results.json is damaged: " in done.stderr
     assert f"seed-{damaged}: already finished" in done.stderr
     assert f"job {damaged + 2} of {damaged + 2}: seed-{damaged + 1}\n" in done.stderr, "it is started"
-    assert f"sweep: {damaged + 1} jobs are finished in sweep, {damaged + 1} failed:" in done.stderr
+    assert f"sweep: {damaged + 1} finished jobs in sweep, {damaged + 1} failed:" in done.stderr
 
 
 @pytest.mark.slow
@@ -364,7 +364,7 @@ def test_two_equal_sweeps_at_once_both_succeed(tmp_path: Path) -> None:
     sweeps = [subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) for _ in "12"]
     outputs = [sweep.communicate(timeout=280)[1] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0, 0], outputs
-    assert all("2 jobs are finished in s" in output for output in outputs)
+    assert all("2 finished jobs in s" in output for output in outputs)
     assert not list((tmp_path / "s").rglob("*fail*"))
 
 
