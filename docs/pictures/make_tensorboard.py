@@ -13,6 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+OUTLIERS = "Ignore outliers in chart scaling"  # with which TensorBoard cuts off the ends of short curves
 PAGES = {"time_series": "timeseries", "custom_scalars": "custom_scalars", "hparams": "hparams", "text": "text"}
 
 
@@ -30,14 +31,20 @@ def main() -> None:
         time.sleep(10)  # until all events are read
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            # 1600 by 1000 points, in a picture of 1200 by 750.
-            page = browser.new_page(viewport={"width": 1600, "height": 1000}, device_scale_factor=0.75)
+            page = browser.new_page(device_scale_factor=0.75)
             for name, part in PAGES.items():
+                # The table is wider than the charts, and three texts leave space below.
+                size = {"width": 1760 if name == "hparams" else 1600, "height": 700 if name == "text" else 1000}
+                page.set_viewport_size(size)
                 page.goto("about:blank")
                 page.goto(f"{address}#{part}")
                 page.wait_for_timeout(8000)  # until its charts are drawn
-                clip = {"x": 0, "y": 0, "width": 1600, "height": 700 if name == "text" else 1000}
-                page.screenshot(path=Path(__file__).with_name(f"tensorboard_{name}.png"), clip=clip)
+                if name in ("time_series", "custom_scalars"):
+                    page.get_by_text(OUTLIERS).click()
+                if name == "time_series":
+                    page.locator("input[type=number]").first.fill("0")  # the smoothing
+                page.wait_for_timeout(2000)
+                page.screenshot(path=Path(__file__).with_name(f"tensorboard_{name}.png"))
     finally:
         server.kill()
 
