@@ -25,6 +25,9 @@ class Interrupted(_OneLine, KeyboardInterrupt):
         super().__init__(message)
         self.signal = signal
 
+    def __reduce__(self) -> tuple[type, tuple[int, str]]:  # some launchers of sweeps raise it in another process
+        return type(self), (self.signal, str(self))
+
 
 def first_line(error: BaseException) -> str:
     """The first line of a library's message."""

@@ -1,11 +1,15 @@
 """The process of a sweep's job: the sweep starts it, shows its warnings and stops it; it stops with the sweep, too."""
 
+import functools
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from sentence_order.errors import Interrupted, TrainingError
@@ -16,6 +20,7 @@ RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
 # In the folder of a sweep: a file for each job that has failed. Not in the folder of the job, where another process may
 # be training, or the results of another one lie.
 FAILURES = "failures"
+POLL_SECONDS = 0.2
 INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
 
 
@@ -44,10 +49,51 @@ def stop_with_parent() -> None:
         threading.Thread(target=wait, daemon=True).start()
 
 
-def train_in_subprocess(name: str, overrides: list[str], num_runs: int) -> None:
+@functools.cache  # once in a process
+def prepare_worker() -> None:
+    """In a process in which a launcher runs jobs: leaves signals to the jobs, and ends with the sweep.
+
+    Its job then ends as well, see `stop_with_parent`.
+    """
+    sweep = os.getppid()
+
+    def wait() -> None:
+        while os.getppid() == sweep:
+            time.sleep(POLL_SECONDS)
+        os._exit(1)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # unlike SIG_IGN, the jobs do not inherit it
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def stop_workers(number: int) -> None:
+    """Passes a signal to stop to the jobs that a launcher runs in other processes, and waits until they have ended.
+
+    Raises Interrupted.
+    """
+    workers = [worker for worker in _children(os.getpid()) if _children(worker)]
+    for worker in workers:
+        os.kill(worker, number)
+    while any(map(_children, workers)):
+        time.sleep(POLL_SECONDS)
+    raise Interrupted(number, INTERRUPTED)
+
+
+def _children(process: int) -> list[int]:
+    """The processes that a process has started."""
+    found: list[int] = []
+    for file in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += map(int, file.read_text().split())
+    return found
+
+
+def train_in_subprocess(name: str, overrides: list[str], num_runs: int, in_worker: bool) -> None:
     """Runs `train` and shows its output, each line behind the job's name.
 
-    Raises TrainingError if it fails or is killed, Interrupted if told to stop.
+    Raises TrainingError if it fails or is killed, Interrupted if told to stop. In a worker (see `prepare_worker`) it
+    then waits for the end of the sweep instead, so that no other job starts.
     """
     environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
 
@@ -72,6 +118,8 @@ def train_in_subprocess(name: str, overrides: list[str], num_runs: int) -> None:
             last_lines = show_output(name, process)
             code = process.wait()
 
+    while forwarded and in_worker:
+        signal.pause()
     if forwarded or code > 128:
         raise Interrupted(forwarded[0] if forwarded else code - 128, INTERRUPTED)
     if code < 0:

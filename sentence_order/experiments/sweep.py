@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,16 @@ from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import TrainingError, UserError, counted, first_line
-from sentence_order.experiments.job import FAILURES, INTERRUPTED, is_job, train_in_subprocess
+from sentence_order.experiments.job import (
+    FAILURES,
+    INTERRUPTED,
+    is_job,
+    prepare_worker,
+    stop_workers,
+    train_in_subprocess,
+)
 from sentence_order.runtime.files import atomic_file
+from sentence_order.runtime.signals import Signals
 from sentence_order.training import run_dir
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, is_run, run_status
 
@@ -53,7 +61,8 @@ class Sweep:
     swept: dict[str, list[str] | None]  # the keys that the command line sweeps over, with their values, if known
     fixed: frozenset[str]  # the keys that it gives one value, though the sweep's own file may sweep over them
     flags: list[str]  # its other words, such as `--config-dir DIR`, which hold for every job
-    started: float  # seconds since the epoch
+    started: float = field(default_factory=time.time)  # seconds since the epoch
+    process: int = field(default_factory=os.getpid)
 
     @classmethod
     def parse(cls, arguments: list[str]) -> tuple["Sweep | None", list[str]]:
@@ -83,13 +92,14 @@ class Sweep:
             folder = f"outputs/{label}-{mark}" if given else f"outputs/{label}"
             words.append(override("output_dir", folder))
         flags = [word for word in others if word not in MULTIRUN_FLAGS]
-        return cls(Path(folder), swept, frozenset(fixed), flags, time.time()), words
+        return cls(Path(folder), swept, frozenset(fixed), flags), words
 
     def run(self) -> None:
         """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
         with cli.one_line_errors():
             self._check_folder()
-        cli.run_jobs("train", self.run_job)
+        with Signals(stop_workers).caught():
+            cli.run_jobs("train", self.run_job)
         with cli.one_line_errors():
             try:
                 if not self.finish():
@@ -107,6 +117,8 @@ class Sweep:
             than any if it failed.
         """
         cli.prepare_streams()  # with some launchers this is another process
+        if in_worker := os.getppid() == self.process:
+            prepare_worker()
         hydra, metric = HydraConfig.get(), str(composed.trainer.metric)
         direction, asked = ("maximize" if METRICS[metric] > 0 else "minimize"), hydra.sweeper.get("direction")
         if asked is not None and getattr(asked, "name", asked) != direction:  # the program ends here, and no other job
@@ -134,7 +146,7 @@ class Sweep:
             num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
             flags = [word for word in self.flags if word not in hydra.overrides.task]
             try:
-                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], num_runs)
+                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], num_runs, in_worker)
             except TrainingError:
                 if run_status(folder) is not RunStatus.FINISHED:
                     raise

@@ -30,9 +30,13 @@ def handle_signals(stop: Handler, save: Handler) -> Iterator[None]:
 
 
 class Signals:
-    """The signals that have arrived; the training loop checks them between two steps."""
+    """The signals that have arrived; the training loop checks them between two steps.
 
-    def __init__(self) -> None:
+    `before_stop` is called with the number of a signal to stop before that raises `Interrupted`.
+    """
+
+    def __init__(self, before_stop: Callable[[int], None] | None = None) -> None:
+        self._before_stop = before_stop
         self.stop: int | None = None  # the signal to stop, if one has arrived
         self.save = False
         self._deferred = False
@@ -64,6 +68,8 @@ class Signals:
                 os.write(2, f"\nstopped at once by a second signal, {name}\n".encode())
             os._exit(128 + number)
         self.stop, self._stopped_at = number, time.monotonic()
+        if self._before_stop is not None:
+            self._before_stop(number)
         if not self._deferred:
             raise Interrupted(number, f"stopped by {name}")
         log.info("%s: finishing the step and saving; once more to stop at once", name)

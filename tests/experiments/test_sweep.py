@@ -356,6 +356,33 @@ def test_plugins_of_hydra_run_the_jobs(tmp_path: Path, plugin: str, arguments: l
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to stop"])
+def test_jobs_side_by_side_save_and_end_with_the_sweep(tmp_path: Path, number: int) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra 'slow' is not installed")
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1,2,3", "debug=smoke"]
+    words += ["data.limit_train=100", "trainer.max_steps=100000", "trainer.eval_every=100000", "output_dir=sweep"]
+    line = [sys.executable, "-m", "sentence_order.train", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    sweep = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    metrics = [tmp_path / "sweep" / f"seed-{seed}" / "metrics.jsonl" for seed in (0, 1)]
+    deadline = time.monotonic() + 120
+    while not all(file.exists() and file.read_text().count("\n") > 1 for file in metrics):
+        assert sweep.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+    sweep.send_signal(number)
+    _, output = sweep.communicate(timeout=60)  # no process of the launcher is left, which could still write
+    assert sweep.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert (INTERRUPTED in output) == (number == signal.SIGTERM)
+    while not all((file.parent / "checkpoints" / "last" / STATE_FILE).exists() for file in metrics):
+        assert number == signal.SIGKILL, "after other signals the sweep waits for them"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not (tmp_path / "sweep" / "seed-2").exists()
+
+
+@pytest.mark.slow
 def test_two_equal_sweeps_at_once_both_succeed(tmp_path: Path) -> None:
     """Each job is trained by one of them; the other waits for it."""
     words = ["-m", *SMALL[:-2], "trainer.max_steps=30", "trainer.eval_every=30", "seed=0,1", "output_dir=s"]
