@@ -1,4 +1,4 @@
-"""Kills commands where it hurts, gives them again, and compares their end with that of one that was let alone.
+"""Kills commands at every kind of point, repeats them, and compares their end with that of one that was let alone.
 
     python -m tests.survival [--kills 60] [--seed 0]
 

@@ -150,7 +150,7 @@ LossWeights = make_dataclass(
 class LossConfig(LossWeights):  # type: ignore[misc, valid-type]
     """The weight of each loss in the sum that is trained; likelihoods are negative logarithms, in nats."""
 
-    margin_width: float = key(1.0, "Not a weight: log-odds at which the loss margin takes a pair as settled.", POSITIVE)
+    margin_width: float = key(1.0, "Not a weight: log-odds above which the loss margin is 0 for a pair.", POSITIVE)
 
 
 @dataclass

@@ -61,7 +61,7 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
 
     paragraphs = [
         f"---\n{_metadata(config, results)}\n---",
-        f"# A sentence orderer over {config.encoder.name}",
+        f"# Sentence orderer based on {config.encoder.name}",
         "Given the shuffled sentences of a text, it predicts their order.",
         USAGE,
         "## Evaluation",

@@ -25,7 +25,7 @@ RANGES = [
     (name, key, info.accepts)
     for name, schema in SCHEMAS.items()
     for key, info in key_infos(schema).items()
-    if info.accepts is not None
+    if isinstance(info.accepts, Range)
 ]
 
 

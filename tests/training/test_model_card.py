@@ -78,7 +78,7 @@ def test_card_shows_names_instead_of_paths(tmp_path: Path) -> None:
     assert str(tmp_path) not in card
     assert "HOME" not in card
     assert "/" not in card.partition("## Training\n")[2]
-    assert "# A sentence orderer over encoder\n" in card
+    assert "# Sentence orderer based on encoder\n" in card
     assert """cache.dir=here output_dir=run init_from=first encoder.name=encoder\n""" in card
 
 
