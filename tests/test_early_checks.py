@@ -44,6 +44,9 @@ MISTAKES = {
     "train trainer.epochs=0": "trainer.epochs: must be greater than 0",
     "predict checkpoint=no input=in.jsonl": "checkpoint: no: no such folder, and not a hub id",
     "predict checkpoint=run input=in.jsonl": "checkpoint: run is not a complete checkpoint",
+    "predict checkpoint=started input=in.jsonl": "checkpoint: the run in started has no best checkpoint yet; "
+    "its last one is started/checkpoints/last",
+    "predict checkpoint=model input=in.parquet": "input: Parquet is for training and evaluation",
     "predict checkpoint=model input=no.txt": "input: no.txt: no such file",
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
     "predict checkpoint=model input=in.jsonl decoder=pointer": "decoder=pointer: needs the head",
@@ -69,6 +72,8 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
         for name in REQUIRED_FILES:
             config = {"model_type": "sentence-orderer", "heads": ["pairs"], "num_hidden_layers": 6}
             (tmp_path / folder / name).write_text(json.dumps(config))
+    (tmp_path / "started" / "checkpoints" / "last").mkdir(parents=True)
+    (tmp_path / "in.parquet").touch()
     (tmp_path / "in.jsonl").write_text('{"sentences": ["One.", "Two."]}\n')
     (tmp_path / "in.csv").write_text('id,sentences\n1,"[""One."", ""Two.""]"\n')
     (tmp_path / "bad.jsonl").write_text("One.\n")

@@ -173,6 +173,11 @@ def test_folder_with_files_of_another_program_is_refused(tmp_path: Path, name: s
             (tmp_path / name).rmdir()
 
 
+def test_changes_are_shown_as_they_are_typed(run: Path) -> None:
+    with pytest.raises(UserError, match=r"trainer\.max_steps: null saved, 9 given"):
+        check_run_dir(resumed(f"resume={run}", "trainer.max_steps=9"))
+
+
 def test_a_folder_of_other_runs_is_refused(run: Path) -> None:
     """Such as that of a sweep."""
     with pytest.raises(UserError, match=rf"output_dir: {run.parent} holds other runs \({run.name}, for one\)"):
