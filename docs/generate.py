@@ -33,9 +33,9 @@ ABOUT_CONFIGURATION = """\
 <!-- Made by `python -m docs.generate` from sentence_order/config/schema.py and the headers of configs/*/*.yaml. -->
 
 Every command takes options of groups (`encoder=bert_base`) and keys (`trainer.epochs=3`), in any order. What is typed
-wins over what an option sets. `null` unsets a key, a list is `[a,b]`, and a value with special characters has quotes
-that the shell leaves in place: `'data.train="my stories.jsonl"'`. A mistake is reported in one line that names the key
-and what is accepted.
+wins over what an option sets; the defaults below are those of the default options (such as `data=synthetic`). `null`
+unsets a key, a list is `[a,b]`, and a value with special characters has quotes that the shell leaves in place:
+`'data.train="my stories.jsonl"'`. A mistake is reported in one line that names the key and what is accepted.
 
 The same texts in a terminal, for all groups and keys or for some, with the values that the other arguments give them:
 

@@ -29,6 +29,8 @@ MISTAKES = {
     "train data=jsonl data.train=no.jsonl": "data.train: no.jsonl: no such file",
     "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
     "train data=jsonl data.train=in.jsonl data.test=bad.jsonl": "bad.jsonl:1: not JSON",
+    "train data=text data.train=in.csv": "data.train: in.csv: for a file of this name: data=csv",
+    "train data=in.csv": "unknown data 'in.csv'. Available: ",
     "train data=csv data.train=in.csv data.sentences_column=text": "in.csv:2: document '1': no field 'text'",
     "train data=jsonl data.train=in.csv": "in.csv:1: not JSON: Expecting value: line 1 column 1 (char 0); for "
     "a file of this name: data=csv",
@@ -46,6 +48,7 @@ MISTAKES = {
     "predict checkpoint=run input=in.jsonl": "checkpoint: run is not a complete checkpoint",
     "predict checkpoint=started input=in.jsonl": "checkpoint: the run in started has no best checkpoint yet; "
     "its last one is started/checkpoints/last",
+    "predict checkpoint=runs input=in.jsonl": "checkpoint: runs is a folder of runs; name one of them, such as runs/a",
     "predict checkpoint=model input=in.parquet": "input: Parquet is for training and evaluation",
     "predict checkpoint=model input=no.txt": "input: no.txt: no such file",
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
@@ -73,6 +76,7 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
             config = {"model_type": "sentence-orderer", "heads": ["pairs"], "num_hidden_layers": 6}
             (tmp_path / folder / name).write_text(json.dumps(config))
     (tmp_path / "started" / "checkpoints" / "last").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "checkpoints" / "best").mkdir(parents=True)
     (tmp_path / "in.parquet").touch()
     (tmp_path / "in.jsonl").write_text('{"sentences": ["One.", "Two."]}\n')
     (tmp_path / "in.csv").write_text('id,sentences\n1,"[""One."", ""Two.""]"\n')

@@ -109,8 +109,13 @@ def format_hydra_error(error: Exception, schema: type) -> str:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = sorted(error.options or options_of(group))  # with those of `--config-dir`
         hint = did_you_mean(option, options) or "."
-        folder = f"; to name a folder: cache=./{option}" if group == "cache" else ""
-        return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{folder}"
+        more = f"; to name a folder: cache=./{option}" if group == "cache" else ""
+        if group.startswith("hydra/"):
+            more = "; plugins of Hydra come with the extra: pip install -e '.[sweep]'"
+        suffix = Path(option).suffix.removeprefix(".").replace("txt", "text")
+        if group == "data" and suffix in options:
+            hint, more = ".", f"; to name a file: data={suffix} data.train={option}"
+        return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{more}"
     if no_option := re.search(r"You must specify '(\w+)'", text):
         group = no_option[1]
         return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"

@@ -60,9 +60,13 @@ class DataConfig:
     train: str | None = key(None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **CHANGEABLE)
     validation: str | None = key(None, "Validation documents, as data.train. null: split off data.train.", **CHANGEABLE)
     test: str | None = key(None, "Test documents, as data.train. null: split off data.train.", **CHANGEABLE)
-    limit_train: int | None = key(None, "Training documents used, or stories made.", POSITIVE, **IN_HPARAMS)
-    limit_validation: int | None = key(None, "Validation documents used, or stories made.", POSITIVE)
-    limit_test: int | None = key(None, "Test documents used, or stories made.", POSITIVE)
+    limit_train: int | None = key(
+        None, "Training documents used, or with data=synthetic, made. null: all.", POSITIVE, **IN_HPARAMS
+    )
+    limit_validation: int | None = key(
+        None, "Validation documents used, or with data=synthetic, made. null: all.", POSITIVE
+    )
+    limit_test: int | None = key(None, "Test documents used, or with data=synthetic, made. null: all.", POSITIVE)
     validation_share: float = key(0.1, "Share of the training documents, about, split off for validation.", SHARE)
     test_share: float = key(0.1, "Share of the training documents, about, split off for the test.", SHARE)
     split_seed: int = key(0, "Seed of the split and of synthetic stories; seed has no part in it.", NOT_NEGATIVE)
@@ -307,7 +311,10 @@ class PredictConfig:
     checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.")
     input: str = key(MISSING, "File of documents to order, .gz included; - is standard input.")
     output: str | None = key(None, "JSONL file to write the orders to. null: standard output.")
-    format: InputFormat = key(InputFormat.auto, "Format of the input. auto: by its name or first characters.")
+    format: InputFormat = key(
+        InputFormat.auto,
+        "Format of the input. auto: by the file's name; standard input is JSONL if it begins with a brace, or text.",
+    )
     text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
     id_column: str = key("id", ID_COLUMN)
     sentences_column: str = key("sentences", SENTENCES_COLUMN)

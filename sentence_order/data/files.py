@@ -18,12 +18,16 @@ def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
     assert config.source is not None
     for name in splits_to_read(config, splits):
         for path in find_data_files(config, name) if config.source is not Source.hub else []:
+            suggested = format_by_name(path)
+            suggested = None if suggested == config.source.value else suggested
             try:
                 next(read_documents(path, config.source.value, Layout.of(config)))
             except UserError as error:
-                if (suggested := format_by_name(path)) not in (None, config.source.value):
+                if suggested:
                     error.add_note(f"for a file of this name: data={suggested}")
                 raise
+            if suggested and config.source is Source.text:  # as which any file can be read
+                raise UserError(f"data.{name}: {path}: for a file of this name: data={suggested}")
 
 
 def splits_to_read(config: DataConfig, splits: Sequence[str]) -> list[str]:

@@ -97,7 +97,8 @@ def read_jsonl(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterator[
             try:
                 record = json.loads(line, object_pairs_hook=_object)
             except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-                raise UserError(f"{where}: not JSON: {error}") from error
+                hint = "; each line must be a JSON object" if line.lstrip().startswith("[") else ""
+                raise UserError(f"{where}: not JSON: {error}{hint}") from error
             if not isinstance(record, dict):
                 raise UserError(f"{where}: must be a JSON object, not {kind_of(record)}")
             yield where, record

@@ -23,7 +23,7 @@ from sentence_order.data.files import find_data_files, splits_to_read
 from sentence_order.data.identity import text_fingerprint
 from sentence_order.data.records import ChooseColumns, Record
 from sentence_order.data.synthetic import PLOTS, generate
-from sentence_order.errors import UserError, first_line
+from sentence_order.errors import UserError, counted, first_line
 from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     kept_D = ~np.logical_or.reduce([members[name] for name in missing])
     if not kept_D.any() or not all(members[name].any() for name in missing):
         raise UserError(
-            f"data.train: {len(train)} documents of {len(draws)} different texts are too few to split off "
-            f"{' and '.join(missing)}; give more"
+            f"data.train: {counted(len(train), 'document')} of {counted(len(draws), 'different text')}: too few to "
+            f"split off {' and '.join(missing)}; give more"
         )
     for name in missing:
         count, share = members[name].sum(), getattr(config, f"{name}_share")

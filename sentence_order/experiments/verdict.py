@@ -105,7 +105,7 @@ def _name(row: Row) -> str:
 
 
 def _seconds(row: Row) -> str:
-    return f"{row.seconds:,.{0 if row.seconds >= 10 else 1}f} s"
+    return f"{row.seconds:,.{0 if row.seconds >= 10 else 2}f} s"
 
 
 def _time(row: Row, base: Row) -> str:

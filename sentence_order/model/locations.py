@@ -72,6 +72,8 @@ def find_local_checkpoint(checkpoint: str, key: str) -> Path | None:
     if last.is_dir() and not best.is_dir():
         raise UserError(f"{key}: the run in {folder} has no best checkpoint yet; its last one is {last}")
     folder = best if best.is_dir() else folder
+    if runs := sorted(folder.glob("*/checkpoints/best")):
+        raise UserError(f"{key}: {folder} is a folder of runs; name one of them, such as {runs[0].parents[1]}")
     if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
         raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
     return folder

@@ -174,6 +174,8 @@ def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any
     """The run that a folder holds, beside what is now to be run there, and the way on."""
     if changes:
         return f"another run ({format_changes(changes)}); name another folder, or remove it"
+    if status is RunStatus.INCOMPLETE and _is_locked(folder):
+        return "this run, which another process is training; wait for it, or stop it"
     if status is RunStatus.FINISHED:
         return f"this run, which is finished (see {folder / RESULTS_FILE}); to repeat it, name another folder"
     from sentence_order.training.state import read_step  # slow to import
@@ -181,6 +183,17 @@ def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any
     step = read_step(folder / "checkpoints" / "last")
     saved = "has not saved a checkpoint yet" if step is None else f"was saved at step {step}"
     return f"this run, which {saved}; to resume it, add resume=auto"
+
+
+def _is_locked(folder: Path) -> bool:
+    """True if another process is training in the folder."""
+    try:
+        with FileLock(folder / LOCK_FILE, timeout=0, fallback_to_soft=False):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):  # no locks there
+        return False
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def test_no_split_is_empty_if_there_are_texts_for_all(tmp_path: Path, count: int
         assert sum(len(split) > 0 for split in load_splits(config, ALL).values()) == 3
     copies = "\n".join([(tmp_path / "few.jsonl").read_text().splitlines()[0]] * 9)
     (tmp_path / "few.jsonl").write_text(copies)
-    with pytest.raises(UserError, match="9 documents of 1 different texts are too few"):
+    with pytest.raises(UserError, match="9 documents of 1 different text: too few"):
         load_splits(config, ALL)
 
 

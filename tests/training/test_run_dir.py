@@ -154,6 +154,14 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
         pass
 
 
+def test_a_run_that_is_training_is_not_said_to_be_resumable(run: Path) -> None:
+    config = compose("train", [*TYPED, f"output_dir={run}"])
+    with lock_run_dir(run), pytest.raises(UserError, match="holds this run, which another process is training"):
+        check_run_dir(config)
+    with pytest.raises(UserError, match="add resume=auto"):
+        check_run_dir(config)
+
+
 @pytest.mark.parametrize(
     "name", [*WRITTEN_LATER[:3], "events.out.tfevents.1.host", LOG_FILE, *WRITTEN_LATER[5:7], "checkpoints/step_3"]
 )
