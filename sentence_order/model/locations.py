@@ -68,13 +68,12 @@ def find_local_checkpoint(checkpoint: str, key: str) -> Path | None:
         if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
             raise UserError(f"{key}: {checkpoint}: no such folder, and not a hub id")
         return None
-    best, last = (folder / "checkpoints" / name for name in ("best", "last"))
-    if last.is_dir() and not best.is_dir():
-        raise UserError(f"{key}: the run in {folder} has no best checkpoint yet; its last one is {last}")
-    folder = best if best.is_dir() else folder
-    if runs := sorted(folder.glob("*/checkpoints/best")):
-        raise UserError(f"{key}: {folder} is a folder of runs; name one of them, such as {runs[0].parents[1]}")
+    folder = best if (best := folder / "checkpoints" / "best").is_dir() else folder
     if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
+        if (last := folder / "checkpoints" / "last").is_dir():
+            raise UserError(f"{key}: the run in {folder} has no best checkpoint yet; its last one is {last}")
+        if runs := sorted(folder.glob("*/checkpoints/best")):
+            raise UserError(f"{key}: {folder} is a folder of runs; name one of them, such as {runs[0].parents[1]}")
         raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
     return folder
 

@@ -120,7 +120,7 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     with run_dir.lock_run_dir(folder, in_sweep) if processes.is_main else nullcontext():
         # Again, now that no other process can start there.
-        status = _agree(processes, run_dir.check_run_dir(config), folder)
+        status = _agree(processes, run_dir.check_run_dir(config, holds_lock=True), folder)
         if processes.is_main:
             _start_files(folder, config, typed, status)
         if status is RunStatus.FINISHED:

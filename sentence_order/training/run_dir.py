@@ -125,8 +125,11 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
     return replace(config, output_dir=str(folder), resume="auto")
 
 
-def check_run_dir(config: TrainConfig) -> RunStatus:
-    """How far this very run has come in its folder. Raises UserError if that cannot be used, or holds another run."""
+def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
+    """How far this very run has come in its folder, which it may hold the lock of.
+
+    Raises UserError if the folder cannot be used, or holds another run.
+    """
     folder = Path(config.output_dir)
     for place in (folder, folder / "checkpoints"):
         if place.exists() and not place.is_dir():
@@ -146,7 +149,7 @@ def check_run_dir(config: TrainConfig) -> RunStatus:
         return status
     fixed = find_changes(read_config(folder), config, {OnResume.FIXED})
     if config.resume == "off":
-        raise UserError(f"output_dir: {folder} holds {_describe(folder, status, fixed)}")
+        raise UserError(f"output_dir: {folder} holds {_describe(folder, status, fixed, holds_lock)}")
 
     if fixed:
         raise UserError(
@@ -170,11 +173,11 @@ def log_finished(config: TrainConfig) -> None:
     log.info("%s is finished; its results are in %s", folder, folder / RESULTS_FILE)
 
 
-def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any]]) -> str:
+def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any]], holds_lock: bool) -> str:
     """The run that a folder holds, beside what is now to be run there, and the way on."""
     if changes:
         return f"another run ({format_changes(changes)}); name another folder, or remove it"
-    if status is RunStatus.INCOMPLETE and _is_locked(folder):
+    if status is RunStatus.INCOMPLETE and not holds_lock and _is_locked(folder):
         return "this run, which another process is training; wait for it, or stop it"
     if status is RunStatus.FINISHED:
         return f"this run, which is finished (see {folder / RESULTS_FILE}); to repeat it, name another folder"
@@ -186,25 +189,25 @@ def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any
 
 
 def _is_locked(folder: Path) -> bool:
-    """True if another process is training in the folder."""
+    """True if a process is training in the folder."""
     try:
-        with FileLock(folder / LOCK_FILE, timeout=0, fallback_to_soft=False):
+        with lock_run_dir(folder, seconds=0):
             return False
-    except Timeout:
+    except UserError:
         return True
-    except (OSError, NotImplementedError):  # no locks there
-        return False
 
 
 @contextmanager
-def lock_run_dir(folder: Path, wait: bool = False) -> Iterator[None]:
+def lock_run_dir(folder: Path, wait: bool = False, seconds: float | None = None) -> Iterator[None]:
     """Keeps other processes from training in the folder; a killed one loses its lock.
 
-    If another process trains there, it waits for its end, or raises UserError.
+    If another process trains there, it waits for its end, or raises UserError after some seconds, by default
+    `LOCK_SECONDS`.
     """
+    seconds = LOCK_SECONDS if seconds is None else seconds
     lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
-        lock.acquire(timeout=0 if wait else LOCK_SECONDS)
+        lock.acquire(timeout=0 if wait else seconds)
     except Timeout as error:
         if not wait:
             raise UserError(f"output_dir: another process is training in {folder}; wait for it, or stop it") from error

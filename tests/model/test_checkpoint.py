@@ -15,6 +15,7 @@ from sentence_order.config.schema import HeadName
 from sentence_order.errors import UserError
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.checkpoint import find_checkpoint, load_checkpoint
+from sentence_order.model.locations import REQUIRED_FILES, find_local_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.manifest import MANIFEST, find_corruption
 from sentence_order.training.run_dir import read_config
@@ -152,3 +153,12 @@ def test_missing_permission_is_named(
         with no_permission(weights), pytest.raises(UserError, match=r"^checkpoint: .*safetensors: Permission denied$"):
             load_checkpoint("private/run")
         Path("private/run", MANIFEST).unlink(missing_ok=True)
+
+
+def test_a_complete_checkpoint_may_have_runs_beside_its_files(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints" / "best").mkdir(parents=True)
+    with pytest.raises(UserError, match="is a folder of runs"):
+        find_local_checkpoint(str(tmp_path), "checkpoint")
+    for name in REQUIRED_FILES:
+        (tmp_path / name).touch()
+    assert find_local_checkpoint(str(tmp_path), "checkpoint") == tmp_path

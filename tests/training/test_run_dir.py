@@ -158,6 +158,8 @@ def test_a_run_that_is_training_is_not_said_to_be_resumable(run: Path) -> None:
     config = compose("train", [*TYPED, f"output_dir={run}"])
     with lock_run_dir(run), pytest.raises(UserError, match="holds this run, which another process is training"):
         check_run_dir(config)
+    with lock_run_dir(run), pytest.raises(UserError, match="add resume=auto"):  # its own lock is no other process
+        check_run_dir(config, holds_lock=True)
     with pytest.raises(UserError, match="add resume=auto"):
         check_run_dir(config)
 
