@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compose import NEVER, compose, stop
+from benchmarks.hooked_loop import HookedLoop
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import set_up_logging
 from sentence_order.runtime.device import peak_memory
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.setup import attach_cache, set_up
 from sentence_order.training.tracker import Tracker
-from sentence_order.training.trainer import Trainer
 
 # In more epochs a small corpus, or all that the heads see of a frozen encoder, is only learnt by heart.
 MAX_EPOCHS = 5
@@ -44,9 +45,9 @@ class Arm:
 
 
 class Turns:
-    """Lets a trainer run for as many seconds as the parent process asks for, and reports what it did in them.
+    """Lets a loop run for as many seconds as the parent process asks for, and reports what it did in them.
 
-    Called by the trainer after each step.
+    Called by the loop after each step.
     """
 
     def __init__(self, pipe: Connection) -> None:
@@ -54,15 +55,15 @@ class Turns:
         self.seconds: float = pipe.recv()
         self.started = time.perf_counter()
 
-    def __call__(self, trainer: Trainer) -> None:
+    def __call__(self, loop: TrainingLoop) -> None:
         elapsed = time.perf_counter() - self.started
         if elapsed < self.seconds:
             return
-        documents, step = trainer.state.num_documents, trainer.state.step
-        self.pipe.send((documents - self.documents, elapsed, step - self.step, peak_memory(trainer.runtime.device)))
+        documents, step = loop.state.num_documents, loop.state.step
+        self.pipe.send((documents - self.documents, elapsed, step - self.step, peak_memory(loop.runtime.device)))
         self.documents, self.step = documents, step
         seconds = self.pipe.recv()
-        trainer.state.done = seconds is None
+        loop.state.done = seconds is None
         self.seconds, self.started = seconds or 0.0, time.perf_counter()
 
 
@@ -82,8 +83,8 @@ def run_arm(pipe: Connection, name: str, overrides: list[str]) -> None:
     pipe.send((time.perf_counter() - started, train.states is not None))
     with tempfile.TemporaryDirectory() as place, Tracker(Path(place)) as tracker:
         own = (setup.model, train, validation, config, setup.runtime, Path(place))
-        trainer = Trainer(*own, tracker=tracker, on_step=Turns(pipe))
-        trainer.train()
+        loop = HookedLoop(*own, tracker=tracker, on_step=Turns(pipe))
+        loop.train()
 
 
 def measure_speed(

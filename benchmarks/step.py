@@ -2,10 +2,11 @@
 
     python -m benchmarks.step [overrides]
 
-In one process and by turns, on the same documents: the real loop (`Trainer.train`: examples, batches, losses, checks,
-progress, log, learning rates); a bare forward, backward, clip and AdamW step on batches made beforehand; and, for the
-unfrozen model, only the matrix products of its linear layers, by PyTorch's own functions and, on a CPU that has it, by
-oneDNN: the ceiling of any implementation on that library; there also the bare step with PyTorch's own linear layers.
+In one process and by turns, on the same documents: the real loop (`TrainingLoop.train`: examples, batches, losses,
+checks, progress, log, learning rates); a bare forward, backward, clip and AdamW step on batches made beforehand; and,
+for the unfrozen model, only the matrix products of its linear layers, by PyTorch's own functions and, on a CPU that has
+it, by oneDNN: the ceiling of any implementation on that library; there also the bare step with PyTorch's own linear
+layers.
 """
 
 import itertools
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.compose import NEVER, compose, stop
+from benchmarks.hooked_loop import HookedLoop
 from sentence_order.config.schema import TrainConfig
 from sentence_order.data.examples import Batch
 from sentence_order.errors import UserError
@@ -30,11 +32,11 @@ from sentence_order.model.linear import Linear, onednn_available, product
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import set_up_logging
 from sentence_order.runtime.device import Runtime
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.optimization import make_optimizer
 from sentence_order.training.plan import TrainingPlan
 from sentence_order.training.setup import Setup, attach_cache, set_up
 from sentence_order.training.tracker import Tracker
-from sentence_order.training.trainer import Trainer
 
 Multiply = Callable[[torch.Tensor, torch.Tensor], object]
 Step = Callable[[Batch], object]
@@ -63,13 +65,13 @@ class Clock:
 class Turns:
     """Runs other steps on the same documents after every turn of the real loop, and times both.
 
-    Called by the trainer after each step; ends the training after `TURNS`.
+    Called by the loop after each step; ends the training after `TURNS`.
     """
 
     def __init__(self, steps: dict[str, Step], batches: Iterator[Batch], device: torch.device) -> None:
         """Args:
         steps: the other steps, by name.
-        batches: those that the trainer reads.
+        batches: those that the loop reads.
         """
         self.steps, self.batches, self.device = steps, batches, device
         self.clocks = self._make_clocks()
@@ -78,8 +80,8 @@ class Turns:
     def _make_clocks(self) -> dict[str, Clock]:
         return {name: Clock() for name in ("train", *self.steps)}
 
-    def __call__(self, trainer: Trainer) -> None:
-        if trainer.state.step % STEPS_PER_TURN:
+    def __call__(self, loop: TrainingLoop) -> None:
+        if loop.state.step % STEPS_PER_TURN:
             return
         seconds = self._stop()
         batches = list(itertools.islice(self.batches, STEPS_PER_TURN))
@@ -91,9 +93,9 @@ class Turns:
                 step(batch)
             self.clocks[name].add(batches, self._stop())
 
-        if trainer.state.step == STEPS_PER_TURN:  # the first turn warms up
+        if loop.state.step == STEPS_PER_TURN:  # the first turn warms up
             self.clocks = self._make_clocks()
-        trainer.state.done = trainer.state.step == (1 + TURNS) * STEPS_PER_TURN
+        loop.state.done = loop.state.step == (1 + TURNS) * STEPS_PER_TURN
         self.started = time.perf_counter()
 
     def _stop(self) -> float:
@@ -167,7 +169,7 @@ def make_steps(config: TrainConfig, runtime: Runtime, products: bool) -> dict[st
 
 
 def read_batches(setup: Setup, config: TrainConfig) -> Iterator[Batch]:
-    """The batches that a trainer of this config reads, made in this process."""
+    """The batches that the loop of this config reads, made in this process."""
     train, validation = setup.corpora["train"], setup.corpora["validation"]
     plan = TrainingPlan(train, validation, replace(config.trainer, workers=0), config.seed, setup.runtime)
     return itertools.chain.from_iterable(step_input.batches for step_input in plan.batches(start=0))
@@ -185,7 +187,7 @@ def measure(name: str, overrides: list[str], products: bool) -> Iterator[list[st
     turns = Turns(make_steps(config, runtime, products), read_batches(setup, config), runtime.device)
     with tempfile.TemporaryDirectory() as place, Tracker(Path(place)) as tracker:
         own = (setup.model, train, validation, config, runtime, Path(place))
-        Trainer(*own, tracker=tracker, on_step=turns).train()
+        HookedLoop(*own, tracker=tracker, on_step=turns).train()
     bare = turns.clocks["bare step"]
     for what, clock in turns.clocks.items():
         rate = clock.documents / clock.seconds

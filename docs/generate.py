@@ -1,17 +1,18 @@
-"""Writes the pages that are made of the code: python -m docs.generate
+"""Writes the pages that are made of others or of the code: python -m docs.generate
 
 configuration.md is made of the schema's metadata and the headers of the YAML files, as `--help` is; python_api.md of
-signatures and docstrings, which are read without importing them.
+signatures and docstrings, which are read without importing them; the notebook of the page on training from Python.
 """
 
 import ast
+import json
 import re
 import textwrap
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-import sentence_order
 from sentence_order.config.help import compose_typed, describe_groups, read_options
 from sentence_order.config.keys import KeyInfo, OnResume, key_infos
 from sentence_order.config.schema import SCHEMAS
@@ -20,10 +21,17 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {"train": "Training", "evaluate": "Evaluating", "predict": "Predicting"}
 # Groups whose keys are those of training in every command.
 SAME_KEYS = ("data", "cache")
-# The public Python API: classes, by the files that define them.
+# The public Python API: classes and functions, by the files that define them.
 API = {
-    "sentence_order/inference/orderer.py": ["SentenceOrderer", "Prediction"],
-    "sentence_order/errors.py": ["UserError", "TrainingError"],
+    "sentence_order/training/run_dir.py": ["load_config"],
+    "sentence_order/training/run.py": ["Trainer"],
+    "sentence_order/training/results.py": ["TrainResult"],
+    "sentence_order/training/callbacks.py": ["Callback"],
+    "sentence_order/training/state.py": ["TrainerState"],
+    "sentence_order/inference/orderer.py": ["SentenceOrderer"],
+    "sentence_order/inference/ordering.py": ["Prediction"],
+    "sentence_order/evaluation/evaluate_documents.py": ["evaluate_documents", "EvaluationResult"],
+    "sentence_order/errors.py": ["UserError", "TrainingError", "Interrupted"],
 }
 MAX_SIGNATURE = 100
 
@@ -56,14 +64,17 @@ ABOUT_API = """\
 
 <!-- Made by `python -m docs.generate` from the docstrings. -->
 
-`sentence_order.__version__` is the version that is installed. `import sentence_order` is fast; PyTorch is imported with
-the first use of `SentenceOrderer`.
+How they go together: [training from Python](training_from_python.md). `sentence_order.__version__` is the version that
+is installed. `import sentence_order` is fast; PyTorch is imported with the first class or function that needs it.
+`Documents` are an iterable, such as a list or a `datasets.Dataset`, of lists of sentences or of dicts.
 """
+NOTEBOOK = "docs/notebooks/training.ipynb"
 
 
 def pages() -> dict[Path, str]:
     """The text of every page that is made."""
-    return {ROOT / "docs/configuration.md": configuration(), ROOT / "docs/python_api.md": python_api()}
+    made = {"docs/configuration.md": configuration(), "docs/python_api.md": python_api(), NOTEBOOK: notebook()}
+    return {ROOT / path: text for path, text in made.items()}
 
 
 def configuration() -> str:
@@ -113,17 +124,41 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join([lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]])
 
 
+def notebook() -> str:
+    """The page on training from Python as a notebook: its texts, and its blocks of Python as cells to run."""
+    page = (ROOT / "docs/training_from_python.md").read_text(encoding="utf-8")
+    page = re.sub(r"\]\((?!https?:|#)", "](../", page.partition("\nNext: ")[0])
+    cells: list[dict[str, Any]] = []
+    for number, part in enumerate(re.split(r"```(?:python)?\n", page)):
+        kind = ("markdown", "code")[number % 2]
+        more = {"execution_count": None, "outputs": []} if kind == "code" else {}
+        source = part.strip("\n").splitlines(keepends=True)
+        cells.append({"cell_type": kind, "id": f"cell-{number}", "metadata": {}, **more, "source": source})
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    content = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
 def python_api() -> str:
-    """The public classes with their methods."""
+    """The public classes with their fields and methods, and the public functions."""
     parts = [ABOUT_API]
     for file, names in API.items():
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        found = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
         for name in names:
-            module = "sentence_order" if name in sentence_order.__all__ else file.removesuffix(".py").replace("/", ".")
-            parts += [f"## {name}\n", _code(f"from {module} import {name}"), _markdown(classes[name])]
-            for method in classes[name].body:
-                if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+            parts += [f"## {name}\n", _code(f"from sentence_order import {name}")]
+            node = found[name]
+            if isinstance(node, ast.FunctionDef):
+                parts += [_code(_signature(node)), _markdown(node)]
+                continue
+            methods = {method.name: method for method in node.body if isinstance(method, ast.FunctionDef)}
+            if "Args:" in (ast.get_docstring(node) or ""):  # those of its making
+                parts.append(
+                    _code(_signature(methods["__init__"]).replace("__init__", name, 1).removesuffix(" -> None"))
+                )
+            parts.append(_markdown(node))
+            for method in methods.values():
+                if not method.name.startswith("_") and ast.get_docstring(method):
                     parts += [f"### {name}.{method.name}\n", _code(_signature(method)), _markdown(method)]
     return "\n".join(parts)
 
@@ -136,11 +171,15 @@ def _signature(method: ast.FunctionDef) -> str:
     texts = [
         ast.unparse(argument) + (f" = {ast.unparse(default)}" if default else "")
         for argument, default in zip([*given.args, *given.kwonlyargs], defaults, strict=True)
-    ][1:]  # without self or cls
-    if given.kwonlyargs:
-        texts.insert(len(given.args) - 1, "*")
+    ]
+    if given.vararg:
+        texts.insert(len(given.args), f"*{ast.unparse(given.vararg)}")
+    elif given.kwonlyargs:
+        texts.insert(len(given.args), "*")
     if given.kwarg:
         texts.append(f"**{ast.unparse(given.kwarg)}")
+    if texts[0] in ("self", "cls"):
+        del texts[0]
     line = f"{method.name}({', '.join(texts)}){returns}"
     if len(line) <= MAX_SIGNATURE:
         return line

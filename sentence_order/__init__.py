@@ -1,13 +1,24 @@
 """Train, evaluate and use BERT-based sentence ordering models.
 
-`SentenceOrderer` is imported on first use, so that `--help` and configuration errors stay fast.
+Everything public is imported on first use, so that `--help` and configuration errors stay fast.
 """
 
+import warnings
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sentence_order.config.schema import TrainConfig
+    from sentence_order.errors import Interrupted, TrainingError, UserError
+    from sentence_order.evaluation.evaluate_documents import EvaluationResult, evaluate_documents
     from sentence_order.inference.orderer import SentenceOrderer
+    from sentence_order.inference.ordering import Prediction
+    from sentence_order.training.callbacks import Callback
+    from sentence_order.training.results import TrainResult
+    from sentence_order.training.run import Trainer
+    from sentence_order.training.run_dir import load_config
+    from sentence_order.training.state import TrainerState
 
 
 def installed_version(distribution: str) -> str:
@@ -26,12 +37,45 @@ def version_text() -> str:
 
 __version__ = installed_version("sentence-order")
 
-__all__ = ["SentenceOrderer", "__version__"]
+__all__ = [
+    "Callback",
+    "EvaluationResult",
+    "Interrupted",
+    "Prediction",
+    "SentenceOrderer",
+    "TrainConfig",
+    "TrainResult",
+    "Trainer",
+    "TrainerState",
+    "TrainingError",
+    "UserError",
+    "__version__",
+    "evaluate_documents",
+    "load_config",
+]
+# The modules that define them.
+_MODULES = {
+    "config.schema": ["TrainConfig"],
+    "errors": ["Interrupted", "TrainingError", "UserError"],
+    "evaluation.evaluate_documents": ["EvaluationResult", "evaluate_documents"],
+    "inference.orderer": ["SentenceOrderer"],
+    "inference.ordering": ["Prediction"],
+    "training.callbacks": ["Callback"],
+    "training.results": ["TrainResult"],
+    "training.run": ["Trainer"],
+    "training.run_dir": ["load_config"],
+    "training.state": ["TrainerState"],
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SentenceOrderer":
-        from sentence_order.inference.orderer import SentenceOrderer
-
-        return SentenceOrderer
+    for module, names in _MODULES.items():
+        if name in names:
+            with warnings.catch_warnings():  # that notebooks lack ipywidgets, from libraries whose bars are not used
+                warnings.filterwarnings("ignore", "IProgress not found")
+                return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

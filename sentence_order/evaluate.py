@@ -6,7 +6,7 @@ from pathlib import Path
 from sentence_order.config import cli
 from sentence_order.config.commands import key_of
 from sentence_order.config.parsing import options_of, override_with_typed
-from sentence_order.config.schema import EvaluateConfig
+from sentence_order.config.schema import EvaluateConfig, Source
 from sentence_order.config.validation import check_data, check_ranges
 from sentence_order.data.files import check_data_files
 from sentence_order.errors import UserError
@@ -14,7 +14,8 @@ from sentence_order.inference.files import check_suffix
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.runtime.console import set_up_logging
 from sentence_order.training.outputs import check_overwrites, data_files, same_file
-from sentence_order.training.run_dir import find_run, read_config, warn_if_unfinished
+from sentence_order.training.run_config import read_config
+from sentence_order.training.run_dir import find_run, warn_if_unfinished
 
 
 def evaluate(config: EvaluateConfig) -> None:
@@ -62,7 +63,12 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
 
     run = read_config(folder)
     settings = {name: getattr(run, name) for name in ("data", "cache", "precision", "seed")}
-    return override_with_typed(EvaluateConfig(config.checkpoint, **settings), config, typed)
+    config = override_with_typed(EvaluateConfig(config.checkpoint, **settings), config, typed)
+    if config.data.source is Source.memory:
+        raise UserError(
+            f"data: the documents of {folder} were passed in Python; add those to evaluate: data=jsonl data.test=FILE"
+        )
+    return config
 
 
 def main() -> None:

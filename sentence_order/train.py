@@ -5,15 +5,13 @@ import signal
 import sys
 
 from sentence_order.config import cli
-from sentence_order.config.schema import Split, TrainConfig
+from sentence_order.config.schema import TrainConfig
 from sentence_order.config.validation import check_train
-from sentence_order.data.files import check_data_files
 from sentence_order.experiments.job import is_job, num_runs_sharing_cache, stop_with_parent
 from sentence_order.experiments.sweep import Sweep
-from sentence_order.model.freezing import first_joint_layer, freeze_phases
-from sentence_order.model.locations import check_checkpoint, find_depth
 from sentence_order.runtime.console import set_up_logging
-from sentence_order.training.run_dir import RunStatus, check_run_dir, log_finished, resolve_resume
+from sentence_order.training.checks import check_inputs
+from sentence_order.training.run_dir import RunStatus, log_finished, resolve_resume
 
 
 def train(config: TrainConfig) -> None:
@@ -26,24 +24,9 @@ def train(config: TrainConfig) -> None:
         log_finished(config)
         return
     # The heavy imports wait until the configuration is known to be good.
-    from sentence_order.training.run import run
+    from sentence_order.training.run import CommandLine, Trainer
 
-    run(config, typed, num_runs_sharing_cache(), in_sweep=is_job())
-
-
-def check_inputs(config: TrainConfig) -> RunStatus | None:
-    """Checks the folder of the run, whose status it returns, and what it reads, without torch. Raises UserError."""
-    if os.environ.get("RANK", "0") != "0":
-        return None  # of several processes, the main one reports
-    if (status := check_run_dir(config)) is RunStatus.FINISHED:
-        return status
-    check_data_files(config.data, ["train"] if config.debug.overfit else [split.value for split in Split])
-    if config.init_from is not None:
-        check_checkpoint(config.init_from, "init_from")
-    if (depth := find_depth(config.encoder)) is not None:
-        freeze_phases(config.freeze, depth)
-        first_joint_layer(config.encoder, depth)
-    return status
+    Trainer(config, command=CommandLine(typed, num_runs_sharing_cache(), in_sweep=is_job())).train()
 
 
 def main() -> None:

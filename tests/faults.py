@@ -50,7 +50,7 @@ COMPUTATIONS = {
     "prefix": ("sentence_order.model.modeling", "SentenceOrdererModel.encode_prefix", None),
     "update": ("sentence_order.training.optimization", "WeightAverage.update", None),
     "decoding": ("sentence_order.evaluation.evaluator", "decode_batch", None),
-    "ordering": ("sentence_order.inference.orderer", "decode_batch", None),
+    "ordering": ("sentence_order.inference.ordering", "decode_batch", None),
     "picture": ("matplotlib.figure", "Figure.savefig", None),
     "start": ("subprocess", "Popen", None),
 }

@@ -16,12 +16,13 @@ from torch import Tensor
 from benchmarks import cuda
 from sentence_order.decoding import borda
 from sentence_order.decoding.scores import CleanScores
-from sentence_order.inference.orderer import Prediction, SentenceOrderer
+from sentence_order.inference import predict_file
+from sentence_order.inference.ordering import Prediction
 from sentence_order.losses import ranknet
 from sentence_order.model import limits
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
-from sentence_order.training import diagnose, trainer
+from sentence_order.training import diagnose, loop
 from sentence_order.training.diagnose import Diagnosis
 from sentence_order.training.step import StepOutput, Stepper
 
@@ -76,7 +77,7 @@ def name_no_block() -> None:
 
 def forget_random_state() -> None:
     """A resumed run draws other dropout."""
-    trainer.set_rng_state = lambda *_: None
+    loop.set_rng_state = lambda *_: None
 
 
 def spoil_cache() -> None:
@@ -121,7 +122,7 @@ def repeat_sentences() -> None:
 
 def reverse_orders() -> None:
     """Orders depend on the size of the batch."""
-    plain = SentenceOrderer.predict
+    plain = predict_file.order_documents
 
     def predict(*arguments: Any, batch_tokens: int, **options: Any) -> list[Prediction]:
         found = plain(*arguments, batch_tokens=batch_tokens, **options)
@@ -129,7 +130,7 @@ def reverse_orders() -> None:
             found = [Prediction(one.order[::-1], one.sentences[::-1], one.confidence) for one in found]
         return found
 
-    SentenceOrderer.predict = predict
+    predict_file.order_documents = predict
 
 
 def fail_to_decode() -> None:

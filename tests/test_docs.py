@@ -1,12 +1,13 @@
 """The documents: pages that are made of the code are up to date, links lead somewhere, and the site builds."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from docs.generate import pages
+from docs.generate import NOTEBOOK, pages
 from tests.links import find_broken_links, find_links
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +49,36 @@ def test_broken_links_are_found_with_their_lines(tmp_path: Path) -> None:
         "bad.md:15: no file image.png",
         "bad.md:17: no file /other.md",
     ]
+
+
+def python_blocks(page: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+
+
+def test_code_of_the_page_on_training_from_python_runs(tmp_path: Path) -> None:
+    """As a program, from top to bottom."""
+    code = "\n".join(python_blocks("training_from_python.md"))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^0?-?\d?\.\d+ outputs/mine$", done.stdout, re.M), done.stdout
+    assert re.search(r"^step 5 of 5: tau -?\d\.\d{3}$", done.stdout, re.M)
+    for run in ("mine", "texts", "files", "good"):
+        assert (tmp_path / "outputs" / run / "results.json").exists()
+
+
+@pytest.mark.slow
+def test_notebook_runs_in_a_kernel(tmp_path: Path) -> None:
+    """Without widgets, and with progress."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(ROOT / NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = "\n".join(str(output.get("text") or output.get("data")) for output in outputs)
+    assert "ipywidgets" not in shown
+    assert re.search(r"training: steps \d+ of \d+ \(100%\)", shown)
+    assert "validation loss" in shown
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ MISTAKES = {
     "train data=jsonl data.train=in.csv": "in.csv:1: not JSON: Expecting value: line 1 column 1 (char 0); for "
     "a file of this name: data=csv",
     "train data=jsonl data.train=in.jsonl data.group_column=topic": "in.jsonl:1: no field 'topic'",
-    "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, 800 given",
+    "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, null given",
     "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
     "train encoder.name=./bert freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder",

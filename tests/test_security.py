@@ -26,7 +26,7 @@ from sentence_order.model.encoder import load_encoder, load_tokenizer
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.runtime.files import atomic_folder
 from sentence_order.runtime.manifest import MANIFEST
-from sentence_order.training.run_dir import read_config, read_overrides
+from sentence_order.training.run_config import read_config, read_overrides
 from sentence_order.training.state import STATE_FILE, read_state
 
 Command = Callable[..., CompletedProcess[str]]

@@ -9,7 +9,7 @@ from benchmarks.checks.run import NothingToCheckError, Report
 from benchmarks.checks.setup import Setup
 from benchmarks.checks.steps import TrainedSteps, find_greatest_difference, train_steps
 from sentence_order.runtime.device import DTYPES
-from sentence_order.training.trainer import Trainer
+from sentence_order.training.loop import TrainingLoop
 
 # How far losses in another precision may lie from those in fp32, in nats per pair.
 CLOSE = {"fp32": 1e-3, "bf16": 2e-2, "fp16": 1e-2}
@@ -29,8 +29,8 @@ def check_half(precision: str, setup: Setup, report: Report) -> None:
         raise NothingToCheckError("this device has no bf16")
     seen: set[torch.dtype] = set()
 
-    def watch(trainer: Trainer) -> None:
-        layer = trainer.model.blocks[-1][0]
+    def watch(loop: TrainingLoop) -> None:
+        layer = loop.model.blocks[-1][0]
         next(m for m in layer.modules() if isinstance(m, torch.nn.Linear)).register_forward_hook(
             lambda _, __, output: seen.add(output.dtype)
         )
@@ -49,11 +49,11 @@ def check_half(precision: str, setup: Setup, report: Report) -> None:
     )
     _check_frozen(ran, report)
     if precision == "fp16":
-        _check_overflow(ran.trainer, report)
+        _check_overflow(ran.loop, report)
 
 
 def _train_in(
-    setup: Setup, precision: str, device: str, on_start: Callable[[Trainer], object] = lambda trainer: None
+    setup: Setup, precision: str, device: str, on_start: Callable[[TrainingLoop], object] = lambda loop: None
 ) -> TrainedSteps:
     own = (f"precision={precision}", f"device={device}", "freeze=bottom_half", "cache=off")
     return train_steps(setup, *own, on_start=on_start)
@@ -71,13 +71,13 @@ def _compare_losses(losses: dict[str, list[float]], close: float, report: Report
 
 def _check_frozen(ran: TrainedSteps, report: Report) -> None:
     """Frozen weights are equal to the bit and in evaluation mode; all others have moved."""
-    model, after = ran.trainer.model, ran.after
+    model, after = ran.loop.model, ran.after
     frozen = [module for number in model.frozen_blocks for module in model.blocks[number]]
     parameters = {parameter for module in frozen for parameter in module.parameters()}
     names = {name for name, parameter in model.named_parameters() if parameter in parameters}
     changed = sorted(name for name in names if not torch.equal(ran.before[name], after[name]))
     not_moved = sorted(name for name in after.keys() - names if torch.equal(ran.before[name], after[name]))
-    known = {parameter for group in ran.trainer.stepper.optimizer.param_groups for parameter in group["params"]}
+    known = {parameter for group in ran.loop.stepper.optimizer.param_groups for parameter in group["params"]}
     report.note(
         f"{len(after) - len(names) - len(not_moved)} of {len(after) - len(names)} trainable tensors moved; "
         f"{len(names) - len(changed)} of {len(names)} frozen ones are equal to the bit"
@@ -93,14 +93,14 @@ def _check_frozen(ran: TrainedSteps, report: Report) -> None:
     report.expect(model.training and model.set_layers.training, "the rest of the model is not in training mode")
 
 
-def _check_overflow(trainer: Trainer, report: Report) -> None:
+def _check_overflow(loop: TrainingLoop, report: Report) -> None:
     """A scale beyond fp16's range: the step is skipped, its weights are as before, the scale is halved."""
-    stepper, device = trainer.stepper, trainer.runtime.device
+    stepper, device = loop.stepper, loop.runtime.device
     stepper.scaler = torch.amp.GradScaler(device.type, init_scale=2.0**40)
     stepper.scaler.scale(torch.zeros((), device=device))
     before = [weight.detach().clone() for weight in stepper.trainable]
-    inputs = next(trainer.plan.batches(start=0))
-    output = stepper.training_step(inputs.batches, inputs.num_pairs, trainer.state.step)
+    inputs = next(loop.plan.batches(start=0))
+    output = stepper.training_step(inputs.batches, inputs.num_pairs, loop.state.step)
     unchanged = all(torch.equal(weight, old) for weight, old in zip(stepper.trainable, before, strict=True))
     scale, reason = stepper.scaler.get_scale(), output.nonfinite_reason
     report.note(f"a forced overflow: scale 2^40 became 2^{math.log2(scale):g}, weights unchanged: {unchanged}")

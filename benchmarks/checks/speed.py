@@ -16,11 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
-from benchmarks.checks.steps import STEPS, make_trainer
+from benchmarks.checks.steps import STEPS, make_loop
 from sentence_order.config.commands import override
 from sentence_order.model.linear import onednn_available
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.plan import StepInput
-from sentence_order.training.trainer import Trainer
 
 RunStep = Callable[[], StepInput]
 FREEZES = ("none", "bottom_half", "encoder")
@@ -37,9 +37,9 @@ def check_speed(setup: Setup, report: Report) -> None:
     for (precision, batch_tokens), freeze in itertools.product(cases, FREEZES):
         own = [f"precision={precision}", f"freeze={freeze}", f"trainer.batch_tokens={batch_tokens}"]
         own += ["cache=auto" if freeze == "encoder" else "cache=off"]  # caching all tokens would take long
-        trainer, run_step = _make_steps(setup, override("data.train", str(setup.stories["many"])), *own)
+        loop, run_step = _make_steps(setup, override("data.train", str(setup.stories["many"])), *own)
         rate, flops = _measure_training(setup, run_step)
-        cached = ", from the prefix cache" if trainer.train_corpus.states is not None else ""
+        cached = ", from the prefix cache" if loop.train_corpus.states is not None else ""
         name = f"{freeze}_{precision}_{batch_tokens}"
         report.note(
             f"freeze={freeze:<11} {precision}, batches of {batch_tokens:,} tokens: {rate:,.0f} stories/s, "
@@ -109,19 +109,19 @@ def _shorten(file: Path, root: Path) -> str:
     return str(file.relative_to(root)) if file.is_relative_to(root) else "/".join(file.parts[-3:])
 
 
-def _make_steps(setup: Setup, *own: str) -> tuple[Trainer, RunStep]:
-    """A trainer that does not log, and a function that runs its next step."""
-    trainer = make_trainer(setup, "trainer.max_steps=100000", *own)
-    trainer.model.train()
-    inputs = trainer.plan.batches(start=0)
+def _make_steps(setup: Setup, *own: str) -> tuple[TrainingLoop, RunStep]:
+    """A loop that does not log, and a function that runs its next step."""
+    loop = make_loop(setup, "trainer.max_steps=100000", *own)
+    loop.model.train()
+    inputs = loop.plan.batches(start=0)
 
     def run_step() -> StepInput:
         step_input = next(inputs)
-        output = trainer.training_step(step_input)
+        output = loop.training_step(step_input)
         assert output.nonfinite_reason is None, output.nonfinite_reason
         return step_input
 
-    return trainer, run_step
+    return loop, run_step
 
 
 def _measure_training(setup: Setup, run_step: RunStep) -> tuple[float, float]:

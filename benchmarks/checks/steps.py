@@ -9,10 +9,11 @@ import torch
 
 from benchmarks.checks.setup import Setup
 from benchmarks.compose import NEVER
+from benchmarks.hooked_loop import HookedLoop
 from benchmarks.records import get_losses, read_lines
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.setup import attach_cache, set_up
 from sentence_order.training.tracker import Tracker
-from sentence_order.training.trainer import Trainer
 
 STEPS = 20
 
@@ -27,7 +28,7 @@ class TrainedSteps:
         seconds: those of the steps.
     """
 
-    trainer: Trainer
+    loop: TrainingLoop
     lines: list[dict[str, float]]
     before: dict[str, torch.Tensor]
     after: dict[str, torch.Tensor]
@@ -40,33 +41,33 @@ class TrainedSteps:
 
 
 def train_steps(
-    setup: Setup, *own: str, steps: int = STEPS, on_start: Callable[[Trainer], object] = lambda trainer: None
+    setup: Setup, *own: str, steps: int = STEPS, on_start: Callable[[TrainingLoop], object] = lambda loop: None
 ) -> TrainedSteps:
     """Trains for some steps in this process.
 
     Args:
         own: overrides.
-        on_start: called with the trainer before the first step.
+        on_start: called with the loop before the first step.
     """
 
-    def stop(trainer: Trainer) -> None:
-        trainer.state.done = trainer.state.step == steps
+    def stop(loop: TrainingLoop) -> None:
+        loop.state.done = loop.state.step == steps
 
     folder = Path(tempfile.mkdtemp(dir=setup.folder))
     with Tracker(folder) as tracker:
         # One step more, before which it is stopped: the last one would be followed by a validation.
         limits = (f"trainer.max_steps={steps + 1}", "trainer.log_every=1")
-        trainer = make_trainer(setup, *limits, *own, tracker=tracker, on_step=stop)
-        before = _copy_weights(trainer)
-        on_start(trainer)
-        trainer.train()
-    return TrainedSteps(trainer, read_lines(folder), before, _copy_weights(trainer), trainer.state.seconds)
+        loop = make_loop(setup, *limits, *own, tracker=tracker, on_step=stop)
+        before = _copy_weights(loop)
+        on_start(loop)
+        loop.train()
+    return TrainedSteps(loop, read_lines(folder), before, _copy_weights(loop), loop.state.seconds)
 
 
-def make_trainer(
-    setup: Setup, *own: str, tracker: Tracker | None = None, on_step: Callable[[Trainer], None] = lambda trainer: None
-) -> Trainer:
-    """A trainer that does not validate, in the tracker's folder; without a tracker it does not log.
+def make_loop(
+    setup: Setup, *own: str, tracker: Tracker | None = None, on_step: Callable[[TrainingLoop], None] = lambda loop: None
+) -> TrainingLoop:
+    """A loop that does not validate, in the tracker's folder; without a tracker it does not log.
 
     Args:
         own: overrides.
@@ -75,7 +76,7 @@ def make_trainer(
     prepared = attach_cache(config, set_up(config))
     train, validation = prepared.corpora["train"], prepared.corpora["validation"]
     folder = tracker.path.parent if tracker else setup.folder
-    return Trainer(
+    return HookedLoop(
         prepared.model, train, validation, config, prepared.runtime, folder, tracker=tracker, on_step=on_step
     )
 
@@ -87,6 +88,6 @@ def find_greatest_difference(one: list[float], other: list[float]) -> float:
     return float((torch.tensor(one, dtype=torch.float64) - torch.tensor(other, dtype=torch.float64)).abs().max())
 
 
-def _copy_weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+def _copy_weights(loop: TrainingLoop) -> dict[str, torch.Tensor]:
     """Copies of a model's weights, on the CPU."""
-    return {name: weight.detach().cpu().clone() for name, weight in trainer.model.named_parameters()}
+    return {name: weight.detach().cpu().clone() for name, weight in loop.model.named_parameters()}

@@ -10,7 +10,7 @@ from benchmarks.checks.steps import STEPS, TrainedSteps, find_greatest_differenc
 from sentence_order.config.commands import override
 from sentence_order.errors import TrainingError
 from sentence_order.runtime.device import make_deterministic
-from sentence_order.training.trainer import Trainer
+from sentence_order.training.loop import TrainingLoop
 
 
 def check_anomaly(setup: Setup, report: Report) -> None:
@@ -28,13 +28,13 @@ def check_anomaly(setup: Setup, report: Report) -> None:
         report.expect(named, f"a NaN in the {where} of layer_1 was not named: {message}")
 
 
-def _plant_in_weights(trainer: Trainer) -> None:
+def _plant_in_weights(loop: TrainingLoop) -> None:
     with torch.no_grad():
-        next(trainer.model.parts["layer_1"][0].parameters()).view(-1)[0] = math.nan
+        next(loop.model.parts["layer_1"][0].parameters()).view(-1)[0] = math.nan
 
 
-def _plant_in_gradient(trainer: Trainer) -> None:
-    next(trainer.model.parts["layer_1"][0].parameters()).register_hook(lambda gradient: gradient * math.nan)
+def _plant_in_gradient(loop: TrainingLoop) -> None:
+    next(loop.model.parts["layer_1"][0].parameters()).register_hook(lambda gradient: gradient * math.nan)
 
 
 def check_freezing(setup: Setup, report: Report) -> None:
@@ -54,7 +54,7 @@ def check_freezing(setup: Setup, report: Report) -> None:
             **{f"seconds_{depth}": plain.seconds, f"seconds_{depth}_cached": cached.seconds},
             **{f"difference_{depth}": apart},
         )
-        report.expect(cached.trainer.train_corpus.states is not None, f"freeze.depth={depth}: the cache was not used")
+        report.expect(cached.loop.train_corpus.states is not None, f"freeze.depth={depth}: the cache was not used")
         report.expect(apart <= 1e-4, f"freeze.depth={depth}: with the cache losses differ by {apart:.1e}, over 1e-4")
 
 

@@ -23,7 +23,7 @@ HeadName = StrEnum("HeadName", list(HEADS))  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
 EvaluateDecoderName = StrEnum("EvaluateDecoderName", [*DECODERS, "all"])  # type: ignore[misc]
 Metric = StrEnum("Metric", list(METRICS))  # type: ignore[misc]
-Source = StrEnum("Source", "synthetic jsonl csv parquet text hub")
+Source = StrEnum("Source", "synthetic jsonl csv parquet text hub memory")
 TextLayout = StrEnum("TextLayout", "lines paragraphs")
 Pooling = StrEnum("Pooling", "mean first")
 Precision = StrEnum("Precision", "auto fp32 bf16 fp16")
@@ -55,18 +55,22 @@ PRECISION = "Arithmetic of the model. auto: bf16 on a CUDA device that has it, o
 class DataConfig:
     """The documents: where they are, how they are read, and how they are split."""
 
-    source: Source | None = key(MISSING, "Where documents come from; set by the option of the group.")
+    source: Source | None = key(
+        MISSING, "Where documents come from; set by the option of the group. memory: passed by a program in Python."
+    )
     # A run resumes if the documents are the same.
     train: str | None = key(None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **CHANGEABLE)
     validation: str | None = key(None, "Validation documents, as data.train. null: split off data.train.", **CHANGEABLE)
     test: str | None = key(None, "Test documents, as data.train. null: split off data.train.", **CHANGEABLE)
     limit_train: int | None = key(
-        None, "Training documents used, or with data=synthetic, made. null: all.", POSITIVE, **IN_HPARAMS
+        None, "Training documents used, or with data=synthetic, made. null: all, or 800.", POSITIVE, **IN_HPARAMS
     )
     limit_validation: int | None = key(
-        None, "Validation documents used, or with data=synthetic, made. null: all.", POSITIVE
+        None, "Validation documents used, or with data=synthetic, made. null: all, or 100.", POSITIVE
     )
-    limit_test: int | None = key(None, "Test documents used, or with data=synthetic, made. null: all.", POSITIVE)
+    limit_test: int | None = key(
+        None, "Test documents used, or with data=synthetic, made. null: all, or 300.", POSITIVE
+    )
     validation_share: float = key(0.1, "Share of the training documents, about, split off for validation.", SHARE)
     test_share: float = key(0.1, "Share of the training documents, about, split off for the test.", SHARE)
     split_seed: int = key(0, "Seed of the split and of synthetic stories; seed has no part in it.", NOT_NEGATIVE)
@@ -259,6 +263,8 @@ class DebugConfig:
 
 @dataclass
 class TrainConfig:
+    """The configuration of a training run; `--help` and docs/configuration.md explain every key."""
+
     data: DataConfig = key(DataConfig, **OF_PREFIX)
     encoder: EncoderConfig = key(EncoderConfig, **OF_PREFIX)
     freeze: FreezeConfig = key(FreezeConfig, **OF_PREFIX)

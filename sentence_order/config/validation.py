@@ -1,6 +1,7 @@
 """Raises UserError for what the types of a config's keys cannot check: ranges, and keys that do not go together."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
@@ -17,6 +18,13 @@ def check_ranges(config: Any) -> None:
     for name, info in key_infos(type(config)).items():
         if isinstance(info.accepts, Range):
             info.accepts.check(name, values[name])
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
+    """The value of an argument. Raises UserError if it is none of the choices."""
+    if value not in [*choices]:
+        raise UserError(f"unknown {name} {value!r}. Available: {', '.join(choices)}")
+    return value
 
 
 def check_train(config: TrainConfig) -> None:

@@ -13,7 +13,7 @@ from sentence_order.errors import UserError
 
 def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
     """Raises UserError if what the splits are read from is not named, or a file's first document cannot be read."""
-    if config.source is Source.synthetic:
+    if config.source in (Source.synthetic, Source.memory):
         return
     assert config.source is not None
     for name in splits_to_read(config, splits):

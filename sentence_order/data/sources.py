@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from itertools import islice
@@ -21,6 +21,7 @@ from sentence_order.data import readers
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
 from sentence_order.data.files import find_data_files, splits_to_read
 from sentence_order.data.identity import text_fingerprint
+from sentence_order.data.memory import digest_documents
 from sentence_order.data.records import ChooseColumns, Record
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, counted, first_line
@@ -33,18 +34,27 @@ TEXT = Value("string")
 FEATURES = Features({"id": TEXT, "sentences": List(TEXT), "group": TEXT, "fingerprint": Value("uint64")})
 
 
-def load_splits(config: DataConfig, splits: list[str], cache: CacheConfig | None = None) -> dict[str, Dataset]:
+def load_splits(
+    config: DataConfig,
+    splits: list[str],
+    cache: CacheConfig | None = None,
+    documents: Mapping[str, Sequence[readers.Document]] | None = None,
+) -> dict[str, Dataset]:
     """Loads the named splits: `id`, `sentences` (gold order), `group` and `fingerprint` (see `text_fingerprint`).
 
-    Validation or test is split off the training documents if it has no file of its own. Raises UserError naming the
-    config key, or the file and line.
+    Validation or test is split off the training documents if it has no file of its own. `documents` are those that a
+    program has passed (`Source.memory`), by split. Raises UserError naming the config key, or the file and line.
     """
     arrow_cache = ArrowCache.of(cache or CacheConfig())
     if config.source is Source.synthetic:
         return {name: _from_generator(config, name, arrow_cache) for name in splits}
-    load = _from_hub if config.source is Source.hub else _from_files
-    missing = [name for name in ("validation", "test") if getattr(config, name) is None]
-    given = {name: load(config, name, arrow_cache) for name in splits_to_read(config, splits)}
+    if documents:
+        given = {name: _from_memory(name, own, arrow_cache) for name, own in documents.items()}
+    else:
+        load = _from_hub if config.source is Source.hub else _from_files
+        given = {name: load(config, name, arrow_cache) for name in splits_to_read(config, splits)}
+    has_own = [*documents] if documents else [name for name in vars(config) if getattr(config, name) is not None]
+    missing = [name for name in ("validation", "test") if name not in has_own]
 
     # Also if only "train" was asked for: it must not contain the documents that others are tested on.
     if missing and "train" in given:
@@ -154,14 +164,19 @@ def _batches(documents: Iterable[readers.Document], split: str) -> Iterator[Colu
 
 def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     count = getattr(config, f"limit_{split}")
-    if count is None:
-        raise UserError(f"data.limit_{split}: data=synthetic needs the number of stories to generate")
 
     def write() -> Iterator[readers.Document]:
         return (readers.Document(*story) for story in generate(split, config.split_seed, count))
 
     # The plots are part of the key: their stories change with them.
     return _load(split, [split, config.split_seed, count, repr(PLOTS)], write, cache)
+
+
+def _from_memory(split: str, documents: Sequence[readers.Document], cache: ArrowCache) -> Dataset:
+    def read() -> Iterator[readers.Document]:
+        return readers.refuse_numbers(documents, "data.")
+
+    return _load(split, [Source.memory, digest_documents(documents)], read, cache)
 
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:

@@ -1,6 +1,7 @@
 """From a checkpoint and a corpus to tables and a results file."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,10 @@ from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateCon
 from sentence_order.config.validation import check_decoder
 from sentence_order.data.inspection import inspect_corpora
 from sentence_order.data.overlap import EarlierTraining, resolve_overlap
+from sentence_order.data.readers import Document
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
-from sentence_order.evaluation.evaluator import evaluate_corpus
+from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.evaluation.inspection import write_predictions
 from sentence_order.evaluation.results import as_json, decoder_results, provenance, split_results, write_json
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
@@ -29,14 +31,45 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     """Evaluates a checkpoint on one split, prints tables and writes the results. Raises UserError."""
     set_up_logging()
     model = load_checkpoint(config.checkpoint)
-    decoder = _choose_decoder(config, model)
-    compare_all = config.decoder.name == "all"
     runtime = choose_runtime(config.device, config.precision)
     log.info("%s", runtime.describe())
     model.to(runtime.device)
+    evaluation, corpus, record = evaluate_model(model, config, runtime, f"checkpoint={config.checkpoint}")
 
     name = config.split.value
-    corpus, overlap = _load_corpus(config, model, runtime)
+    found = record[name]
+    record |= {"checkpoint": config.checkpoint}
+    console.print(breakdown_table(found, console.width))
+    if "decoders" in record:
+        console.print(decoder_table(record["decoders"]))
+    console.print(metric_table(name, found))
+    if config.predictions is not None:
+        write_predictions(Path(config.predictions), evaluation, corpus, model.config.calibration)
+    if config.output not in (None, "-"):
+        write_json(Path(str(config.output)), record)
+    elif config.output == "-" or not sys.stdout.isatty():
+        del found["per_document"]  # only written to files
+        print(as_json(record))
+    else:
+        log.info("for the whole results, with those of each document, add output=FILE")
+
+
+def evaluate_model(
+    model: SentenceOrdererModel,
+    config: EvaluateConfig,
+    runtime: Runtime,
+    model_name: str,
+    documents: Sequence[Document] | None = None,
+) -> tuple[Evaluation, Corpus, dict[str, Any]]:
+    """Evaluates a model, which is on the device of the runtime, on one split: on the `documents`, if a program has
+    passed them.
+
+    Returns the evaluation, its corpus, and the record of it for a results file. Raises UserError.
+    """
+    decoder = _choose_decoder(config, model)
+    compare_all, name = config.decoder.name == "all", config.split.value
+    given = None if documents is None else {name: documents}
+    corpus, overlap = _load_corpus(config, model, runtime, model_name, given)
     with progress_bar() as bar:
         task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
         evaluation = evaluate_corpus(
@@ -52,11 +85,9 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
         )
     assert evaluation is not None, "nothing stops it"
 
-    found = split_results(evaluation, corpus, model.config.calibration, config.bootstrap_resamples, config.seed)
-    console.print(breakdown_table(found, console.width))
+    resamples = config.bootstrap_resamples, config.seed
     record = {
-        name: found,
-        "checkpoint": config.checkpoint,
+        name: split_results(evaluation, corpus, model.config.calibration, *resamples),
         "split": name,
         "overlap": overlap,
         "decoder": decoder.name.value if decoder.name else None,
@@ -67,18 +98,8 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
         **provenance(),
     }
     if compare_all:
-        record["decoders"] = decoder_results(evaluation, config.bootstrap_resamples, config.seed)
-        console.print(decoder_table(record["decoders"]))
-    console.print(metric_table(name, found))
-    if config.predictions is not None:
-        write_predictions(Path(config.predictions), evaluation, corpus, model.config.calibration)
-    if config.output not in (None, "-"):
-        write_json(Path(str(config.output)), record)
-    elif config.output == "-" or not sys.stdout.isatty():
-        del found["per_document"]  # only written to files
-        print(as_json(record))
-    else:
-        log.info("for the whole results, with those of each document, add output=FILE")
+        record["decoders"] = decoder_results(evaluation, *resamples)
+    return evaluation, corpus, record
 
 
 def _choose_decoder(config: EvaluateConfig, model: SentenceOrdererModel) -> DecoderConfig:
@@ -100,13 +121,17 @@ def _splits_to_load(config: EvaluateConfig) -> list[str]:
 
 
 def _load_corpus(
-    config: EvaluateConfig, model: SentenceOrdererModel, runtime: Runtime
+    config: EvaluateConfig,
+    model: SentenceOrdererModel,
+    runtime: Runtime,
+    model_name: str,
+    documents: Mapping[str, Sequence[Document]] | None,
 ) -> tuple[Corpus, dict[str, Any]]:
     """The documents to evaluate, with the output of the frozen prefix if that is cached; and the number of them that
     the model was trained on."""
     name = config.split.value
-    raw = load_splits(config.data, _splits_to_load(config), config.cache)
-    policy, earlier = config.data.overlap, EarlierTraining(model.training_documents, f"checkpoint={config.checkpoint}")
+    raw = load_splits(config.data, [*(documents or _splits_to_load(config))], config.cache, documents)
+    policy, earlier = config.data.overlap, EarlierTraining(model.training_documents, model_name)
     raw, overlap = resolve_overlap(raw, policy, earlier, evaluated=[name])
     assert model.tokenizer is not None
     model_settings = {key: getattr(model.config, key) for key in ("max_sentence_tokens", "strip_enumeration")}

@@ -84,6 +84,16 @@ def split_results(
     }
 
 
+def values_of(found: dict[str, Any]) -> dict[str, float]:
+    """The single numbers of the entry of a split, by name: metrics without their intervals, and the loss."""
+    values = {
+        name: value["value"] if isinstance(value, dict) else value
+        for name, value in found.items()
+        if not isinstance(value, dict) or "value" in value
+    }
+    return {name: value for name, value in values.items() if isinstance(value, float)}
+
+
 def decoder_results(evaluation: "Evaluation", resamples: int, seed: int) -> dict[str, Any]:
     """The entry of every decoder that was compared: metrics with intervals, mean objective in nats, seconds."""
     return {

@@ -13,7 +13,8 @@ from sentence_order.config.summary import describe_frozen, describe_losses
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.results import read_results
 from sentence_order.runtime.console import console
-from sentence_order.training.run_dir import CONFIG_FILE, METRICS_FILE, RESULTS_FILE, RunStatus, read_config, run_status
+from sentence_order.training.run_config import CONFIG_FILE, read_config
+from sentence_order.training.run_dir import METRICS_FILE, RESULTS_FILE, RunStatus, run_status
 
 # Of the name of an arm, so that it fits in tables and legends.
 MAX_NAME = 60

@@ -41,7 +41,7 @@ from sentence_order.experiments.job import (
 )
 from sentence_order.runtime.files import atomic_file
 from sentence_order.runtime.signals import Signals
-from sentence_order.training import run_dir
+from sentence_order.training import run_config
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, is_run, run_status
 
 # What Hydra and its plugins write there.
@@ -271,9 +271,9 @@ def _is_of_sweep(file: Path) -> bool:
     try:
         text = file.read_text(encoding="utf-8")
         config = yaml.safe_load(text)
-    except run_dir.UNREADABLE:
+    except run_config.UNREADABLE:
         return False
-    return not text or (isinstance(config, dict) and config.keys() >= {"hydra", *run_dir.KEY_GROUPS})
+    return not text or (isinstance(config, dict) and config.keys() >= {"hydra", *run_config.KEY_GROUPS})
 
 
 def _read_result(folder: Path, *keys: str) -> float:

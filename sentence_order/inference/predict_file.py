@@ -11,8 +11,9 @@ from sentence_order.data.readers import Document, Layout, nothing_to_order, read
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.files import choose_format, input_format, is_terminal, open_output
-from sentence_order.inference.orderer import Prediction, SentenceOrderer
+from sentence_order.inference.ordering import Prediction, find_document_excess, order_documents
 from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import log, progress_bar, set_up_logging
 from sentence_order.runtime.device import choose_runtime
 
@@ -35,27 +36,28 @@ def predict_file(config: PredictConfig) -> None:
     documents = read_documents(config.input, input_format(config), Layout.of(config), on_fault)
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
-    orderer = SentenceOrderer(load_checkpoint(config.checkpoint))
-    if config.threshold and orderer.model.config.calibration is None:
+    model = load_checkpoint(config.checkpoint)
+    if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
     runtime = choose_runtime(config.device, config.precision)
     log.info("%s", runtime.describe())
-    orderer.to(runtime.device)
+    model.to(runtime.device)
 
     bar = progress_bar()
     bar.disable |= is_terminal(config.output)  # it would be drawn among the results
     with open_output(config.output) as stream, bar:
         task = bar.add_task("ordering", total=None, unit="documents", note="")
         predict = partial(
-            orderer.predict,
+            order_documents,
+            model,
+            runtime=runtime,
             decoder=config.decoder.name and config.decoder.name.value,
             beam_width=config.decoder.beam_width,
             batch_tokens=config.batch_tokens,
             shuffles=config.shuffles,
-            runtime=runtime,
             advance=partial(bar.advance, task),
         )
-        _write_predictions(_chunks(documents, orderer, on_fault), predict, config, stream, counts)
+        _write_predictions(_chunks(documents, model, on_fault), predict, config, stream, counts)
         bar.update(task, total=counts["documents"])
 
     text = f"ordered {counted(counts['orderable'] - counts['abstained'], 'document')}"
@@ -105,13 +107,13 @@ def _write_predictions(
         raise UserError(f"{config.input}: {nothing_to_order(counts['documents'])}")
 
 
-def _chunks(documents: Iterator[Document], orderer: SentenceOrderer, on_fault: OnFault) -> Iterator[list[Document]]:
+def _chunks(documents: Iterator[Document], model: SentenceOrdererModel, on_fault: OnFault) -> Iterator[list[Document]]:
     """Lists of documents that the model can order; a mistake in the input is raised behind the last list before it."""
     chunk: list[Document] = []
     sentences = 0
     try:
         for document in documents:
-            if excess := orderer.find_excess(document.sentences):
+            if excess := find_document_excess(model, document.sentences):
                 on_fault(UserError(f"{document.where}: {excess}"))
                 continue
             chunk.append(document)

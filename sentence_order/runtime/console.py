@@ -4,14 +4,23 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from sentence_order.errors import printable
 
@@ -22,6 +31,7 @@ if not console.is_terminal and "COLUMNS" not in os.environ:
 log = logging.getLogger("sentence_order")
 # Without a terminal, a log line after this time takes the place of a progress bar.
 LINE_SECONDS = 30.0
+NOTEBOOK_SECONDS = 0.5
 _buffer = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL, flushOnClose=False)
 
 
@@ -50,6 +60,21 @@ class _LogFile(logging.FileHandler):
         raise  # what `emit` has caught, which calls this in its handler
 
 
+class _Forward(logging.Handler):
+    """Passes lines on to the handlers that a program has set up, as far as its levels allow."""
+
+    def __init__(self, handlers: list[logging.Handler], propagates: bool) -> None:
+        super().__init__(log.getEffectiveLevel())
+        self.targets, self.propagates = handlers, propagates
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for handler in self.targets:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        if self.propagates and log.parent is not None:
+            log.parent.callHandlers(record)
+
+
 def log_error_to_file(message: str) -> None:
     """Adds a line to the run's log file, if that can be written, but not to the console."""
     record = logging.LogRecord(log.name, logging.ERROR, __file__, 0, message, None, None)
@@ -64,16 +89,23 @@ def set_up_logging(log_file_follows: bool = False, warnings_only: bool = False) 
 
     With `warnings_only` the console shows neither the other lines nor tables.
     """
-    log.setLevel(logging.DEBUG)
-    log.propagate = False
     # What is for the log file alone is logged as DEBUG.
     handler = logging.StreamHandler() if warnings_only else _ConsoleHandler()
     handler.setLevel(logging.WARNING if warnings_only else logging.INFO)
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     console.quiet = warnings_only
-    log.handlers = [handler, *([_buffer] if log_file_follows else [])]
+    _send_to(handler, *([_buffer] if log_file_follows else []))
+    _mute_libraries()
 
-    # The own progress bars and notes of the libraries that the command uses stay out of the output.
+
+def _send_to(*handlers: logging.Handler) -> None:
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.handlers = [*handlers]
+
+
+def _mute_libraries() -> None:
+    """Keeps the own progress bars and notes of the libraries that we use out of the output."""
     if (transformers := sys.modules.get("transformers")) is not None:
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
@@ -82,6 +114,39 @@ def set_up_logging(log_file_follows: bool = False, warnings_only: bool = False) 
         if not console.is_terminal:
             datasets.disable_progress_bars()
     warnings.filterwarnings("ignore", module=r"torch\.utils\.data")  # pin_memory without an accelerator, and the like
+
+
+@contextmanager
+def logging_of_program() -> Iterator[None]:
+    """Within the block, log lines go to a run's log file, and to where the program that trains has its logs.
+
+    If it has configured no logging, they go to the console. Afterwards all is as it was before.
+    """
+    transformers, datasets = sys.modules["transformers"], sys.modules["datasets"]
+    handlers, propagate, level, quiet = [*log.handlers], log.propagate, log.level, console.quiet
+    verbosities = [(library.logging, library.logging.get_verbosity()) for library in (transformers, datasets)]
+    bars = [transformers.utils.logging.is_progress_bar_enabled(), not datasets.are_progress_bars_disabled()]
+    try:
+        with warnings.catch_warnings():
+            if log.hasHandlers():
+                _send_to(_Forward(handlers, propagate), _buffer)
+                _mute_libraries()
+            else:
+                set_up_logging(log_file_follows=True)
+            yield
+    finally:
+        for handler in log.handlers:
+            if isinstance(handler, _LogFile):
+                handler.close()
+        _buffer.buffer.clear()  # if it ended before it had a file
+        log.handlers, log.propagate, console.quiet = handlers, propagate, quiet
+        log.setLevel(level)
+        for library, verbosity in verbosities:
+            library.set_verbosity(verbosity)
+        if bars[0]:
+            transformers.logging.enable_progress_bar()
+        if bars[1]:
+            datasets.enable_progress_bars()
 
 
 def add_log_file(file: Path) -> None:
@@ -106,18 +171,50 @@ class _ProgressLines(Progress):
 
     def update(self, task_id: Any, **changes: Any) -> None:
         super().update(task_id, **changes)
-        if self.get_time() < self.last_line + LINE_SECONDS:
+        if not self.is_due(task := self._tasks[task_id]):
             return
-        self.last_line, task = self.get_time(), self._tasks[task_id]
+        self.last_line = self.get_time()
         total = f" of {task.total:,.0f} ({task.percentage:.0f}%)" if task.total else ""
         rate = f"{task.speed:,.1f} per second" if task.speed else ""
         left = f"about {timedelta(seconds=task.time_remaining)} left" if task.time_remaining else ""
         parts = [f"{task.fields['unit']} {task.completed:,.0f}{total}", task.fields["note"], rate, left]
-        log.info("%s: %s", task.description, ", ".join(filter(None, parts)))
+        self.show(f"{task.description}: {', '.join(filter(None, parts))}")
+
+    def is_due(self, task: Task) -> bool:
+        return self.get_time() >= self.last_line + LINE_SECONDS
+
+    def show(self, line: str) -> None:
+        log.info("%s", line)
+
+
+class _NotebookProgress(_ProgressLines):
+    """Progress as a line below a notebook's cell that is replaced again and again, for which no widgets are needed.
+
+    If it is transient, what is done at once leaves no line.
+    """
+
+    def __init__(self, transient: bool) -> None:
+        super().__init__()
+        self.transient = transient
+        self.line: Any = None
+
+    def is_due(self, task: Task) -> bool:
+        is_last = task.finished and (self.line is not None or not self.transient)
+        return is_last or self.get_time() >= self.last_line + NOTEBOOK_SECONDS
+
+    def show(self, line: str) -> None:
+        from IPython.display import display
+
+        if self.line is None:
+            self.line = display({"text/plain": line}, raw=True, display_id=True)
+        else:
+            self.line.update({"text/plain": line}, raw=True)
 
 
 def progress_bar(transient: bool = False) -> Progress:
-    """Progress bars or, without a terminal, log lines; a task has the fields `unit` and `note`."""
+    """Progress bars or, without a terminal, lines; a task has the fields `unit` and `note`."""
+    if console.is_jupyter:
+        return _NotebookProgress(transient)
     if not console.is_terminal:
         return _ProgressLines()
     return Progress(

@@ -5,7 +5,8 @@ import gc
 import logging
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,3 +153,16 @@ def make_deterministic() -> None:
     """Bit-identical runs, at some cost in speed on CUDA."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+
+
+@contextmanager
+def anomaly_detection(is_wanted: bool) -> Iterator[None]:
+    """Within the block, if wanted, a backward pass stops where a NaN is made, and runs are bit-identical."""
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    if is_wanted:
+        make_deterministic()
+    try:
+        with torch.autograd.set_detect_anomaly(is_wanted):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(was_deterministic)

@@ -32,11 +32,12 @@ def handle_signals(stop: Handler, save: Handler) -> Iterator[None]:
 class Signals:
     """The signals that have arrived; the training loop checks them between two steps.
 
-    `before_stop` is called with the number of a signal to stop before that raises `Interrupted`.
+    `before_stop` is called with the number of a signal to stop before that raises `Interrupted`. A second one ends the
+    process at once, or, if others own that (`ends_process=False`), raises `Interrupted` too.
     """
 
-    def __init__(self, before_stop: Callable[[int], None] | None = None) -> None:
-        self._before_stop = before_stop
+    def __init__(self, before_stop: Callable[[int], None] | None = None, ends_process: bool = True) -> None:
+        self._before_stop, self._ends_process = before_stop, ends_process
         self.stop: int | None = None  # the signal to stop, if one has arrived
         self.save = False
         self._deferred = False
@@ -49,7 +50,7 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Within the block, the first signal to stop is only noted; the next one ends the process at once."""
+        """Within the block, the first signal to stop is only noted."""
         self._deferred = True
         try:
             yield
@@ -63,6 +64,8 @@ class Signals:
         if self.stop is not None:
             if time.monotonic() - self._stopped_at < DUPLICATE_SECONDS:
                 return
+            if not self._ends_process:
+                raise Interrupted(number, f"stopped at once by a second signal, {name}")
             console.show_cursor()  # which a progress bar hides
             with suppress(OSError):  # such as that nobody reads it
                 os.write(2, f"\nstopped at once by a second signal, {name}\n".encode())

@@ -1,5 +1,7 @@
 """The README.md of a checkpoint: how good it is, its training data, its command and its configuration."""
 
+import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,7 @@ class ModelCardContext:
     blocks: list[BlockReport]
     corpora: dict[str, str]  # a description of each split
     overrides: Sequence[str]  # of the command that repeats the run
+    arguments: Sequence[str] | None  # by which a program has passed documents; None for a run of a command
     revision: str | None  # of the source tree, if the program runs from one
 
 
@@ -54,7 +57,11 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
     for key, value in flatten_config(context.config).items():
         if (name := _without_folder(value)) != value:
             OmegaConf.update(config, key, name)
-    command = shell("train", *map(_override_without_folder, context.overrides))
+    overrides = [_override_without_folder(text) for text in context.overrides]
+    if context.arguments is None:
+        how, lines = "this command", textwrap.indent(shell("train", *overrides), "    ")
+    else:
+        how, lines = "these lines", f"```python\n{_program(overrides, context.arguments)}\n```"
     revision = f", at revision {context.revision}" if context.revision else ""
     trained = ", ".join(block.name for block in context.blocks if block.trained_from is not None)
     frozen = ", ".join(block.name for block in context.blocks if block.trained_from is None) or "nothing"
@@ -70,8 +77,8 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
         "## Training data",
         "\n".join(f"- {name}: {description}" for name, description in context.corpora.items()),
         "## Training",
-        f"After {step:,} steps of this command{revision} (files and folders by their names only)",
-        f"    {command}",
+        f"After {step:,} steps of {how}{revision} (files and folders by their names only)",
+        lines,
         f"Trained: {trained}. Frozen: {frozen}. The whole configuration:",
         f"```yaml\n{OmegaConf.to_yaml(config)}```",
         "## Licence",
@@ -79,6 +86,16 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
     ]
     with atomic_file(folder / CARD_FILE) as stream:
         stream.write("\n\n".join(paragraphs) + "\n")
+
+
+def _program(overrides: Sequence[str], arguments: Sequence[str]) -> str:
+    """The lines of Python that repeat a run, but for the documents."""
+    given = ", ".join(["config", *(f"{name}=..." for name in arguments)])
+    return f"""\
+from sentence_order import Trainer, load_config
+
+config = load_config({", ".join(map(json.dumps, overrides))})
+result = Trainer({given}).train()"""
 
 
 def _without_folder(value: Any) -> Any:

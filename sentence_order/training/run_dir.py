@@ -3,8 +3,7 @@
 import glob
 import logging
 import os
-import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
@@ -12,32 +11,33 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from sentence_order.config.commands import key_of, quote
-from sentence_order.config.keys import OnResume, flatten_config, key_infos
-from sentence_order.config.parsing import check_texts, override_with_typed
+from sentence_order.config.cli import compose
+from sentence_order.config.commands import key_of
+from sentence_order.config.keys import OnResume, flatten_config
+from sentence_order.config.parsing import override_with_typed
 from sentence_order.config.schema import TrainConfig
-from sentence_order.errors import UserError, first_line, printable
-from sentence_order.runtime.files import atomic_file, check_writable, is_checkpoint, is_replaceable
+from sentence_order.errors import UserError
+from sentence_order.runtime.files import check_writable, is_checkpoint, is_replaceable
+from sentence_order.training.run_config import (
+    CONFIG_FILE,
+    OVERRIDES_FILE,
+    find_changes,
+    format_changes,
+    has_key_groups,
+    read_config,
+)
 
 log = logging.getLogger(__name__)
 
-CONFIG_FILE, OVERRIDES_FILE, RESULTS_FILE, LOCK_FILE = "config.yaml", "overrides.yaml", "results.json", ".lock"
+RESULTS_FILE, LOCK_FILE = "results.json", ".lock"
 METRICS_FILE, EVENT_FILES, LOG_FILE = "metrics.jsonl", "events.out.tfevents.*", "train.log"
 # What a run writes after its config, as patterns; `.lock` may be there before it.
 CHECKPOINTS, KEPT = ("checkpoints/best", "checkpoints/last"), "checkpoints/step_[0-9]*"
 WRITTEN_LATER = (OVERRIDES_FILE, RESULTS_FILE, METRICS_FILE, EVENT_FILES, LOG_FILE, *CHECKPOINTS, KEPT)
-# Groups of keys that the config of every version has, so that no other program's config passes for one.
-KEY_GROUPS = {"data", "encoder", "freeze", "optim", "trainer"}
 # A process that was told to stop may need this long to release its folder.
 LOCK_SECONDS = 20
-MAX_CHANGES = 8
-# What reading a damaged YAML file, or one that is not ours, may raise.
-UNREADABLE = (OSError, ValueError, TypeError, AssertionError, RecursionError, yaml.YAMLError, OmegaConfBaseException)
 
 
 class RunStatus(Enum):
@@ -58,7 +58,7 @@ def is_run(folder: Path) -> bool:
     file = folder / CONFIG_FILE
     try:
         return any(is_checkpoint(path) for path in _find(folder, [*CHECKPOINTS, KEPT])) or (
-            file.is_file() and _has_key_groups(file.read_text(encoding="utf-8", errors="replace"))
+            file.is_file() and has_key_groups(file.read_text(encoding="utf-8", errors="replace"))
         )
     except OSError:
         return False
@@ -67,10 +67,6 @@ def is_run(folder: Path) -> bool:
 def _find(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """What is there, by `glob`, which finds links to nothing as well."""
     return [folder / name for pattern in patterns for name in glob.glob(pattern, root_dir=folder)]
-
-
-def _has_key_groups(config: str) -> bool:
-    return {*re.findall(r"^(\w+):", config, re.MULTILINE)} >= KEY_GROUPS
 
 
 def find_owner(path: str | Path) -> str | None:
@@ -123,6 +119,20 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
     if set(keys) <= set(flatten_config(config)):
         config = override_with_typed(read_config(folder), config, list(typed))
     return replace(config, output_dir=str(folder), resume="auto")
+
+
+def load_config(*overrides: str) -> TrainConfig:
+    """The config of a training run, as `python -m sentence_order.train OVERRIDES` would make it.
+
+    Args:
+        *overrides: options of groups and keys, such as `"encoder=minilm"` and `"trainer.epochs=3"`;
+            `"resume=RUN"` alone gives the config of a run, with which `Trainer` resumes it.
+
+    Raises UserError naming the key, and what is accepted.
+    """
+    if odd := [word for word in overrides if not isinstance(word, str)]:
+        raise TypeError(f"load_config: overrides are texts such as 'encoder=minilm', not {type(odd[0]).__name__}")
+    return resolve_resume(compose("train", list(overrides)), overrides)
 
 
 def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
@@ -219,69 +229,3 @@ def lock_run_dir(folder: Path, wait: bool = False, seconds: float | None = None)
         yield
     finally:
         lock.release()
-
-
-def write_config(folder: Path, config: TrainConfig, typed: Sequence[str]) -> None:
-    """Writes the config of a run, and the overrides that were typed for it, now or when it was started."""
-    by_key = {text.split("=", 1)[0]: text for text in (*read_overrides(folder), *typed)}
-    overrides = [text for key, text in by_key.items() if key not in ("output_dir", "resume", "sweep")]
-    for name, content in ((CONFIG_FILE, OmegaConf.structured(config)), (OVERRIDES_FILE, OmegaConf.create(overrides))):
-        with atomic_file(folder / name) as stream:
-            stream.write(OmegaConf.to_yaml(content))
-
-
-def read_overrides(folder: Path) -> list[str]:
-    """The overrides that were typed for a run; none if there is no record of them, or a damaged one."""
-    file = folder / OVERRIDES_FILE
-    if not file.exists():
-        return []
-    try:
-        overrides = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
-            raise ValueError("it is not a list of overrides")
-    except UNREADABLE as error:
-        log.warning("ignoring %s, which is damaged: %s", file, printable(first_line(error)))
-        return []
-    return overrides
-
-
-def read_config(folder: Path) -> TrainConfig:
-    """The config of a run. Raises UserError if there is none, or it is damaged or not a config of this program."""
-    file = folder / CONFIG_FILE
-    try:
-        text = file.read_text(encoding="utf-8")
-        if "${" in text:  # which would read the environment, for one; a run writes plain values
-            raise ValueError("it contains an interpolation")
-        # A few lines of aliases fill a memory.
-        if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ValueError("it contains an alias")
-
-        content = OmegaConf.create(text)
-        if not isinstance(content, DictConfig) or not _has_key_groups(text):
-            raise ValueError("it lacks keys that every config has")
-        content.pop("batch", None)  # as "replay", a key of earlier versions, which the configs of their runs still have
-        if isinstance(debug := content.get("debug"), DictConfig):
-            debug.pop("replay", None)
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), content))
-        assert isinstance(config, TrainConfig)
-        check_texts(config)
-    except PermissionError as error:
-        raise UserError(f"{file}: no permission to read it") from error
-    except UNREADABLE as error:
-        raise UserError(f"{file}: not the config of a run of this version ({first_line(error)})") from error
-    return config
-
-
-def find_changes(
-    saved: TrainConfig, given: TrainConfig, kinds: Container[OnResume] = (OnResume.FIXED, OnResume.CHANGEABLE)
-) -> dict[str, tuple[Any, Any]]:
-    """The keys of some kinds that differ between two configs, with both values."""
-    infos, old, new = key_infos(TrainConfig), flatten_config(saved), flatten_config(given)
-    return {key: (old[key], new[key]) for key in new if old[key] != new[key] and infos[key].on_resume in kinds}
-
-
-def format_changes(changes: dict[str, tuple[Any, Any]]) -> str:
-    """Changed keys in one line, with their old and new values."""
-    texts = [f"{key}: {quote(saved)} saved, {quote(given)} given" for key, (saved, given) in changes.items()]
-    more = f"; and {len(texts) - MAX_CHANGES} more" if len(texts) > MAX_CHANGES else ""
-    return "; ".join(texts[:MAX_CHANGES]) + more

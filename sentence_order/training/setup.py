@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from sentence_order.config.schema import Split, TrainConfig
 from sentence_order.data.overlap import EarlierTraining, resolve_overlap
+from sentence_order.data.readers import Document
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.build import build_model, copy_weights
@@ -39,8 +41,14 @@ class Setup:
     seconds_in_cache: float = 0.0
 
 
-def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
+def set_up(
+    config: TrainConfig,
+    processes: Processes = SINGLE_PROCESS,
+    documents: Mapping[str, Sequence[Document]] | None = None,
+) -> Setup:
     """Loads and tokenises the corpora, and builds the model with its first frozen blocks.
+
+    `documents` are those that a program has passed, by split.
 
     Raises UserError naming the config key, or the file and line.
     """
@@ -48,14 +56,14 @@ def set_up(config: TrainConfig, processes: Processes = SINGLE_PROCESS) -> Setup:
     runtime = choose_runtime(config.device, config.precision, processes)
     log_kernel(runtime.device)
     with processes.main_process_first():
-        return _load(config, runtime)
+        return _load(config, runtime, documents)
 
 
-def _load(config: TrainConfig, runtime: Runtime) -> Setup:
+def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequence[Document]] | None) -> Setup:
     start = load_checkpoint(config.init_from, "init_from") if config.init_from else None
     splits = [split.value for split in Split]
     loaded = ["train"] if config.debug.overfit else splits
-    raw = load_splits(config.data, loaded, config.cache)
+    raw = load_splits(config.data, loaded, config.cache, documents)
     earlier = EarlierTraining(start.training_documents, f"init_from={config.init_from}") if start else None
     raw, overlap = resolve_overlap(raw, config.data.overlap, earlier, evaluated=loaded[1:] or loaded)
     if start and start.tokenizer:

@@ -27,21 +27,41 @@ STATE_VERSION = 4
 
 @dataclass
 class TrainerState:
-    """The progress of a run."""
+    """The progress of a run.
 
-    step: int = 0  # optimizer steps done, skipped ones included
-    epoch: float = 0.0  # the epochs that they amount to
-    done: bool = False  # no step is left
-    validation_pending: bool = False  # the validation after the last step has not been done yet
+    Attributes:
+        step: optimizer steps done, skipped ones included.
+        total_steps: those of the whole run, if nothing ends it early.
+        epoch: the epochs that the steps amount to.
+        done: no step is left.
+        validation_pending: the validation after the last step has not been done yet.
+        num_documents: documents trained on, as often as they were.
+        seconds: in training steps; validation and checkpoints are not counted.
+        num_skipped_steps: steps whose loss or gradient was not finite.
+        best_metrics: those of the best validation so far.
+        best_step: its step.
+        num_bad_validations: validations since the best one.
+        last_validation: the metrics of the last validation, with intervals.
+        validated_step: its step.
+        previous_seconds: what the run took until it was saved.
+        metrics: the last value of each metric, by its name in `metrics.jsonl`.
+    """
+
+    step: int = 0
+    total_steps: int = 0
+    epoch: float = 0.0
+    done: bool = False
+    validation_pending: bool = False
     num_documents: int = 0
-    seconds: float = 0.0  # in training steps; validation and checkpoints are not counted
-    num_skipped_steps: int = 0  # whose loss or gradient was not finite
-    best_metrics: dict[str, float] = field(default_factory=dict)  # of the best validation so far
+    seconds: float = 0.0
+    num_skipped_steps: int = 0
+    best_metrics: dict[str, float] = field(default_factory=dict)
     best_step: int = 0
-    num_bad_validations: int = 0  # since the best one
-    last_validation: dict[str, Any] = field(default_factory=dict)  # its metrics, with intervals
-    validated_step: int = 0  # of the last validation
-    previous_seconds: float = 0.0  # that the run took until it was saved
+    num_bad_validations: int = 0
+    last_validation: dict[str, Any] = field(default_factory=dict)
+    validated_step: int = 0
+    previous_seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def write_state(state: dict[str, Any], checkpoint: Path) -> None:

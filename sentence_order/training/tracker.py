@@ -25,7 +25,8 @@ from sentence_order.evaluation.inspection import compare_orders
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.runtime.files import oserrors_with_path
 from sentence_order.training.plan import StepInput
-from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE, read_overrides
+from sentence_order.training.run_config import read_overrides
+from sentence_order.training.run_dir import EVENT_FILES, METRICS_FILE
 from sentence_order.training.tensorboard import TOTALS, make_hparams, make_layout, tensorboard_tag
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import pytest
 from sentence_order.config.cli import compose
 from sentence_order.config.commands import override, resume_command, shell, tensorboard_command
 from sentence_order.config.keys import flatten_config
-from sentence_order.training.run_dir import read_overrides, write_config
+from sentence_order.training.run_config import read_overrides, write_config
 
 
 @pytest.mark.parametrize(

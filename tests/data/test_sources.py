@@ -220,7 +220,6 @@ def test_a_packed_file_that_is_cut_is_named(tmp_path: Path, suffix: str) -> None
         (DataConfig(Source.jsonl, train="{}/two.jsonl"), "2 documents"),
         (DataConfig(Source.jsonl, train="{}/bad.jsonl"), "bad.jsonl:1"),
         (DataConfig(Source.hub, hub_id="{}/nowhere", train="train"), "data.hub_id"),
-        (DataConfig(Source.synthetic), "data.limit_train"),
     ],
 )
 def test_mistakes_name_the_key_or_the_file(tmp_path: Path, config: DataConfig, named: str) -> None:

@@ -17,7 +17,7 @@ from sentence_order.evaluation.inspection import is_at_chance
 from sentence_order.evaluation.results import split_results
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.distributed import Processes
-from tests.training.trainers import CPU, corpus_of
+from tests.training.loops import CPU, corpus_of
 
 
 def evaluate(

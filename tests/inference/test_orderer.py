@@ -11,7 +11,9 @@ from sentence_order import SentenceOrderer
 from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import PositionIds
 from sentence_order.errors import UserError
+from sentence_order.inference.ordering import order_documents
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.manifest import MANIFEST, find_corruption
 
 
@@ -87,7 +89,8 @@ def test_shuffles_average_where_the_input_order_matters(make_model, stories) -> 
 
 def test_progress_counts_every_document(orderer: SentenceOrderer, stories) -> None:
     counts: list[int] = []
-    orderer.predict([*stories, [], ["Alone."]], batch_tokens=500, advance=counts.append)
+    documents = [*stories, [], ["Alone."]]
+    order_documents(orderer.model, documents, Runtime(orderer.model.device), batch_tokens=500, advance=counts.append)
     assert len(counts) > 2
     assert sum(counts) == len(stories) + 2
 

@@ -16,7 +16,8 @@ from sentence_order.config.schema import OnError, PositionIds, PredictConfig
 from sentence_order.errors import Interrupted, UserError
 from sentence_order.inference import predict_file as module
 from sentence_order.inference.files import check_partial, open_output
-from sentence_order.inference.orderer import Prediction, SentenceOrderer
+from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.inference.ordering import Prediction, order_documents
 from sentence_order.inference.predict_file import predict_file
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.predict import predict
@@ -38,13 +39,12 @@ def test_chunks_are_bounded_by_documents_and_by_sentences(
     """And change nothing about the predictions."""
     chunks: list[list[int]] = []
 
-    class Recorder(SentenceOrderer):
-        def predict(self, documents: list[list[str]], **options: Any) -> list[Prediction]:
-            chunks.append([len(document) for document in documents])
-            return super().predict(documents, **options)
+    def record(model: SentenceOrdererModel, documents: list[list[str]], **options: Any) -> list[Prediction]:
+        chunks.append([len(document) for document in documents])
+        return order_documents(model, documents, **options)
 
     SentenceOrderer(tiny_model).save_pretrained(tmp_path / "checkpoint")
-    monkeypatch.setattr(module, "SentenceOrderer", Recorder)
+    monkeypatch.setattr(module, "order_documents", record)
     sizes = [2, 2, 2, 2, 9, 20, 2, 1, 1, 1]
     lines = [json.dumps({"id": str(n), "sentences": [f"{n} {k}." for k in range(s)]}) for n, s in enumerate(sizes)]
     (tmp_path / "input.jsonl").write_text("\n".join(lines))
@@ -114,15 +114,14 @@ def test_faulty_documents_can_be_left_out(
 def test_what_was_done_before_a_signal_is_kept(
     tiny_model: SentenceOrdererModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    class Terminated(SentenceOrderer):
-        def predict(self, documents: list[list[str]], **options: Any) -> list[Prediction]:
-            if (tmp_path / "output.jsonl.partial").stat().st_size:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return super().predict(documents, **options)
+    def terminate(model: SentenceOrdererModel, documents: list[list[str]], **options: Any) -> list[Prediction]:
+        if (tmp_path / "output.jsonl.partial").stat().st_size:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return order_documents(model, documents, **options)
 
     SentenceOrderer(tiny_model).save_pretrained(tmp_path / "checkpoint")
     (tmp_path / "input.jsonl").write_text("\n".join(GOOD))
-    monkeypatch.setattr(module, "SentenceOrderer", Terminated)
+    monkeypatch.setattr(module, "order_documents", terminate)
     monkeypatch.setattr(module, "CHUNK_DOCUMENTS", 2)
     paths = [str(tmp_path / name) for name in ("checkpoint", "input.jsonl", "output.jsonl")]
     with pytest.raises(Interrupted) as caught, Signals().caught():

@@ -18,7 +18,7 @@ from sentence_order.model.checkpoint import find_checkpoint, load_checkpoint
 from sentence_order.model.locations import REQUIRED_FILES, find_local_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.manifest import MANIFEST, find_corruption
-from sentence_order.training.run_dir import read_config
+from sentence_order.training.run_config import read_config
 from tests.hub import hub
 from tests.permissions import no_permission
 

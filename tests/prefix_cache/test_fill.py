@@ -22,7 +22,7 @@ from sentence_order.prefix_cache import fill, store
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.prefix_cache.keys import prefix_key
 from sentence_order.prefix_cache.store import Store
-from tests.training.trainers import CPU, corpus_of, trainer_of
+from tests.training.loops import CPU, corpus_of, loop_of
 
 # Which blocks are frozen, and from which layer on the model reads documents: token states of sentences and of
 # documents, then vectors of sentences and of documents. The tiny model has four layers.
@@ -59,12 +59,12 @@ def attach(
 
 def losses(model: SentenceOrdererModel, corpus: Corpus, folder: Path, workers: int = 0) -> list[float]:
     """The losses of the first steps of training, dropout and all."""
-    trainer = trainer_of(model, corpus, folder, workers=workers)
+    loop = loop_of(model, corpus, folder, workers=workers)
     torch.manual_seed(0)
     model.train()
-    assert trainer.tracker is not None
-    with trainer.tracker:
-        return [trainer.training_step(step_input).loss for step_input in islice(trainer.plan.batches(start=0), 8)]
+    assert loop.tracker is not None
+    with loop.tracker:
+        return [loop.training_step(step_input).loss for step_input in islice(loop.plan.batches(start=0), 8)]
 
 
 @pytest.mark.parametrize(

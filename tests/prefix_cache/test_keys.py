@@ -12,7 +12,7 @@ from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix_cache.keys import PrefixKind, Texts, prefix_key
-from tests.training.trainers import corpus_of
+from tests.training.loops import corpus_of
 
 SIZES = {"vocab_size": 99, "hidden_size": 24, "num_attention_heads": 2}
 

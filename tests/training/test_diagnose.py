@@ -16,9 +16,9 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.training.diagnose import diagnose
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.state import get_rng_state
-from sentence_order.training.trainer import Trainer
-from tests.training.trainers import Poison, corpus_of, train, trainer_of
+from tests.training.loops import Poison, corpus_of, loop_of, train
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,10 +42,10 @@ def test_block_and_document_are_named_and_the_batch_is_kept(make_model, stories,
     corpus = corpus_of(model, stories[:12])
     model.freeze({0})  # so that a step does not change the broken weights
     row = spoil_document(model, corpus)
-    trainer = trainer_of(model, corpus, tmp_path, epochs=1, log_every=1)
+    loop = loop_of(model, corpus, tmp_path, epochs=1, log_every=1)
     with pytest.raises(TrainingError) as caught:
-        train(trainer)
-    step = trainer.state.step
+        train(loop)
+    step = loop.state.step
     (kept,) = (tmp_path / "nonfinite").iterdir()
     assert kept.name == f"step_{step}.safetensors"
     message = str(caught.value)
@@ -53,7 +53,7 @@ def test_block_and_document_are_named_and_the_batch_is_kept(make_model, stories,
     assert str(kept) in message
     assert message.endswith("; no checkpoint saved yet")
 
-    batch = next(trainer.plan.batches(start=step - 1)).batches[0]
+    batch = next(loop.plan.batches(start=step - 1)).batches[0]
     with safe_open(kept, framework="pt") as file:
         assert json.loads(file.metadata()["ids"]) == [f"d{row}" for row in batch["document"].tolist()]
         assert torch.equal(file.get_tensor("0.input_ids"), batch["input_ids"])
@@ -64,29 +64,31 @@ def test_diagnosis_leaves_no_trace(make_model, stories, tmp_path: Path) -> None:
     model = make_model(dropout=0.2).train()
     corpus = corpus_of(model, stories[:12])
     row = spoil_document(model, corpus)
-    trainer = trainer_of(model, corpus, tmp_path)
-    inputs = next(step for step in trainer.plan.batches(start=0) if row in step.batches[0]["document"])
-    before = get_rng_state(trainer.runtime.device)
+    loop = loop_of(model, corpus, tmp_path)
+    inputs = next(step for step in loop.plan.batches(start=0) if row in step.batches[0]["document"])
+    before = get_rng_state(loop.runtime.device)
     torch.rand(5)
     expected = torch.get_rng_state()
-    found = diagnose(trainer.stepper, inputs.batches, inputs.num_pairs, before)
+    found = diagnose(loop.stepper, inputs.batches, inputs.num_pairs, before)
     assert found is not None
     assert (found.block, found.rows) == ("embeddings", [row])
     assert torch.equal(torch.get_rng_state(), expected)
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def skipping(make_model, stories, folder: Path, most: int, record: Callable[[Trainer], None] | None = None) -> Trainer:
-    """A trainer whose loss is NaN in steps 2 and 3."""
+def skipping(
+    make_model, stories, folder: Path, most: int, record: Callable[[TrainingLoop], None] | None = None
+) -> TrainingLoop:
+    """A loop whose loss is NaN in steps 2 and 3."""
     model = make_model()
     poison = Poison(model, 2, 3)
 
-    def on_step(trainer: Trainer) -> None:
-        poison(trainer)
+    def on_step(loop: TrainingLoop) -> None:
+        poison(loop)
         if record is not None:
-            record(trainer)
+            record(loop)
 
-    return trainer_of(
+    return loop_of(
         *(model, corpus_of(model, stories), folder),
         max_steps=6,
         eval_every=6,
@@ -101,15 +103,15 @@ def test_steps_are_skipped_and_counted(make_model, stories, tmp_path: Path, capl
     caplog.set_level("INFO")
     weights = {}
 
-    def record(trainer: Trainer) -> None:
-        every = torch.cat([weight.detach().flatten() for weight in trainer.stepper.trainable])
-        weights[trainer.state.step] = every
+    def record(loop: TrainingLoop) -> None:
+        every = torch.cat([weight.detach().flatten() for weight in loop.stepper.trainable])
+        weights[loop.state.step] = every
 
-    trainer = skipping(make_model, stories, tmp_path, most=2, record=record)
-    train(trainer)
+    loop = skipping(make_model, stories, tmp_path, most=2, record=record)
+    train(loop)
     assert torch.equal(weights[1], weights[3])
     assert not torch.equal(weights[3], weights[4])
-    assert trainer.state.num_skipped_steps == 2
+    assert loop.state.num_skipped_steps == 2
     messages = [each.getMessage() for each in caplog.records if "skip" in each.getMessage()]
     assert [re.findall(r"\d+", message)[:3] for message in messages] == [["2", "1", "2"], ["3", "2", "2"]]
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -120,18 +122,18 @@ def test_steps_are_skipped_and_counted(make_model, stories, tmp_path: Path, capl
 
 
 def test_too_many_skipped_steps_stop_the_run(make_model, stories, tmp_path: Path) -> None:
-    trainer = skipping(make_model, stories, tmp_path, most=1)
+    loop = skipping(make_model, stories, tmp_path, most=1)
     with pytest.raises(TrainingError, match=r"step 3: .*max_nonfinite is 1"):
-        train(trainer)
-    assert trainer.state.num_skipped_steps == 2
+        train(loop)
+    assert loop.state.num_skipped_steps == 2
 
 
 def test_what_is_finite_when_repeated_is_reported(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     poison = Poison(model, 1, times=1)
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, on_step=poison)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path, max_steps=3, on_step=poison)
     with pytest.raises(TrainingError, match=r"^step 1: the loss is nan; .* repeated"):
-        train(trainer)
+        train(loop)
     assert not (tmp_path / "nonfinite").exists()
 
 

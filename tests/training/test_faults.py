@@ -10,34 +10,34 @@ import torch
 
 from sentence_order.errors import TrainingError
 from sentence_order.runtime.manifest import find_corruption
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.state import read_state
-from sentence_order.training.trainer import Trainer
 from tests import faults
 from tests.records import lines_without_clock
-from tests.training.trainers import corpus_of, train, trainer_of
+from tests.training.loops import corpus_of, loop_of, train
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def make_trainer(make_model, stories) -> Callable[..., Trainer]:
-    """Makes the trainer of a run that saves after every step; with `resumed`, from where it was."""
+def make_loop(make_model, stories) -> Callable[..., TrainingLoop]:
+    """Makes the loop of a run that saves after every step; with `resumed`, from where it was."""
 
-    def make(folder: Path, resumed: bool = False, **options: object) -> Trainer:
+    def make(folder: Path, resumed: bool = False, **options: object) -> TrainingLoop:
         model = make_model()
         state = read_state(folder / "checkpoints" / "last") if resumed else None
         settings = {"max_steps": 6, "eval_every": 3, "save_every": 1, **options}
-        return trainer_of(model, corpus_of(model, stories[:20]), folder, state=state, **settings)
+        return loop_of(model, corpus_of(model, stories[:20]), folder, state=state, **settings)
 
     return make
 
 
 @pytest.fixture(scope="module")
-def unbroken(make_trainer, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    """The trainer of such a run at its end."""
-    trainer = make_trainer(tmp_path_factory.mktemp("unbroken"))
-    train(trainer)
-    return trainer
+def unbroken(make_loop, tmp_path_factory: pytest.TempPathFactory) -> TrainingLoop:
+    """The loop of such a run at its end."""
+    loop = make_loop(tmp_path_factory.mktemp("unbroken"))
+    train(loop)
+    return loop
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def unbroken(make_trainer, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     ],
 )
 def test_full_disk_costs_nothing_but_the_run(
-    make_trainer,
-    unbroken: Trainer,
+    make_loop,
+    unbroken: TrainingLoop,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     point: str,
@@ -68,10 +68,10 @@ def test_full_disk_costs_nothing_but_the_run(
         patches.setattr("threading.excepthook", lambda arguments: None)  # pytest's own
         last = tmp_path / "checkpoints" / "last"
         with pytest.raises(TrainingError, match=rf"step [1-6]: .*{named}.* written: .*; last checkpoint: {last};"):
-            train(make_trainer(tmp_path))
+            train(make_loop(tmp_path))
     assert find_corruption(last) is None
     assert {path.name for path in last.parent.iterdir()} <= {"best", "last"}
-    again = make_trainer(tmp_path, resumed=True)
+    again = make_loop(tmp_path, resumed=True)
     assert 0 < again.state.step < 6
     train(again)
     for weight, expected in zip(again.stepper.trainable, unbroken.stepper.trainable, strict=True):
@@ -80,15 +80,15 @@ def test_full_disk_costs_nothing_but_the_run(
 
 
 @pytest.mark.parametrize("gone", ["", "metrics.jsonl", "events.out.tfevents.*"])
-def test_files_that_are_removed_stop_the_run(make_trainer, tmp_path: Path, gone: str) -> None:
+def test_files_that_are_removed_stop_the_run(make_loop, tmp_path: Path, gone: str) -> None:
     run = tmp_path / "run"
 
-    def remove(trainer: Trainer) -> None:
+    def remove(loop: TrainingLoop) -> None:
         (path,) = run.glob(gone) if gone else [run]
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     with pytest.raises(TrainingError, match=r"step 2: .* written: ") as caught:
-        train(make_trainer(run, on_step=remove))
+        train(make_loop(run, on_step=remove))
     last = run / "checkpoints" / "last"
     end = f"; last checkpoint: {last}; " if last.exists() else "; no checkpoint saved yet"
     assert end in str(caught.value)

@@ -22,7 +22,7 @@ METRICS = {
 
 def card_of(folder: Path, *overrides: str, revision: str | None = "abc123", **results: object) -> str:
     typed = ["data=text", "data.train=my file.txt", *overrides]
-    context = ModelCardContext(compose("train", typed), BLOCKS, {"train": "7 documents"}, typed, revision)
+    context = ModelCardContext(compose("train", typed), BLOCKS, {"train": "7 documents"}, typed, None, revision)
     write_card(folder, context, 1234, results)
     return (folder / "README.md").read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.distributed import Processes
 from sentence_order.training.plan import FEW_STEPS, SAVE_COST, USUAL_STEPS, StepInput, TrainingPlan
-from tests.training.trainers import CPU, corpus_of
+from tests.training.loops import CPU, corpus_of
 
 
 @pytest.fixture(scope="module")

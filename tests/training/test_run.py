@@ -135,7 +135,7 @@ def test_run_that_another_process_finishes_meanwhile_is_left_alone(
     monkeypatch.setattr(module, "set_up", set_up)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix not in (".log", ".json")}
     config = compose("train", [*TYPED, f"output_dir={folder}", "resume=auto", "trainer.log_every=3"])
-    module.run(config)
+    module.Trainer(config, command=module.CommandLine(TYPED)).train()
     assert "has been finished by another process" in (folder / "train.log").read_text()
     assert before == {path: path.stat().st_mtime_ns for path in before}
 

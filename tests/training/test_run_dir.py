@@ -12,23 +12,25 @@ from sentence_order.config.cli import compose
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import MODEL_TYPE
-from sentence_order.training.run_dir import (
+from sentence_order.training.run_config import (
     CONFIG_FILE,
+    find_changes,
+    format_changes,
+    read_config,
+    read_overrides,
+    write_config,
+)
+from sentence_order.training.run_dir import (
     LOCK_FILE,
     LOG_FILE,
     RESULTS_FILE,
     WRITTEN_LATER,
     RunStatus,
     check_run_dir,
-    find_changes,
     find_run,
-    format_changes,
     is_run,
     lock_run_dir,
-    read_config,
-    read_overrides,
     resolve_resume,
-    write_config,
 )
 from sentence_order.training.state import write_state
 

@@ -14,10 +14,10 @@ from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.files import atomic_folder
 from sentence_order.runtime.manifest import MANIFEST
 from sentence_order.runtime.signals import Signals
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.state import STATE_FILE, read_state
-from sentence_order.training.trainer import Trainer
 from tests.records import lines_without_clock
-from tests.training.trainers import CPU, HALF, Stopped, corpus_of, stop_after, train, trainer_of
+from tests.training.loops import CPU, HALF, Stopped, corpus_of, loop_of, stop_after, train
 
 GRADUAL = ["0:all", "0.5:1", "1:none"]
 
@@ -45,12 +45,12 @@ def test_resume_equals_uninterrupted_run(
     """To the last bit: with dropout, an average of the weights, blocks that are unfrozen, in the middle of an epoch,
     and with the scale of half precision."""
 
-    def trainer(folder: Path, **settings: object) -> Trainer:
+    def loop(folder: Path, **settings: object) -> TrainingLoop:
         model = make_model(dropout=0.2)
         freeze = FreezeConfig(schedule=schedule)
         phases = freeze_phases(freeze, 4)
         model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
-        return trainer_of(
+        return loop_of(
             model,
             corpus_of(model, stories[:30]),
             folder,
@@ -61,19 +61,19 @@ def test_resume_equals_uninterrupted_run(
         )
 
     torch.manual_seed(0)
-    straight = trainer(tmp_path / "straight")
+    straight = loop(tmp_path / "straight")
     train(straight)
     assert straight.plan.total_steps > stopped
 
     torch.manual_seed(0)
     with pytest.raises(Stopped):  # past what was saved, and logged too
-        train(trainer(tmp_path / "broken", on_step=stop_after(stopped + 1)))
+        train(loop(tmp_path / "broken", on_step=stop_after(stopped + 1)))
     torch.manual_seed(1)
     state = read_state(tmp_path / "broken" / "checkpoints" / "last")
     assert state is not None
     assert 0 < state["trainer"]["step"] <= stopped + 1
     assert state["num_pending_phases"] == num_pending_phases
-    resumed = trainer(tmp_path / "broken", state=state)
+    resumed = loop(tmp_path / "broken", state=state)
     train(resumed)
 
     for (name, one), other in zip(straight.model.named_parameters(), resumed.model.parameters(), strict=True):
@@ -82,7 +82,7 @@ def test_resume_equals_uninterrupted_run(
         assert torch.equal(one, other)
     assert resumed.stepper.scaler.state_dict() == straight.stepper.scaler.state_dict()
     assert lines_without_clock(tmp_path / "broken") == lines_without_clock(tmp_path / "straight")
-    clock = ("seconds", "previous_seconds")
+    clock = ("seconds", "previous_seconds", "metrics")
     progress = [{k: v for k, v in vars(each.state).items() if k not in clock} for each in (straight, resumed)]
     assert progress[0] == progress[1]
 
@@ -91,8 +91,8 @@ def test_stop_signal_saves_the_step_in_which_it_arrives(make_model, stories, tmp
     """And a signal to save does so once, and lets the training continue."""
     saved: dict[int, int] = {}
 
-    def on_step(trainer: Trainer) -> None:
-        step = trainer.state.step
+    def on_step(loop: TrainingLoop) -> None:
+        step = loop.state.step
         signals.save = step == 1
         signals.stop = SIGTERM if step == 3 else None
         state = read_state(tmp_path / "checkpoints" / "last")
@@ -100,27 +100,27 @@ def test_stop_signal_saves_the_step_in_which_it_arrives(make_model, stories, tmp
 
     model, signals = make_model(), Signals()
     corpus = corpus_of(model, stories)
-    trainer = trainer_of(model, corpus, tmp_path, signals=signals, on_step=on_step, max_steps=9, eval_every=9)
+    loop = loop_of(model, corpus, tmp_path, signals=signals, on_step=on_step, max_steps=9, eval_every=9)
     with pytest.raises(Interrupted, match="SIGTERM after step 4"):
-        train(trainer)
+        train(loop)
     assert saved == {1: 0, 2: 2, 3: 2, 4: 4}
 
 
 def test_validation_that_a_signal_interrupts_is_done_on_resume(make_model, stories, tmp_path: Path) -> None:
     """Not a line differs from that of a run that was let alone."""
 
-    def trainer(folder: Path, **settings: Any) -> Trainer:
+    def loop(folder: Path, **settings: Any) -> TrainingLoop:
         model = make_model(dropout=0.1)
         settings = {"max_steps": 6, "eval_every": 4, "eval_batch_tokens": 500, "log_every": 2, **settings}
-        return trainer_of(model, corpus_of(model, stories), folder, **settings)
+        return loop_of(model, corpus_of(model, stories), folder, **settings)
 
     torch.manual_seed(0)
-    straight = trainer(tmp_path / "straight")
+    straight = loop(tmp_path / "straight")
     train(straight)
 
     torch.manual_seed(0)
     signals = Signals()
-    stopped = trainer(tmp_path / "stopped", signals=signals)
+    stopped = loop(tmp_path / "stopped", signals=signals)
     evaluated = []
 
     def look(model: torch.nn.Module, *_: object) -> None:
@@ -138,7 +138,7 @@ def test_validation_that_a_signal_interrupts_is_done_on_resume(make_model, stori
     assert "validation" not in (tmp_path / "stopped" / "metrics.jsonl").read_text()
     assert not (tmp_path / "stopped" / "checkpoints" / "best").exists()
 
-    train(trainer(tmp_path / "stopped", state=state))
+    train(loop(tmp_path / "stopped", state=state))
     assert lines_without_clock(tmp_path / "stopped") == lines_without_clock(tmp_path / "straight")
     for name in ("best", "last"):
         weights = Path("checkpoints", name, "model.safetensors")
@@ -147,12 +147,12 @@ def test_validation_that_a_signal_interrupts_is_done_on_resume(make_model, stori
 
 def test_a_finished_training_has_nothing_to_resume(make_model, stories, tmp_path: Path) -> None:
     model, steps = make_model(), []
-    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3))
+    train(loop_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3))
     state = read_state(tmp_path / "checkpoints" / "last")
-    again = trainer_of(
+    again = loop_of(
         *(make_model(), corpus_of(model, stories), tmp_path),
         state=state,
-        on_step=lambda trainer: steps.append(trainer.state.step),
+        on_step=lambda loop: steps.append(loop.state.step),
         max_steps=3,
         eval_every=3,
     )
@@ -165,7 +165,7 @@ def test_a_finished_training_has_nothing_to_resume(make_model, stories, tmp_path
 
 def test_a_damaged_state_is_refused(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
-    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1))
+    train(loop_of(model, corpus_of(model, stories), tmp_path, max_steps=1))
     last = tmp_path / "checkpoints" / "last"
     content = (last / STATE_FILE).read_bytes()
     assert read_state(last) is not None
@@ -194,28 +194,28 @@ def test_patience_is_counted_across_a_resume(make_model, stories, tmp_path: Path
     settings = {"max_steps": 9, "eval_every": 2, "save_every": 1}
     steps: list[int] = []
 
-    def resumed(patience: int) -> Trainer:
+    def resumed(patience: int) -> TrainingLoop:
         steps.clear()
         model = make_model()
-        return trainer_of(
+        return loop_of(
             *(model, corpus_of(model, stories[:20]), tmp_path, rates),
             state=state,
-            on_step=lambda trainer: steps.append(trainer.state.step),
+            on_step=lambda loop: steps.append(loop.state.step),
             patience=patience,
             **settings,
         )
 
     model = make_model()
-    trainer = trainer_of(
+    loop = loop_of(
         model, corpus_of(model, stories[:20]), tmp_path, rates, on_step=stop_after(5), patience=3, **settings
     )
     with pytest.raises(Stopped):
-        train(trainer)
-    assert (trainer.state.best_step, trainer.state.num_bad_validations) == (2, 1)
+        train(loop)
+    assert (loop.state.best_step, loop.state.num_bad_validations) == (2, 1)
     state = read_state(tmp_path / "checkpoints" / "last")
-    train(trainer := resumed(patience=3))
+    train(loop := resumed(patience=3))
     assert steps == [6, 7, 8]
-    assert trainer.state.done
+    assert loop.state.done
     train(resumed(patience=1))  # lowered when the run resumes, and passed already
     assert steps == [6]
 
@@ -224,14 +224,14 @@ def test_patience_is_counted_across_a_resume(make_model, stories, tmp_path: Path
 def test_inputs_must_not_change_across_a_resume(make_model, stories, tmp_path: Path, changed: str) -> None:
     model = make_model()
     model.freeze({0, 1})
-    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=1))
+    train(loop_of(model, corpus_of(model, stories), tmp_path, max_steps=1))
     state = read_state(tmp_path / "checkpoints" / "last")
     other = make_model(seed=1) if changed == "weights" else make_model()
     other.freeze({0, 1})
     texts = {"documents": stories[:-1], "order": stories[::-1], "weights": stories}[changed]
     named = "frozen weights" if changed == "weights" else "data.train"
     with pytest.raises(UserError, match=named):
-        trainer_of(other, corpus_of(other, texts), tmp_path, state=state, max_steps=2)
+        loop_of(other, corpus_of(other, texts), tmp_path, state=state, max_steps=2)
 
 
 def test_another_number_of_threads_is_logged_on_resume(
@@ -239,12 +239,12 @@ def test_another_number_of_threads_is_logged_on_resume(
 ) -> None:
     model = make_model()
     corpus = corpus_of(model, stories)
-    train(trainer_of(model, corpus, tmp_path, max_steps=1))
+    train(loop_of(model, corpus, tmp_path, max_steps=1))
     state = read_state(tmp_path / "checkpoints" / "last")
     assert state is not None
     assert state["threads"] == torch.get_num_threads()
     for threads, logged in ((torch.get_num_threads(), False), (7, True)):
         caplog.clear()
         with caplog.at_level("INFO", "sentence_order"):
-            trainer_of(make_model(), corpus, tmp_path, state={**state, "threads": threads}, max_steps=1)
+            loop_of(make_model(), corpus, tmp_path, state={**state, "threads": threads}, max_steps=1)
         assert ("and 7 before" in caplog.text) is logged

@@ -19,7 +19,7 @@ from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.distributed import Processes
 from sentence_order.training.step import Stepper
-from tests.training.trainers import CPU, HALF, Poison, corpus_of
+from tests.training.loops import CPU, HALF, Poison, corpus_of
 
 # The weights stay as they are, so that several steps can be compared.
 STANDSTILL = OptimConfig(lr=0.0, head_lr=0.0, weight_decay=0.0, warmup=0.0)

@@ -12,7 +12,7 @@ from sentence_order.errors import UserError
 from sentence_order.evaluation.evaluator import evaluate_corpus
 from sentence_order.training.plan import StepInput
 from sentence_order.training.tracker import METRICS_FILE, Meter, Tracker, remove_logs
-from tests.training.trainers import CPU, corpus_of
+from tests.training.loops import CPU, corpus_of
 
 
 def lines_of(folder: Path) -> list[dict[str, float]]:

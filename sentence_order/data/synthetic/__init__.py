@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from . import animals, craft, home, kitchen, learning, outdoors, town, travel, work
 from .plot import Plot, Step
 
-__all__ = ["HELD_OUT", "PLOTS", "Plot", "Step", "generate"]
+__all__ = ["HELD_OUT", "NUM_STORIES", "PLOTS", "Plot", "Step", "generate"]
 
 # Plots that training never sees: on them validation and test measure what has been learned about order and not about
 # the plots. Both lists draw on all kinds of themes; changing them changes every published number.
@@ -43,6 +43,8 @@ HELD_OUT = {
     ),
 }
 
+# How many stories a split has, unless data.limit_SPLIT says otherwise.
+NUM_STORIES = {"train": 800, "validation": 100, "test": 300}
 # The groups.
 KNOWN, NEW = "known plots", "new plots"
 

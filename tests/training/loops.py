@@ -1,4 +1,4 @@
-"""Trainers of tiny models, on the CPU."""
+"""Training loops of tiny models, on the CPU."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.hooked_loop import HookedLoop
 from sentence_order.config.schema import (
     DataConfig,
     DebugConfig,
@@ -25,9 +26,9 @@ from sentence_order.decoding.scores import Scores
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.signals import Signals
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.state import digest_inputs
 from sentence_order.training.tracker import Tracker
-from sentence_order.training.trainer import Trainer
 from tests.corpora import raw_split
 
 CPU = Runtime(torch.device("cpu"))
@@ -53,7 +54,7 @@ def train_config(
     )
 
 
-def trainer_of(
+def loop_of(
     model: SentenceOrdererModel,
     corpus: Corpus,
     folder: Path,
@@ -65,10 +66,10 @@ def trainer_of(
     max_nonfinite: int = 10,
     runtime: Runtime = CPU,
     overfit: bool = False,
-    on_step: Callable[[Trainer], None] = lambda trainer: None,
+    on_step: Callable[[TrainingLoop], None] = lambda loop: None,
     **settings: object,
-) -> Trainer:
-    """The trainer of a new run in `folder`, or of the run that resumes from a `state`."""
+) -> TrainingLoop:
+    """The loop of a new run in `folder`, or of the run that resumes from a `state`."""
     config = train_config(optim, freeze, **settings)
     config = replace(
         config,
@@ -81,28 +82,28 @@ def trainer_of(
     resumed = () if state is None else (state["logged_bytes"], state["trainer"]["step"])
     tracker = Tracker(folder, *resumed)
     others = {"tracker": tracker, "signals": signals, "digests": digest_inputs({"train": corpus}, model)}
-    trainer = Trainer(model, corpus, corpus, config, runtime, folder, **others, on_step=on_step)
+    loop = HookedLoop(model, corpus, corpus, config, runtime, folder, **others, on_step=on_step)
     if state is not None:
-        trainer.load_state_dict(state)
-    return trainer
+        loop.load_state_dict(state)
+    return loop
 
 
-def train(trainer: Trainer) -> None:
+def train(loop: TrainingLoop) -> None:
     """Trains to the end, and closes the files of the tracker."""
-    assert trainer.tracker is not None
-    with trainer.tracker:
-        trainer.train()
+    assert loop.tracker is not None
+    with loop.tracker:
+        loop.train()
 
 
 class Stopped(BaseException):
     """Ends a training as a power cut would: nothing is saved."""
 
 
-def stop_after(step: int) -> Callable[[Trainer], None]:
+def stop_after(step: int) -> Callable[[TrainingLoop], None]:
     """An `on_step` that ends the training after a step."""
 
-    def on_step(trainer: Trainer) -> None:
-        if trainer.state.step == step:
+    def on_step(loop: TrainingLoop) -> None:
+        if loop.state.step == step:
             raise Stopped
 
     return on_step
@@ -111,7 +112,7 @@ def stop_after(step: int) -> Callable[[Trainer], None]:
 class Poison:
     """Makes the loss NaN or infinite in chosen steps, by the model's own scores; its blocks' outputs stay finite.
 
-    To be passed to the trainer as `on_step`.
+    To be passed to the loop as `on_step`.
 
     Attributes:
         times: in how many forward passes of each of those steps, the first ones; None for all.
@@ -124,8 +125,8 @@ class Poison:
         self.step, self.calls = 1, 0
         model.register_forward_hook(self.spoil)
 
-    def __call__(self, trainer: Trainer) -> None:
-        self.step, self.calls = trainer.state.step + 1, 0
+    def __call__(self, loop: TrainingLoop) -> None:
+        self.step, self.calls = loop.state.step + 1, 0
 
     def spoil(self, model: SentenceOrdererModel, inputs: Any, scores: Scores) -> None:
         if model.training and self.step in self.steps:

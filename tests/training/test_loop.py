@@ -14,13 +14,13 @@ from sentence_order.data.examples import Batch, collate, load_example
 from sentence_order.errors import TrainingError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.optimization import make_optimizer
-from sentence_order.training.trainer import Trainer
-from tests.training.trainers import Poison, corpus_of, train, trainer_of
+from tests.training.loops import Poison, corpus_of, loop_of, train
 
 
-def batches_of(trainer: Trainer, *sizes: int) -> list[Batch]:
-    corpus = trainer.train_corpus
+def batches_of(loop: TrainingLoop, *sizes: int) -> list[Batch]:
+    corpus = loop.train_corpus
     examples = iter(load_example(corpus, k, 0, 0) for k in range(len(corpus)))
     return [collate([next(examples) for _ in range(size)]) for size in sizes]
 
@@ -41,13 +41,13 @@ def test_accumulated_step_is_the_step_of_one_large_batch(make_model, stories, tm
     """Documents of 4 to 8 sentences: means of micro-batch means would differ, sums over all pairs do not."""
     gradients: list[torch.Tensor] = []
     for sizes in ([8], [2, 6]):
-        trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path / str(len(sizes)))
-        trainable = trainer.stepper.trainable
-        trainer.stepper.optimizer.register_step_pre_hook(
+        loop = loop_of(model := make_model(), corpus_of(model, stories), tmp_path / str(len(sizes)))
+        trainable = loop.stepper.trainable
+        loop.stepper.optimizer.register_step_pre_hook(
             lambda *_, trainable=trainable: gradients.append(torch.cat([p.grad.flatten() for p in trainable]))
         )
-        batches = batches_of(trainer, *sizes)
-        trainer.stepper.training_step(batches, pairs_of(batches), step=0)
+        batches = batches_of(loop, *sizes)
+        loop.stepper.training_step(batches, pairs_of(batches), step=0)
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
     assert gradients[0].norm() > 0.01
 
@@ -55,20 +55,20 @@ def test_accumulated_step_is_the_step_of_one_large_batch(make_model, stories, tm
 def test_run_leaves_curves_and_checkpoints(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     before = weights(model)
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=6, eval_every=3, log_every=2)
-    train(trainer)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path, max_steps=6, eval_every=3, log_every=2)
+    train(loop)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 4, 6]
     assert [line["step"] for line in lines if "validation/tau" in line] == [3, 6]
     rates = [line["train/lr/encoder"] for line in lines if "train/lr/encoder" in line]
     assert rates == pytest.approx([8e-5 * (1 - done / 6) for done in (0, 1, 3, 5)])
     best = max(line["validation/tau"] for line in lines if "validation/tau" in line)
-    assert trainer.progress.tasks[0].fields["note"].endswith(f", best tau {best:.3f}"), "also after the last validation"
+    assert loop.progress.tasks[0].fields["note"].endswith(f", best tau {best:.3f}"), "also after the last validation"
     assert not torch.equal(weights(model), before)
     assert torch.equal(saved_weights(tmp_path, "last"), weights(model))
     assert (tmp_path / "checkpoints" / "best" / "model.safetensors").is_file()
-    inputs = trainer.plan.batches(start=0)
-    assert trainer.state.num_documents == sum(next(inputs).num_documents for _ in range(6))
+    inputs = loop.plan.batches(start=0)
+    assert loop.state.num_documents == sum(next(inputs).num_documents for _ in range(6))
 
 
 @pytest.mark.parametrize(("metric", "patience"), [("tau", None), ("loss", 2)])
@@ -78,30 +78,30 @@ def test_best_checkpoint_is_that_of_the_best_validation(
     """Also where the weights get worse afterwards, here by chance alone; then early stopping ends the run."""
     kept: dict[int, torch.Tensor] = {}
 
-    def on_step(trainer: Trainer) -> None:
-        kept[trainer.state.step] = weights(trainer.model)
+    def on_step(loop: TrainingLoop) -> None:
+        kept[loop.state.step] = weights(loop.model)
         with torch.no_grad():
-            for weight in trainer.model.parameters():
+            for weight in loop.model.parameters():
                 weight += 0.5 * torch.randn_like(weight)
 
     model, settings = make_model(), {"max_steps": 6, "eval_every": 1, "metric": Metric[metric], "patience": patience}
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, on_step=on_step, **settings)
-    train(trainer)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path, on_step=on_step, **settings)
+    train(loop)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     values = [METRICS[metric] * line[f"validation/{metric}"] for line in lines if f"validation/{metric}" in line]
     best = 1 + values.index(max(values))
-    assert trainer.state.best_step == best < 6
-    assert trainer.state.num_bad_validations == (patience or 6 - best)
+    assert loop.state.best_step == best < 6
+    assert loop.state.num_bad_validations == (patience or 6 - best)
     assert torch.equal(saved_weights(tmp_path, "best"), kept[best])
     assert torch.equal(saved_weights(tmp_path, "last"), kept[len(values)])
-    assert len(values) == trainer.state.step == best + trainer.state.num_bad_validations
+    assert len(values) == loop.state.step == best + loop.state.num_bad_validations
 
 
 def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     model.freeze({0, 1, 3})
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    train(trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3))
+    train(loop_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=3))
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
 
@@ -110,9 +110,9 @@ def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None
 def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path: Path, value: float, loss: str) -> None:
     model = make_model()
     poison = Poison(model, 2, value=value)
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=1, on_step=poison)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=1, on_step=poison)
     with pytest.raises(TrainingError) as caught:
-        train(trainer)
+        train(loop)
     message = str(caught.value)
     assert message.startswith(f"step 2: the loss is {loss}; documents: d")
     assert f"checkpoint: {tmp_path / 'checkpoints' / 'last'}; " in message
@@ -121,21 +121,21 @@ def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path:
 
 
 def test_broken_weights_are_never_saved(make_model, stories, tmp_path: Path) -> None:
-    trainer = trainer_of(model := make_model(), corpus_of(model, stories), tmp_path, max_steps=3)
-    trainer.save_checkpoint()
+    loop = loop_of(model := make_model(), corpus_of(model, stories), tmp_path, max_steps=3)
+    loop.save_checkpoint()
     with torch.no_grad():
-        next(trainer.model.heads["pairs"].parameters())[0, 0] = float("inf")
+        next(loop.model.heads["pairs"].parameters())[0, 0] = float("inf")
     with pytest.raises(TrainingError, match=r"heads\.pairs.* NaN or infinite"):
-        trainer.save_checkpoint()
+        loop.save_checkpoint()
     assert torch.isfinite(saved_weights(tmp_path, "last")).all()
 
 
 def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     next(model.heads["pairs"].parameters()).register_hook(lambda gradient: gradient * float("nan"))
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path, max_steps=3)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path, max_steps=3)
     with pytest.raises(TrainingError, match=r"step 1: .*gradient.* in heads; documents: d"):
-        train(trainer)
+        train(loop)
     assert torch.isfinite(weights(model)).all()
 
 
@@ -145,9 +145,9 @@ def test_early_stopping_at_chance_is_reported(
     """Documents in no order, whose first validation is far from a third of the training."""
     texts = [random.Random(number).sample(stories[number % 20], 4) for number in range(120)]
     model, rates = make_model(), OptimConfig(lr=0.0, head_lr=0.0)
-    trainer = trainer_of(model, corpus_of(model, texts), tmp_path, rates, max_steps=99, eval_every=1, patience=1)
-    train(trainer)
-    assert trainer.state.step == 2
+    loop = loop_of(model, corpus_of(model, texts), tmp_path, rates, max_steps=99, eval_every=1, patience=1)
+    train(loop)
+    assert loop.state.step == 2
     assert len([message for message in caplog.messages if "no better than chance" in message]) == 1
 
 
@@ -156,16 +156,16 @@ def test_overfitting_ends_with_the_first_perfect_validation(make_model, stories,
     config = {"max_steps": 60, "eval_every": 5, "epochs": 60, "metric": Metric["loss"]}
     rates = OptimConfig(lr=2e-3, head_lr=5e-3, warmup=0.0)
     model = make_model()
-    trainer = trainer_of(model, corpus_of(model, stories[:2]), tmp_path / "able", rates, overfit=True, **config)
-    train(trainer)
-    assert trainer.state.last_validation["pmr"]["value"] == 1
-    assert trainer.state.step < 60
+    loop = loop_of(model, corpus_of(model, stories[:2]), tmp_path / "able", rates, overfit=True, **config)
+    train(loop)
+    assert loop.state.last_validation["pmr"]["value"] == 1
+    assert loop.state.step < 60
 
     model = make_model()
     frozen = OptimConfig(lr=0.0, head_lr=0.0)
-    trainer = trainer_of(model, corpus_of(model, stories), tmp_path / "unable", frozen, overfit=True, max_steps=2)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path / "unable", frozen, overfit=True, max_steps=2)
     with pytest.raises(TrainingError, match="overfit"):
-        train(trainer)
+        train(loop)
 
 
 @pytest.mark.parametrize("layer_decay", [1.0, 0.9])
@@ -179,16 +179,14 @@ def test_blocks_move_from_their_epoch_on(make_model, stories, tmp_path: Path, la
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     moved: dict[str, int] = {}
 
-    def on_step(trainer: Trainer) -> None:
+    def on_step(loop: TrainingLoop) -> None:
         for name, weight in model.named_parameters():
             if name not in moved and not torch.equal(weight, before[name]):
-                moved[name] = trainer.state.step
+                moved[name] = loop.state.step
 
-    trainer = trainer_of(
-        model, corpus_of(model, stories), tmp_path, optim=config, freeze=schedule, epochs=2, on_step=on_step
-    )
-    per_epoch = trainer.plan.total_steps // 2
-    train(trainer)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path, optim=config, freeze=schedule, epochs=2, on_step=on_step)
+    per_epoch = loop.plan.total_steps // 2
+    train(loop)
     begins = {name: step for name, step in moved.items() if name.endswith("attention.self.query.weight")}
     half = math.ceil(per_epoch / 2) + 1
     assert [begins.get(f"encoder.encoder.layer.{k}.attention.self.query.weight") for k in range(4)] == [
@@ -197,10 +195,10 @@ def test_blocks_move_from_their_epoch_on(make_model, stories, tmp_path: Path, la
     assert not any("embeddings" in name for name in moved)
     assert model.config.frozen_blocks == [0]
     expected = make_optimizer(model, config).param_groups
-    found = {group["name"]: group for group in trainer.stepper.optimizer.param_groups}
+    found = {group["name"]: group for group in loop.stepper.optimizer.param_groups}
     assert set(found) == {group["name"] for group in expected}
     for group in expected:
         assert {id(weight) for weight in group["params"]} == {id(w) for w in found[group["name"]]["params"]}
         assert group["rate"] == found[group["name"]]["rate"]
     trainable = sum(len(group["params"]) for group in expected)
-    assert len(trainer.stepper.average.average) == len(trainer.stepper.trainable) == trainable
+    assert len(loop.stepper.average.average) == len(loop.stepper.trainable) == trainable

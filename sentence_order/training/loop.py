@@ -1,12 +1,12 @@
-"""The training loop."""
+"""The training loop, of one process or of several."""
 
 import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
-from sentence_order.config.commands import resume_command
 from sentence_order.config.components import METRICS
 from sentence_order.config.schema import OnNonfinite, TrainConfig
 from sentence_order.data.groups import group_label
@@ -29,10 +28,12 @@ from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import progress_bar
 from sentence_order.runtime.device import Runtime, out_of_memory
 from sentence_order.runtime.signals import Signals
+from sentence_order.training.callbacks import Callback, CallbackList
 from sentence_order.training.checkpoints import CheckpointWriter
 from sentence_order.training.diagnose import describe_nonfinite
 from sentence_order.training.model_card import ModelCardContext
 from sentence_order.training.plan import StepInput, TrainingPlan
+from sentence_order.training.run_config import how_to_resume
 from sentence_order.training.state import TrainerState, get_rng_state, set_rng_state
 from sentence_order.training.step import StepOutput, Stepper
 from sentence_order.training.tracker import Meter, Tracker
@@ -42,8 +43,8 @@ log = logging.getLogger(__name__)
 MIN_SEEN = 200  # documents, before which it says nothing that a model is no better than chance
 
 
-class Trainer:
-    """One training run; it leaves the best model (by `trainer.metric`) and the last one in `folder/checkpoints`."""
+class TrainingLoop:
+    """The loop of a run; it leaves the best model (by `trainer.metric`) and the last one in `folder/checkpoints`."""
 
     def __init__(
         self,
@@ -58,16 +59,15 @@ class Trainer:
         card: ModelCardContext | None = None,
         signals: Signals | None = None,
         digests: dict[str, str] | None = None,
-        on_step: Callable[["Trainer"], None] = lambda trainer: None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         """Args:
         tracker: logs the run; None in all processes but the main one.
         digests: of what a run reads and must not change when it resumes, by config key (see `digest_inputs`).
-        on_step: called after each step and everything that follows it.
         """
         self.model, self.train_corpus, self.validation_corpus = model, train, validation
         self.config, self.runtime, self.folder = config, runtime, folder
-        self.tracker, self.on_step = tracker, on_step
+        self.tracker, self.callbacks = tracker, CallbackList(callbacks, runtime)
         self.signals = signals or Signals()
         self.metric = config.trainer.metric.value
         self.plan = TrainingPlan(train, validation, config.trainer, config.seed, runtime)
@@ -75,7 +75,7 @@ class Trainer:
         self.pending_phases = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]  # of `freeze.schedule`
         self.checkpoints = CheckpointWriter(folder, model, card, runtime.processes.is_main, config.trainer.keep)
 
-        self.state, self.meter = TrainerState(), Meter()
+        self.state, self.meter = TrainerState(total_steps=self.plan.total_steps), Meter()
         self.stop_signal, self.save_requested = 0, False  # signals that have arrived in any process
         self.digests = digests or {}
         self.started = time.perf_counter()
@@ -109,14 +109,15 @@ class Trainer:
                 # Once in a while: log, validate, save.
                 if self.should_log():
                     self.log_training(output)
+                self.callbacks.call("on_step", self.state)
+                self.sync_requests()  # signals, and callbacks that ask to stop, of any process
                 if self.should_validate():
                     self.validate()  # keeps the best, counts num_bad_validations
                     self.progress.update(task, note=self._progress_note(output.loss))
                 if self.should_save():
                     self.save_checkpoint()
-                self.on_step(self)
 
-        self._sync_signals()  # one may have arrived since the last step
+        self.sync_requests()  # a signal may have arrived since the last step
         self.check_stop()
         if self.config.debug.overfit and (pmr := self.state.last_validation["pmr"]["value"]) < 1:
             raise TrainingError(
@@ -155,7 +156,6 @@ class Trainer:
         state.epoch = inputs.epoch_after
         state.done = state.step >= self.plan.total_steps
         state.validation_pending = state.done or self._is_due(self.plan.eval_every)
-        self._sync_signals()
         return output
 
     def handle_nonfinite(self, output: StepOutput, inputs: StepInput) -> None:
@@ -188,15 +188,15 @@ class Trainer:
         """Logs the means since the last line, and the learning rates and gradient norms of the step."""
         values = self.meter.means()
         self.meter = Meter()
-        if self.tracker is None:
-            return
         values |= {name: norm for name, norm in output.gradient_norms.items() if math.isfinite(norm)}
         values |= {f"train/lr/{group['name']}": group["lr"] for group in self.stepper.optimizer.param_groups}
         if self.stepper.scaler.is_enabled():
             values["train/loss_scale"] = self.stepper.scaler.get_scale()
         if self.state.num_skipped_steps:
             values["train/skipped_steps"] = self.state.num_skipped_steps
-        self.tracker.log_scalars(self.state.step, self.state.epoch, values)
+        self.state.metrics |= values
+        if self.tracker is not None:
+            self.tracker.log_scalars(self.state.step, self.state.epoch, values)
 
     def validate(self) -> None:
         """Evaluates on the validation documents, saves the best model, and decides on early stopping.
@@ -207,7 +207,7 @@ class Trainer:
             evaluation = self.evaluate(self.model, self.validation_corpus, "validation", self.progress)
             self.progress.remove_task(self.progress.task_ids[-1])
             if evaluation is None:
-                self._sync_signals()
+                self.sync_requests()
                 return
             self._log_validation(evaluation)
 
@@ -221,6 +221,7 @@ class Trainer:
                 state.best_metrics, state.best_step, state.num_bad_validations = found, state.step, 0
                 self.checkpoints.save_best(state, evaluation, self.validation_corpus, self.config.seed)
         state.validation_pending, state.validated_step = False, state.step
+        self.callbacks.call("on_validation", state)
 
         if self.config.debug.overfit and found["pmr"] == 1:
             state.done = True
@@ -233,6 +234,7 @@ class Trainer:
             state.done = is_late = True
         if problem := find_problem(evaluation, self.validation_corpus, is_first, is_late):
             log.warning("%s", problem)
+        self.sync_requests()
 
     def evaluate(
         self, model: SentenceOrdererModel, corpus: Corpus, split: str, progress: Progress
@@ -250,7 +252,11 @@ class Trainer:
             advance=partial(progress.advance, task),
             stop=lambda: self.signals.stop is not None,
         )
-        if evaluation is not None and self.tracker is not None:
+        if evaluation is None:
+            return None
+        values = {"loss": evaluation.loss, **evaluation.summary()}
+        self.state.metrics |= {f"{split}/{name}": float(value) for name, value in values.items()}
+        if self.tracker is not None:
             calibration = model.config.calibration
             self.tracker.log_evaluation(self.state.step, self.state.epoch, split, evaluation, corpus, calibration)
         return evaluation
@@ -274,6 +280,7 @@ class Trainer:
         if self.save_requested:
             self.save_requested = self.signals.save = False
             log.info("SIGUSR1: saved step %d in %s", self.state.step, self.checkpoints.last)
+        self.callbacks.call("on_save", self.state)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume after this step; all processes of a run take part."""
@@ -302,7 +309,7 @@ class Trainer:
             log.info("resuming with %d threads, and %d before: sums are rounded differently", threads, before)
         while len(self.pending_phases) > state["num_pending_phases"]:
             self.maybe_unfreeze(self.pending_phases[0].epoch)
-        self.state = TrainerState(**state["trainer"])
+        self.state = replace(TrainerState(**state["trainer"]), total_steps=self.plan.total_steps)
         self.meter = Meter(**state["meter"])
         self.stepper.load_state_dict(state["stepper"])
         if (rank := self.runtime.processes.rank) < len(state["random"]):  # a further process has drawn nothing yet
@@ -316,13 +323,16 @@ class Trainer:
         notes = [] if loss is None else [f"loss {loss:.3f}"]
         return ", ".join([*notes, f"best {metric} {best[metric]:.3f}"] if best else notes)
 
-    def _sync_signals(self) -> None:
-        """Agrees with the other processes on the signals that have arrived."""
+    def sync_requests(self) -> None:
+        """Agrees with the other processes on the signals that have arrived, and on whether a callback asks to stop."""
         stop, any_of = self.signals.stop, self.runtime.processes.any_of
-        terminate, interrupt, self.save_requested = any_of(
-            [stop == signal.SIGTERM, stop == signal.SIGINT, self.signals.save]
+        terminate, interrupt, self.save_requested, ends = any_of(
+            [stop == signal.SIGTERM, stop == signal.SIGINT, self.signals.save, self.callbacks.stop_requested]
         )
         self.stop_signal = int(signal.SIGTERM) if terminate else int(signal.SIGINT) if interrupt else 0
+        if ends and not self.state.done:
+            log.info("a callback ends the run at step %d", self.state.step)
+            self.state.done, self.state.validation_pending = True, self.state.validated_step < self.state.step
 
     @contextmanager
     def _add_run_context_to_errors(self) -> Iterator[None]:
@@ -340,5 +350,5 @@ class Trainer:
                 raise
             then = "no checkpoint saved yet"
             if (last := self.checkpoints.last).exists():
-                then = f"last checkpoint: {last}; to resume: {resume_command(self.folder)}"
+                then = f"last checkpoint: {last}; to resume: {how_to_resume(self.config)}"
             raise TrainingError(f"step {self.state.step}: {what}; {then}") from error

@@ -1,0 +1,103 @@
+"""Documents that a program passes in Python: lists of sentences, or records with fields."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import xxhash
+
+from sentence_order.config.schema import DataConfig, Source
+from sentence_order.data.readers import Document, Layout, document_from_record
+from sentence_order.errors import UserError
+
+GROUP = "group"  # the field of a record with its group, if `data.group_column` names no other
+# What may be passed as documents: each a list of sentences, or a record with a field of them.
+Documents = Iterable[Sequence[str] | Mapping[str, Any]]
+
+
+def collect_documents(given: Any, name: str, layout: Layout = Layout()) -> list[Document]:  # noqa: B008 - it is frozen
+    """The documents of the argument `name`: an iterable, such as a list or a `datasets.Dataset`.
+
+    Raises TypeError, which says what is due, for another type; UserError for a record without the fields of the layout.
+    """
+    due = f"{name}: a list of documents is due, each a list of sentences, or a dict with the field "
+    due += f"'{layout.text_column or layout.sentences_column}'"
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"{due}; not {_describe(given)}")
+    if type(given).__name__ == "DataFrame":
+        raise TypeError(f"{due}; of a DataFrame pass {name}.to_dict('records')")
+    return [_read_document(document, f"{name}[{i}]", layout, due) for i, document in enumerate(given)]
+
+
+def _read_document(given: Any, where: str, layout: Layout, due: str) -> Document:
+    if isinstance(given, Mapping):
+        record = dict(given)
+        group_column = layout.group_column or (GROUP if GROUP in record else None)
+        return document_from_record(record, replace(layout, group_column=group_column), where)
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        hint = "; for one document use order(sentences)" if where.startswith("documents") else ""
+        raise TypeError(f"{due}; {where} is {_describe(given)}{hint}")
+    return Document(where, check_sentences(given, where), where=where)
+
+
+def check_sentences(given: Any, name: str = "sentences") -> list[str]:
+    """The sentences of one document, the argument `name`. Raises TypeError for what is no list of texts."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"{name}: a list of sentences is due, not {_describe(given)}")
+    sentences = [*given]
+    for i, sentence in enumerate(sentences):
+        if not isinstance(sentence, str):
+            raise TypeError(f"{name}: a list of sentences is due; {name}[{i}] is {_describe(sentence)}, not a text")
+        if not sentence.isascii():
+            try:
+                sentence.encode()
+            except UnicodeEncodeError as error:  # which no tokenizer takes
+                raise UserError(f"{name}[{i}]: holds half a surrogate pair") from error
+    return [str(sentence) for sentence in sentences]  # numpy has texts of its own
+
+
+def _describe(value: Any) -> str:
+    names = {str: "a text", dict: "a dict", type(None): "None"}
+    return names.get(type(value), f"of type {type(value).__name__}")
+
+
+def use_documents(
+    config: DataConfig, given: Mapping[str, Documents | None]
+) -> tuple[DataConfig, dict[str, list[Document]]]:
+    """The config of a run that reads the documents of a program, by split, in place of files; and these.
+
+    Without any, the config as it is. Raises TypeError for what are no documents, and UserError if documents are
+    missing, or files are named as well.
+    """
+    arguments = {split: f"{split}_documents" for split in given}
+    named = [key for key in ("train", "validation", "test", "hub_id") if getattr(config, key)]
+    passed = {split: documents for split, documents in given.items() if documents is not None}
+    if not passed:
+        if config.source is Source.memory:
+            raise UserError(
+                "data.source: the documents of this run were passed to Trainer in Python; to resume it, pass the same "
+                "ones again: Trainer(load_config('resume=RUN'), train_documents=...).train()"
+            )
+        return config, {}
+    if "train" not in passed:
+        raise UserError("train_documents: missing; documents for training are needed beside those for evaluation")
+    if named:
+        raise UserError(f"data.{named[0]}: cannot be combined with train_documents; leave out the one or the other")
+    config = replace(config, source=Source.memory)
+    layout = Layout.of(config)
+    documents = {split: collect_documents(passed[split], arguments[split], layout) for split in passed}
+    for split, found in documents.items():
+        if not found:
+            raise UserError(f"{arguments[split]}: no documents")
+    return config, documents
+
+
+def digest_documents(documents: Iterable[Document]) -> str:
+    """A digest of all that is read of some documents."""
+    digest = xxhash.xxh3_128()
+    for document in documents:
+        for text in (document.id, document.group, *document.sentences):
+            encoded = text.encode()
+            digest.update(b"%d:%b" % (len(encoded), encoded))
+        digest.update(b";")
+    return digest.hexdigest()
