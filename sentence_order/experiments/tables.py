@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sentence_order.config.commands import unambiguous
 from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.errors import counted, printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
@@ -73,7 +74,7 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
         of = f" ({_escape_markdown(in_full)})" if in_full else ""
         lines.append(f"- {_escape_markdown(row.arm.name)}{of}: {runs}{filled}")
     lines += ["", f"{counted(found.documents, 'test document')}. The same report, from these runs:", ""]
-    lines += [f"    {COMMAND} {shlex.join(map(str, paths))}", ""]
+    lines += [f"    {COMMAND} {shlex.join(map(unambiguous, paths))}", ""]
     return "\n".join(lines)
 
 

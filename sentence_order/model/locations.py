@@ -8,13 +8,16 @@ from typing import Any
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from sentence_order.config.commands import as_typed, unambiguous
 from sentence_order.config.components import DECODERS, HEADS
 from sentence_order.config.schema import EncoderConfig
 from sentence_order.config.validation import check_decoder
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, counted
 from sentence_order.runtime.files import MODEL_TYPE
 
 TINY, MINILM = "tiny", "sentence-transformers/all-MiniLM-L6-v2"
+SWEEP_FILE = "multirun.yaml"  # which Hydra writes
+MAX_RUNS = 20  # that an error lists
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -72,10 +75,30 @@ def find_local_checkpoint(checkpoint: str, key: str) -> Path | None:
     if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
         if (last := folder / "checkpoints" / "last").is_dir():
             raise UserError(f"{key}: the run in {folder} has no best checkpoint yet; its last one is {last}")
-        if runs := sorted(folder.glob("*/checkpoints/best")):
-            raise UserError(f"{key}: {folder} is a folder of runs; name one of them, such as {runs[0].parents[1]}")
+        if runs := [
+            best.parents[1] for level in ("*", "*/*") for best in sorted(folder.glob(f"{level}/checkpoints/best"))
+        ]:
+            run, why = _choose_run(folder, runs)
+            names = [str(run.relative_to(folder)) for run in runs]
+            more = f", ... ({len(runs)} in all)" if len(runs) > MAX_RUNS else ""
+            raise UserError(
+                f"{key}: {folder} holds {counted(len(runs), 'run')}: {', '.join(names[:MAX_RUNS])}{more}; name one, "
+                f"such as {as_typed(key, unambiguous(run))}{why}"
+            )
         raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
     return folder
+
+
+def _choose_run(folder: Path, runs: list[Path]) -> tuple[Path, str]:
+    """One of the runs in a folder, and why: of a sweep, the best; otherwise their documents may differ."""
+    try:
+        if not (folder / SWEEP_FILE).is_file():
+            return runs[0], ""
+        files = [run / "checkpoints" / "best" / "validation.json" for run in runs]
+        values = [float(json.loads(file.read_text(encoding="utf-8"))["tau"]["value"]) for file in files]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return runs[0], ""
+    return runs[values.index(max(values))], ", the best by validation tau"
 
 
 def read_checkpoint_config(folder: Path, key: str) -> dict[str, Any]:

@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 
 import torch
 
-from sentence_order.config.commands import environment, override, resume_command, shell, tensorboard_command
+from sentence_order.config.commands import (
+    environment,
+    override,
+    resume_command,
+    shell,
+    tensorboard_command,
+    unambiguous,
+)
 from sentence_order.config.keys import OnResume
 from sentence_order.config.schema import TrainConfig
 from sentence_order.data.groups import MAX_SHOWN
@@ -306,7 +313,7 @@ def _write_results(
         *(f"{training['documents_seen']:,}", training["documents_per_second"], trainer.metric, training["best_step"]),
         *(training["steps"], timedelta(seconds=round(origin["wall_time_s"]))),
     )
-    checkpoint = override("checkpoint", str(folder))
+    checkpoint = override("checkpoint", unambiguous(folder))
     console.print("\nnext:", style="bold")
     for command in (
         tensorboard_command(folder),
