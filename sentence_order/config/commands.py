@@ -12,6 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
+# Set for the jobs of a sweep: the keys and groups that it varies.
+SWEPT_VARIABLE = "SENTENCE_ORDER_SWEPT_KEYS"
 PLAIN = re.compile(r"[A-Za-z_./*]([\w./*+:@ -]*[\w./*+:@-])?", re.ASCII)
 
 

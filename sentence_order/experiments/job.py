@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -89,18 +90,16 @@ def _children(process: int) -> list[int]:
     return found
 
 
-def train_in_subprocess(name: str, overrides: list[str], num_runs: int, in_worker: bool) -> None:
-    """Runs `train` and shows its output, each line behind the job's name.
+def train_in_subprocess(name: str, overrides: list[str], variables: Mapping[str, str], in_worker: bool) -> None:
+    """Runs `train`, with some environment variables more, and shows its output, each line behind the job's name.
 
     Raises TrainingError if it fails or is killed, Interrupted if told to stop. In a worker (see `prepare_worker`) it
     then waits for the end of the sweep instead, so that no other job starts.
     """
-    environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
-
     # In a session of its own, so that a terminal's Ctrl-C reaches the sweep alone, which forwards it.
     with subprocess.Popen(
         [sys.executable, "-m", "sentence_order.train", *overrides],
-        env=environment,
+        env={**os.environ, **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

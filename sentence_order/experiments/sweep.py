@@ -25,7 +25,14 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import key_of, normalize_overrides, override, parse_override, tensorboard_command
+from sentence_order.config.commands import (
+    SWEPT_VARIABLE,
+    key_of,
+    normalize_overrides,
+    override,
+    parse_override,
+    tensorboard_command,
+)
 from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
@@ -34,6 +41,7 @@ from sentence_order.errors import TrainingError, UserError, counted, first_line
 from sentence_order.experiments.job import (
     FAILURES,
     INTERRUPTED,
+    RUNS_VARIABLE,
     is_job,
     prepare_worker,
     stop_workers,
@@ -49,7 +57,7 @@ MULTIRUN_FILE, SEARCH_FILE = "multirun.yaml", "optimization_results.yaml"
 MULTIRUN_FLAGS = {"-m", "--multirun"}
 # With these nothing is run.
 INFO_FLAGS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
-# Of a folder's name; file systems allow at most 255 bytes.
+# Bytes of a folder's name; file systems allow at most 255.
 MAX_NAME = 160
 
 
@@ -144,9 +152,10 @@ class Sweep:
             resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
             print_line(f"{head}{resumed}{self._time_left(hydra.job.num, total)}: {folder.name}")
             num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
+            variables = {RUNS_VARIABLE: str(num_runs), SWEPT_VARIABLE: " ".join(keys)}
             flags = [word for word in self.flags if word not in hydra.overrides.task]
             try:
-                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], num_runs, in_worker)
+                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], variables, in_worker)
             except TrainingError:
                 if run_status(folder) is not RunStatus.FINISHED:
                     raise
@@ -234,14 +243,17 @@ def job_name(overrides: list[str], keys: Mapping[str, list[str] | None]) -> str:
     """
     values = dict(text.lstrip("+").split("=", 1) for text in overrides if "=" in text)
     lasts = [key.rsplit(".", 1)[-1] for key in keys]
+    next_key = re.compile(f"_({'|'.join(map(re.escape, [*keys, *lasts]))})-")  # in a value, it would look like one
     parts = []
     for key, last in zip(keys, lasts, strict=True):
         value = _slug(values[key])
-        if any(_slug(other) == value for other in {*(keys[key] or [])} - {values[key]}):
+        alike = any(_slug(other).lower() == value.lower() for other in {*(keys[key] or [])} - {values[key]})
+        if alike or next_key.search(value):
             value += f"-{_digest(values[key])}"
         parts.append(f"{last if lasts.count(last) == 1 else key}-{value}")
     name = "_".join(parts) or "run"
-    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}-{_digest(name)}"
+    encoded = name.encode()
+    return name if len(encoded) <= MAX_NAME else f"{encoded[:MAX_NAME].decode(errors='ignore')}-{_digest(name)}"
 
 
 def _slug(value: str) -> str:

@@ -14,6 +14,8 @@ from subprocess import CompletedProcess
 
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache, show_output
 from sentence_order.experiments.sweep import FAILURES, Sweep, job_name
@@ -78,6 +80,9 @@ def test_jobs_are_named_by_what_differs(overrides: list[str], keys: list[str], n
         ["in/d1/x/train.jsonl", "in/d1/x-train.jsonl"],
         ["''", '"-"'],
         ["a" * 300, "a" * 300 + "/"],
+        [f"'{'日' * 100}'", f"'{'日' * 100}/'"],
+        ["a/Train.jsonl", "a/train.jsonl"],
+        ["1_seed-0", "1"],
     ],
 )
 def test_jobs_whose_values_look_alike_have_different_names(values: list[str]) -> None:
@@ -86,7 +91,9 @@ def test_jobs_whose_values_look_alike_have_different_names(values: list[str]) ->
     layers = sweep.swept["freeze.layers"] or []
     jobs = [[f"freeze.layers={value}", f"seed={seed}"] for value in layers for seed in (0, 1)]
     assert len(jobs) == 2 * len(values)
-    assert len({job_name(job, sweep.swept) for job in jobs}) == len(jobs)
+    names = {job_name(job, sweep.swept).lower() for job in jobs}
+    assert len(names) == len(jobs)
+    assert all(len(name.encode()) < 200 for name in names)
 
 
 def test_a_job_is_told_how_many_runs_share_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +194,11 @@ def test_a_job_that_fails_does_not_stop_the_others(command: Command, tmp_path: P
     assert {path.name for path in (tmp_path / "sweep" / "depth-none").iterdir()} == before
     results = json.loads((tmp_path / "sweep" / "depth-all" / "results.json").read_text())
     assert results["train"]["frozen"][0] == "embeddings"
+    events = EventAccumulator(str(tmp_path / "sweep" / "depth-all"))
+    events.Reload()
+    content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
+    columns = {info.name for info in HParamsPluginData.FromString(content).experiment.hparam_infos}
+    assert columns == {"frozen", "seed", "trainer.max_steps", "data.limit_train", "freeze.depth"}
     (failure,) = (tmp_path / "sweep" / FAILURES).iterdir()
     assert failure.name == "depth-none.txt"
     assert "trainer.max_steps" in failure.read_text()
