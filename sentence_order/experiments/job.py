@@ -129,6 +129,11 @@ def train_in_subprocess(name: str, overrides: list[str], variables: Mapping[str,
         raise TrainingError((errors or lines)[-1].removeprefix("error: "))
 
 
+def print_line(message: str) -> None:
+    """Prints a line of the sweep, between those of its jobs."""
+    print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
+
+
 def show_output(name: str, process: "subprocess.Popen[bytes]") -> deque[str]:
     """Copies the output of a process to standard error, line by line; returns its last lines.
 

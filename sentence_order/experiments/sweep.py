@@ -38,12 +38,14 @@ from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import TrainingError, UserError, counted, first_line
+from sentence_order.experiments.grid import DEPTH, check_grid
 from sentence_order.experiments.job import (
     FAILURES,
     INTERRUPTED,
     RUNS_VARIABLE,
     is_job,
     prepare_worker,
+    print_line,
     stop_workers,
     train_in_subprocess,
 )
@@ -106,6 +108,9 @@ class Sweep:
         """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
         with cli.one_line_errors():
             self._check_folder()
+            if depths := check_grid(sys.argv[1:]):
+                sys.argv.append(f"{DEPTH}={','.join(depths)}")
+                self.swept[DEPTH] = depths
         with Signals(stop_workers).caught():
             cli.run_jobs("train", self.run_job)
         with cli.one_line_errors():
@@ -220,7 +225,8 @@ class Sweep:
             str(key): value for key, value in (hydra.sweeper.get("params") or {}).items() if key not in self.fixed
         }
         own = {key: parse_override(f"{key}={value}") for key, value in params.items()}
-        return {key: _values(one) for key, one in own.items() if one and one.is_sweep_override()} | self.swept
+        found = {key: _values(one) for key, one in own.items() if one and one.is_sweep_override()} | self.swept
+        return {key: found[key] for key in (*own, *found) if key in found}
 
     def _time_left(self, number: int, total: int | None) -> str:
         """By the pace at which jobs have finished since the sweep started, also if some run side by side."""
@@ -263,11 +269,6 @@ def _slug(value: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-
-
-def print_line(message: str) -> None:
-    """Prints a line of the sweep, between those of its jobs."""
-    print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
 
 
 def _key(override: Override) -> str:

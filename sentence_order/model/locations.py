@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
@@ -47,16 +48,26 @@ def check_encoder_name(name: str) -> None:
         raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
 
 
-def find_depth(encoder: EncoderConfig) -> int | None:
-    """How many layers an encoder has, or None if no file on this machine says so. Raises UserError for a wrong name."""
+def find_depth(encoder: EncoderConfig, download: bool = False) -> int | None:
+    """How many layers an encoder has, or None if its config.json is not on this machine, and was not downloaded.
+
+    Raises UserError for a wrong name.
+    """
     if encoder.name == TINY:
         return encoder.tiny_layers
     check_encoder_name(encoder.name)
-    packaged = packaged_minilm() if encoder.name == MINILM else None
+    folder = (packaged_minilm() if encoder.name == MINILM else None) or Path(encoder.name)
     try:
-        config = json.loads(((packaged or Path(encoder.name)) / "config.json").read_text(encoding="utf-8"))
+        here = folder / "config.json"
+        cached = here if folder.is_dir() else hf_hub_download(encoder.name, here.name, local_files_only=not download)
+        config = json.loads(Path(cached).read_text(encoding="utf-8"))
         depth = config.get("num_hidden_layers", config.get("n_layers"))  # as families of encoders call it
-    except (OSError, ValueError, AttributeError, RecursionError):  # on the hub; or damaged, of which its loader tells
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ):  # not to be had; or damaged, of which its loader tells
         return None
     return depth if type(depth) is int else None
 

@@ -127,6 +127,7 @@ def test_printed_commands_find_their_run(
     for name in names:
         folder = make_run(tmp_path / name, [], [0, 1, 2])
         refused = command("train", "encoder=tiny", override("output_dir", name), "seed=1", "resume=auto")
+        assert " alone)" in refused.stderr, (name, refused.stderr)
         (typed,) = [part.split(" alone)")[0] for part in refused.stderr.split("resume it unchanged (")[1:]]
         report = command("report", unambiguous(name), "--output", "report")
         assert report.returncode == 0, report.stderr

@@ -252,13 +252,20 @@ def test_damaged_results_of_some_jobs_do_not_stop_the_others(command: Command, t
     assert f"sweep: {damaged + 1} finished jobs in sweep, {damaged + 1} failed:" in done.stderr
 
 
+def test_a_sweep_with_layers_that_do_not_exist_is_not_started(command: Command, tmp_path: Path) -> None:
+    done = command("train", "-m", *SMALL, "freeze.depth=none,9", "output_dir=sweep")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: freeze.depth: 9 is not valid; ")
+    assert not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.slow
 def test_a_job_that_fails_in_its_own_process_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
-    done = command("train", "-m", *SMALL, "freeze.depth=9,all", "output_dir=sweep")
+    done = command("train", "-m", *SMALL, "model.dropout=2,0.1", "output_dir=sweep")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "freeze.depth" in (tmp_path / "sweep" / FAILURES / "depth-9.txt").read_text()
-    assert (tmp_path / "sweep" / "depth-all" / "results.json").exists()
+    assert "model.dropout" in (tmp_path / "sweep" / FAILURES / "dropout-2.txt").read_text()
+    assert (tmp_path / "sweep" / "dropout-0.1" / "results.json").exists()
     assert (tmp_path / "sweep" / "report" / "report.md").exists()
 
 
