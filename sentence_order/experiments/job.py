@@ -21,6 +21,7 @@ RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
 # In the folder of a sweep: a file for each job that has failed. Not in the folder of the job, where another process may
 # be training, or the results of another one lie.
 FAILURES = "failures"
+SEARCH_FILE = "optimization_results.yaml"  # which Hydra's plugins for searching write there
 POLL_SECONDS = 0.2
 INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
 

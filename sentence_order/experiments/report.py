@@ -17,24 +17,57 @@ from sentence_order.experiments import tables
 from sentence_order.experiments.estimates import compare_arms
 from sentence_order.experiments.job import FAILURES
 from sentence_order.experiments.pictures import draw
-from sentence_order.experiments.runs import Run, find_runs, group_runs
+from sentence_order.experiments.runs import Run, find_runs, group_by_corpus, group_runs, name_corpora
+from sentence_order.experiments.search import choose_by_validation
 from sentence_order.experiments.verdict import verdict
 from sentence_order.runtime.console import console
 from sentence_order.runtime.files import atomic_file
 
 REPORT_FILE = "report.md"
+FILES = [
+    REPORT_FILE,
+    "report.csv",
+    "report.tex",
+    *(f"{Path(png).stem}.{suffix}" for png in tables.CAPTIONS for suffix in ("png", "svg")),
+]
 
 
 def write_report(paths: Sequence[Path], output: Path, baseline: str | None = None, margin: float = MARGIN) -> list[str]:
     """Writes `report.md`, `report.csv`, `report.tex` and the pictures into the folder `output`; returns the verdict.
 
-    Raises UserError if there are no finished runs, they cannot be compared, there is no such baseline, or the folder
-    holds files of these names that are of no report.
+    Runs on several corpora come apart: each has its files in a folder there, to which `report.md` leads. Raises
+    UserError if there are no finished runs, they cannot be compared, there is no such baseline, or the folder holds
+    files of these names that are of no report.
     """
     runs, unfinished = find_runs(paths)
+    corpora = group_by_corpus(runs)
+    if len(corpora) == 1:
+        return _write_one(paths, output, runs, unfinished, baseline, margin)
+
+    verdicts = {}
+    for name, members in zip(name_corpora(corpora), corpora, strict=True):
+        verdicts[name] = _write_one(paths, output / name, members, [], baseline, margin)
+    _check_replaceable(output, FILES)
+    with atomic_file(output / REPORT_FILE) as stream:
+        stream.write(tables.list_reports(verdicts, paths))
+    for file in FILES[1:]:
+        (output / file).unlink(missing_ok=True)  # of an earlier report
+    return [f"{name}: {sentence}" for name, sentences in verdicts.items() for sentence in sentences]
+
+
+def _write_one(
+    paths: Sequence[Path],
+    output: Path,
+    runs: list[Run],
+    unfinished: Sequence[Path],
+    baseline: str | None,
+    margin: float,
+) -> list[str]:
+    """The report on runs on one corpus."""
     arms, left_out = group_runs(runs)
-    comparison = compare_arms(arms, baseline)
-    sentences = verdict(comparison, margin)
+    choice = choose_by_validation(arms)
+    comparison = compare_arms(arms, choice.arm.name if choice and baseline is None else baseline)
+    sentences = verdict(comparison, margin, choice)
     if comparison.documents_left_out:
         sentences.append(
             f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "

@@ -43,6 +43,7 @@ from sentence_order.experiments.job import (
     FAILURES,
     INTERRUPTED,
     RUNS_VARIABLE,
+    SEARCH_FILE,
     is_job,
     prepare_worker,
     print_line,
@@ -54,8 +55,8 @@ from sentence_order.runtime.signals import Signals
 from sentence_order.training import run_dir
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, is_run, run_status
 
-# What Hydra and its plugins write there.
-MULTIRUN_FILE, SEARCH_FILE = "multirun.yaml", "optimization_results.yaml"
+# What Hydra writes there.
+MULTIRUN_FILE = "multirun.yaml"
 MULTIRUN_FLAGS = {"-m", "--multirun"}
 # With these nothing is run.
 INFO_FLAGS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
@@ -179,8 +180,12 @@ class Sweep:
     def finish(self) -> bool:
         """Prints what became of the jobs and writes the report; returns whether all have finished."""
         done = self._finished()
-        files = sorted(self.folder.glob(f"{FAILURES}/*.txt"))
-        failures = [file for file in files if file.stat().st_mtime >= self.started - 1]
+        failures = []
+        for file in sorted(self.folder.glob(f"{FAILURES}/*.txt")):
+            if file.stat().st_mtime >= self.started - 1:
+                failures.append(file)
+            elif not (self.folder / file.stem).exists():  # of an earlier sweep, whose job never came to be a run
+                file.unlink(missing_ok=True)
         failed = f", {len(failures)} failed:" if failures else ""
         print_line(f"{counted(len(done), 'finished job')} in {self.folder}{failed}")
         for file in failures:
