@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 from sentence_order.config.cli import compose
-from sentence_order.config.commands import as_typed, override, resume_command, shell, tensorboard_command, unambiguous
+from sentence_order.config.commands import (
+    as_typed,
+    override,
+    parse_override,
+    resume_command,
+    shell,
+    tensorboard_command,
+    unambiguous,
+)
 from sentence_order.config.keys import flatten_config
 from sentence_order.training.run_dir import read_overrides, write_config
 from tests.experiments.runs import make_run
