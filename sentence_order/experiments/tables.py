@@ -77,13 +77,15 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
     return "\n".join([*lines, *_command(paths)])
 
 
-def list_reports(verdicts: Mapping[str, Sequence[str]], paths: Sequence[Path]) -> str:
+def list_reports(verdicts: Mapping[str, Sequence[str]], left_out: Sequence[str], paths: Sequence[Path]) -> str:
     """The page that leads to the reports on several corpora, by the names of their folders."""
     lines = [f"# Reports on {len(verdicts)} corpora", "", "Runs with different test documents are not compared.", ""]
     for name, sentences in verdicts.items():
         lines += [f"## [{_escape_markdown(name)}]({name}/report.md)", ""]
         for sentence in sentences:
             lines += [_escape_verdict(sentence), ""]
+    for sentence in left_out:
+        lines += [_escape_verdict(sentence), ""]
     return "\n".join([*lines, "The same reports, from these runs:", "", *_command(paths)])
 
 
