@@ -45,9 +45,11 @@ def write_report(paths: Sequence[Path], output: Path, baseline: str | None = Non
         return _write_one(paths, output, runs, left_out, baseline, margin)
 
     _check_replaceable(output, FILES)
+    named = [any(baseline in (arm.name, arm.name_in_full) for arm in group_runs(runs)[0]) for runs in corpora]
     verdicts = {}
-    for name, members in zip(name_corpora(corpora), corpora, strict=True):
-        verdicts[name] = _write_one(paths, output / name, members, [], baseline, margin)
+    for name, members, is_there in zip(name_corpora(corpora), corpora, named, strict=True):
+        own_baseline = baseline if is_there or not any(named) else None
+        verdicts[name] = _write_one(paths, output / name, members, [], own_baseline, margin)
     with atomic_file(output / REPORT_FILE) as stream:
         stream.write(tables.list_reports(verdicts, left_out, paths))
     for file in FILES[1:]:

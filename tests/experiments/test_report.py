@@ -140,7 +140,11 @@ def test_runs_on_several_corpora_come_apart(tmp_path: Path) -> None:
             assert {row["arm"] for row in csv.DictReader(stream)} == {"none", "whole encoder"}
         assert (report / name / "report.tex").exists()
         assert {"roc": "sind", "sind": "roc"}[name] not in (report / name / "report.md").read_text()
-    write_report([tmp_path], report)
+
+    write_report([tmp_path], report, baseline="whole encoder")
+    assert "Differences from **whole encoder**" in (report / "roc" / "report.md").read_text()
+    with pytest.raises(UserError, match="--baseline: unknown arm 'half'"):
+        write_report([tmp_path], report, baseline="half")
 
 
 def test_a_single_arm_is_compared_with_nothing(tmp_path: Path) -> None:
