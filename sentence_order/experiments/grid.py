@@ -3,15 +3,17 @@
 import argparse
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 import hydra
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order.config import cli
-from sentence_order.config.commands import override, parse_override
+from sentence_order.config.commands import key_of, override, parse_override
 from sentence_order.config.parsing import CONFIG_DIR
 from sentence_order.config.schema import EncoderConfig, TrainConfig
 from sentence_order.errors import UserError, counted
@@ -27,30 +29,41 @@ MAX_NUMBERS = 6  # of depths between the embeddings and the whole encoder
 MAX_CHECKED = 64  # combinations of values, which take a tenth of a second each
 
 
-def check_grid(words: list[str]) -> list[str] | None:
+def swept_keys(
+    sweeper: Any, swept: Mapping[str, list[str] | None], fixed: Collection[str]
+) -> dict[str, list[str] | None]:
+    """All swept keys with their values, if known: those of the sweep's own file, `sweeper.params`, come first.
+
+    The command line sweeps over `swept`, and gives `fixed` one value.
+    """
+    params = {str(key): value for key, value in (sweeper.get("params") or {}).items() if key not in fixed}
+    own = {key: parse_override(f"{key}={value}") for key, value in params.items()}
+    found = {key: values_of(one) for key, one in own.items() if one and one.is_sweep_override()} | {**swept}
+    return {key: found[key] for key in (*own, *found) if key in found}
+
+
+def values_of(override: Override) -> list[str] | None:
+    """The values that an override sweeps over, if they are known."""
+    return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else None
+
+
+def check_grid(words: list[str], swept: Mapping[str, list[str] | None], fixed: Collection[str]) -> list[str] | None:
     """Raises UserError if a job of a sweep's command line names layers that its encoder does not have.
 
-    Returns the depths of freezing, if the sweep's file leaves these to the encoder.
+    Returns the depths of freezing, if the sweep's file leaves these to the encoder. `swept`, `fixed`: see `swept_keys`.
     """
-    overrides = {text: parsed for text in words if (parsed := parse_override(text)) is not None}
-    keys = {parsed.key_or_group for parsed in overrides.values()}
-    swept = {parsed.key_or_group: parsed for parsed in overrides.values() if parsed.is_sweep_override()}
-    given = [*_search_path(words), *(text for text, parsed in overrides.items() if not parsed.is_sweep_override())]
+    given = [*_search_path(words), *(text for text in words if key_of(text) in fixed)]
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             sweeper = hydra.compose("train", given, return_hydra_config=True).hydra.sweeper
-        own = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
+        keys = swept_keys(sweeper, swept, fixed)
+        leaves_depths = DEPTH not in {*keys, *fixed} and (sweeper.get("params") or {}).get(DEPTH) == FROM_ENCODER
     except (HydraException, OmegaConfBaseException, ValueError, OSError):  # of which Hydra complains when it starts
         return None
 
-    parsed_own = {key: parse_override(f"{key}={value}") for key, value in own.items()}
-    swept |= {key: parsed for key, parsed in parsed_own.items() if parsed and parsed.is_sweep_override()}
-    values = {
-        key: [*parsed.sweep_string_iterator()] if parsed.is_discrete_sweep() else [] for key, parsed in swept.items()
-    }
-    if own.get(DEPTH) == FROM_ENCODER:
-        return _choose_depths([config.encoder for config, _ in _configs(given, values, ENCODER_GROUPS)])
-    for config, job in _configs(given, values, (*ENCODER_GROUPS, "freeze")):
+    if leaves_depths:
+        return _choose_depths([config.encoder for config, _ in _configs(given, keys, ENCODER_GROUPS)])
+    for config, job in _configs(given, keys, (*ENCODER_GROUPS, "freeze")):
         _check_layers(config, job)
     return None
 
@@ -98,10 +111,10 @@ def _check_layers(config: TrainConfig, job: str) -> None:
 
 
 def _configs(
-    given: list[str], values: Mapping[str, list[str]], groups: tuple[str, ...]
+    given: list[str], keys: Mapping[str, list[str] | None], groups: tuple[str, ...]
 ) -> Iterator[tuple[TrainConfig, str]]:
     """The configs of a sweep that differ in some groups, each with the overrides that distinguish it."""
-    chosen = {key: own for key, own in values.items() if key.split(".")[0] in groups and own}
+    chosen = {key: own for key, own in keys.items() if key.split(".")[0] in groups and own}
     for combination in itertools.islice(itertools.product(*chosen.values()), MAX_CHECKED):
         job = [f"{key}={value}" for key, value in zip(chosen, combination, strict=True)]
         with suppress(UserError):  # the job will fail

@@ -8,10 +8,19 @@ import pytest
 
 from sentence_order.config.schema import EncoderConfig
 from sentence_order.errors import UserError
-from sentence_order.experiments.grid import check_grid, depths_of
+from sentence_order.experiments import grid
+from sentence_order.experiments.grid import depths_of
+from sentence_order.experiments.sweep import Sweep
 from sentence_order.model.locations import find_depth
 
 SWEEP = "sweep=frozen_vs_unfrozen"
+
+
+def check_grid(words: list[str]) -> list[str] | None:
+    """The depths that a command line's sweep leaves to the encoder."""
+    sweep, words = Sweep.parse(words)
+    assert sweep is not None
+    return grid.check_grid(words, sweep.swept, sweep.fixed)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache, show_output
-from sentence_order.experiments.sweep import FAILURES, Sweep, job_name
+from sentence_order.experiments.names import job_name
+from sentence_order.experiments.sweep import FAILURES, Sweep
 from sentence_order.training.state import STATE_FILE
 from tests.experiments.runs import make_run
 
