@@ -151,6 +151,11 @@ MADE_UP = ["encoder=tiny", "data.limit_train=9", "output_dir=sweep"]
 
 
 def test_finished_jobs_are_skipped_and_reported(command: Command, tmp_path: Path) -> None:
+    """And a job that was refused earlier, of which there is no run, is forgotten."""
+    refused = tmp_path / "sweep" / FAILURES / "lr-9_seed-0.txt"
+    refused.parent.mkdir(parents=True)
+    refused.write_text("too large\n")
+    os.utime(refused, (0, 0))
     for seed in (0, 1):
         make_run(tmp_path / "sweep" / f"lr-0.0001_seed-{seed}", ["optim.lr=1e-4", f"seed={seed}"], [0, 1, 2])
         make_run(tmp_path / "sweep" / f"lr-0.0002_seed-{seed}", ["optim.lr=2e-4", f"seed={seed}"], [0, 1, 1], started=1)
@@ -159,7 +164,8 @@ def test_finished_jobs_are_skipped_and_reported(command: Command, tmp_path: Path
     assert done.stderr.count("skipped") == 4
     assert "job 4 of 4: lr-0.0002_seed-1" in done.stderr
     assert [row["arm"] for row in _report(tmp_path / "sweep")] == ["lr: 0.0001", "lr: 0.0002"]
-    assert (tmp_path / "sweep" / "report" / "report.md").exists()
+    assert "Left out" not in (tmp_path / "sweep" / "report" / "report.md").read_text()
+    assert not refused.exists()
 
 
 def test_a_sweep_is_not_resumed_by_the_folder_of_a_run(command: Command, tmp_path: Path) -> None:
