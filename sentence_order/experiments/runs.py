@@ -146,8 +146,10 @@ def _read(folder: Path, config: TrainConfig) -> Run:
             raise ValueError("'frozen' is not a list of names")
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{file}: not the results of a run: {first_line(error)}") from error
-    metric = results.get("validation", {}).get(config.trainer.metric.value)
-    validation = metric.get("value") if isinstance(metric, dict) else metric
+    validation = results.get("validation")
+    for name in (config.trainer.metric.value, "value"):
+        validation = validation.get(name) if isinstance(validation, dict) else validation
+    validation = float(validation) if isinstance(validation, int | float) else None
     return Run(folder, flatten_config(config), training, test, validation, started, _curve(folder / METRICS_FILE))
 
 
