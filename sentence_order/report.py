@@ -81,7 +81,12 @@ def _report(arguments: argparse.Namespace) -> None:
         print("\n".join(write_report(folders, output, arguments.baseline, arguments.margin)).replace("**", ""))
         print(f"\n{output / 'report.md'}")
     if paired:
-        compare_pair(paths, arguments.split, arguments.resamples, arguments.seed, json)
+        try:
+            compare_pair(paths, arguments.split, arguments.resamples, arguments.seed, json)
+        except UserError as error:  # such as results on two corpora
+            if not folders or json is not None:
+                raise
+            print(f"not compared document by document: {error}")
 
 
 if __name__ == "__main__":

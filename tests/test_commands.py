@@ -463,12 +463,13 @@ def test_a_run_starts_from_the_weights_of_another(command: Command, trained: Pat
     start = ["debug=smoke", f"init_from={trained}", "optim.lr=0", "optim.head_lr=0", "trainer.max_steps=1"]
     done = command("train", *start, "output_dir=run")  # learns nothing, and so is what it started from
     assert done.returncode == 0, done.stderr
+    assert f"weights of {trained}/checkpoints/best: encoder, 1 set layer, heads pairs and neighbours\n" in done.stderr
     found, expected = results_of(tmp_path / "run"), results_of(trained)
     assert found["test"]["per_document"] == expected["test"]["per_document"]
     for arguments, named in (
         (["model.set_layers=2"], "model.set_layers=1"),
         (["encoder.joint_from=0"], "encoder.joint_from=2"),
-        (["encoder.tiny_layers=2"], "encoder.name"),
+        (["encoder.tiny_layers=2"], "tiny (bert, 4 layers of width 96), and encoder.name is tiny (bert, 2 layers"),
         (["init_from=nowhere"], "nowhere"),
     ):
         done = command("train", *start, *arguments, "output_dir=other")

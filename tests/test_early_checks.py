@@ -48,7 +48,7 @@ MISTAKES = {
     "predict checkpoint=run input=in.jsonl": "checkpoint: run is not a complete checkpoint",
     "predict checkpoint=started input=in.jsonl": "checkpoint: the run in started has no best checkpoint yet; "
     "its last one is started/checkpoints/last",
-    "predict checkpoint=runs input=in.jsonl": "checkpoint: runs is a folder of runs; name one of them, such as runs/a",
+    "predict checkpoint=runs input=in.jsonl": "checkpoint: runs holds 1 run: a; name one, such as checkpoint=runs/a",
     "predict checkpoint=model input=in.parquet": "input: Parquet is for training and evaluation",
     "predict checkpoint=model input=no.txt": "input: no.txt: no such file",
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -100,7 +101,7 @@ def refuse_overrides(words: Iterable[str], options: Iterable[str]) -> None:
     for word in words:
         name, is_override, value = word.partition("=")
         if is_override and name in options and not os.path.exists(word):
-            raise UserError(f"{word}: this command takes no overrides; write --{name} {value}")
+            raise UserError(f"{word}: this command takes no overrides; write --{name} {shlex.quote(value)}")
 
 
 def check_open(stream: IO[Any], name: str) -> None:

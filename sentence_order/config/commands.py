@@ -12,7 +12,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-PLAIN = re.compile(r"[A-Za-z_./*]([\w./*+:@ -]*[\w./*+:@-])?")
+# Set for the jobs of a sweep: the keys and groups that it varies.
+SWEPT_VARIABLE = "SENTENCE_ORDER_SWEPT_KEYS"
+PLAIN = re.compile(r"[A-Za-z_./*]([\w./*+:@ -]*[\w./*+:@-])?", re.ASCII)
+
+
+def as_typed(key: str, value: Any) -> str:
+    """`key=value` as one types it in a shell."""
+    return shlex.quote(override(key, value))
 
 
 def override(key: str, value: Any) -> str:
@@ -30,6 +37,12 @@ def quote(value: Any) -> str:
         return str(value)
     plain = PLAIN.fullmatch(value) and value.lower() not in ("null", "true", "false", "nan", "inf")
     return value if plain else QuotedString(value, Quote.double).with_quotes()
+
+
+def unambiguous(path: str | Path) -> str:
+    """A path that no program takes for an option, for the home of a user, or for a value of `resume`."""
+    text = str(path)
+    return f"./{text}" if text.startswith(("-", "~")) or text in ("auto", "off") else text
 
 
 def parse_override(text: str) -> Override | None:
@@ -59,7 +72,7 @@ def shell(program: str, *overrides: str) -> str:
 
 def resume_command(folder: Path) -> str:
     """The command that resumes the run of a folder."""
-    return environment() + shell("train", override("resume", str(folder)))
+    return environment() + shell("train", override("resume", unambiguous(folder)))
 
 
 def tensorboard_command(folder: Path, is_sweep: bool = False) -> str:
@@ -68,11 +81,11 @@ def tensorboard_command(folder: Path, is_sweep: bool = False) -> str:
     parent, name = folder.absolute().parent, folder.absolute().name
     shared = {*Path.cwd().parents, Path.cwd(), Path.home(), Path(tempfile.gettempdir())}  # other things are there too
     if is_sweep:
-        option = ["--logdir", str(folder)]
-    elif parent in shared and not {":", ","} & set(f"{name}{folder}"):
-        option = ["--logdir_spec", f"{name}:{folder}"]
+        option = ["--logdir", unambiguous(folder)]
+    elif parent in shared and not name.startswith("-") and not {":", ","} & set(f"{name}{folder}"):
+        option = ["--logdir_spec", f"{name}:{unambiguous(folder)}"]
     else:
-        option = ["--logdir", str(folder.parent)]
+        option = ["--logdir", unambiguous(folder.parent)]
     return f"{environment()}tensorboard {shlex.join(option)}"
 
 
@@ -80,4 +93,4 @@ def environment() -> str:
     """What precedes a command so that it runs in this environment, if that has not been activated."""
     if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:
         return ""
-    return f"{os.path.relpath(Path(sys.prefix) / 'bin')}/"
+    return shlex.quote(f"{os.path.relpath(Path(sys.prefix) / 'bin')}/")

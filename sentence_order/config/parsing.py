@@ -14,6 +14,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from sentence_order.config.commands import as_typed
 from sentence_order.config.keys import dotted_keys, flatten_config, key_infos
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
@@ -114,7 +115,7 @@ def format_hydra_error(error: Exception, schema: type) -> str:
             more = "; plugins of Hydra come with the extra: pip install -e '.[sweep]'"
         suffix = Path(option).suffix.removeprefix(".").replace("txt", "text")
         if group == "data" and suffix in options:
-            hint, more = ".", f"; to name a file: data={suffix} data.train={option}"
+            hint, more = ".", f"; to name a file: data={suffix} {as_typed('data.train', option)}"
         return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{more}"
     if no_option := re.search(r"You must specify '(\w+)'", text):
         group = no_option[1]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sentence_order.config.commands import as_typed
 from sentence_order.errors import UserError
 
 # The share of records in which a column must hold a permutation to be pointed at.
@@ -102,14 +103,14 @@ def find_gold_orders(records: Iterable[tuple[Mapping[str, Any], Sequence[str]]],
 
 
 def _advise(name: str, what: str) -> str:
-    verb = "have" if "," in name else "has"
+    verb, columns = ("have", name.split(",")) if "," in name else ("has", name)
     if what == "other orders":
-        key = f"sentence_columns=[{name}]" if "," in name else f"sentences_column={name}"
-        return f"{name} {verb} the same sentences in other orders; if these are the gold orders, set data.{key}"
-    key = f"gold_order_columns=[{name}]" if "," in name else f"gold_order_column={name}"
+        key = as_typed("data.sentence_columns" if columns != name else "data.sentences_column", columns)
+        return f"{name} {verb} the same sentences in other orders; if these are the gold orders, set {key}"
+    key = as_typed("data.gold_order_columns" if columns != name else "data.gold_order_column", columns)
     return (
         f"{name} {verb} a permutation of the sentences in most documents, and is not used; if that is the gold order, "
-        f"add data.{key} (and data.gold_order=order|position, data.gold_order_base=0|1)"
+        f"add {key} (and data.gold_order=order|position, data.gold_order_base=0|1)"
     )
 
 

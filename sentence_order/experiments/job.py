@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ RUNS_VARIABLE = "SENTENCE_ORDER_RUNS_SHARING_CACHE"
 # In the folder of a sweep: a file for each job that has failed. Not in the folder of the job, where another process may
 # be training, or the results of another one lie.
 FAILURES = "failures"
+SEARCH_FILE = "optimization_results.yaml"  # which Hydra's plugins for searching write there
 POLL_SECONDS = 0.2
 INTERRUPTED = "the sweep was interrupted; run the same command again to resume it"
 
@@ -89,18 +91,16 @@ def _children(process: int) -> list[int]:
     return found
 
 
-def train_in_subprocess(name: str, overrides: list[str], num_runs: int, in_worker: bool) -> None:
-    """Runs `train` and shows its output, each line behind the job's name.
+def train_in_subprocess(name: str, overrides: list[str], variables: Mapping[str, str], in_worker: bool) -> None:
+    """Runs `train`, with some environment variables more, and shows its output, each line behind the job's name.
 
     Raises TrainingError if it fails or is killed, Interrupted if told to stop. In a worker (see `prepare_worker`) it
     then waits for the end of the sweep instead, so that no other job starts.
     """
-    environment = {**os.environ, RUNS_VARIABLE: str(num_runs)}
-
     # In a session of its own, so that a terminal's Ctrl-C reaches the sweep alone, which forwards it.
     with subprocess.Popen(
         [sys.executable, "-m", "sentence_order.train", *overrides],
-        env=environment,
+        env={**os.environ, **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -128,6 +128,11 @@ def train_in_subprocess(name: str, overrides: list[str], num_runs: int, in_worke
         lines = [*last_lines] or [f"exit code {code}"]
         errors = [line for line in lines if line.startswith("error: ")]
         raise TrainingError((errors or lines)[-1].removeprefix("error: "))
+
+
+def print_line(message: str) -> None:
+    """Prints a line of the sweep, between those of its jobs."""
+    print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
 
 
 def show_output(name: str, process: "subprocess.Popen[bytes]") -> deque[str]:

@@ -17,30 +17,63 @@ from sentence_order.experiments import tables
 from sentence_order.experiments.estimates import compare_arms
 from sentence_order.experiments.job import FAILURES
 from sentence_order.experiments.pictures import draw
-from sentence_order.experiments.runs import Run, find_runs, group_runs
+from sentence_order.experiments.runs import Run, find_runs, group_by_corpus, group_runs, name_corpora
+from sentence_order.experiments.search import choose_by_validation
 from sentence_order.experiments.verdict import verdict
 from sentence_order.runtime.console import console
 from sentence_order.runtime.files import atomic_file
 
 REPORT_FILE = "report.md"
+FILES = [
+    REPORT_FILE,
+    "report.csv",
+    "report.tex",
+    *(f"{Path(png).stem}.{suffix}" for png in tables.CAPTIONS for suffix in ("png", "svg")),
+]
 
 
 def write_report(paths: Sequence[Path], output: Path, baseline: str | None = None, margin: float = MARGIN) -> list[str]:
     """Writes `report.md`, `report.csv`, `report.tex` and the pictures into the folder `output`; returns the verdict.
 
-    Raises UserError if there are no finished runs, they cannot be compared, there is no such baseline, or the folder
-    holds files of these names that are of no report.
+    Runs on several corpora come apart: each has its files in a folder there, to which `report.md` leads. Raises
+    UserError if there are no finished runs, they cannot be compared, there is no such baseline, or the folder holds
+    files of these names that are of no report.
     """
     runs, unfinished = find_runs(paths)
-    arms, left_out = group_runs(runs)
-    comparison = compare_arms(arms, baseline)
-    sentences = verdict(comparison, margin)
+    corpora, left_out = group_by_corpus(runs), _describe_left_out(paths, runs, unfinished)
+    if len(corpora) == 1:
+        return _write_one(paths, output, runs, left_out, baseline, margin)
+
+    _check_replaceable(output, FILES)
+    named = [any(baseline in (arm.name, arm.name_in_full) for arm in group_runs(runs)[0]) for runs in corpora]
+    verdicts = {}
+    for name, members, is_there in zip(name_corpora(corpora), corpora, named, strict=True):
+        own_baseline = baseline if is_there or not any(named) else None
+        verdicts[name] = _write_one(paths, output / name, members, [], own_baseline, margin)
+    with atomic_file(output / REPORT_FILE) as stream:
+        stream.write(tables.list_reports(verdicts, left_out, paths))
+    for file in FILES[1:]:
+        (output / file).unlink(missing_ok=True)  # of an earlier report
+    return [*(f"{name}: {sentence}" for name, own in verdicts.items() for sentence in own), *left_out]
+
+
+def _write_one(
+    paths: Sequence[Path], output: Path, runs: list[Run], left_out: list[str], baseline: str | None, margin: float
+) -> list[str]:
+    """The report on runs on one corpus."""
+    arms, repeats = group_runs(runs)
+    choice = choose_by_validation(arms)
+    comparison = compare_arms(arms, choice.arm.name if choice and baseline is None else baseline)
+    sentences = verdict(comparison, margin, choice)
     if comparison.documents_left_out:
         sentences.append(
             f"Not all runs were tested on the same documents: the numbers are of the {comparison.documents:,} that all "
             f"have, and up to {comparison.documents_left_out:,} of a run are left out."
         )
-    sentences += _describe_left_out(paths, runs, unfinished, left_out)
+    sentences += [
+        *left_out,
+        *_list_left_out("with the config and seed of another run", [run.folder.name for run in repeats]),
+    ]
     # Everything is made before the first file is written.
     pictures = draw(comparison)
     files = {
@@ -57,17 +90,19 @@ def write_report(paths: Sequence[Path], output: Path, baseline: str | None = Non
     return sentences
 
 
-def _describe_left_out(
-    paths: Sequence[Path], runs: Sequence[Run], unfinished: Sequence[Path], repeats: Sequence[Run]
-) -> list[str]:
-    """Sentences about the runs that have failed, are not finished, or repeat another one."""
-    finished = {run.folder.name for run in runs}
-    failures = [file for path in paths for file in sorted(path.glob(f"{FAILURES}/*.txt")) if file.stem not in finished]
-    failed = [f"{file.stem} ({file.read_text(encoding='utf-8', errors='replace').strip()})" for file in failures]
-    names = [folder.name for folder in unfinished if folder.name not in {file.stem for file in failures}]
-    same = [run.folder.name for run in repeats]
-    lists = {"failed": failed, "not finished": names, "with the config and seed of another run": same}
-    return [f"Left out, {why}: {'; '.join(who)}." for why, who in lists.items() if who]
+def _describe_left_out(paths: Sequence[Path], runs: Sequence[Run], unfinished: Sequence[Path]) -> list[str]:
+    """Sentences about the runs that have failed or are not finished."""
+    files = {file.parents[1] / file.stem: file for path in paths for file in sorted(path.glob(f"{FAILURES}/*.txt"))}
+    failed = [folder for folder in files if folder not in {run.folder for run in runs}]
+    errors = [files[folder].read_text(encoding="utf-8", errors="replace").strip() for folder in failed]
+    return [
+        *_list_left_out("failed", [f"{folder.name} ({error})" for folder, error in zip(failed, errors, strict=True)]),
+        *_list_left_out("not finished", [folder.name for folder in unfinished if folder not in failed]),
+    ]
+
+
+def _list_left_out(why: str, who: list[str]) -> list[str]:
+    return [f"Left out, {why}: {'; '.join(who)}."] if who else []
 
 
 def _check_replaceable(folder: Path, names: Sequence[str]) -> None:
@@ -81,13 +116,16 @@ def _check_replaceable(folder: Path, names: Sequence[str]) -> None:
 def compare_pair(paths: Sequence[Path], split: str, resamples: int, seed: int, json: Path | None) -> None:
     """Prints how two results differ, document by document, and writes it to the file `json`, if that is given."""
     results = [read_results(path, split) for path in paths]
-    groups, counts = shared_documents(results)
+    a, b = map(str, paths)
+    try:
+        groups, counts = shared_documents(results)
+    except UserError as error:
+        raise UserError(f"{a} and {b}: {error}") from error
     documents, compare = len(groups), partial(compare_results, resamples=resamples, seed=seed)
     metrics = compare(*counts)
     for group, rows_R in rows_by_group(groups).items():
         own = ({name: count_D[rows_R] for name, count_D in result.items()} for result in counts)
         metrics[f"{PRIMARY_METRIC}/{group_label(group)}"] = compare(*own)[PRIMARY_METRIC]
-    a, b = map(str, paths)
     console.print(comparison_table(escape(f"{counted(documents, 'document')}: A {a}, B {b}"), metrics))
     left_out = sum(len(result["per_document"]["text"]) for result in results) - 2 * documents
     if left_out:

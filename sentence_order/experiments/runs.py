@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from sentence_order.training.run_dir import METRICS_FILE, RESULTS_FILE, RunStatu
 
 # Of the name of an arm, so that it fits in tables and legends.
 MAX_NAME = 60
+# Of the test documents of two runs, the share that shows that these are of one corpus.
+MIN_SHARED = 0.05
 # The costs of an arm in a report; and all numbers that the record of a training must have.
 COSTS = ("seconds_in_steps", "documents_per_second", "peak_memory_gb")
 NUMBERS = (*COSTS, "parameters", "parameters_trained", "cached", "seconds_in_cache")
@@ -31,6 +34,7 @@ class Run:
     settings: dict[str, Any]  # its config, by dotted key
     training: dict[str, Any]  # the record of its training in results.json
     test: dict[str, Any]  # its results on the test documents
+    validation: float | None  # `trainer.metric` of its best checkpoint, if that is recorded
     started: str
     curve: list[tuple[float, float]]  # epochs done, and tau on the validation documents, at each validation
 
@@ -90,6 +94,31 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
     return sorted(runs, key=lambda run: run.started), unfinished
 
 
+def group_by_corpus(runs: list[Run]) -> list[list[Run]]:
+    """The runs whose test documents, by their texts, are the same for the most part, or at least not others."""
+    groups: list[tuple[set[str], list[Run]]] = []
+    for run in runs:
+        texts = {*run.test["per_document"]["text"]}
+        for shared, members in groups:
+            if len(shared & texts) >= max(2, MIN_SHARED * min(len(shared), len(texts))):
+                shared &= texts
+                members.append(run)
+                break
+        else:
+            groups.append((texts, [run]))
+    return [members for _, members in groups]
+
+
+def name_corpora(corpora: list[list[Run]]) -> list[str]:
+    """A name for each, which may be that of a folder."""
+    settings = [members[0].settings for members in corpora]
+    origins = [
+        str(own["data.hub_id"] or own["data.test"] or own["data.train"] or own["data.source"]) for own in settings
+    ]
+    names = [re.sub(r"[^\w.+-]+", "-", re.sub(r"\.\w+$", "", name)) for name in _file_names(origins)]
+    return [f"{number}-{name}" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
+
+
 def group_runs(runs: list[Run]) -> tuple[list[Arm], list[Run]]:
     """The arms, by the time of their first start; and runs that repeat the config and seed of another."""
     groups: dict[str, dict[int, Run]] = {}
@@ -118,7 +147,11 @@ def _read(folder: Path, config: TrainConfig) -> Run:
             raise ValueError("'frozen' is not a list of names")
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{file}: not the results of a run: {first_line(error)}") from error
-    return Run(folder, flatten_config(config), training, test, started, _curve(folder / METRICS_FILE))
+    validation = results.get("validation")
+    for name in (config.trainer.metric.value, "value"):
+        validation = validation.get(name) if isinstance(validation, dict) else validation
+    validation = float(validation) if isinstance(validation, int | float) else None
+    return Run(folder, flatten_config(config), training, test, validation, started, _curve(folder / METRICS_FILE))
 
 
 def _curve(file: Path) -> list[tuple[float, float]]:

@@ -10,10 +10,9 @@ import hashlib
 import json
 import math
 import os
-import re
 import sys
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -25,32 +24,42 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import key_of, normalize_overrides, override, parse_override, tensorboard_command
+from sentence_order.config.commands import (
+    SWEPT_VARIABLE,
+    key_of,
+    normalize_overrides,
+    override,
+    parse_override,
+    tensorboard_command,
+)
 from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.errors import TrainingError, UserError, counted, first_line
+from sentence_order.experiments.grid import DEPTH, check_grid, swept_keys, values_of
 from sentence_order.experiments.job import (
     FAILURES,
     INTERRUPTED,
+    RUNS_VARIABLE,
+    SEARCH_FILE,
     is_job,
     prepare_worker,
+    print_line,
     stop_workers,
     train_in_subprocess,
 )
+from sentence_order.experiments.names import job_name
 from sentence_order.runtime.files import atomic_file
 from sentence_order.runtime.signals import Signals
 from sentence_order.training import run_config
 from sentence_order.training.run_dir import RESULTS_FILE, RunStatus, check_run_dir, is_run, run_status
 
-# What Hydra and its plugins write there.
-MULTIRUN_FILE, SEARCH_FILE = "multirun.yaml", "optimization_results.yaml"
+# What Hydra writes there.
+MULTIRUN_FILE = "multirun.yaml"
 MULTIRUN_FLAGS = {"-m", "--multirun"}
 # With these nothing is run.
 INFO_FLAGS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
-# Of a folder's name; file systems allow at most 255 bytes.
-MAX_NAME = 160
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class Sweep:
             return None, arguments
 
         overrides = dict(sorted(overrides.items(), key=lambda item: not _determines_prefix(_key(item[1]))))
-        swept = {_key(one): _values(one) for one in overrides.values() if one.is_sweep_override()}
+        swept = {_key(one): values_of(one) for one in overrides.values() if one.is_sweep_override()}
         fixed = {_key(one): text for text, one in overrides.items() if not one.is_sweep_override()}
         others = [text for text in arguments if text not in overrides]
         words = [*others, *overrides]
@@ -98,6 +107,9 @@ class Sweep:
         """Runs all jobs under Hydra, reports, and exits with 1 if one has failed."""
         with cli.one_line_errors():
             self._check_folder()
+            if depths := check_grid(sys.argv[1:], self.swept, self.fixed):
+                sys.argv.append(f"{DEPTH}={','.join(depths)}")
+                self.swept[DEPTH] = depths
         with Signals(stop_workers).caught():
             cli.run_jobs("train", self.run_job)
         with cli.one_line_errors():
@@ -124,7 +136,7 @@ class Sweep:
         if asked is not None and getattr(asked, "name", asked) != direction:  # the program ends here, and no other job
             cli.exit_with_error(f"trainer.metric={metric} needs hydra.sweeper.direction={direction}", 2)
         path = (metric, *([] if metric == "loss" else ["value"]))
-        keys = self._keys(hydra)
+        keys = swept_keys(hydra.sweeper, self.swept, self.fixed)
         num_values = {key: values and len(values) for key, values in keys.items()}
         counts = [hydra.sweeper.n_trials] if "n_trials" in hydra.sweeper else [*num_values.values()]
         total = None if None in counts else math.prod(filter(None, counts))
@@ -144,9 +156,10 @@ class Sweep:
             resumed = ", resumed" if status is RunStatus.INCOMPLETE else ""
             print_line(f"{head}{resumed}{self._time_left(hydra.job.num, total)}: {folder.name}")
             num_runs = math.prod(count or 1 for key, count in num_values.items() if not _determines_prefix(key))
+            variables = {RUNS_VARIABLE: str(num_runs), SWEPT_VARIABLE: " ".join(keys)}
             flags = [word for word in self.flags if word not in hydra.overrides.task]
             try:
-                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], num_runs, in_worker)
+                train_in_subprocess(folder.name, [*flags, *_job_overrides(hydra, config, keys)], variables, in_worker)
             except TrainingError:
                 if run_status(folder) is not RunStatus.FINISHED:
                     raise
@@ -165,8 +178,12 @@ class Sweep:
     def finish(self) -> bool:
         """Prints what became of the jobs and writes the report; returns whether all have finished."""
         done = self._finished()
-        files = sorted(self.folder.glob(f"{FAILURES}/*.txt"))
-        failures = [file for file in files if file.stat().st_mtime >= self.started - 1]
+        failures = []
+        for file in sorted(self.folder.glob(f"{FAILURES}/*.txt")):
+            if file.stat().st_mtime >= self.started - 1:
+                failures.append(file)
+            elif not (self.folder / file.stem).exists():  # of an earlier sweep, whose job never came to be a run
+                file.unlink(missing_ok=True)
         failed = f", {len(failures)} failed:" if failures else ""
         print_line(f"{counted(len(done), 'finished job')} in {self.folder}{failed}")
         for file in failures:
@@ -205,14 +222,6 @@ class Sweep:
                     f"output_dir: {file} is not of a sweep of this program, and is not replaced; name another folder"
                 )
 
-    def _keys(self, hydra: Any) -> dict[str, list[str] | None]:
-        """All swept keys, those of the sweep's file first, with the values of each, if known."""
-        params = {
-            str(key): value for key, value in (hydra.sweeper.get("params") or {}).items() if key not in self.fixed
-        }
-        own = {key: parse_override(f"{key}={value}") for key, value in params.items()}
-        return {key: _values(one) for key, one in own.items() if one and one.is_sweep_override()} | self.swept
-
     def _time_left(self, number: int, total: int | None) -> str:
         """By the pace at which jobs have finished since the sweep started, also if some run side by side."""
         finished = self._finished()
@@ -223,47 +232,8 @@ class Sweep:
         return f", about {max(1, math.ceil(left / 60))} min left"
 
 
-def job_name(overrides: list[str], keys: Mapping[str, list[str] | None]) -> str:
-    """The folder of a job: the swept keys, as short as they are unique, each with its value.
-
-    A value that would look like another one of its key (`keys` has all of them, if known) ends in a digest.
-
-    Example:
-        >>> job_name(["freeze.depth=none", "data=jsonl", "seed=0"], {"freeze.depth": ["none", "all"], "seed": ["0"]})
-        'depth-none_seed-0'
-    """
-    values = dict(text.lstrip("+").split("=", 1) for text in overrides if "=" in text)
-    lasts = [key.rsplit(".", 1)[-1] for key in keys]
-    parts = []
-    for key, last in zip(keys, lasts, strict=True):
-        value = _slug(values[key])
-        if any(_slug(other) == value for other in {*(keys[key] or [])} - {values[key]}):
-            value += f"-{_digest(values[key])}"
-        parts.append(f"{last if lasts.count(last) == 1 else key}-{value}")
-    name = "_".join(parts) or "run"
-    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}-{_digest(name)}"
-
-
-def _slug(value: str) -> str:
-    """A value as part of a folder's name."""
-    return "-".join(re.sub(r"[^\w.+-]+", " ", value).split()) or "empty"  # a minus sign stays
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-
-
-def print_line(message: str) -> None:
-    """Prints a line of the sweep, between those of its jobs."""
-    print(f"{time.strftime('%H:%M:%S')} sweep: {message}", file=sys.stderr, flush=True)
-
-
 def _key(override: Override) -> str:
     return override.get_key_element().lstrip("+~")
-
-
-def _values(override: Override) -> list[str] | None:
-    return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else None
 
 
 def _is_of_sweep(file: Path) -> bool:

@@ -4,10 +4,11 @@ import csv
 import io
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentence_order.config.commands import unambiguous
 from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.errors import counted, printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
@@ -44,8 +45,8 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
     """The whole report, with the sentences of the verdict, and the pictures that are among the files; `paths` are those
     that were given."""
     lines = [f"# {_escape_markdown(_title(found))}", "", _escape_markdown(_describe_runs(found)), ""]
-    for sentence in sentences:  # which have bold parts
-        lines += ["**".join(map(_escape_markdown, sentence.split("**"))), ""]
+    for sentence in sentences:
+        lines += [_escape_verdict(sentence), ""]
 
     lines += _table([*HEADS, "trained parameters"], _value_rows(found))
     if found.others:
@@ -73,8 +74,19 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
         of = f" ({_escape_markdown(in_full)})" if in_full else ""
         lines.append(f"- {_escape_markdown(row.arm.name)}{of}: {runs}{filled}")
     lines += ["", f"{counted(found.documents, 'test document')}. The same report, from these runs:", ""]
-    lines += [f"    {COMMAND} {shlex.join(map(str, paths))}", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_command(paths)])
+
+
+def list_reports(verdicts: Mapping[str, Sequence[str]], left_out: Sequence[str], paths: Sequence[Path]) -> str:
+    """The page that leads to the reports on several corpora, by the names of their folders."""
+    lines = [f"# Reports on {len(verdicts)} corpora", "", "Runs with different test documents are not compared.", ""]
+    for name, sentences in verdicts.items():
+        lines += [f"## [{_escape_markdown(name)}]({name}/report.md)", ""]
+        for sentence in sentences:
+            lines += [_escape_verdict(sentence), ""]
+    for sentence in left_out:
+        lines += [_escape_verdict(sentence), ""]
+    return "\n".join([*lines, "The same reports, from these runs:", "", *_command(paths)])
 
 
 def as_csv(found: Comparison) -> str:
@@ -108,6 +120,15 @@ def as_latex(found: Comparison) -> str:
     lines = [rf"{' & '.join(row)} \\" for row in rows]
     begin = rf"\begin{{tabular}}{{l{'r' * len(HEADS)}}}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _command(paths: Sequence[Path]) -> list[str]:
+    return [f"    {COMMAND} {shlex.join(map(unambiguous, paths))}", ""]
+
+
+def _escape_verdict(sentence: str) -> str:
+    """A sentence of a verdict, whose bold parts stay bold."""
+    return "**".join(map(_escape_markdown, sentence.split("**")))
 
 
 def _title(found: Comparison) -> str:

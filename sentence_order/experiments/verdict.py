@@ -2,19 +2,28 @@
 
 from sentence_order.evaluation.statistics import format_interval
 from sentence_order.experiments.estimates import Comparison, Row
+from sentence_order.experiments.search import Choice
 
 # With fewer test documents, the intervals, which take their means to be normally distributed, tend to be too narrow.
 MIN_DOCUMENTS = 30
 
 
-def verdict(found: Comparison, margin: float) -> list[str]:
+def verdict(found: Comparison, margin: float, choice: Choice | None = None) -> list[str]:
     """Sentences, the most important first.
 
     `margin` is the loss of tau against the baseline that is acceptable; an arm is shown to stay within it if the whole
-    interval of its difference lies above minus the margin.
+    interval of its difference lies above minus the margin. Of a search it judges nothing but the `choice`.
     """
     if not found.others:
         return [f"There is one arm, and nothing to compare: tau {format_interval(found.baseline.tau)}."]
+    if choice is not None:
+        (row,) = (row for row in found.rows if row.arm is choice.arm)
+        return [
+            f"{choice}. On the test documents, its tau is **{format_interval(row.tau)}**.",
+            "This is a search: the choice is by validation, and the test values of the other settings had no part in "
+            "it. The greatest of many test values would be too high by chance.",
+            _how_far_it_goes(found),
+        ]
     freezing = len({row.arm.frozen for row in found.rows}) > 1
     first = _freezing(found) if freezing else _best(found)
     return [first, _trade_off(found, margin), _beyond_chance(found), _how_far_it_goes(found)]

@@ -4,9 +4,9 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.config import schema
-from sentence_order.config.commands import override
+from sentence_order.config.commands import as_typed
 from sentence_order.config.keys import flatten_config
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, counted
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import check_vocabulary, load_encoder, longest_sentence
 from sentence_order.model.freezing import first_joint_layer
@@ -101,22 +101,30 @@ def _check_joint(encoder: schema.EncoderConfig, joint_from: int, layers: int, mo
         )
 
 
-def copy_weights(model: SentenceOrdererModel, source: SentenceOrdererModel, where: str) -> None:
-    """Copies the weights of a trained model, whose checkpoint is `where`, heads included.
+def copy_weights(model: SentenceOrdererModel, source: SentenceOrdererModel, where: str, encoders: list[str]) -> str:
+    """Copies the weights of a trained model, whose checkpoint is `where`; returns what they are of.
 
-    Raises UserError naming the config key in which the two differ.
+    `encoders` are the names of the encoders of the two. Raises UserError naming the config key in which they differ.
     """
 
     def check_same(group: str, *keys: str) -> None:
         for key in keys:
             if (theirs := getattr(source.config, key)) != getattr(model.config, key):
-                raise UserError(f"init_from: {where} was trained with {override(f'{group}.{key}', theirs)}; add that")
+                raise UserError(f"init_from: {where} was trained with {as_typed(f'{group}.{key}', theirs)}; add that")
 
     check_same("model", "set_layers", "heads", "head_width", "pooling")
     try:
         model.load_state_dict(source.state_dict())
     except RuntimeError as error:  # other names or shapes
+        theirs, own = map(_describe_encoder, (source, model), encoders)
         raise UserError(
-            f"init_from: {where} was trained with another encoder; encoder.name must be the one it had"
+            f"init_from: {where} was trained with the encoder {theirs}, and encoder.name is {own}"
         ) from error
     check_same("encoder", "joint_from", "joint", "position_ids")
+    set_layers = [counted(source.config.set_layers, "set layer")] if source.config.set_layers else []
+    return ", ".join(["encoder", *set_layers, f"heads {' and '.join(source.config.heads)}"])
+
+
+def _describe_encoder(model: SentenceOrdererModel, name: str) -> str:
+    own = model.encoder.config
+    return f"{name} ({own.model_type}, {counted(len(model.blocks) - 1, 'layer')} of width {own.hidden_size})"

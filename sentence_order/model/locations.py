@@ -5,16 +5,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from sentence_order.config.commands import as_typed, unambiguous
 from sentence_order.config.components import DECODERS, HEADS
 from sentence_order.config.schema import EncoderConfig
 from sentence_order.config.validation import check_decoder
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, counted
 from sentence_order.runtime.files import MODEL_TYPE
 
 TINY, MINILM = "tiny", "sentence-transformers/all-MiniLM-L6-v2"
+SWEEP_FILE = "multirun.yaml"  # which Hydra writes
+MAX_RUNS = 20  # that an error lists
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -44,16 +48,26 @@ def check_encoder_name(name: str) -> None:
         raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
 
 
-def find_depth(encoder: EncoderConfig) -> int | None:
-    """How many layers an encoder has, or None if no file on this machine says so. Raises UserError for a wrong name."""
+def find_depth(encoder: EncoderConfig, download: bool = False) -> int | None:
+    """How many layers an encoder has, or None if its config.json is not on this machine, and was not downloaded.
+
+    Raises UserError for a wrong name.
+    """
     if encoder.name == TINY:
         return encoder.tiny_layers
     check_encoder_name(encoder.name)
-    packaged = packaged_minilm() if encoder.name == MINILM else None
+    folder = (packaged_minilm() if encoder.name == MINILM else None) or Path(encoder.name)
     try:
-        config = json.loads(((packaged or Path(encoder.name)) / "config.json").read_text(encoding="utf-8"))
+        here = folder / "config.json"
+        cached = here if folder.is_dir() else hf_hub_download(encoder.name, here.name, local_files_only=not download)
+        config = json.loads(Path(cached).read_text(encoding="utf-8"))
         depth = config.get("num_hidden_layers", config.get("n_layers"))  # as families of encoders call it
-    except (OSError, ValueError, AttributeError, RecursionError):  # on the hub; or damaged, of which its loader tells
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ):  # not to be had; or damaged, of which its loader tells
         return None
     return depth if type(depth) is int else None
 
@@ -72,10 +86,30 @@ def find_local_checkpoint(checkpoint: str, key: str) -> Path | None:
     if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
         if (last := folder / "checkpoints" / "last").is_dir():
             raise UserError(f"{key}: the run in {folder} has no best checkpoint yet; its last one is {last}")
-        if runs := sorted(folder.glob("*/checkpoints/best")):
-            raise UserError(f"{key}: {folder} is a folder of runs; name one of them, such as {runs[0].parents[1]}")
+        if runs := [
+            best.parents[1] for level in ("*", "*/*") for best in sorted(folder.glob(f"{level}/checkpoints/best"))
+        ]:
+            run, why = _choose_run(folder, runs)
+            names = [str(run.relative_to(folder)) for run in runs]
+            more = f", ... ({len(runs)} in all)" if len(runs) > MAX_RUNS else ""
+            raise UserError(
+                f"{key}: {folder} holds {counted(len(runs), 'run')}: {', '.join(names[:MAX_RUNS])}{more}; name one, "
+                f"such as {as_typed(key, unambiguous(run))}{why}"
+            )
         raise UserError(f"{key}: {folder} is not a complete checkpoint: no {', '.join(missing)}")
     return folder
+
+
+def _choose_run(folder: Path, runs: list[Path]) -> tuple[Path, str]:
+    """One of the runs in a folder, and why: of a sweep, the best; otherwise their documents may differ."""
+    try:
+        if not (folder / SWEEP_FILE).is_file():
+            return runs[0], ""
+        files = [run / "checkpoints" / "best" / "validation.json" for run in runs]
+        values = [float(json.loads(file.read_text(encoding="utf-8"))["tau"]["value"]) for file in files]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return runs[0], ""
+    return runs[values.index(max(values))], ", the best by validation tau"
 
 
 def read_checkpoint_config(folder: Path, key: str) -> dict[str, Any]:

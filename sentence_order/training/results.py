@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sentence_order.config.commands import environment, override, shell, tensorboard_command
+from sentence_order.config.commands import environment, override, shell, tensorboard_command, unambiguous
 from sentence_order.config.schema import Source
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.baselines import evaluate_baselines
@@ -119,7 +119,7 @@ def write_results(
         *(f"{training['documents_seen']:,}", training["documents_per_second"], loop.metric, training["best_step"]),
         *(training["steps"], timedelta(seconds=round(origin["wall_time_s"]))),
     )
-    checkpoint = override("checkpoint", str(folder))
+    checkpoint = override("checkpoint", unambiguous(folder))
     documents = ["data=jsonl", "data.test=FILE"] if loop.config.data.source is Source.memory else []
     console.print("\nnext:", style="bold")
     for command in (

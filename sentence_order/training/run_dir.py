@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sentence_order.config.cli import compose
-from sentence_order.config.commands import key_of
+from sentence_order.config.commands import as_typed, key_of, unambiguous
 from sentence_order.config.keys import OnResume, flatten_config
 from sentence_order.config.parsing import override_with_typed
 from sentence_order.config.schema import TrainConfig
@@ -112,10 +112,15 @@ def resolve_resume(config: TrainConfig, typed: Sequence[str]) -> TrainConfig:
             f"resume: {path} is not a run's folder (no {CONFIG_FILE}); accepted are off, auto and such a folder"
         )
     if folder != path and path.name != "last":
-        raise UserError(f"resume: a run resumes from its last checkpoint; to start from this one: init_from={path}")
+        raise UserError(
+            "resume: a run resumes from its last checkpoint; to start from this one: "
+            f"{as_typed('init_from', unambiguous(path))}"
+        )
     keys = [key_of(override) for override in typed]
     if "output_dir" in keys and Path(config.output_dir).absolute() != folder.absolute():
-        raise UserError(f"resume: the run resumes in {folder} itself; leave out output_dir={config.output_dir}")
+        raise UserError(
+            f"resume: the run resumes in {folder} itself; leave out {as_typed('output_dir', config.output_dir)}"
+        )
     if set(keys) <= set(flatten_config(config)):
         config = override_with_typed(read_config(folder), config, list(typed))
     return replace(config, output_dir=str(folder), resume="auto")
@@ -164,7 +169,7 @@ def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
     if fixed:
         raise UserError(
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
-            f"(resume={folder} alone), or name another folder"
+            f"({as_typed('resume', unambiguous(folder))} alone), or name another folder"
         )
     replaced = [*CHECKPOINTS, KEPT] if config.trainer.keep else CHECKPOINTS
     for checkpoint in _find(folder, replaced) if status is RunStatus.INCOMPLETE else []:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,14 @@ from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, freeze_phases, report_blocks
 from sentence_order.model.limits import check_fits
 from sentence_order.model.linear import log_kernel
-from sentence_order.model.locations import TINY
+from sentence_order.model.locations import TINY, find_local_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.device import Runtime, choose_runtime
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+from sentence_order.training.run_config import read_config
+from sentence_order.training.run_dir import find_run
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +80,10 @@ def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequenc
     # The model first: settings that do not fit the encoder are reported before minutes of tokenising.
     model = build_model(config.encoder, config.model, tokenizer, config.data, config.loss, config.decoder, config.seed)
     if start is not None:
-        copy_weights(model, start, str(config.init_from))
+        where = find_local_checkpoint(str(config.init_from), "init_from") or Path(str(config.init_from))
+        run = find_run(where)
+        encoders = [read_config(run).encoder.name if run else "of another name", config.encoder.name]
+        log.info("init_from: weights of %s: %s", where, copy_weights(model, start, str(where), encoders))
     phases = freeze_phases(config.freeze, len(model.blocks) - 1)
     model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
     model.gradient_checkpointing = config.trainer.gradient_checkpointing

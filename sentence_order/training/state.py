@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import xxhash
 
+from sentence_order.config.commands import as_typed, unambiguous
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -100,12 +101,13 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(
             f"{checkpoint} is damaged: {first_line(error)}; a run in another folder can start from the best weights, "
-            f"init_from={best}; to start this one from the beginning, remove {checkpoint.name}"
+            f"{as_typed('init_from', unambiguous(best))}; to start this one from the beginning, remove "
+            f"{checkpoint.name}"
         ) from error
     if state.get("version") != STATE_VERSION:
         raise UserError(
             f"resume: {checkpoint} was saved by another version of this program and cannot be resumed; a new run can "
-            f"start from its weights: init_from={best}"
+            f"start from its weights: {as_typed('init_from', unambiguous(best))}"
         )
     return state
 

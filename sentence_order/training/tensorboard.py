@@ -1,5 +1,6 @@
 """How a run looks in TensorBoard: its tags, the page of custom scalars and the table of hyper-parameters."""
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
-from sentence_order.config.commands import key_of
+from sentence_order.config.commands import SWEPT_VARIABLE, key_of
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.summary import describe_frozen, describe_losses
@@ -27,6 +28,7 @@ TRAINING = {  # by regular expression
 # The scalars beside the settings in the table of hyper-parameters: test metrics, and totals of the training.
 TOTALS = ("total/seconds_in_steps", "total/parameters_trained")
 HPARAMS_METRICS = ("test/tau", "test/pmr", "test/accuracy", *TOTALS)
+NUMBER_WIDTH = 7  # of numbers in columns of text
 
 
 def tensorboard_tag(name: str) -> str:
@@ -69,9 +71,11 @@ def make_layout() -> Summary:
 def make_hparams(config: TrainConfig, frozen: Sequence[str], overrides: Sequence[str]) -> tuple[Summary, ...]:
     """What adds a run to the table of hyper-parameters: what is frozen, its seed, and the settings of `overrides`.
 
-    The table has the columns of its first run, so a sweep's jobs need the same ones.
+    The table has the columns of its first run, so a sweep's jobs need the same ones, also for keys that no other run
+    shows; and a column has one type.
     """
     names = [key_of(text) for text in overrides]
+    swept = os.environ.get(SWEPT_VARIABLE, "").split()
     typed = {*names, *(f"{name}.name" for name in names)}  # `encoder=tiny` sets `encoder.name`
     own, infos = flatten_config(config), key_infos(TrainConfig)
     # Short, for narrow columns, and numbers of one width, for sorting.
@@ -80,7 +84,10 @@ def make_hparams(config: TrainConfig, frozen: Sequence[str], overrides: Sequence
     settings = {"frozen": "(none)" if depth == "none" else depth, "seed": config.seed}  # "(" sorts before letters
     if any(name.split(".")[0] == "loss" for name in names):
         settings["loss"] = describe_losses(own)
+    settings |= {key: text.partition("=")[2] for key, text in zip(names, overrides, strict=True) if key in swept}
     for key, value in own.items():
-        if infos[key].in_hparams and key in typed:
-            settings[key] = value if isinstance(value, int | float | str) else str(value)
+        if key in swept or (infos[key].in_hparams and key in typed):
+            # Text if it may be a number or something else; of one width, so that numbers sort.
+            text = f"{value:>{NUMBER_WIDTH}}" if type(value) is int else str(value)
+            settings[key] = value if infos[key].kind in (int, float, bool) else text
     return tuple(hparams(settings, dict.fromkeys(HPARAMS_METRICS)))

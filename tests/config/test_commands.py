@@ -1,16 +1,41 @@
 """Commands that a run tells its user to type do what they say."""
 
+import json
+import re
 import shlex
+import shutil
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sentence_order.config.cli import compose
-from sentence_order.config.commands import override, resume_command, shell, tensorboard_command
+from sentence_order.config.commands import (
+    as_typed,
+    override,
+    parse_override,
+    resume_command,
+    shell,
+    tensorboard_command,
+    unambiguous,
+)
 from sentence_order.config.keys import flatten_config
+from sentence_order.experiments.tables import list_reports
 from sentence_order.training.run_config import read_overrides, write_config
+from tests.experiments.runs import make_run
+
+# Of folders: characters with a meaning for a shell, for Hydra or for TensorBoard, and words that are values of keys.
+ODD_NAMES = [
+    *("run (1)", "lr=1e-4", "o'brien", "a,b", "Größe", "日本", "x²", "a[1]", "{b}", "#1", "a #1", "a&b", "a;b", "a|b"),
+    *("$HOME", "~x", "-x", "--help", "50%", "@x", "end ", " start", "null", "true", "1e3", "auto", "off", "a:b", '"q"'),
+    *("back\\slash", "end\\", "*", "a?", "<x>", "!x", "`x`", "é", "1_000", "x=y,z=[1]"),
+]
+# Prints the words that a shell makes of each line.
+PRINT_WORDS = "import json, sys; print(json.dumps(sys.argv[1:]))"
 
 
 @pytest.mark.parametrize(
@@ -75,3 +100,51 @@ def test_tensorboard_shows_a_run_under_its_name(monkeypatch: pytest.MonkeyPatch,
     assert words("my run") == ["--logdir_spec", "my run:my run"]
     assert words(f"{tempfile.gettempdir()}/a") == ["--logdir_spec", f"a:{tempfile.gettempdir()}/a"]
     assert words("a,b") == ["--logdir", "."], "a comma has a meaning in --logdir_spec"
+
+
+def in_shell(commands: list[str], folder: Path) -> list[list[str]]:
+    """The words of each command, as a shell splits them."""
+    program = shlex.join([sys.executable, "-c", PRINT_WORDS])
+    script = f'words() {{ {program} "$@"; }}\n' + "".join(f"words {command}\n" for command in commands)
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_typed_words_mean_the_folder_that_they_were_printed_for(tmp_path: Path) -> None:
+    """Whatever its name is."""
+    commands = [
+        " ".join(
+            [as_typed("init_from", unambiguous(name)), resume_command(Path(name)), tensorboard_command(Path(name))]
+        )
+        for name in ODD_NAMES
+    ]
+    for name, words in zip(ODD_NAMES, in_shell(commands, tmp_path), strict=True):
+        start, *_, resume, _, option, value = words
+        for word, key in ((start, "init_from"), (resume, "resume")):
+            parsed = parse_override(word)
+            assert parsed is not None
+            assert (parsed.key_or_group, Path(str(parsed.value()))) == (key, Path(name))
+        assert value == ("." if option == "--logdir" else f"{name}:{unambiguous(name)}")
+
+
+@pytest.mark.parametrize(
+    "names", [["o'brien, ü (1)"], pytest.param(ODD_NAMES, marks=pytest.mark.slow)], ids=["one", "all"]
+)
+def test_printed_commands_find_their_run(
+    names: list[str], command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a run, of its errors, and of its report."""
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        folder = make_run(tmp_path / name, [], [0, 1, 2])
+        refused = command("train", "encoder=tiny", override("output_dir", name), "seed=1", "resume=auto")
+        assert " alone)" in refused.stderr, (name, refused.stderr)
+        typed = refused.stderr.split("resume it unchanged (")[1].split(" alone)")[0]
+        (repeat,) = re.findall("    python -m sentence_order.report (.*)", list_reports({}, [], [Path(name)]))
+        printed = [resume_command(Path(name)).split("sentence_order.train ")[1], typed, repeat]
+
+        *resumed, again = in_shell(printed, tmp_path)
+        assert again == [unambiguous(name)]
+        for words in resumed:
+            assert f"{Path(name)} is finished" in command("train", *words).stderr, name
+        shutil.rmtree(folder)

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from sentence_order.config.cli import compose
+from sentence_order.config.commands import override
 
 # Of tau on the validation documents.
 CURVE = [0.1, 0.3, 0.4]
@@ -28,7 +29,9 @@ def make_run(
     A document without inversions is entirely in order; another one has three sentences in their places.
     """
     folder.mkdir(parents=True)
-    config: Any = compose("train", ["encoder=tiny", "data.limit_train=9", f"output_dir={folder}", *overrides])
+    config: Any = compose(
+        "train", ["encoder=tiny", "data.limit_train=9", override("output_dir", str(folder)), *overrides]
+    )
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
     count = len(inversions)
     per_document = {

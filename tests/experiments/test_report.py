@@ -56,20 +56,66 @@ def test_verdict_names_the_cost_and_the_best_trade_off(runs: Path) -> None:
 
 def test_verdict_says_that_there_is_one_seed(tmp_path: Path) -> None:
     make_run(tmp_path / "a", [], [0, 1, 2])
-    make_run(tmp_path / "b", ["optim.lr=1e-4"], [1, 1, 3], seconds=120, started=1)
+    make_run(tmp_path / "b", ["model.pooling=first"], [1, 1, 3], seconds=120, started=1)
     best, trade_off, beyond_chance, limits = write_report([tmp_path], tmp_path / "report")
-    assert best.startswith("No arm has a greater tau than **lr: 8e-05**: 0.800 (")
-    assert trade_off == "No arm trains in less time than lr: 8e-05 (100 s)."
-    assert beyond_chance == "The tau of lr: 0.0001 does not differ beyond chance from that of lr: 8e-05."
+    assert best.startswith("No arm has a greater tau than **pooling: mean**: 0.800 (")
+    assert trade_off == "No arm trains in less time than pooling: mean (100 s)."
+    assert beyond_chance == "The tau of pooling: first does not differ beyond chance from that of pooling: mean."
     assert "how much another seed would change is not known, and the intervals leave it out." in limits
 
 
 def test_a_few_documents_that_come_out_alike_show_nothing(tmp_path: Path) -> None:
     make_run(tmp_path / "a", [], [0, 0, 0])
-    make_run(tmp_path / "b", ["optim.lr=1e-4"], [0, 0, 0], seconds=50, started=1)
+    make_run(tmp_path / "b", ["model.pooling=first"], [0, 0, 0], seconds=50, started=1)
     _, trade_off, _, limits = write_report([tmp_path], tmp_path / "report")
     assert trade_off.startswith("No faster arm is shown to lose less than 0.02 of tau.")
     assert "3 test documents, which are too few for intervals that one can rely on: how" in limits
+
+
+def test_the_verdict_on_a_search_is_the_choice_by_validation(tmp_path: Path) -> None:
+    """Though another setting is better on the test documents."""
+    for number, tau in enumerate((0.3, 0.5, 0.4)):
+        make_run(tmp_path / f"{number}", [f"optim.lr={number + 1}e-5"], [2 - number, 2, 3], curve=[0.1, tau])
+    choice, why, limits = write_report([tmp_path], tmp_path / "report")
+    assert choice.startswith(
+        f"Best of 3 by validation tau: optim.lr=2e-05, 0.500 -> {tmp_path}/1. On the test documents"
+    )
+    assert "its tau is **0.600 (" in choice
+    assert "the test values of the other settings had no part in it" in why
+    assert "3 test documents" in limits
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Differences from **lr: 2e-05**" in text
+    assert "greatest tau" not in text
+
+
+def test_runs_on_several_corpora_come_apart(tmp_path: Path) -> None:
+    """Each corpus has a report in a folder of its own, to which one page leads."""
+    for corpus in ("x/roc.jsonl", "x/sind.jsonl"):
+        for seed, depth in ((0, "none"), (1, "none"), (0, "all"), (1, "all")):
+            name = f"{Path(corpus).stem}-{depth}-{seed}"
+            settings = ["data=jsonl", f"data.train={corpus}", f"freeze.depth={depth}", f"seed={seed}"]
+            run = make_run(tmp_path / name, settings, [0, 1, 2, 3 * seed], frozen=3 * (depth == "all"))
+            text = (run / "results.json").read_text()
+            (run / "results.json").write_text(text.replace('"0000', f'"{Path(corpus).stem[0] * 4}'))
+    report = tmp_path / "report"
+    write_report([tmp_path / f"roc-none-{seed}" for seed in (0, 1)], report)
+    assert (report / "report.csv").exists()
+
+    sentences = write_report([tmp_path], report)
+    assert {file.name for file in report.iterdir()} == {"report.md", "roc", "sind"}, "nothing of the earlier report"
+    page = (report / "report.md").read_text()
+    for name in ("roc", "sind"):
+        assert f"\n## [{name}]({name}/report.md)\n" in page
+        assert any(sentence.startswith(f"{name}: With **the whole encoder frozen**") for sentence in sentences)
+        with (report / name / "report.csv").open() as stream:
+            assert {row["arm"] for row in csv.DictReader(stream)} == {"none", "whole encoder"}
+        assert (report / name / "report.tex").exists()
+        assert {"roc": "sind", "sind": "roc"}[name] not in (report / name / "report.md").read_text()
+
+    write_report([tmp_path], report, baseline="whole encoder")
+    assert "Differences from **whole encoder**" in (report / "roc" / "report.md").read_text()
+    with pytest.raises(UserError, match="--baseline: unknown arm 'half'"):
+        write_report([tmp_path], report, baseline="half")
 
 
 def test_a_single_arm_is_compared_with_nothing(tmp_path: Path) -> None:

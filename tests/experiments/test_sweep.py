@@ -14,9 +14,12 @@ from subprocess import CompletedProcess
 
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from sentence_order.experiments.job import INTERRUPTED, RUNS_VARIABLE, num_runs_sharing_cache, show_output
-from sentence_order.experiments.sweep import FAILURES, Sweep, job_name
+from sentence_order.experiments.names import job_name
+from sentence_order.experiments.sweep import FAILURES, Sweep
 from sentence_order.training.state import STATE_FILE
 from tests.experiments.runs import make_run
 
@@ -78,6 +81,9 @@ def test_jobs_are_named_by_what_differs(overrides: list[str], keys: list[str], n
         ["in/d1/x/train.jsonl", "in/d1/x-train.jsonl"],
         ["''", '"-"'],
         ["a" * 300, "a" * 300 + "/"],
+        [f"'{'日' * 100}'", f"'{'日' * 100}/'"],
+        ["a/Train.jsonl", "a/train.jsonl"],
+        ["1_seed-0", "1"],
     ],
 )
 def test_jobs_whose_values_look_alike_have_different_names(values: list[str]) -> None:
@@ -86,7 +92,9 @@ def test_jobs_whose_values_look_alike_have_different_names(values: list[str]) ->
     layers = sweep.swept["freeze.layers"] or []
     jobs = [[f"freeze.layers={value}", f"seed={seed}"] for value in layers for seed in (0, 1)]
     assert len(jobs) == 2 * len(values)
-    assert len({job_name(job, sweep.swept) for job in jobs}) == len(jobs)
+    names = {job_name(job, sweep.swept).lower() for job in jobs}
+    assert len(names) == len(jobs)
+    assert all(len(name.encode()) < 200 for name in names)
 
 
 def test_a_job_is_told_how_many_runs_share_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +151,11 @@ MADE_UP = ["encoder=tiny", "data.limit_train=9", "output_dir=sweep"]
 
 
 def test_finished_jobs_are_skipped_and_reported(command: Command, tmp_path: Path) -> None:
+    """And a job that was refused earlier, of which there is no run, is forgotten."""
+    refused = tmp_path / "sweep" / FAILURES / "lr-9_seed-0.txt"
+    refused.parent.mkdir(parents=True)
+    refused.write_text("too large\n")
+    os.utime(refused, (0, 0))
     for seed in (0, 1):
         make_run(tmp_path / "sweep" / f"lr-0.0001_seed-{seed}", ["optim.lr=1e-4", f"seed={seed}"], [0, 1, 2])
         make_run(tmp_path / "sweep" / f"lr-0.0002_seed-{seed}", ["optim.lr=2e-4", f"seed={seed}"], [0, 1, 1], started=1)
@@ -151,7 +164,8 @@ def test_finished_jobs_are_skipped_and_reported(command: Command, tmp_path: Path
     assert done.stderr.count("skipped") == 4
     assert "job 4 of 4: lr-0.0002_seed-1" in done.stderr
     assert [row["arm"] for row in _report(tmp_path / "sweep")] == ["lr: 0.0001", "lr: 0.0002"]
-    assert (tmp_path / "sweep" / "report" / "report.md").exists()
+    assert "Left out" not in (tmp_path / "sweep" / "report" / "report.md").read_text()
+    assert not refused.exists()
 
 
 def test_a_sweep_is_not_resumed_by_the_folder_of_a_run(command: Command, tmp_path: Path) -> None:
@@ -187,6 +201,11 @@ def test_a_job_that_fails_does_not_stop_the_others(command: Command, tmp_path: P
     assert {path.name for path in (tmp_path / "sweep" / "depth-none").iterdir()} == before
     results = json.loads((tmp_path / "sweep" / "depth-all" / "results.json").read_text())
     assert results["train"]["frozen"][0] == "embeddings"
+    events = EventAccumulator(str(tmp_path / "sweep" / "depth-all"))
+    events.Reload()
+    content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
+    columns = {info.name for info in HParamsPluginData.FromString(content).experiment.hparam_infos}
+    assert columns == {"frozen", "seed", "trainer.max_steps", "data.limit_train", "freeze.depth"}
     (failure,) = (tmp_path / "sweep" / FAILURES).iterdir()
     assert failure.name == "depth-none.txt"
     assert "trainer.max_steps" in failure.read_text()
@@ -240,13 +259,20 @@ def test_damaged_results_of_some_jobs_do_not_stop_the_others(command: Command, t
     assert f"sweep: {damaged + 1} finished jobs in sweep, {damaged + 1} failed:" in done.stderr
 
 
+def test_a_sweep_with_layers_that_do_not_exist_is_not_started(command: Command, tmp_path: Path) -> None:
+    done = command("train", "-m", *SMALL, "freeze.depth=none,9", "output_dir=sweep")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: freeze.depth: 9 is not valid; ")
+    assert not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.slow
 def test_a_job_that_fails_in_its_own_process_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
-    done = command("train", "-m", *SMALL, "freeze.depth=9,all", "output_dir=sweep")
+    done = command("train", "-m", *SMALL, "model.dropout=2,0.1", "output_dir=sweep")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "freeze.depth" in (tmp_path / "sweep" / FAILURES / "depth-9.txt").read_text()
-    assert (tmp_path / "sweep" / "depth-all" / "results.json").exists()
+    assert "model.dropout" in (tmp_path / "sweep" / FAILURES / "dropout-2.txt").read_text()
+    assert (tmp_path / "sweep" / "dropout-0.1" / "results.json").exists()
     assert (tmp_path / "sweep" / "report" / "report.md").exists()
 
 

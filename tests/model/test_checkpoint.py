@@ -1,5 +1,6 @@
 """Checkpoints load by folder, run or hub id; those of earlier versions too, by the former names of their weights."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -155,10 +156,26 @@ def test_missing_permission_is_named(
         Path("private/run", MANIFEST).unlink(missing_ok=True)
 
 
+def test_runs_of_a_folder_that_is_no_checkpoint_are_listed(tmp_path: Path) -> None:
+    """Of a sweep, the best run is named."""
+    for name, tau in (("a", 0.1), ("o'b", 0.3), ("c", 0.2)):
+        best = tmp_path / "sweep" / name / "checkpoints" / "best"
+        best.mkdir(parents=True)
+        (best / "validation.json").write_text(json.dumps({"tau": {"value": tau}}))
+
+    def complaint(folder: str) -> str:
+        with pytest.raises(UserError) as error:
+            find_local_checkpoint(str(tmp_path / folder), "checkpoint")
+        return str(error.value).replace(str(tmp_path), "")
+
+    assert complaint("sweep").endswith("/sweep holds 3 runs: a, c, o'b; name one, such as checkpoint=/sweep/a")
+    assert "holds 3 runs: sweep/a, sweep/c, sweep/o'b; " in complaint(".")
+    (tmp_path / "sweep" / "multirun.yaml").touch()
+    assert complaint("sweep").endswith("""such as 'checkpoint="/sweep/o'"'"'b"', the best by validation tau""")
+
+
 def test_a_complete_checkpoint_may_have_runs_beside_its_files(tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints" / "best").mkdir(parents=True)
-    with pytest.raises(UserError, match="is a folder of runs"):
-        find_local_checkpoint(str(tmp_path), "checkpoint")
     for name in REQUIRED_FILES:
         (tmp_path / name).touch()
     assert find_local_checkpoint(str(tmp_path), "checkpoint") == tmp_path

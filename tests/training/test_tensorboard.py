@@ -7,6 +7,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from sentence_order.config.cli import compose
+from sentence_order.config.commands import SWEPT_VARIABLE
 from sentence_order.training.tensorboard import HPARAMS_METRICS, make_hparams, make_layout, tensorboard_tag
 
 BLOCKS = ["embeddings", *(f"layer_{number}" for number in range(12))]
@@ -68,6 +69,32 @@ def test_the_table_of_hyperparameters_has_few_columns() -> None:
     found = hparams_of(typed, frozen=3)
     assert found == {"frozen": "embeddings +  2", "seed": 3, "encoder.name": "tiny", "model.dropout": 0.1}
     assert hparams_of(["loss=pairwise_logistic"])["loss"] == "pairwise_logistic+2 neighbours"
+
+
+SWEPT = [
+    *(
+        "optim.ema=0.0",
+        "encoder.joint_from=1",
+        "trainer.accumulate=2",
+        "data.train=a.jsonl",
+        "data=jsonl",
+        "device=cpu",
+    ),
+    *("freeze.schedule=[0:all,1:none]", "encoder.position_ids=per_document", "experiment=naon", "trainer.max_steps=10"),
+]
+CHANGED = {"encoder.joint_from=1": "encoder.joint_from=all", "trainer.max_steps=10": "trainer.max_steps=null"}
+
+
+def test_every_swept_key_is_a_column_of_one_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [text.split("=")[0] for text in SWEPT]
+    monkeypatch.setenv(SWEPT_VARIABLE, " ".join(keys))
+    rows = [hparams_of(SWEPT), hparams_of([CHANGED.get(text, text) for text in SWEPT])]
+    for row in rows:
+        assert {"frozen", "seed", *keys} <= row.keys()
+        assert row["optim.ema"] == ""  # a number: the 0 of this helper
+        assert (row["trainer.accumulate"], row["data.train"], row["experiment"]) == (2, "a.jsonl", "naon")
+    assert [row["encoder.joint_from"] for row in rows] == ["      1", "all"]
+    assert [row["trainer.max_steps"] for row in rows] == ["     10", "None"]
 
 
 def test_what_is_frozen_sorts_by_depth() -> None:
