@@ -40,6 +40,9 @@ MISTAKES = {
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
     "train encoder.name=./bert freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder",
     "train encoder.name=./no": "encoder.name: ./no: no such folder",
+    "train encoder.name=./model": "encoder.name: ./model is a checkpoint of this program: init_from=./model",
+    "train encoder.name=./started": "encoder.name: ./started is the folder of a run; to start from its weights: "
+    "init_from=./started",
     "train encoder=tiny encoder.joint_from=9": "encoder.joint_from: a number from 0 to 4",
     "train init_from=no": "init_from: no: no such folder",
     "train decoder=pointer": "decoder=pointer: needs the head",
@@ -73,7 +76,8 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
     for folder in ("model", "bert"):
         (tmp_path / folder).mkdir()
         for name in REQUIRED_FILES:
-            config = {"model_type": "sentence-orderer", "heads": ["pairs"], "num_hidden_layers": 6}
+            kind = {"model": "sentence-orderer", "bert": "bert"}[folder]
+            config = {"model_type": kind, "heads": ["pairs"], "num_hidden_layers": 6}
             (tmp_path / folder / name).write_text(json.dumps(config))
     (tmp_path / "started" / "checkpoints" / "last").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "checkpoints" / "best").mkdir(parents=True)

@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import key_of, normalize_overrides, override, parse_override, tensorboard_command
+from sentence_order.config.commands import key_of, override, parse_override, tensorboard_command
 from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
@@ -70,7 +70,6 @@ class Sweep:
 
         Jobs that share a frozen prefix are made to follow each other: what the prefix depends on changes slowest.
         """
-        arguments = normalize_overrides(arguments)
         overrides = {text: parsed for text in arguments if (parsed := parse_override(text)) is not None}
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
         is_sweep = MULTIRUN_FLAGS & set(arguments) or name is not None

@@ -40,6 +40,8 @@ def check_encoder_name(name: str) -> None:
     """Raises UserError if a name is neither that of an encoder's folder nor a hub id."""
     if not Path(name).is_dir() and not is_hub_id(name):
         raise UserError(f"encoder.name: {name}: no such folder, and not a hub id")
+    if (Path(name) / "checkpoints").is_dir():
+        raise UserError(f"encoder.name: {name} is the folder of a run; to start from its weights: init_from={name}")
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
 
@@ -52,9 +54,12 @@ def find_depth(encoder: EncoderConfig) -> int | None:
     packaged = packaged_minilm() if encoder.name == MINILM else None
     try:
         config = json.loads(((packaged or Path(encoder.name)) / "config.json").read_text(encoding="utf-8"))
+        is_ours = config.get("model_type") == MODEL_TYPE
         depth = config.get("num_hidden_layers", config.get("n_layers"))  # as families of encoders call it
     except (OSError, ValueError, AttributeError, RecursionError):  # on the hub; or damaged, of which its loader tells
         return None
+    if is_ours:
+        raise UserError(f"encoder.name: {encoder.name} is a checkpoint of this program: init_from={encoder.name}")
     return depth if type(depth) is int else None
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sentence_order.config.commands import key_of, quote
+from sentence_order.config.commands import key_of, override, quote, shell
 from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts, override_with_typed
 from sentence_order.config.schema import TrainConfig
@@ -154,7 +154,7 @@ def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
     if fixed:
         raise UserError(
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
-            f"(resume={folder} alone), or name another folder"
+            f"(resume={folder} alone), or name another folder{_advise_init_from(folder, fixed)}"
         )
     replaced = [*CHECKPOINTS, KEPT] if config.trainer.keep else CHECKPOINTS
     for checkpoint in _find(folder, replaced) if status is RunStatus.INCOMPLETE else []:
@@ -168,6 +168,27 @@ def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
     return status
 
 
+def check_unchanged(config: TrainConfig, typed: Sequence[str]) -> None:
+    """Raises UserError if a key was typed that would change a finished run."""
+    folder, keys = Path(config.output_dir), set(map(key_of, typed))
+    changes = {key: values for key, values in find_changes(read_config(folder), config).items() if key in keys}
+    if changes:
+        raise UserError(
+            f"{next(iter(changes))}: {folder} is finished, which this cannot change ({format_changes(changes)}); leave "
+            f"it out{_advise_init_from(folder, changes)}"
+        )
+
+
+def _advise_init_from(folder: Path, changes: dict[str, tuple[Any, Any]]) -> str:
+    """With the command that trains on from a run's weights with other settings, if these fit its model."""
+    if any(key == "init_from" or key.split(".")[0] in ("encoder", "model") for key in changes):
+        return ""
+    overrides = {key_of(text): text for text in read_overrides(folder)}
+    overrides |= {key: override(key, given) for key, (_, given) in changes.items()}
+    overrides |= {"init_from": override("init_from", str(folder)), "output_dir": "output_dir=NEW"}
+    return f"; to train on from its weights: {shell('train', *overrides.values())}"
+
+
 def log_finished(config: TrainConfig) -> None:
     folder = Path(config.output_dir)
     log.info("%s is finished; its results are in %s", folder, folder / RESULTS_FILE)
@@ -176,7 +197,8 @@ def log_finished(config: TrainConfig) -> None:
 def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any]], holds_lock: bool) -> str:
     """The run that a folder holds, beside what is now to be run there, and the way on."""
     if changes:
-        return f"another run ({format_changes(changes)}); name another folder, or remove it"
+        more = _advise_init_from(folder, changes)
+        return f"another run ({format_changes(changes)}); name another folder, or remove it{more}"
     if status is RunStatus.INCOMPLETE and not holds_lock and _is_locked(folder):
         return "this run, which another process is training; wait for it, or stop it"
     if status is RunStatus.FINISHED:

@@ -71,6 +71,11 @@ def _load(config: TrainConfig, runtime: Runtime) -> Setup:
     if start is not None:
         copy_weights(model, start, str(config.init_from))
     phases = freeze_phases(config.freeze, len(model.blocks) - 1)
+    if phases[-1].blocks and 0 not in phases[-1].blocks:
+        message = (
+            "layers are frozen above embeddings that train: nothing is cached or saved; freeze.depth=%s freezes both"
+        )
+        log.warning(message, config.freeze.layers if isinstance(config.freeze.layers, int | str) else "N")
     model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
     model.gradient_checkpointing = config.trainer.gradient_checkpointing
     blocks = report_blocks(model, phases)
