@@ -6,7 +6,7 @@
 ALIASES = {
     "optim.lr={}; that of set layers and heads is optim.head_lr": "lr learning_rate base_lr encoder_lr peak_lr max_lr",
     "optim.head_lr={}": "head_learning_rate classifier_lr decoder_lr",
-    "trainer.epochs={}": "max_epochs num_epochs num_train_epochs n_epochs",
+    "trainer.epochs={}": "epochs max_epochs num_epochs num_train_epochs n_epochs",
     "trainer.max_steps={}": "num_steps num_train_steps num_training_steps total_steps max_iters",
     "trainer.batch_tokens=N; it counts tokens, padding included, not documents": "batch_size train_batch_size bs "
     "per_device_train_batch_size per_gpu_train_batch_size auto_find_batch_size",
@@ -36,7 +36,7 @@ ALIASES = {
     "trainer.log_every={}; in steps": "logging_steps log_every_n_steps log_interval print_freq",
     "trainer.eval_every=N; in steps, like trainer.save_every and trainer.log_every": "eval_strategy "
     "evaluation_strategy save_strategy logging_strategy check_val_every_n_epoch every_n_epochs",
-    "trainer.metric={}": "metric_for_best_model monitor best_metric greater_is_better",
+    "trainer.metric={}": "metric_for_best_model monitor best_metric",
     "trainer.patience=N; validations in a row without a better trainer.metric": "early_stopping early_stop "
     "use_early_stopping",
     "trainer.patience={}; in validations": "early_stopping_patience",
@@ -88,8 +88,8 @@ ALIASES = {
     "torch_compile compile tf32 label_smoothing label_smoothing_factor auto_lr_find profiler",
     "AdamW is the only optimizer; its keys are those of the group optim": "optimizer optimizer_name adam_epsilon eps "
     "momentum adafactor gamma",
-    "it is always so": "load_best_model_at_end save_best_model save_safetensors save_model shuffle group_by_length "
-    "deterministic full_determinism enable_checkpointing enable_progress_bar",
+    "it is always so": "greater_is_better load_best_model_at_end save_best_model save_safetensors save_model shuffle "
+    "group_by_length deterministic full_determinism enable_checkpointing enable_progress_bar",
     "train also validates and tests; evaluate and predict are commands of their own": "do_train do_eval do_test "
     "do_predict evaluate",
     "a run never replaces another; name another output_dir": "overwrite_output_dir overwrite",
@@ -129,6 +129,8 @@ def find_meant(key: str, value: str, keys: list[str]) -> str | None:
         if len(own) == 1 and part == parts[-1] and not answers:
             answers = [f"{own[0]}={{}}"]
         for answer in answers:
+            if "{}" not in answer and value.lower() in ("false", "0"):
+                return "leave it out"
             target, is_override, _ = answer.partition("=")
             if not is_override or " " in target:
                 return answer

@@ -135,6 +135,8 @@ def did_you_mean(word: str, candidates: list[str]) -> str:
     if not near:  # a key typed without its group: `epoch` for `trainer.epochs`
         last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in reversed(candidates)}
         near = [last[part] for part in difflib.get_close_matches(word.rsplit(".", 1)[-1], last, n=1, cutoff=0.8)]
+    if not near and len(word) > 2:  # `frozen` for `frozen_vs_unfrozen`
+        near = [candidate for candidate in candidates if candidate.startswith(word)]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

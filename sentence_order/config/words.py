@@ -16,7 +16,7 @@ from hydra.core.override_parser.types import ChoiceSweep
 from omegaconf import OmegaConf
 
 from sentence_order.config.aliases import find_meant
-from sentence_order.config.commands import override, parse_override
+from sentence_order.config.commands import override, parse_override, quote
 from sentence_order.config.help import describe_groups
 from sentence_order.config.keys import dotted_keys, expand_home, key_infos
 from sentence_order.config.parsing import (
@@ -49,6 +49,9 @@ HYDRA_SETTINGS = (
 def read_words(name: str, words: list[str]) -> list[str]:
     """The words of a command line as Hydra takes them. Raises UserError, which says what to type instead."""
     words = ["-m" if word.lower() == "hydra.mode=multirun" else word for word in words]
+    words = [
+        re.sub("(?<=^--config-dir=)~.*", lambda path: expand_home("--config-dir", path[0]), word) for word in words
+    ]
     if HELP & set(words):
         return [_replace(name, word) for word in words]
     given = parse_flags(words)
@@ -63,11 +66,8 @@ def read_words(name: str, words: list[str]) -> list[str]:
         flag, has_value, value = word.partition("=")
         if flag in FLAGS:
             flags.append(word)
-            if (
-                not has_value
-                and rest
-                and (FLAGS[flag].nargs is None or (FLAGS[flag].nargs == "?" and "=" not in rest[0]))
-            ):
+            takes = (None,) if rest and "=" in rest[0] else (None, "?")
+            if rest and not has_value and FLAGS[flag].nargs in takes:
                 flags.append(rest.pop(0))
         elif word.startswith("-"):
             following = "" if not rest or re.search("=|^-+[a-z]", rest[0]) else rest[0]
@@ -119,8 +119,8 @@ def _check(name: str, word: str, flags: Namespace) -> None:
     if key in describe_groups(name) and flags.config_name is None and not any("pkg://" in folder for folder in dirs):
         options = options_of(key, name, dirs)
         for option in found.list if isinstance(found, ChoiceSweep) else found if isinstance(found, list) else [found]:
-            text = str(option).lower() if isinstance(option, bool) else str(getattr(option, "text", option))
-            if option is not None and "${" not in text and text.removesuffix(".yaml") not in options:
+            text = option if isinstance(option, str) else str(getattr(option, "text", None) or quote(option))
+            if "${" not in text and text.removesuffix(".yaml") not in options:
                 raise UserError(unknown_option(key, text, options))
     is_sweep = flags.multirun or any(text.startswith("sweep=") for text in flags.overrides)
     if parsed.is_sweep_override() and not is_sweep:

@@ -190,8 +190,6 @@ class Sweep:
         """Raises UserError if the sweep would replace files that no sweep of this program has written."""
         if "LOCAL_RANK" in os.environ:
             raise UserError("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out")
-        if "hydra.sweep.dir" in self.fixed:
-            raise UserError("hydra.sweep.dir: a sweep writes all its files into output_dir; set that")
         if is_run(self.folder):
             raise UserError(f"output_dir: {self.folder} holds a run; name another folder for those of the sweep")
         if _is_of_sweep(self.folder / MULTIRUN_FILE):

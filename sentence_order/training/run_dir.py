@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sentence_order.config.commands import key_of, override, quote, shell
+from sentence_order.config.commands import environment, key_of, override, quote, shell
 from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts, override_with_typed
 from sentence_order.config.schema import TrainConfig
@@ -186,7 +186,7 @@ def _advise_init_from(folder: Path, changes: dict[str, tuple[Any, Any]]) -> str:
     overrides = {key_of(text): text for text in read_overrides(folder)}
     overrides |= {key: override(key, given) for key, (_, given) in changes.items()}
     overrides |= {"init_from": override("init_from", str(folder)), "output_dir": "output_dir=NEW"}
-    return f"; to train on from its weights: {shell('train', *overrides.values())}"
+    return f"; to train on from its weights: {environment()}{shell('train', *overrides.values())}"
 
 
 def log_finished(config: TrainConfig) -> None:
