@@ -1,5 +1,7 @@
 """What other trainers call a key or an option, and what it is here; docs/from_other_libraries.md lists them too."""
 
+import shlex
+
 # The names, without dashes and dots, of Hugging Face's TrainingArguments and scripts, of sentence-transformers, of
 # Lightning and its template for Hydra, and of PyTorch's examples; by what to type here, `{}` being the value that was
 # typed, and a note on it; or by a sentence. A name stands in several rows if commands mean different keys by it.
@@ -135,7 +137,8 @@ def find_meant(key: str, value: str, keys: list[str]) -> str | None:
             if not is_override or " " in target:
                 return answer
             if target in keys:
-                return f"use {answer.replace('{}', VALUES.get(target, {}).get(value.lower(), value) or 'VALUE')}"
+                typed = shlex.quote(VALUES.get(target, {}).get(value.lower(), value)) if value else "VALUE"
+                return f"use {answer.replace('{}', typed)}"
         if answers:
             return f"{answers[0].partition('=')[0]} is a key of another command"
     return None

@@ -162,6 +162,8 @@ def typed_overrides() -> list[str]:
 def compose(name: str, overrides: list[str]) -> Any:
     """The parsed config that an entry point would get from a command line. Raises UserError where that would."""
     words = read_words(name, overrides)
+    if flags := [word for word in words if word.startswith("-")]:
+        raise UserError(f"{flags[0]}: flags are for the command line; hydra.searchpath=[FOLDER] is for --config-dir")
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             config: Any = parse_config(hydra.compose(name, words), SCHEMAS[name])

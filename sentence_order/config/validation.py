@@ -4,59 +4,49 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sentence_order.config.commands import key_of
+from sentence_order.config.commands import key_of, override
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
 from sentence_order.config.keys import Range, flatten_config, key_infos
 from sentence_order.config.schema import TINY_HEAD_WIDTH, DataConfig, FreezeConfig, LossConfig, Source, TrainConfig
 from sentence_order.errors import UserError
 
-# Keys that have no effect beside certain values of others (by their names): so they are refused if they were typed.
-Values = dict[str, Any]
-NO_EFFECT: tuple[tuple[str, Callable[[Values], bool], str], ...] = (
-    (
-        "encoder.tiny_layers encoder.tiny_width encoder.tiny_vocabulary",
-        lambda values: values["encoder.name"] != "tiny",
-        "the encoder is not encoder=tiny",
-    ),
-    ("encoder.joint", lambda values: values["encoder.joint_from"] == "all", "encoder.joint_from=all"),
-    ("loss.margin_width", lambda values: not values["loss.margin"], "loss.margin is 0"),
-    (
-        "decoder.beam_width",
-        lambda values: values["decoder.name"] in ("borda", "topological", "assignment"),
-        "this decoder has no beam",
-    ),
-    (
-        "optim.lr optim.layer_decay",
-        lambda values: (
-            values["freeze.depth"] == "all" or (values["freeze.embeddings"] and values["freeze.layers"] == "all")
-        ),
-        "the encoder is frozen and the rest has optim.head_lr",
-    ),
-    (
-        "trainer.epochs",
-        lambda values: values["trainer.max_steps"] is not None,
-        "trainer.max_steps decides (unless trainer.max_steps=null)",
-    ),
-    ("cache.dtype", lambda values: values["cache.mode"] == "off", "cache=off"),
-    ("max_nonfinite", lambda values: values["on_nonfinite"] != "skip", "on_nonfinite is not skip"),
-    ("data.hub_id data.hub_config", lambda values: values["data.source"] not in ("hub", None), "data is not data=hub"),
-    ("data.validation_share", lambda values: values["data.validation"] is not None, "data.validation is set"),
-    ("data.test_share", lambda values: values["data.test"] is not None, "data.test is set"),
-    (
-        "data.validation data.test data.limit_validation data.limit_test data.validation_share data.test_share",
-        lambda values: values.get("debug.overfit", False),
-        "debug=overfit reads the training documents alone",
-    ),
+
+def _is(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value in values
+
+
+def _is_not(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value not in values
+
+
+# Keys that certainly have no effect if others have some values.
+NO_EFFECT: tuple[tuple[str, dict[str, Callable[[Any], bool]]], ...] = (
+    ("encoder.tiny_layers encoder.tiny_width encoder.tiny_vocabulary", {"encoder.name": _is_not("tiny")}),
+    ("encoder.joint", {"encoder.joint_from": _is("all")}),
+    ("loss.margin_width", {"loss.margin": _is(0)}),
+    ("decoder.beam_width", {"decoder.name": _is("borda", "topological", "assignment")}),
+    ("optim.lr optim.layer_decay", {"freeze.depth": _is("all")}),
+    ("optim.lr optim.layer_decay", {"freeze.embeddings": _is(True), "freeze.layers": _is("all")}),
+    ("trainer.epochs", {"trainer.max_steps": _is_not(None)}),
+    ("cache.dtype", {"cache.mode": _is("off")}),
+    ("max_nonfinite", {"on_nonfinite": _is_not("skip")}),
+    ("data.hub_id data.hub_config", {"data.source": _is_not("hub", None)}),
+    ("data.text_layout", {"data.source": _is("synthetic", "jsonl", "csv", "parquet", "hub")}),
+    ("data.validation_share", {"data.validation": _is_not(None)}),
+    ("data.test_share", {"data.test": _is_not(None)}),
+    ("data.validation data.limit_validation data.validation_share", {"debug.overfit": _is(True)}),
+    ("data.test data.limit_test data.test_share", {"debug.overfit": _is(True)}),
 )
 
 
 def check_effects(config: Any, typed: Iterable[str]) -> None:
-    """Refuses a key among the typed overrides that certainly has no effect beside the other keys."""
-    values, keys = flatten_config(config), {key_of(override) for override in typed}
-    for names, has_no_effect, reason in NO_EFFECT:
+    """Refuses a key among the typed overrides that has no effect beside the others; one in a file is harmless."""
+    values, keys = flatten_config(config), {key_of(text) for text in typed}
+    for names, conditions in NO_EFFECT:
         for key in sorted(keys & set(names.split()) & values.keys()):
-            if has_no_effect(values):
-                raise UserError(f"{key}: no effect here, since {reason}; leave it out")
+            if all(is_met(values.get(other)) for other, is_met in conditions.items()):
+                beside = " ".join(override(other, values[other]) for other in conditions)
+                raise UserError(f"{key}: no effect with {beside}; leave it out, or change {' or '.join(conditions)}")
 
 
 def check_ranges(config: Any) -> None:

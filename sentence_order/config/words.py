@@ -32,11 +32,7 @@ from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
 FLAGS = {flag: action for action in get_args_parser()._actions for flag in action.option_strings}
-MULTIRUN, HELP, SHOWS = (
-    {"-m", "--multirun"},
-    {"--help", "-h", "--version", "--hydra-help"},
-    {"--cfg", "-c", "--info", "-i"},
-)
+HELP = {"--help", "-h", "--version", "--hydra-help"}
 # Of Hydra's own keys, those that work; others have no effect, since a run makes its folder and its log itself.
 HYDRA_KEYS = re.compile(r"hydra[./](sweeper|launcher|callbacks)\b.*|hydra\.(searchpath|mode|job\.env_(set|copy)\b.*)")
 # What our configs say of these, for a config that does not: that of a run, by --config-name.
@@ -90,11 +86,11 @@ def _replace(name: str, word: str) -> str:
     if (plain := key.lstrip("+")) in _keys(name):  # `+experiment=x`, as Hydra's own pages have it
         key, word = plain, f"{plain}={value}"
     info, path = key_infos(SCHEMAS[name]).get(key), value.strip("'\"")
-    if info is None or not info.is_path or not path.startswith("~"):
-        return word
-    if key == "output_dir":  # whose folder Hydra itself makes for a sweep
+    if key == "output_dir" and path.startswith("~"):  # whose folder Hydra itself makes for a sweep
         return override(key, expand_home(key, path))
-    return word if parse_override(word) else override(key, value)  # Hydra does not parse the sign
+    if info and info.is_path and "~" in value and parse_override(word) is None:  # Hydra does not parse the sign
+        return re.sub(r"([=[,])(~[^],]*)", r'\1"\2"', word)
+    return word
 
 
 def _check(name: str, word: str, flags: Namespace) -> None:
@@ -153,7 +149,7 @@ def _suggest(name: str, key: str, value: str) -> str:
     """What to type for a key, or something like it."""
     if key in _keys(name):
         word = f"{key}={value or 'VALUE'}"
-        return f"write {word if parse_override(word) else override(key, value)}"
+        return f"write {shlex.quote(word if parse_override(word) else override(key, value))}"
     return find_meant(key, value, _keys(name)) or f"write KEY=VALUE{did_you_mean(key, _keys(name))}"
 
 
@@ -177,12 +173,12 @@ def _explain_bare_word(name: str, word: str, rest: list[str], dirs: list[str]) -
 def _guess_override(name: str, word: str) -> str:
     """An override for the name of a folder or a file; empty for other words."""
     if os.path.isdir(word) or (name != "train" and re.fullmatch(r"[\w-]+/[\w.-]+", word) and not os.path.isfile(word)):
-        return override("resume" if name == "train" else "checkpoint", word)
+        return shlex.quote(override("resume" if name == "train" else "checkpoint", word))
     if os.path.isfile(word) or re.search(r"\w\.\w+$", word):
         key = {"train": "data.train", "evaluate": "data.test", "predict": "input"}[name]
         format_name = os.path.splitext(word)[1][1:].replace("txt", "text")
         group = f"data={format_name} " if name != "predict" and format_name in options_of("data") else ""
-        return group + override(key, word)
+        return group + shlex.quote(override(key, word))
     return ""
 
 

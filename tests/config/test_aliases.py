@@ -52,7 +52,7 @@ def test_a_name_is_answered_wherever_it_is_typed(word: str) -> None:
         ("train", ["--trainer.epochs=3"], "--trainer.epochs: keys have no dashes; write trainer.epochs=3"),
         ("train", ["--model_name_or_path", "bert-base-uncased"], "use encoder.name=bert-base-uncased;"),
         ("train", ["--per-device-train-batch-size=8"], "use trainer.batch_tokens=N; it counts tokens, "),
-        ("train", ["--resume", "runs/a b"], "write resume=runs/a b"),
+        ("train", ["--resume", "runs/a b"], "write 'resume=runs/a b'"),
         ("train", ["--fp16", "--bf16"], "use precision=fp16"),
         ("train", ["fp16=false"], "leave it out"),
         ("train", ["trainer.precision=bf16-mixed"], "use precision=bf16"),

@@ -190,7 +190,7 @@ def test_output_that_is_closed_is_refused_before_the_work(name: str) -> None:
 
 
 def test_compose_refuses_what_the_command_line_would() -> None:
-    for overrides in (["encoder=minlm"], ["trainer.epoch=2"], ["a=b=c"]):
+    for overrides in (["encoder=minlm"], ["trainer.epoch=2"], ["a=b=c"], ["-m", "seed=0,1"]):
         with pytest.raises(UserError):
             compose("train", overrides)
 
