@@ -49,6 +49,7 @@ MISTAKES = {
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
     "train encoder.name=./bert freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder",
     "train encoder.name=./no": "encoder.name: ./no: no such folder",
+    "train encoder.name=bert_base": "encoder.name: bert_base is not a hub id, but an option: encoder=bert_base",
     "train encoder.name=./model": "encoder.name: ./model is a checkpoint of this program: init_from=./model",
     "train encoder.name=./started": "encoder.name: ./started is the folder of a run; to start from its weights: "
     "init_from=./started",

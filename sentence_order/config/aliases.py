@@ -9,16 +9,18 @@ ALIASES = {
     "optim.lr={}; that of set layers and heads is optim.head_lr": "lr learning_rate base_lr encoder_lr peak_lr max_lr",
     "optim.head_lr={}": "head_learning_rate classifier_lr decoder_lr",
     "trainer.epochs={}": "epochs max_epochs num_epochs num_train_epochs n_epochs",
-    "trainer.max_steps={}": "num_steps num_train_steps num_training_steps total_steps max_iters",
-    "trainer.batch_tokens=N; it counts tokens, padding included, not documents": "batch_size train_batch_size bs "
+    "trainer.max_steps={}": "num_steps num_train_steps steps num_training_steps total_steps max_iters",
+    "trainer.batch_tokens=N; it counts tokens, padding included, not documents": "batch_size train_batch_size bs batch "
     "per_device_train_batch_size per_gpu_train_batch_size auto_find_batch_size",
     "trainer.eval_batch_tokens=N; it counts tokens, padding included, not documents": "eval_batch_size "
     "per_device_eval_batch_size per_gpu_eval_batch_size val_batch_size test_batch_size",
     "batch_tokens=N; it counts tokens, padding included, not documents": "batch_size eval_batch_size "
     "per_device_eval_batch_size test_batch_size",
-    "trainer.accumulate={}": "gradient_accumulation_steps accumulate_grad_batches gradient_accumulation grad_accum",
+    "trainer.accumulate={}": "gradient_accumulation_steps accumulate_grad_batches gradient_accumulation grad_accum "
+    "accumulation_steps",
     "optim.weight_decay={}": "wd l2",
-    "optim.max_grad_norm={}": "gradient_clip_val gradient_clip grad_clip clip_grad_norm clip max_norm",
+    "optim.max_grad_norm={}": "gradient_clip_val gradient_clip grad_clip clip_grad_norm clip gradient_clipping "
+    "max_norm",
     "optim.betas=[0.9,0.98]": "adam_beta1 adam_beta2 beta1 beta2",
     "optim.schedule=NAME; linear, cosine or constant_with_warmup": "lr_scheduler_type lr_scheduler scheduler "
     "lr_schedule",
@@ -27,18 +29,18 @@ ALIASES = {
     "optim.ema=0.999": "use_ema ema_decay swa",
     "model.dropout={}": "dropout_rate dropout_prob hidden_dropout_prob classifier_dropout",
     "model.attention_dropout={}": "attention_probs_dropout_prob",
-    "precision=fp16": "fp16 use_fp16 half amp use_amp mixed_precision",
+    "precision=fp16": "fp16 use_fp16 half fp16_opt_level amp use_amp mixed_precision",
     "precision=bf16": "bf16 use_bf16",
     "precision={}": "dtype torch_dtype",
     "device={}; auto, cpu, cuda or cuda:N": "accelerator device_type",
     "device=cpu": "no_cuda use_cpu cpu",
     "device=cuda": "cuda use_cuda gpu use_gpu",
-    "trainer.eval_every={}; in steps": "eval_steps evaluation_steps val_check_interval eval_interval",
+    "trainer.eval_every={}; in steps": "eval_steps evaluation_steps val_check_interval eval_interval eval_freq",
     "trainer.save_every={}; in steps": "save_steps checkpoint_save_steps save_interval every_n_train_steps",
     "trainer.log_every={}; in steps": "logging_steps log_every_n_steps log_interval print_freq",
     "trainer.eval_every=N; in steps, like trainer.save_every and trainer.log_every": "eval_strategy "
     "evaluation_strategy save_strategy logging_strategy check_val_every_n_epoch every_n_epochs",
-    "trainer.metric={}": "metric_for_best_model monitor best_metric",
+    "trainer.metric={}": "metric_for_best_model monitor optimized_metric best_metric",
     "trainer.patience=N; validations in a row without a better trainer.metric": "early_stopping early_stop "
     "use_early_stopping",
     "trainer.patience={}; in validations": "early_stopping_patience",
@@ -47,7 +49,8 @@ ALIASES = {
     "data.split_seed={}": "data_seed",
     "seed={}": "random_seed seed_everything manual_seed random_state",
     "encoder.name={}; or one of its options, as in encoder=bert_base": "model_name_or_path name_or_path model_name "
-    "pretrained_model_name_or_path pretrained_model base_model bert_model backbone arch model_type tokenizer_name",
+    "pretrained_model_name_or_path pretrained_model base_model bert_model backbone arch model_type tokenizer_name "
+    "tokenizer",
     "resume={}; to start a new run from its weights: init_from={}": "ckpt_path ckpt checkpoint checkpoint_path "
     "resume_from_checkpoint load_checkpoint resume_from",
     "init_from={}": "pretrained_weights load_weights load_model model_path model_dir",
@@ -82,14 +85,18 @@ ALIASES = {
     "loss=NAME; python -m sentence_order.train --help loss lists them": "loss_fn loss_function criterion loss_type",
     "decoder.beam_width={}": "num_beams beam_size",
     "several devices are used by torchrun --nproc_per_node=N -m sentence_order.train": "devices gpus num_gpus n_gpu "
-    "num_processes nproc_per_node num_nodes strategy ddp world_size local_rank distributed",
+    "num_devices rank dist_url num_processes nproc_per_node num_nodes strategy ddp world_size local_rank distributed",
     "TensorBoard files and metrics.jsonl are always written; other loggers are callbacks from Python": "report_to "
-    "logger loggers wandb use_wandb wandb_project mlflow comet neptune tensorboard",
+    "logger loggers wandb use_wandb wandb_project project mlflow comet neptune tensorboard",
     "callbacks are given from Python": "callbacks callback",
     "it is not available": "load_in_8bit load_in_4bit deepspeed fsdp lora lora_r lora_alpha use_lora peft use_peft "
     "torch_compile compile tf32 label_smoothing label_smoothing_factor auto_lr_find profiler",
-    "AdamW is the only optimizer; its keys are those of the group optim": "optimizer optimizer_name adam_epsilon eps "
-    "momentum adafactor gamma",
+    "it has no counterpart": "min_epochs min_steps max_time steps_per_epoch num_sanity_val_steps "
+    "gradient_clip_algorithm benchmark inference_mode sync_batchnorm pin_memory dataloader_pin_memory drop_last "
+    "dataloader_drop_last eval_delay remove_unused_columns label_names ddp_find_unused_parameters neftune_noise_alpha "
+    "use_mps_device no_mps tags",
+    "AdamW is the only optimizer; its keys are those of the group optim": "optimizer optimizer_name optimizer_class "
+    "optimizer_params adam_epsilon eps momentum adafactor gamma",
     "it is always so": "greater_is_better load_best_model_at_end save_best_model save_safetensors save_model shuffle "
     "group_by_length deterministic full_determinism enable_checkpointing enable_progress_bar",
     "train also validates and tests; evaluate and predict are commands of their own": "do_train do_eval do_test "
@@ -98,7 +105,8 @@ ALIASES = {
     "SentenceOrderer.push_to_hub uploads a model, from Python": "push_to_hub hub_model_id hub_token",
     "the code of a data set or a model is never run": "trust_remote_code",
     "a search is -m hydra/sweeper=optuna": "hparams_search",
-    "train.log in the run's folder has every line": "verbose log_level logging_level disable_tqdm",
+    "train.log in the run's folder has every line": "verbose log_level logging_level disable_tqdm show_progress_bar "
+    "enable_model_summary",
 }
 # What else an unknown option of a group may be meant for.
 OPTION_NOTES = {

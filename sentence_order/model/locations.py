@@ -9,6 +9,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sentence_order.config.components import DECODERS, HEADS
+from sentence_order.config.parsing import options_of
 from sentence_order.config.schema import EncoderConfig
 from sentence_order.config.validation import check_decoder
 from sentence_order.errors import UserError
@@ -38,6 +39,8 @@ def packaged_minilm() -> Path | None:
 
 def check_encoder_name(name: str) -> None:
     """Raises UserError if a name is neither that of an encoder's folder nor a hub id."""
+    if name != TINY and name in options_of("encoder") and not Path(name).is_dir():
+        raise UserError(f"encoder.name: {name} is not a hub id, but an option: encoder={name}")
     if not Path(name).is_dir() and not is_hub_id(name):
         raise UserError(f"encoder.name: {name}: no such folder, and not a hub id")
     if (Path(name) / "checkpoints").is_dir():
