@@ -1,7 +1,8 @@
 """Writes the pages that are made of others or of the code: python -m docs.generate
 
 configuration.md is made of the schema's metadata and the headers of the YAML files, as `--help` is; python_api.md of
-signatures and docstrings, which are read without importing them; the notebook of the page on training from Python.
+signatures and docstrings, which are read without importing them; the table of names in from_other_libraries.md of the
+aliases; and a notebook of the page on training from Python.
 """
 
 import ast
@@ -13,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from sentence_order.config.aliases import ALIASES
 from sentence_order.config.help import compose_typed, describe_groups, read_options
 from sentence_order.config.keys import KeyInfo, OnResume, key_infos
 from sentence_order.config.schema import SCHEMAS
@@ -34,6 +36,11 @@ API = {
     "sentence_order/errors.py": ["UserError", "TrainingError", "Interrupted"],
 }
 MAX_SIGNATURE = 100
+ABOUT_NAMES = """\
+<!-- Made by `python -m docs.generate` from sentence_order/config/aliases.py. -->
+
+| there | here |
+|---|---|"""
 
 ABOUT_CONFIGURATION = """\
 # Configuration
@@ -73,8 +80,8 @@ NOTEBOOK = "docs/notebooks/training.ipynb"
 
 def pages() -> dict[Path, str]:
     """The text of every page that is made."""
-    made = {"docs/configuration.md": configuration(), "docs/python_api.md": python_api(), NOTEBOOK: notebook()}
-    return {ROOT / path: text for path, text in made.items()}
+    made = {"configuration": configuration(), "python_api": python_api(), "from_other_libraries": other_libraries()}
+    return {**{ROOT / f"docs/{name}.md": text for name, text in made.items()}, ROOT / NOTEBOOK: notebook()}
 
 
 def configuration() -> str:
@@ -83,6 +90,24 @@ def configuration() -> str:
     changeable = ", ".join(f"`{key}`" for key, info in infos.items() if info.on_resume is OnResume.CHANGEABLE)
     commands = chain.from_iterable(map(_command, COMMANDS))
     return "\n".join([ABOUT_CONFIGURATION, *(f"{part}\n" for part in commands), ABOUT_RESUMING.format(changeable)])
+
+
+def other_libraries() -> str:
+    """The page as it is, with the table of the names that the commands answer."""
+    page = (ROOT / "docs/from_other_libraries.md").read_text(encoding="utf-8")
+    rows = [
+        f"| {', '.join(f'`{name}`' for name in names.split())} | {_answer(text)} |" for text, names in ALIASES.items()
+    ]
+    table = "\n".join([ABOUT_NAMES, *rows])
+    return re.sub(rf"{re.escape(ABOUT_NAMES)}.*?(?=\n\n)", lambda _: table, page, flags=re.DOTALL)
+
+
+def _answer(text: str) -> str:
+    """An answer of the table of names, with what can be typed as code."""
+    target, *notes = re.sub(r"\{\}", "VALUE", text).split("; ")
+    marked = re.sub(r"[a-z_]+(?:\.\w+)*=\S+", lambda word: f"`{word[0]}`", "; ".join(notes))
+    is_override = re.match(r"[\w.]+=", target)
+    return "; ".join(filter(None, [f"`{target}`" if is_override else target, marked]))
 
 
 def _command(name: str) -> Iterator[str]:

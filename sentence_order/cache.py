@@ -5,7 +5,6 @@ import logging
 import sys
 from collections import defaultdict
 from datetime import datetime
-from pathlib import Path
 
 from sentence_order import version_text
 from sentence_order.config import cli
@@ -23,7 +22,7 @@ def main() -> None:
     )
     parser.add_argument("action", nargs="?", choices=["list", "clear"], default="list", help="default: list")
     parser.add_argument("keys", nargs="*", metavar="KEY", help="what to clear, by its first characters; default: all")
-    parser.add_argument("--dir", type=Path, help="default: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order")
+    parser.add_argument("--dir", type=cli.path, help="default: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order")
     parser.add_argument("--version", action="version", version=version_text())
     with cli.one_line_errors():
         cli.refuse_overrides(sys.argv[1:], ["dir"])

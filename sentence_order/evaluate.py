@@ -7,7 +7,7 @@ from sentence_order.config import cli
 from sentence_order.config.commands import key_of
 from sentence_order.config.parsing import options_of, override_with_typed
 from sentence_order.config.schema import EvaluateConfig, Source
-from sentence_order.config.validation import check_data, check_ranges
+from sentence_order.config.validation import check_data, check_effects, check_ranges
 from sentence_order.data.files import check_data_files
 from sentence_order.errors import UserError
 from sentence_order.inference.files import check_suffix
@@ -23,8 +23,10 @@ def evaluate(config: EvaluateConfig) -> None:
 
     The tables go to standard error; the JSON goes to `output`, or to standard output if that is no terminal.
     """
-    config = _with_settings_of_run(config, cli.typed_overrides())
+    typed = cli.typed_overrides()
+    config = _with_settings_of_run(config, typed)
     check_ranges(config)
+    check_effects(config, typed)
     check_data(config.data)
     check_data_files(config.data, [config.split.value])
     inputs = [*data_files(config.data), config.checkpoint]

@@ -5,7 +5,7 @@ import sys
 
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
-from sentence_order.config.validation import check_ranges
+from sentence_order.config.validation import check_effects, check_ranges
 from sentence_order.inference.files import check_input, check_partial, check_suffix, partial_path
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.runtime.console import set_up_logging
@@ -20,6 +20,7 @@ def predict(config: PredictConfig) -> None:
     file whose name ends in `.txt`, get the sentences as text. A file is `OUTPUT.partial` until it is complete.
     """
     check_ranges(config)
+    check_effects(config, cli.typed_overrides())
     check_suffix("output", config.output)
     if config.output in (None, "-"):
         cli.check_open(sys.stdout, "standard output")

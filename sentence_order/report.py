@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from sentence_order import version_text
 from sentence_order.config import cli
@@ -29,15 +28,15 @@ def main() -> None:
         "permutation test).",
     )
     paths = "folders of runs or sweeps, or two results files"
-    parser.add_argument("paths", nargs="+", type=Path, metavar="RUNS", help=paths)
-    parser.add_argument("--output", type=Path, help="a folder; default: report/ in the first of RUNS")
+    parser.add_argument("paths", nargs="+", type=cli.path, metavar="RUNS", help=paths)
+    parser.add_argument("--output", type=cli.path, help="a folder; default: report/ in the first of RUNS")
     parser.add_argument("--baseline", help="the arm to compare with; default: the one with the most trained parameters")
     margin = f"the loss of tau that a faster arm may have; default: {MARGIN}"
     parser.add_argument("--margin", type=float, default=MARGIN, help=margin)
     parser.add_argument("--split", default="test", choices=["validation", "test"], help="of two results; default: test")
     parser.add_argument("--resamples", type=int, default=10_000, help="of bootstrap and test; default: 10,000")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples; default: 0")
-    parser.add_argument("--json", type=Path, help="a file for the comparison of two results")
+    parser.add_argument("--json", type=cli.path, help="a file for the comparison of two results")
     parser.add_argument("--version", action="version", version=version_text())
     arguments = parser.parse_args()
 

@@ -36,10 +36,23 @@ MISTAKES = {
     "a file of this name: data=csv",
     "train data=jsonl data.train=in.jsonl data.group_column=topic": "in.jsonl:1: no field 'topic'",
     "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, null given",
+    "train resume=run trainer.patience=3": "trainer.patience: run is finished, which this cannot change "
+    "(trainer.patience: null saved, 3 given); leave it out; to train on from its weights: ",
+    "train --epochs 3": "--epochs: keys have no dashes; use trainer.epochs=3",
+    "train --config-dir run --config-name config output_dir=new trainer.epochs=0": "trainer.epochs: must be",
+    "predict model goose.txt": "model: a word without a key; write checkpoint=model input=goose.txt",
+    "predict checkpoint=~/no input=in.jsonl": "checkpoint: /home-of-test/no: no such folder",
+    "train data=jsonl data.train=~/no": "data.train: /home-of-test/no: no such file",
+    "report --output=~nobody_here/x run": "path: ~nobody_here/x: no such user, or no home folder",
+    "report ~/no": "/home-of-test/no: no such file or folder",
     "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
     "train encoder.name=./bert freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder",
     "train encoder.name=./no": "encoder.name: ./no: no such folder",
+    "train encoder.name=bert_base": "encoder.name: bert_base is not a hub id, but an option: encoder=bert_base",
+    "train encoder.name=./model": "encoder.name: ./model is a checkpoint of this program: init_from=./model",
+    "train encoder.name=./started": "encoder.name: ./started is the folder of a run; to start from its weights: "
+    "init_from=./started",
     "train encoder=tiny encoder.joint_from=9": "encoder.joint_from: a number from 0 to 4",
     "train init_from=no": "init_from: no: no such folder",
     "train decoder=pointer": "decoder=pointer: needs the head",
@@ -73,7 +86,8 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
     for folder in ("model", "bert"):
         (tmp_path / folder).mkdir()
         for name in REQUIRED_FILES:
-            config = {"model_type": "sentence-orderer", "heads": ["pairs"], "num_hidden_layers": 6}
+            kind = {"model": "sentence-orderer", "bert": "bert"}[folder]
+            config = {"model_type": kind, "heads": ["pairs"], "num_hidden_layers": 6}
             (tmp_path / folder / name).write_text(json.dumps(config))
     (tmp_path / "started" / "checkpoints" / "last").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "checkpoints" / "best").mkdir(parents=True)
@@ -83,7 +97,7 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
     (tmp_path / "bad.jsonl").write_text("One.\n")
     done = subprocess.run(
         [sys.executable, "-c", RUN_EACH],
-        **{"cwd": tmp_path, "env": without_torch, "input": "\n".join(MISTAKES)},
+        **{"cwd": tmp_path, "env": {**without_torch, "HOME": "/home-of-test"}, "input": "\n".join(MISTAKES)},
         **{"capture_output": True, "text": True, "timeout": 300},
     )
     assert done.returncode == 0, done.stderr

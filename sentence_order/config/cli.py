@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import hydra
@@ -16,10 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order import version_text
-from sentence_order.config.commands import normalize_overrides
 from sentence_order.config.help import help_text
+from sentence_order.config.keys import expand_home
 from sentence_order.config.parsing import CONFIG_DIR, format_hydra_error, parse_config
 from sentence_order.config.schema import SCHEMAS
+from sentence_order.config.words import read_words
 from sentence_order.errors import Interrupted, TrainingError, UserError, printable
 
 
@@ -49,8 +51,8 @@ def run_jobs(name: str, job: Callable[[DictConfig], float | None]) -> None:
     """Calls `job` with the composed config, or with that of every job of a sweep."""
     # Hydra then raises its errors to us instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = normalize_overrides(sys.argv[1:])
     with one_line_errors():
+        sys.argv[1:] = read_words(name, sys.argv[1:])
         try:
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print(help_text(name, sys.argv[1:]))
@@ -60,10 +62,6 @@ def run_jobs(name: str, job: Callable[[DictConfig], float | None]) -> None:
                 hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
         except (HydraException, OmegaConfBaseException) as error:
             exit_with_error(format_hydra_error(error, SCHEMAS[name]), 2)
-        except ValueError as error:
-            if "Config group override" not in str(error):  # what Hydra raises for a group that is given a number
-                raise
-            exit_with_error(str(error), 2)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:  # an option of a group, for which Hydra looks for a file
                 raise
@@ -94,6 +92,12 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:  # such as that of a full disk
         reason = error.strerror or str(error)
         exit_with_error(_with_notes(error, f"{error.filename}: {reason}" if error.filename else reason), 1)
+
+
+def path(text: str) -> Path:
+    """A path among a command's options, with the home folder for ~."""
+    with one_line_errors():
+        return Path(expand_home("path", text))
 
 
 def refuse_overrides(words: Iterable[str], options: Iterable[str]) -> None:
@@ -157,9 +161,12 @@ def typed_overrides() -> list[str]:
 
 def compose(name: str, overrides: list[str]) -> Any:
     """The parsed config that an entry point would get from a command line. Raises UserError where that would."""
+    words = read_words(name, overrides)
+    if flags := [word for word in words if word.startswith("-")]:
+        raise UserError(f"{flags[0]}: flags are for the command line; hydra.searchpath=[FOLDER] is for --config-dir")
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return parse_config(hydra.compose(name, normalize_overrides(overrides)), SCHEMAS[name])
+            return parse_config(hydra.compose(name, words), SCHEMAS[name])
     except HydraException as error:
         raise UserError(format_hydra_error(error, SCHEMAS[name])) from error
 

@@ -60,11 +60,6 @@ def key_of(text: str) -> str:
     return text.split("=", 1)[0].lstrip("+")
 
 
-def normalize_overrides(overrides: list[str]) -> list[str]:
-    """Replaces `cache=./here` by `cache.dir=./here`: a folder is not an option of the group `cache`."""
-    return [re.sub(r"^cache=(?=.*/)", "cache.dir=", text) for text in overrides]
-
-
 def shell(program: str, *overrides: str) -> str:
     """The command line of one of this package's programs."""
     return f"python -m sentence_order.{program} {shlex.join(overrides)}".rstrip()

@@ -1,6 +1,5 @@
 """The text of `--help`, of all groups and keys or of those named; docs/configuration.md is made of the same parts."""
 
-import argparse
 import itertools
 import os
 import re
@@ -16,9 +15,10 @@ from typing import Any
 import hydra
 from omegaconf import MISSING, OmegaConf
 
+from sentence_order.config.aliases import find_meant
 from sentence_order.config.commands import override
 from sentence_order.config.keys import key_infos
-from sentence_order.config.parsing import CONFIG_DIR, did_you_mean, options_of
+from sentence_order.config.parsing import CONFIG_DIR, config_dirs, did_you_mean, option_files, options_of, parse_flags
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
@@ -30,23 +30,19 @@ def help_text(name: str, words: list[str]) -> str:
 
     It replaces Hydra's own, which takes over a second to list the groups. Raises UserError for an unknown name.
     """
-    parser = argparse.ArgumentParser(add_help=False)
-    for flags in (("--config-dir", "-cd"), ("--config-name", "-cn"), ("--config-path", "-cp"), ("--cfg", "-c")):
-        parser.add_argument(*flags)  # as Hydra does, so that their values are no topics
-    options, words = parser.parse_known_args(words)
-    topics = [word for word in words if re.fullmatch(r"\w+(\.\w+)?", word)]
-    given = [word for word in words if word not in topics and not word.startswith("-")]
-    given = [] if {"-m", "--multirun"} & set(words) else given
-    if options.config_dir is not None:
-        given.append(override("hydra.searchpath", [f"file://{os.path.abspath(options.config_dir)}"]))
+    flags = parse_flags(words)
+    topics = [word for word in flags.overrides if re.fullmatch(r"\w+(\.\w+)*", word)]
+    given = [] if flags.multirun else [word for word in flags.overrides if word not in topics]
+    if dirs := config_dirs(flags):
+        given.append(override("hydra.searchpath", [f"file://{os.path.abspath(folder)}" for folder in dirs]))
     typed = compose_typed(name, given)
-    return "\n\n".join(_explain(name, topic, *typed) for topic in topics) or _list_all(name, *typed)
+    return "\n\n".join(_explain(name, topic, dirs, *typed) for topic in topics) or _list_all(name, dirs, *typed)
 
 
-def _list_all(name: str, values: dict[str, str], choices: dict[str, str]) -> str:
+def _list_all(name: str, dirs: list[str], values: dict[str, str], choices: dict[str, str]) -> str:
     lines = [*read_header(CONFIG_DIR / f"{name}.yaml"), "", "Groups (for more: --help GROUP):"]
     for group, text in describe_groups(name).items():
-        options = options_of(group)
+        options = options_of(group, name, dirs)
         lines += _columns([(choices[group], text), ("", f"Options: {', '.join(options)}.")][: len(options)])
 
     lines += ["", "Keys (--help KEY also lists what a key accepts):"]
@@ -57,18 +53,19 @@ def _list_all(name: str, values: dict[str, str], choices: dict[str, str]) -> str
     return "\n".join(lines).rstrip()
 
 
-def _explain(name: str, topic: str, values: dict[str, str], choices: dict[str, str]) -> str:
+def _explain(name: str, topic: str, dirs: list[str], values: dict[str, str], choices: dict[str, str]) -> str:
     """A group with its options and keys, or a single key."""
     infos, groups = key_infos(SCHEMAS[name]), describe_groups(name)
     found = {key: info for key, info in infos.items() if topic in (key, key.split(".")[0])}
     if not found and topic not in groups:
-        hint = did_you_mean(topic, [*groups, *infos]) or f"; groups: {', '.join(groups)}"
+        meant = find_meant(topic, "", [*groups, *infos])
+        hint = f"; {meant}" if meant else did_you_mean(topic, [*groups, *infos]) or f"; groups: {', '.join(groups)}"
         raise UserError(f"--help {topic}: no such group or key{hint}")
 
     lines = []
     if topic in groups:
         lines += [f"{topic}: {groups[topic]}", "", f"Options (now {choices[topic]}):"]
-        for option, (command, text) in read_options(topic).items():
+        for option, (command, text) in read_options(topic, name, dirs).items():
             lines += _columns([(option, text), ("", command)], OPTION_COLUMN)
         lines += ["", "Keys:"] if found else []
     return "\n".join(lines + _columns((values[key], f"{info.help} ({info.accepted})") for key, info in found.items()))
@@ -82,13 +79,13 @@ def describe_groups(name: str) -> dict[str, str]:
     return {group: " ".join(filter(None, [texts.get(group), comment])) for group, comment in entries}
 
 
-def read_options(group: str) -> dict[str, tuple[str, str]]:
+def read_options(group: str, name: str = "", dirs: Iterable[str] = ()) -> dict[str, tuple[str, str]]:
     """The options of a group: the command that the header of each file begins with, and what the header says."""
     options = {}
-    for name in options_of(group):
-        lines = [line for line in read_header(CONFIG_DIR / group / f"{name}.yaml") if "@package" not in line]
-        end = 1 + next(number for number, line in enumerate(lines) if not line.endswith("\\"))
-        options[name] = " ".join(" ".join(lines[:end]).replace("\\", "").split()), " ".join(lines[end:])
+    for option, path in option_files(group, name, dirs).items():
+        lines = [line for line in read_header(path) if "@package" not in line] or [f"{group}={option}"]
+        end = 1 + next((number for number, line in enumerate(lines) if not line.endswith("\\")), 0)
+        options[option] = " ".join(" ".join(lines[:end]).replace("\\", "").split()), " ".join(lines[end:])
     return options
 
 

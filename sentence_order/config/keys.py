@@ -1,10 +1,13 @@
 """What a config key means to the program, as metadata of its field in the schema; no other place lists keys."""
 
+import os
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from operator import attrgetter
 from types import UnionType
 from typing import Any, get_args, get_origin
+
+from omegaconf import ListConfig
 
 from sentence_order.errors import UserError
 
@@ -48,6 +51,7 @@ class KeyInfo:
     on_resume: OnResume = OnResume.FIXED
     determines_prefix: bool = False  # the output of frozen layers, which the prefix cache keeps, depends on it
     varies_between_seeds: bool = False  # runs that differ in such keys alone are repetitions of one arm
+    is_path: bool = False  # of a file or a folder, which may begin with ~
     in_hparams: bool = False  # set on the command line, it is a column of TensorBoard's table of hyper-parameters
     accepts: Range | str | None = None  # if it is a number, or its type does not say it
     kind: Any = None  # its type
@@ -80,6 +84,18 @@ IGNORED: Mark = {"on_resume": OnResume.IGNORED}
 OF_PREFIX: Mark = {"determines_prefix": True}
 PER_SEED: Mark = {"varies_between_seeds": True}
 IN_HPARAMS: Mark = {"in_hparams": True}
+PATH: Mark = {"is_path": True}
+
+
+def expand_home(key: str, value: Any) -> Any:
+    """A path, or each of a list, with the home folder for its ~. Raises UserError if there is none."""
+    if isinstance(value, list | ListConfig):
+        return [expand_home(key, item) for item in value]
+    if not isinstance(value, str) or not value.startswith("~"):
+        return value
+    if (path := os.path.expanduser(value)).startswith("~"):
+        raise UserError(f"{key}: {value}: no such user, or no home folder; for a name that begins with ~: ./{value}")
+    return path
 
 
 def key_infos(schema: type, prefix: str = "", **inherited: Any) -> dict[str, KeyInfo]:

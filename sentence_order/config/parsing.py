@@ -4,18 +4,24 @@ Hydra would accept `+typo=1` even with a schema, so `parse_config` merges the co
 schema; after that the code sees dataclasses only.
 """
 
+import argparse
 import difflib
+import os
 import re
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from sentence_order.config.commands import as_typed
-from sentence_order.config.keys import dotted_keys, flatten_config, key_infos
+from sentence_order.config.aliases import OPTION_NOTES, VALUES, find_meant
+from sentence_order.config.commands import override, parse_override
+from sentence_order.config.keys import dotted_keys, expand_home, flatten_config, key_infos
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
@@ -25,14 +31,54 @@ Schema = TypeVar("Schema")
 PACKAGED, BESIDE = (folder / "configs" for folder in Path(__file__).resolve().parents[1:3])
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else BESIDE
 
+# Hydra's plugins, each with its package, as in hydra-optuna-sweeper.
+PLUGINS = {
+    "sweeper": ("optuna", "ax", "nevergrad"),
+    "launcher": ("joblib", "ray", "rq", "submitit_local", "submitit_slurm"),
+}
+IN_EXTRA = ("hydra-optuna-sweeper", "hydra-joblib-launcher", "hydra-submitit-launcher")
+
 # As `schema/<name>`, for the defaults lists of the primary configs.
 for _name, _schema in SCHEMAS.items():
     ConfigStore.instance().store(group="schema", name=_name, node=_schema, package="_global_")
 
 
-def options_of(group: str) -> list[str]:
-    """The options of a config group: the files of its folder."""
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+def parse_flags(words: list[str]) -> argparse.Namespace:
+    """Hydra's own flags among the words of a command line, and its `overrides`. Raises UserError for a wrong value."""
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]
+    return parser.parse_known_intermixed_args(words)[0]
+
+
+def _refuse_flag(message: str) -> NoReturn:
+    raise UserError(message)
+
+
+def config_dirs(flags: argparse.Namespace) -> list[str]:
+    """The folders of one's own configs that a command line names."""
+    paths: list[Any] = [flags.config_dir] if flags.config_dir else []
+    for word in flags.overrides:
+        if word.lstrip("+").startswith("hydra.searchpath=") and (parsed := parse_override(word)):
+            found: Any = parsed.value()
+            paths += found if isinstance(found, list) else []
+    return [str(path).removeprefix("file://") for path in paths]
+
+
+def option_files(group: str, name: str = "", dirs: Iterable[str] = ()) -> dict[str, Path]:
+    """The options of a config group that a command has, with their files; also those in folders of one's own."""
+    files = {
+        path.relative_to(folder / group).with_suffix("").as_posix(): path
+        for folder in (*map(Path, dirs), CONFIG_DIR)
+        for path in (folder / group).rglob("*.yaml")
+    }
+    if (group, name) in (("decoder", "train"), ("decoder", "predict")):
+        files.pop("all", None)  # for evaluation only
+    return dict(sorted(files.items()))
+
+
+def options_of(group: str, name: str = "", dirs: Iterable[str] = ()) -> list[str]:
+    """The names of a group's options."""
+    return list(option_files(group, name, dirs))
 
 
 def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
@@ -45,6 +91,9 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
         merged = OmegaConf.merge(OmegaConf.structured(schema), plain)
         if missing := sorted(OmegaConf.missing_keys(merged)):
             raise UserError(f"{missing[0]}: no value; give it on the command line: {missing[0]}=VALUE")
+        for key, info in key_infos(schema).items():
+            if info.is_path and (path := OmegaConf.select(merged, key)) is not None:
+                OmegaConf.update(merged, key, expand_home(key, path))
         parsed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise UserError(format_config_error(error, schema)) from error
@@ -86,7 +135,41 @@ def did_you_mean(word: str, candidates: list[str]) -> str:
     if not near:  # a key typed without its group: `epoch` for `trainer.epochs`
         last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in reversed(candidates)}
         near = [last[part] for part in difflib.get_close_matches(word.rsplit(".", 1)[-1], last, n=1, cutoff=0.8)]
+    if not near and len(word) > 2:  # `frozen` for `frozen_vs_unfrozen`
+        near = [candidate for candidate in candidates if candidate.startswith(word)]
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def unknown_key(key: str, schema: type, value: str = "") -> str:
+    """What to say of a key that is not in the schema."""
+    keys = dotted_keys(schema)
+    if owner := next((name for name, other in SCHEMAS.items() if key in dotted_keys(other)), None):
+        return f"unknown key '{key}'; it is one of {owner}"
+    meant = find_meant(key, value, keys)
+    return f"unknown key '{key}'" + (f"; {meant}" if meant else did_you_mean(key, keys))
+
+
+def unknown_option(group: str, option: str, options: list[str]) -> str:
+    """What to say of an option that a group does not have."""
+    suffix, kind = Path(option).suffix.removeprefix(".").replace("txt", "text"), group.removeprefix("hydra/")
+    if option in PLUGINS.get(kind, ()):
+        package = f"hydra-{option.split('_')[0]}-{kind}"
+        extra = " (or the extra: pip install -e '.[sweep]')" if package in IN_EXTRA else ""
+        return f"{group}={option}: a plugin of Hydra that is not installed: pip install {package}{extra}"
+    note = OPTION_NOTES.get(group, "").replace("{}", option)
+    if group == "data" and (suffix in options or os.path.exists(option)):
+        note = f"to name a file: data={suffix if suffix in options else 'FORMAT'} data.train={option}"
+    if group == "freeze" and re.fullmatch(r"-?\d+|half|all", option):
+        note = f"the embeddings and these layers: freeze.depth={option}"
+    meant = VALUES.get(group, {}).get(option.lower())
+    hint = (
+        ""
+        if note.startswith("to name a file")
+        else f"; did you mean '{meant}'?"
+        if meant
+        else did_you_mean(option, options)
+    )
+    return f"unknown {group} '{option}'{hint or '.'} Available: {', '.join(options)}{note and f'; {note}'}"
 
 
 def format_config_error(error: OmegaConfBaseException, schema: type) -> str:
@@ -94,9 +177,11 @@ def format_config_error(error: OmegaConfBaseException, schema: type) -> str:
     key = re.sub(r"\[\d+\]$", "", error.full_key or str(error.key))
     keys = dotted_keys(schema)
     if key not in keys:
-        return f"unknown key '{key}'{did_you_mean(key, keys)}"
+        return unknown_key(key, schema)
     if isinstance(error, ValidationError) and (info := key_infos(schema).get(key)):
         value = "null" if error.value is None else error.value
+        if meant := VALUES.get(key, {}).get(str(value)):
+            return f"{key}: {value} is not valid; did you mean '{meant}'? Accepted: {info.accepted}"
         return f"{key}: {value} is not valid; accepted: {info.accepted}"
     return f"{key}: {str(error).splitlines()[0]}"
 
@@ -105,23 +190,18 @@ def format_hydra_error(error: Exception, schema: type) -> str:
     """One line for an error of Hydra: what is wrong on the command line, and what was probably meant."""
     text = str(error)
     if isinstance(error, OverrideParseException):
-        return f"cannot parse {error.override}; quote special characters: 'key=\"value\"'"
+        key, _, value = str(error.override).partition("=")
+        typed = shlex.quote(override(key, value.strip("'\"")))
+        return f"cannot parse {error.override}; quote special characters: {typed}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        options = sorted(error.options or options_of(group))  # with those of `--config-dir`
-        hint = did_you_mean(option, options) or "."
-        more = f"; to name a folder: cache=./{option}" if group == "cache" else ""
-        if group.startswith("hydra/"):
-            more = "; plugins of Hydra come with the extra: pip install -e '.[sweep]'"
-        suffix = Path(option).suffix.removeprefix(".").replace("txt", "text")
-        if group == "data" and suffix in options:
-            hint, more = ".", f"; to name a file: data={suffix} {as_typed('data.train', option)}"
-        return f"unknown {group} '{option}'{hint} Available: {', '.join(options)}{more}"
+        return unknown_option(group, option, sorted(error.options or options_of(group)))  # with those of `--config-dir`
     if no_option := re.search(r"You must specify '(\w+)'", text):
         group = no_option[1]
         return f"{group}: no option chosen; add {group}={'|'.join(options_of(group))}"
     if no_key := re.search(r"Could not (?:override|append) '([^']+)'", text):
-        return f"unknown key '{no_key[1]}'{did_you_mean(no_key[1], dotted_keys(schema))}"
+        plus = f"; to add it: +{no_key[1]}" if no_key[1].startswith("hydra.") else ""
+        return unknown_key(no_key[1], schema) + plus
     cause = error.__cause__ or error.__context__ or error
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         return format_config_error(cause, schema)

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, METRICS
-from sentence_order.config.keys import CHANGEABLE, IGNORED, IN_HPARAMS, OF_PREFIX, PER_SEED, Range, key
+from sentence_order.config.keys import CHANGEABLE, IGNORED, IN_HPARAMS, OF_PREFIX, PATH, PER_SEED, Range, key
 
 # Width of the attention heads of the tiny encoder.
 TINY_HEAD_WIDTH = 24
@@ -59,9 +59,13 @@ class DataConfig:
         MISSING, "Where documents come from; set by the option of the group. memory: passed by a program in Python."
     )
     # A run resumes if the documents are the same.
-    train: str | None = key(None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **CHANGEABLE)
-    validation: str | None = key(None, "Validation documents, as data.train. null: split off data.train.", **CHANGEABLE)
-    test: str | None = key(None, "Test documents, as data.train. null: split off data.train.", **CHANGEABLE)
+    train: str | None = key(
+        None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **PATH, **CHANGEABLE
+    )
+    validation: str | None = key(
+        None, "Validation documents, as data.train. null: split off data.train.", **PATH, **CHANGEABLE
+    )
+    test: str | None = key(None, "Test documents, as data.train. null: split off data.train.", **PATH, **CHANGEABLE)
     limit_train: int | None = key(
         None, "Training documents used, or with data=synthetic, made. null: all, or 800.", POSITIVE, **IN_HPARAMS
     )
@@ -91,7 +95,7 @@ class DataConfig:
         None, "Column with a document's group; results are also given by group.", **PER_SEED, **CHANGEABLE
     )
     text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
-    hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.")
+    hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.", **PATH)
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
     max_sentences: int = key(100, "Sentences read of a document; later ones are dropped.", Range(2, low_allowed=True))
     max_sentence_tokens: int = key(128, "Tokens read of a sentence, special ones included.", Range(3, low_allowed=True))
@@ -102,7 +106,7 @@ class DataConfig:
 class EncoderConfig:
     """The pretrained encoder, and which of its layers read across sentences."""
 
-    name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **IN_HPARAMS)
+    name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **PATH, **IN_HPARAMS)
     joint_from: Any = key("half", "Lowest layers that read each sentence alone.", "integer, half, all", **IN_HPARAMS)
     joint: Joint = key(
         Joint.documents,
@@ -243,7 +247,9 @@ class CacheConfig:
     """The stored output of frozen layers; documents and their tokens are always stored there too."""
 
     mode: CacheMode = key(CacheMode.auto, "Whether the output of frozen layers is stored. auto: where that saves time.")
-    dir: str | None = key(None, "Its folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", **PER_SEED)
+    dir: str | None = key(
+        None, "Its folder. null: $SENTENCE_ORDER_CACHE or ~/.cache/sentence_order.", **PATH, **PER_SEED
+    )
     dtype: CacheDtype = key(CacheDtype.float32, "Type of the stored numbers; float16 halves the size, and rounds.")
     max_gb: float = key(
         20.0,
@@ -275,10 +281,13 @@ class TrainConfig:
     trainer: TrainerConfig = key(TrainerConfig)
     cache: CacheConfig = key(CacheConfig, **OF_PREFIX, **CHANGEABLE)
     debug: DebugConfig = key(DebugConfig)
-    init_from: str | None = key(None, "Run, checkpoint or hub id to take weights from.", **OF_PREFIX, **IN_HPARAMS)
+    init_from: str | None = key(
+        None, "Run, checkpoint or hub id to take weights from.", **PATH, **OF_PREFIX, **IN_HPARAMS
+    )
     resume: str = key(
         "off",
         "Folder of the run to resume. auto: output_dir, if a run is there; for jobs that are requeued.",
+        **PATH,
         **IGNORED,
         **PER_SEED,
     )
@@ -287,12 +296,12 @@ class TrainConfig:
     device: str = key("auto", DEVICE, **OF_PREFIX, **CHANGEABLE)
     precision: Precision = key(Precision.auto, PRECISION, **OF_PREFIX, **CHANGEABLE)
     seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, **PER_SEED)
-    output_dir: str = key(MISSING, "Folder of the run.", **IGNORED, **PER_SEED)
+    output_dir: str = key(MISSING, "Folder of the run.", **PATH, **IGNORED, **PER_SEED)
 
 
 @dataclass
 class EvaluateConfig:
-    checkpoint: str = key(MISSING, "What is evaluated: a run's folder, a checkpoint's folder or a hub id.")
+    checkpoint: str = key(MISSING, "What is evaluated: a run's folder, a checkpoint's folder or a hub id.", **PATH)
     # For a run's folder, these are by default as they were in training.
     data: DataConfig = key(lambda: DataConfig(source=None))
     cache: CacheConfig = key(CacheConfig)
@@ -301,10 +310,12 @@ class EvaluateConfig:
     decoder: EvaluateDecoderConfig = key(EvaluateDecoderConfig)
     split: Split = key(Split.test, "Documents that are evaluated.")
     output: str | None = key(
-        None, "JSON file for the results, - for standard output. null: standard output; on a terminal, tables alone."
+        None,
+        "JSON file for the results, - for standard output. null: standard output; on a terminal, tables alone.",
+        **PATH,
     )
     predictions: str | None = key(
-        None, "JSONL file to write the orders to: id, given, order, predicted, gold, confidence, group."
+        None, "JSONL file to write the orders to: id, given, order, predicted, gold, confidence, group.", **PATH
     )
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
     bootstrap_resamples: int = key(1000, "Resamples of documents for the 95 % intervals.", Range(high=MAX_RESAMPLES))
@@ -314,9 +325,9 @@ class EvaluateConfig:
 
 @dataclass
 class PredictConfig:
-    checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.")
-    input: str = key(MISSING, "File of documents to order, .gz included; - is standard input.")
-    output: str | None = key(None, "JSONL file to write the orders to. null: standard output.")
+    checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.", **PATH)
+    input: str = key(MISSING, "File of documents to order, .gz included; - is standard input.", **PATH)
+    output: str | None = key(None, "JSONL file to write the orders to. null: standard output.", **PATH)
     format: InputFormat = key(
         InputFormat.auto,
         "Format of the input. auto: by the file's name; standard input is JSONL if it begins with a brace, or text.",

@@ -1,13 +1,60 @@
 """Raises UserError for what the types of a config's keys cannot check: ranges, and keys that do not go together."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from sentence_order.config.commands import key_of, override
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
 from sentence_order.config.keys import Range, flatten_config, key_infos
 from sentence_order.config.schema import TINY_HEAD_WIDTH, DataConfig, FreezeConfig, LossConfig, Source, TrainConfig
 from sentence_order.errors import UserError
+
+
+def _is(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value in values
+
+
+def _is_not(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value not in values
+
+
+# Keys that certainly have no effect if others have some values.
+NO_EFFECT: tuple[tuple[str, dict[str, Callable[[Any], bool]]], ...] = (
+    ("encoder.tiny_layers encoder.tiny_width encoder.tiny_vocabulary", {"encoder.name": _is_not("tiny")}),
+    ("encoder.joint", {"encoder.joint_from": _is("all")}),
+    ("loss.margin_width", {"loss.margin": _is(0)}),
+    ("decoder.beam_width", {"decoder.name": _is("borda", "topological", "assignment")}),
+    ("optim.lr optim.layer_decay", {"freeze.depth": _is("all")}),
+    ("optim.lr optim.layer_decay", {"freeze.embeddings": _is(True), "freeze.layers": _is("all")}),
+    ("trainer.epochs", {"trainer.max_steps": _is_not(None)}),
+    ("cache.dtype", {"cache.mode": _is("off")}),
+    ("max_nonfinite", {"on_nonfinite": _is_not("skip")}),
+    ("data.hub_id data.hub_config", {"data.source": _is_not("hub", None)}),
+    ("data.text_layout", {"data.source": _is("synthetic", "jsonl", "csv", "parquet", "hub")}),
+    ("data.validation_share", {"data.validation": _is_not(None)}),
+    ("data.test_share", {"data.test": _is_not(None)}),
+    ("data.validation data.limit_validation data.validation_share", {"debug.overfit": _is(True)}),
+    ("data.test data.limit_test data.test_share", {"debug.overfit": _is(True)}),
+)
+
+
+def find_without_effect(config: Any) -> dict[str, str]:
+    """The keys of a config that have no effect beside the others, each with the reason and the way out."""
+    values, found = flatten_config(config), {}
+    for names, conditions in NO_EFFECT:
+        if all(is_met(values.get(other)) for other, is_met in conditions.items()):
+            beside = " ".join(override(other, values[other]) for other in conditions if other in values)
+            reason = f"no effect with {beside}; leave it out, or change {' or '.join(conditions)}"
+            found |= dict.fromkeys(names.split(), reason)
+    return found
+
+
+def check_effects(config: Any, typed: Iterable[str]) -> None:
+    """Refuses a key among the typed overrides that has no effect beside the others; one in a file is harmless."""
+    found = find_without_effect(config)
+    for key in sorted(set(map(key_of, typed)) & found.keys()):
+        raise UserError(f"{key}: {found[key]}")
 
 
 def check_ranges(config: Any) -> None:

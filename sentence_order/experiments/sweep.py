@@ -24,14 +24,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from sentence_order.config import cli
-from sentence_order.config.commands import (
-    SWEPT_VARIABLE,
-    key_of,
-    normalize_overrides,
-    override,
-    parse_override,
-    tensorboard_command,
-)
+from sentence_order.config.commands import SWEPT_VARIABLE, key_of, override, parse_override, tensorboard_command
 from sentence_order.config.components import METRICS
 from sentence_order.config.keys import flatten_config, key_infos
 from sentence_order.config.parsing import parse_config
@@ -79,7 +72,6 @@ class Sweep:
 
         Jobs that share a frozen prefix are made to follow each other: what the prefix depends on changes slowest.
         """
-        arguments = normalize_overrides(arguments)
         overrides = {text: parsed for text in arguments if (parsed := parse_override(text)) is not None}
         name = next((one.value() for one in overrides.values() if one.key_or_group == "sweep"), None)
         is_sweep = MULTIRUN_FLAGS & set(arguments) or name is not None
@@ -208,8 +200,6 @@ class Sweep:
         """Raises UserError if the sweep would replace files that no sweep of this program has written."""
         if "LOCAL_RANK" in os.environ:
             raise UserError("torchrun cannot start a sweep, whose jobs are processes of their own; leave it out")
-        if "hydra.sweep.dir" in self.fixed:
-            raise UserError("hydra.sweep.dir: a sweep writes all its files into output_dir; set that")
         if is_run(self.folder):
             raise UserError(f"output_dir: {self.folder} holds a run; name another folder for those of the sweep")
         if _is_of_sweep(self.folder / MULTIRUN_FILE):

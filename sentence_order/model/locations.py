@@ -11,6 +11,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sentence_order.config.commands import as_typed, unambiguous
 from sentence_order.config.components import DECODERS, HEADS
+from sentence_order.config.parsing import options_of
 from sentence_order.config.schema import EncoderConfig
 from sentence_order.config.validation import check_decoder
 from sentence_order.errors import UserError, counted
@@ -42,8 +43,12 @@ def packaged_minilm() -> Path | None:
 
 def check_encoder_name(name: str) -> None:
     """Raises UserError if a name is neither that of an encoder's folder nor a hub id."""
+    if name != TINY and name in options_of("encoder") and not Path(name).is_dir():
+        raise UserError(f"encoder.name: {name} is not a hub id, but an option: encoder={name}")
     if not Path(name).is_dir() and not is_hub_id(name):
         raise UserError(f"encoder.name: {name}: no such folder, and not a hub id")
+    if (Path(name) / "checkpoints").is_dir():
+        raise UserError(f"encoder.name: {name} is the folder of a run; to start from its weights: init_from={name}")
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise UserError(f"encoder.name: {name} is a folder without config.json, not an encoder")
 
@@ -61,6 +66,7 @@ def find_depth(encoder: EncoderConfig, download: bool = False) -> int | None:
         here = folder / "config.json"
         cached = here if folder.is_dir() else hf_hub_download(encoder.name, here.name, local_files_only=not download)
         config = json.loads(Path(cached).read_text(encoding="utf-8"))
+        is_ours = config.get("model_type") == MODEL_TYPE
         depth = config.get("num_hidden_layers", config.get("n_layers"))  # as families of encoders call it
     except (
         OSError,
@@ -69,6 +75,8 @@ def find_depth(encoder: EncoderConfig, download: bool = False) -> int | None:
         RecursionError,
     ):  # not to be had; or damaged, of which its loader tells
         return None
+    if is_ours:
+        raise UserError(f"encoder.name: {encoder.name} is a checkpoint of this program: init_from={encoder.name}")
     return depth if type(depth) is int else None
 
 

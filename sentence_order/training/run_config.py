@@ -11,10 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order.config.cli import compose
-from sentence_order.config.commands import override, quote, resume_command
+from sentence_order.config.commands import environment, key_of, override, quote, resume_command, shell, unambiguous
 from sentence_order.config.keys import OnResume, flatten_config, key_infos
 from sentence_order.config.parsing import check_texts
 from sentence_order.config.schema import Source, TrainConfig
+from sentence_order.config.validation import find_without_effect
 from sentence_order.errors import UserError, first_line, printable
 from sentence_order.runtime.files import atomic_file
 
@@ -45,7 +46,8 @@ def find_overrides(config: TrainConfig) -> list[str]:
     """The overrides that make a config of the default one, but for those of the folder and of documents in memory."""
     default = flatten_config(compose("train", ["output_dir=unused"]))
     changed = {key: value for key, value in flatten_config(config).items() if value != default[key]}
-    aside = {"output_dir", "resume", *(["data.source"] if config.data.source is Source.memory else [])}
+    aside = {"output_dir", "resume", *find_without_effect(config)}
+    aside |= {"data.source"} if config.data.source is Source.memory else set()
     return [override(key, value) for key, value in changed.items() if key not in aside]
 
 
@@ -53,8 +55,22 @@ def how_to_resume(config: TrainConfig) -> str:
     """What resumes the run of a config: a command, or a line of Python if a program has passed its documents."""
     if config.data.source is not Source.memory:
         return resume_command(Path(config.output_dir))
-    loaded = f"load_config({override('resume', config.output_dir)!r})"
+    loaded = f"load_config({override('resume', unambiguous(config.output_dir))!r})"
     return f"Trainer({loaded}, train_documents=...).train(), with the same documents"
+
+
+def how_to_train_on(folder: Path, changes: dict[str, tuple[Any, Any]]) -> str:
+    """Advice, with the command or the line of Python that trains on from a run's weights with changed settings; none if
+    the weights do not fit these."""
+    if any(key == "init_from" or key.split(".")[0] in ("encoder", "model") for key in changes):
+        return ""
+    overrides = {key_of(text): text for text in read_overrides(folder)}
+    overrides |= {key: override(key, given) for key, (_, given) in changes.items()}
+    overrides |= {"init_from": override("init_from", unambiguous(folder)), "output_dir": "output_dir=NEW"}
+    command = f"{environment()}{shell('train', *overrides.values())}"
+    if read_config(folder).data.source is Source.memory:
+        command = f"Trainer(load_config({', '.join(map(repr, overrides.values()))}), train_documents=...).train()"
+    return f"; to train on from its weights: {command}"
 
 
 def read_overrides(folder: Path) -> list[str]:

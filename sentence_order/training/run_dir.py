@@ -18,6 +18,7 @@ from sentence_order.config.commands import as_typed, key_of, unambiguous
 from sentence_order.config.keys import OnResume, flatten_config
 from sentence_order.config.parsing import override_with_typed
 from sentence_order.config.schema import TrainConfig
+from sentence_order.config.validation import check_effects
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_writable, is_checkpoint, is_replaceable
 from sentence_order.training.run_config import (
@@ -26,6 +27,7 @@ from sentence_order.training.run_config import (
     find_changes,
     format_changes,
     has_key_groups,
+    how_to_train_on,
     read_config,
 )
 
@@ -137,7 +139,9 @@ def load_config(*overrides: str) -> TrainConfig:
     """
     if odd := [word for word in overrides if not isinstance(word, str)]:
         raise TypeError(f"load_config: overrides are texts such as 'encoder=minilm', not {type(odd[0]).__name__}")
-    return resolve_resume(compose("train", list(overrides)), overrides)
+    config = resolve_resume(compose("train", list(overrides)), overrides)
+    check_effects(config, overrides)
+    return config
 
 
 def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
@@ -170,6 +174,7 @@ def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
         raise UserError(
             f"output_dir: {folder} holds a run with another config ({format_changes(fixed)}); resume it unchanged "
             f"({as_typed('resume', unambiguous(folder))} alone), or name another folder"
+            f"{how_to_train_on(folder, fixed)}"
         )
     replaced = [*CHECKPOINTS, KEPT] if config.trainer.keep else CHECKPOINTS
     for checkpoint in _find(folder, replaced) if status is RunStatus.INCOMPLETE else []:
@@ -183,6 +188,17 @@ def check_run_dir(config: TrainConfig, holds_lock: bool = False) -> RunStatus:
     return status
 
 
+def check_unchanged(config: TrainConfig, typed: Sequence[str]) -> None:
+    """Raises UserError if a key was typed that would change a finished run."""
+    folder, keys = Path(config.output_dir), set(map(key_of, typed))
+    changes = {key: values for key, values in find_changes(read_config(folder), config).items() if key in keys}
+    if changes:
+        raise UserError(
+            f"{next(iter(changes))}: {folder} is finished, which this cannot change ({format_changes(changes)}); leave "
+            f"it out{how_to_train_on(folder, changes)}"
+        )
+
+
 def log_finished(config: TrainConfig) -> None:
     folder = Path(config.output_dir)
     log.info("%s is finished; its results are in %s", folder, folder / RESULTS_FILE)
@@ -191,7 +207,8 @@ def log_finished(config: TrainConfig) -> None:
 def _describe(folder: Path, status: RunStatus, changes: dict[str, tuple[Any, Any]], holds_lock: bool) -> str:
     """The run that a folder holds, beside what is now to be run there, and the way on."""
     if changes:
-        return f"another run ({format_changes(changes)}); name another folder, or remove it"
+        more = how_to_train_on(folder, changes)
+        return f"another run ({format_changes(changes)}); name another folder, or remove it{more}"
     if status is RunStatus.INCOMPLETE and not holds_lock and _is_locked(folder):
         return "this run, which another process is training; wait for it, or stop it"
     if status is RunStatus.FINISHED:

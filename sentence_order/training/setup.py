@@ -85,6 +85,11 @@ def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequenc
         encoders = [read_config(run).encoder.name if run else "of another name", config.encoder.name]
         log.info("init_from: weights of %s: %s", where, copy_weights(model, start, str(where), encoders))
     phases = freeze_phases(config.freeze, len(model.blocks) - 1)
+    if phases[-1].blocks and 0 not in phases[-1].blocks:
+        message = (
+            "layers are frozen above embeddings that train: nothing is cached or saved; freeze.depth=%s freezes both"
+        )
+        log.warning(message, config.freeze.layers if isinstance(config.freeze.layers, int | str) else "N")
     model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
     model.gradient_checkpointing = config.trainer.gradient_checkpointing
     blocks = report_blocks(model, phases)

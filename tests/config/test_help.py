@@ -70,9 +70,21 @@ def test_a_folder_of_own_options_is_no_topic(tmp_path: Path) -> None:
     for flag in ("-cd", "--config-dir"):
         text = help_text("train", ["--help", flag, str(tmp_path / "mine"), "data=recipes", "data.train"])
         assert "data.train=recipes.jsonl " in text
+    for words in (["-cd", str(tmp_path / "mine")], [f"hydra.searchpath=[{tmp_path / 'mine'}]"]):
+        assert "Options: arxiv_abstracts, " in help_text("train", words)
+        assert "recipes," in help_text("train", words).split()
+        assert "data=recipes" in help_text("train", [*words, "data"])
     assert help_text("train", ["-h", "-cn", "mine", "-c", "job", "seed"]).startswith("  seed=0 ")
+
+
+def test_only_evaluation_offers_all_decoders() -> None:
+    for name in SCHEMAS:
+        assert ("Options: all, " in help_text(name, [])) == (name == "evaluate")
+        assert ("\n  all " in help_text(name, ["decoder"])) == (name == "evaluate")
 
 
 def test_an_unknown_group_or_key_is_refused() -> None:
     with pytest.raises(UserError, match=r"--help optim.warmp: no such group or key; did you mean 'optim.warmup'\?"):
         help_text("train", ["--help", "optim.warmp"])
+    with pytest.raises(UserError, match=r"--help lr: no such group or key; use optim\.lr=VALUE; that of set layers"):
+        help_text("train", ["--help", "lr"])

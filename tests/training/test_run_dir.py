@@ -1,6 +1,7 @@
 """What may be changed when a run resumes, and what may not."""
 
 import json
+import shlex
 import threading
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from sentence_order.training.run_dir import (
     WRITTEN_LATER,
     RunStatus,
     check_run_dir,
+    check_unchanged,
     find_run,
     is_run,
     lock_run_dir,
@@ -78,6 +80,24 @@ def test_other_keys_may_not_change(run: Path, typed: str) -> None:
     """Also where what is typed is the default, which the run did not have."""
     with pytest.raises(UserError, match=rf"output_dir: .*\({typed.split('=')[0]}: .* saved, .* given\)"):
         check_run_dir(resumed(f"resume={run}", typed, "trainer.log_every=3"))
+
+
+def test_another_training_starts_from_the_weights_by_the_command_that_is_named(run: Path) -> None:
+    """Unless its model would be another."""
+    (run / RESULTS_FILE).touch()
+    check_unchanged(resumed(f"resume={run}", "device=auto"), ["device=auto"])
+    config = resumed(f"resume={run}", "trainer.patience=3")
+    with pytest.raises(UserError, match=r"^trainer\.patience: .* is finished, which this cannot change") as finished:
+        check_unchanged(config, ["trainer.patience=3"])
+    with pytest.raises(UserError, match=r"^output_dir: ") as longer:
+        check_run_dir(resumed(f"resume={run}", "trainer.epochs=2"))
+    for error, key, value in ((finished, "patience", 3), (longer, "epochs", 2)):
+        line = str(error.value).split("to train on from its weights: ")[1]
+        found = compose("train", shlex.split(line[line.index("-m sentence_order.train") :])[2:])
+        assert (found.init_from, found.output_dir, found.optim.lr) == (str(run), "NEW", 1e-4)
+        assert getattr(found.trainer, key) == value
+    with pytest.raises(UserError, match=r"or name another folder$"):
+        check_run_dir(resumed(f"resume={run}", "model.set_layers=2"))
 
 
 def test_command_that_describes_a_whole_run_must_describe_that_one(run: Path) -> None:
