@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import hydra
 import pytest
 import torch
 
@@ -285,6 +286,12 @@ def test_other_fields_are_named_by_keys(tmp_path: Path) -> None:
     assert results[0].results["train"]["documents"] == 30
     assert results[0].results["test"] == results[1].results["test"]
     assert set(results[0].results["test"]["per_document"]["id"]) < {record["id"] for record in RECORDS}
+
+
+def test_config_is_loaded_within_a_program_that_uses_hydra() -> None:
+    with hydra.initialize(version_base=None, config_path=None):
+        assert load_config("trainer.epochs=3").trainer.epochs == 3
+        assert hydra.compose(overrides=["+own=1"]) == {"own": 1}
 
 
 def test_public_names_are_listed_and_none_hides_a_command() -> None:

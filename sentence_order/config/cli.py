@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sentence_order import version_text
 from sentence_order.config.help import help_text
 from sentence_order.config.keys import expand_home
-from sentence_order.config.parsing import CONFIG_DIR, format_hydra_error, parse_config
+from sentence_order.config.parsing import CONFIG_DIR, format_hydra_error, initialized_hydra, parse_config
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.config.words import read_words
 from sentence_order.errors import Interrupted, TrainingError, UserError, printable
@@ -165,7 +165,7 @@ def compose(name: str, overrides: list[str]) -> Any:
     if flags := [word for word in words if word.startswith("-")]:
         raise UserError(f"{flags[0]}: flags are for the command line; hydra.searchpath=[FOLDER] is for --config-dir")
     try:
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        with initialized_hydra():
             return parse_config(hydra.compose(name, words), SCHEMAS[name])
     except HydraException as error:
         raise UserError(format_hydra_error(error, SCHEMAS[name])) from error

@@ -18,7 +18,15 @@ from omegaconf import MISSING, OmegaConf
 from sentence_order.config.aliases import find_meant
 from sentence_order.config.commands import override
 from sentence_order.config.keys import key_infos
-from sentence_order.config.parsing import CONFIG_DIR, config_dirs, did_you_mean, option_files, options_of, parse_flags
+from sentence_order.config.parsing import (
+    CONFIG_DIR,
+    config_dirs,
+    did_you_mean,
+    initialized_hydra,
+    option_files,
+    options_of,
+    parse_flags,
+)
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
@@ -97,7 +105,7 @@ def read_header(path: Path) -> list[str]:
 
 def compose_typed(name: str, overrides: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """The value of every key and the option of every group, as one types them, under some overrides."""
-    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialized_hydra():
         config = hydra.compose(name, overrides, return_hydra_config=True)
     choices = {group: override(group, config.hydra.runtime.choices[group]) for group in describe_groups(name)}
     own = OmegaConf.masked_copy(config, [field.name for field in fields(SCHEMAS[name])])

@@ -9,18 +9,21 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from sentence_order.config.aliases import OPTION_NOTES, VALUES, find_meant
-from sentence_order.config.commands import override, parse_override
+from sentence_order.config.commands import as_typed, override, parse_override
 from sentence_order.config.keys import dotted_keys, expand_home, flatten_config, key_infos
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
@@ -79,6 +82,18 @@ def option_files(group: str, name: str = "", dirs: Iterable[str] = ()) -> dict[s
 def options_of(group: str, name: str = "", dirs: Iterable[str] = ()) -> list[str]:
     """The names of a group's options."""
     return list(option_files(group, name, dirs))
+
+
+@contextmanager
+def initialized_hydra() -> Iterator[None]:
+    """Within the block, `hydra.compose` reads our configs; afterwards those of a program that itself uses Hydra."""
+    others = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = others
 
 
 def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
@@ -158,7 +173,7 @@ def unknown_option(group: str, option: str, options: list[str]) -> str:
         return f"{group}={option}: a plugin of Hydra that is not installed: pip install {package}{extra}"
     note = OPTION_NOTES.get(group, "").replace("{}", option)
     if group == "data" and (suffix in options or os.path.exists(option)):
-        note = f"to name a file: data={suffix if suffix in options else 'FORMAT'} data.train={option}"
+        note = f"to name a file: data={suffix if suffix in options else 'FORMAT'} {as_typed('data.train', option)}"
     if group == "freeze" and re.fullmatch(r"-?\d+|half|all", option):
         note = f"the embeddings and these layers: freeze.depth={option}"
     meant = VALUES.get(group, {}).get(option.lower())

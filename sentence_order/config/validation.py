@@ -41,7 +41,8 @@ NO_EFFECT: tuple[tuple[str, dict[str, Callable[[Any], bool]]], ...] = (
 
 def find_without_effect(config: Any) -> dict[str, str]:
     """The keys of a config that have no effect beside the others, each with the reason and the way out."""
-    values, found = flatten_config(config), {}
+    values = flatten_config(config)
+    found: dict[str, str] = {}
     for names, conditions in NO_EFFECT:
         if all(is_met(values.get(other)) for other, is_met in conditions.items()):
             beside = " ".join(override(other, values[other]) for other in conditions if other in values)

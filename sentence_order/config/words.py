@@ -20,9 +20,9 @@ from sentence_order.config.commands import override, parse_override, quote
 from sentence_order.config.help import describe_groups
 from sentence_order.config.keys import dotted_keys, expand_home, key_infos
 from sentence_order.config.parsing import (
-    CONFIG_DIR,
     config_dirs,
     did_you_mean,
+    initialized_hydra,
     options_of,
     parse_flags,
     unknown_key,
@@ -129,7 +129,7 @@ def _check(name: str, word: str, flags: Namespace) -> None:
 
 def _check_hydra(name: str, key: str, value: str, found: Any) -> None:
     """Raises UserError for one of Hydra's own keys, unless its value is that of our configs."""
-    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialized_hydra():
         plain: Any = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra)
     own: Any = plain["runtime"]["choices"].get(key) if "/" in key else plain
     for part in key.split(".")[1:]:
