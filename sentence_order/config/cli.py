@@ -169,7 +169,8 @@ def compose(name: str, overrides: list[str]) -> Any:
             config: Any = parse_config(hydra.compose(name, words), SCHEMAS[name])
     except HydraException as error:
         raise UserError(format_hydra_error(error, SCHEMAS[name])) from error
-    check_effects(config, words)
+    if getattr(config, "resume", "off") in ("off", "auto"):  # otherwise the run's own config decides
+        check_effects(config, words)
     return config
 
 
