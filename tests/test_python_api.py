@@ -19,6 +19,7 @@ import torch
 import sentence_order
 from sentence_order import Callback, SentenceOrderer, Trainer, TrainerState, UserError, evaluate_documents, load_config
 from sentence_order.__main__ import COMMANDS
+from sentence_order.config.commands import override
 from sentence_order.data.synthetic import generate
 from sentence_order.training.run_config import find_overrides
 from tests.records import lines_without_clock
@@ -90,10 +91,17 @@ def test_card_shows_the_lines_that_repeat_the_run(run: sentence_order.TrainResul
 
 
 def test_config_is_made_again_by_its_overrides() -> None:
-    typed = ["encoder.name=a/b", "freeze.schedule=[0:all,1:none]", "data.train=my 'file', 1.txt", "optim.lr=1e-5"]
-    config = load_config(*SMALL, "experiment=naon", *typed[:2], "data=text", f'data.train="{typed[2][11:]}"', typed[3])
-    again = load_config(*find_overrides(config), f"output_dir={config.output_dir}")
-    assert again == config
+    file = override("data.train", "my 'file', 1.txt")
+    typed = [
+        "experiment=naon",
+        "encoder.name=a/b",
+        "freeze.schedule=[0:all,1:none]",
+        "data=text",
+        file,
+        "optim.lr=1e-5",
+    ]
+    config = load_config(*typed)
+    assert load_config(*find_overrides(config), f"output_dir={config.output_dir}") == config
 
 
 class Nosy(Callback):

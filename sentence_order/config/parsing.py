@@ -210,6 +210,8 @@ def format_hydra_error(error: Exception, schema: type) -> str:
         return f"cannot parse {error.override}; quote special characters: {typed}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
+        if not group:
+            return f"--config-name: no {option}.yaml, neither in --config-dir nor among ours"
         return unknown_option(group, option, sorted(error.options or options_of(group)))  # with those of `--config-dir`
     if no_option := re.search(r"You must specify '(\w+)'", text):
         group = no_option[1]

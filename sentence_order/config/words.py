@@ -81,6 +81,7 @@ def read_words(name: str, words: list[str]) -> list[str]:
 
 def _replace(name: str, word: str) -> str:
     """An override as Hydra takes it, if it would not as it was typed."""
+    word = re.sub(r"^(\S+) *= *", r"\1=", word)
     word = re.sub(r"^cache=(?=.*/)", "cache.dir=", word)  # a folder is not an option of the group
     key, _, value = word.partition("=")
     if (plain := key.lstrip("+")) in _keys(name):  # `+experiment=x`, as Hydra's own pages have it
@@ -167,7 +168,7 @@ def _explain_bare_word(name: str, word: str, rest: list[str], dirs: list[str]) -
     texts = [text for text in map(partial(_guess_override, name), [word, *rest]) if text]
     if texts:
         return f"{word}: a word without a key; write {' '.join(texts)}"
-    return f"cannot parse {word}; {_suggest(name, word, '')}"
+    return f"cannot parse {word}; {_suggest(name, word, following if '=' not in following else '')}"
 
 
 def _guess_override(name: str, word: str) -> str:
