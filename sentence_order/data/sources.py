@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -17,18 +18,26 @@ from datasets.exceptions import DatasetsError
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig, Source
-from sentence_order.data import readers
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
+from sentence_order.data.documents import (
+    Document,
+    documents_from_records,
+    find_unused_gold_order,
+    nothing_to_order,
+    refuse_numbers,
+)
 from sentence_order.data.files import find_data_files, splits_to_read
 from sentence_order.data.identity import text_fingerprint
-from sentence_order.data.records import ChooseColumns, Record
+from sentence_order.data.layout import Layout
+from sentence_order.data.readers import describe_dialect, find_unused_gold_order_of_file, read_documents
+from sentence_order.data.records import Record, stop_at_fault
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, counted, first_line
 from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
 
-Read = Callable[[], Iterable[readers.Document]]
+Read = Callable[[], Iterable[Document]]
 TEXT = Value("string")
 FEATURES = Features({"id": TEXT, "sentences": List(TEXT), "group": TEXT, "fingerprint": Value("uint64")})
 
@@ -44,6 +53,8 @@ def load_splits(config: DataConfig, splits: list[str], cache: CacheConfig | None
         return {name: _from_generator(config, name, arrow_cache) for name in splits}
     load = _from_hub if config.source is Source.hub else _from_files
     missing = [name for name in ("validation", "test") if getattr(config, name) is None]
+    if config.source is not Source.hub:
+        _log_dialects(config, splits)
     given = {name: load(config, name, arrow_cache) for name in splits_to_read(config, splits)}
 
     # Also if only "train" was asked for: it must not contain the documents that others are tested on.
@@ -62,7 +73,7 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     """
     fingerprint_D = read_column(train, "fingerprint")
     if not fingerprint_D.any():
-        raise UserError(f"data.train: {readers.nothing_to_order(len(train), 'data.')}")
+        raise UserError(f"data.train: {nothing_to_order(len(train), 'data.')}")
     # Those without an order are in no split that is evaluated.
     draw_D = np.where(fingerprint_D == 0, 1.0, _draw(fingerprint_D, config.split_seed))
     draws, start, members = np.unique(draw_D[draw_D < 1]), 0, {}
@@ -75,9 +86,11 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
 
     kept_D = ~np.logical_or.reduce([members[name] for name in missing])
     if not kept_D.any() or not all(members[name].any() for name in missing):
+        is_unparted = config.source is Source.text and len(train) == 1
+        hint = "; blank lines separate documents, and there are none" if is_unparted else ""
         raise UserError(
             f"data.train: {counted(len(train), 'document')} of {counted(len(draws), 'different text')}: too few to "
-            f"split off {' and '.join(missing)}; give more"
+            f"split off {' and '.join(missing)}; give more{hint}"
         )
     for name in missing:
         count, share = members[name].sum(), getattr(config, f"{name}_share")
@@ -102,18 +115,18 @@ def _draw(fingerprint_D: IntArray, seed: int) -> FloatArray:
 def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     paths = find_data_files(config, split)
     assert config.source is not None
-    layout, source = readers.Layout.of(config), config.source.value
+    layout, source = Layout.of(config), config.source.value
     _log_gold_order(split, layout)
     try:
         contents = [(path, digest_file(path)) for path in paths]  # ids may hold the path as it was typed
     except OSError as error:
         raise UserError(f"data.{split}: {error.filename}: cannot be read: {error.strerror}") from error
 
-    def read() -> Iterator[readers.Document]:
-        return (document for path in paths for document in readers.read_documents(path, source, layout))
+    def read() -> Iterator[Document]:
+        return (document for path in paths for document in read_documents(path, source, layout))
 
     def search() -> list[str]:
-        found = (readers.find_unused_gold_order_of_file(path, source, layout) for path in paths)
+        found = (find_unused_gold_order_of_file(path, source, layout) for path in paths)
         return sorted({advice for some in found for advice in some})
 
     return _load(split, [source, contents, asdict(layout)], read, cache, search)
@@ -127,7 +140,18 @@ def _load(split: str, settings: Any, read: Read, cache: ArrowCache, advise: Call
     return documents
 
 
-def _log_gold_order(split: str, layout: readers.Layout) -> None:
+def _log_dialects(config: DataConfig, splits: list[str]) -> None:
+    """Logs what was found out about the files, each kind of them once."""
+    assert config.source is not None
+    layout, names = Layout.of(config), splits_to_read(config, splits)
+    paths = [path for name in names for path in find_data_files(config, name)]
+    found = {path: describe_dialect(path, config.source.value, layout) for path in paths}
+    for dialect, count in Counter(filter(None, found.values())).items():
+        first = next(path for path in paths if found[path] == dialect)
+        log.info("data: %s%s read as %s", first, f" and {count - 1:,} more" if count > 1 else "", dialect)
+
+
+def _log_gold_order(split: str, layout: Layout) -> None:
     columns = layout.gold_order_column or ",".join(layout.gold_order_columns)
     meaning = {"order": "which sentence comes k-th", "position": "where sentence k stands"}[layout.gold_order]
     if columns:
@@ -137,7 +161,7 @@ def _log_gold_order(split: str, layout: readers.Layout) -> None:
         )
 
 
-def _batches(documents: Iterable[readers.Document], split: str) -> Iterator[Columns]:
+def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
     """Columns of some documents at a time; shows the progress of reading."""
     remaining = iter(documents)
     with progress_bar(transient=True) as bar:
@@ -157,8 +181,8 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
     if count is None:
         raise UserError(f"data.limit_{split}: data=synthetic needs the number of stories to generate")
 
-    def write() -> Iterator[readers.Document]:
-        return (readers.Document(*story) for story in generate(split, config.split_seed, count))
+    def write() -> Iterator[Document]:
+        return (Document(*story) for story in generate(split, config.split_seed, count))
 
     # The plots are part of the key: their stories change with them.
     return _load(split, [split, config.split_seed, count, repr(PLOTS)], write, cache)
@@ -166,7 +190,7 @@ def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Datase
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     is_folder, name = Path(str(config.hub_id)).is_dir(), getattr(config, split)
-    layout, where = readers.Layout.of(config), f"{config.hub_id}/{name}"
+    layout, where = Layout.of(config), f"{config.hub_id}/{name}"
     _log_gold_order(split, layout)
     limit = getattr(config, f"limit_{split}")
     if split == "train" and not (config.validation and config.test):
@@ -180,21 +204,20 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
             ).with_format("arrow")  # so that nothing is decoded, such as pictures
             return raw if limit is None else raw.take(limit)
 
-    def records(choose: ChooseColumns) -> Iterator[tuple[str, Record]]:
+    def records(choose: Callable[[list[str]], list[str]]) -> Iterator[tuple[str, Record]]:
         tables = load().iter(BATCH_DOCUMENTS)
         rows = (row for table in tables for row in table.select(choose(table.column_names)).to_pylist())
         return ((f"{where}:{number}", record) for number, record in enumerate(rows))
 
-    def read() -> Iterator[readers.Document]:
-        places = records(layout.choose_columns)
-        documents = (readers.document_from_record(record, layout, place) for place, record in places)
-        return readers.refuse_numbers(documents, layout.prefix)
+    def read() -> Iterator[Document]:
+        documents = documents_from_records(records(layout.choose_columns), layout, stop_at_fault)
+        return refuse_numbers(documents, layout.prefix)
 
     # `datasets` knows the files of a folder by their times and sizes: so it has a cache of its own for each reading.
     with tempfile.TemporaryDirectory(prefix="sentence_order_") if is_folder else nullcontext() as place:
         content = _digest_folder(config) if is_folder else load()._fingerprint
         settings = [content, config.hub_config, limit, where, asdict(layout)]
-        return _load(split, settings, read, cache, lambda: readers.find_unused_gold_order(records(list), layout))
+        return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))
 
 
 def _digest_folder(config: DataConfig) -> list[tuple[str, str]]:

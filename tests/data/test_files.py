@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sentence_order.data.records import find_path_problem, match_files
+from sentence_order.data.files import match_files
+from sentence_order.data.streams import find_path_problem
 from tests.permissions import no_permission
 
 

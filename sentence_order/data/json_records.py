@@ -1,0 +1,142 @@
+"""Reads records from JSON: a line each, an array of them, pandas' forms, lists of sentences, or nested in objects."""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import IO, Any
+
+from sentence_order.data.layout import Layout
+from sentence_order.data.lists import parse_list
+from sentence_order.data.records import (
+    OnFault,
+    Record,
+    check_utf8,
+    faults_to,
+    find_twice,
+    kind_of,
+    names_of,
+    number_lines,
+)
+from sentence_order.data.streams import FileError, open_text
+from sentence_order.errors import UserError
+
+# A JSON document that is not one of lines is read at once.
+MAX_DOCUMENT_CHARACTERS = 2**29
+JSON_START = re.compile(r"\s*(?:\[\s*[\"{\[\]]|\{\s*[\"}])")
+# An array of anything but texts, or one that is spread over lines.
+ARRAY_START = re.compile(r"\s*\[\s*(?:[{\[]|\n)")
+SPREAD_OBJECT_START = re.compile(r"\s*\{[^\S\n]*\n\s*\"")
+
+
+def read_json(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = False) -> Iterator[tuple[str, Record]]:
+    """Yields each record with its place: "FILE:LINE", or "FILE:NUMBER" if it is not one line of the file."""
+    with open_text(path, layout) as (start, stream):
+        if ARRAY_START.match(start) or SPREAD_OBJECT_START.match(start):
+            values = _parse_values(path, stream, layout.prefix)
+            found = chain.from_iterable(expand(value, layout, path) for value in values)
+            for number, record in enumerate(found, start=1):
+                yield f"{path}:{number}", record
+            return
+        for number, line in number_lines(path, stream):
+            if not line.strip():
+                continue
+            where = f"{path}:{number}"
+            with faults_to(on_fault):
+                check_utf8(line, where, layout.prefix)
+                records = list(expand(_parse_line(line, where), layout, where))
+                for count, record in enumerate(records, start=1):
+                    yield where if len(records) == 1 else f"{path}:{count}", record
+
+
+def _parse_line(line: str, where: str) -> Any:
+    try:
+        return json.loads(line, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        if line.lstrip().startswith("[") and (sentences := parse_list(line)) is not None:
+            return sentences  # as Python spells it
+        raise UserError(f"{where}: not JSON: {error}") from error
+
+
+def _parse_values(path: str, stream: IO[str], prefix: str) -> Iterator[Any]:
+    """The values that a JSON document consists of: one, or several with white space or commas between them."""
+    text = stream.read(MAX_DOCUMENT_CHARACTERS + 1)
+    if len(text) > MAX_DOCUMENT_CHARACTERS:
+        raise FileError(f"{path}: more than {MAX_DOCUMENT_CHARACTERS >> 20} MiB of JSON at once; write a record a line")
+    check_utf8(text, path, prefix)
+    decoder, between = json.JSONDecoder(object_pairs_hook=_object), re.compile(r"[\s\ufeff,]*")
+    place = between.match(text).end()  # type: ignore[union-attr]
+    while place < len(text):
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            line = text.count("\n", 0, getattr(error, "pos", place)) + 1
+            raise FileError(f"{path}:{line}: not JSON: {error}") from error
+        yield value
+        place = between.match(text, place).end()  # type: ignore[union-attr]
+
+
+def expand(value: Any, layout: Layout, where: str) -> Iterator[Record]:
+    """The records that a JSON value holds; a list of texts is one. Raises UserError if it holds none."""
+    values = [value] if layout.records is None else _follow(value, layout, where)
+    for item in _flatten(values):
+        if isinstance(item, list):
+            yield {layout.sentences_column: item}
+        elif isinstance(item, dict):
+            yield from _rows_of_frame(item, layout) or [item]
+        else:
+            raise UserError(f"{where}: must be a JSON object, not {kind_of(item)}")
+
+
+def _follow(value: Any, layout: Layout, where: str) -> list[Any]:
+    """What stands at the end of the path `records`; lists on the way are flattened."""
+    found = [value]
+    for name in str(layout.records).split("."):
+        found = list(_flatten(found))
+        for item in found:
+            if not isinstance(item, dict) or name not in item:
+                names = names_of(list(item) if isinstance(item, dict) else [])
+                raise UserError(f"{where}: {layout.prefix}records: no field '{name}' (available: {names})")
+        found = [item[name] for item in found]
+    return found
+
+
+def _flatten(value: Any) -> Iterator[Any]:
+    """What stands in lists of lists and of objects, however deep; other lists as they are."""
+    stack, end = [iter([value])], object()
+    while stack:
+        item = next(stack[-1], end)
+        if item is end:
+            stack.pop()
+        elif isinstance(item, list) and all(isinstance(inner, list | dict) for inner in item):
+            stack.append(iter(item))
+        else:
+            yield item
+
+
+def _rows_of_frame(value: Record, layout: Layout) -> list[Record]:
+    """The rows of a table as `pandas.DataFrame.to_json` or `to_dict` gives it in any orient; none for others."""
+    names, inner = list(value), list(value.values())
+    if layout.has_columns(names):
+        if all(isinstance(column, dict) and column.keys() == inner[0].keys() for column in inner):  # columns
+            return [{name: column[row] for name, column in value.items()} for row in inner[0]]
+        own = layout.text_column or (layout.sentence_columns or [layout.sentences_column])[0]
+        is_list = isinstance(value[own], list) and all(isinstance(item, list) for item in value[own])
+        is_list |= own != layout.sentences_column and isinstance(value[own], list)
+        if is_list and all(isinstance(column, list) and len(column) == len(value[own]) for column in inner):  # list
+            return [dict(zip(names, row, strict=True)) for row in zip(*inner, strict=True)]
+        return []
+    columns, data = value.get("columns"), value.get("data")
+    if isinstance(data, list) and isinstance(columns, list):  # split
+        return [dict(zip(map(str, columns), row, strict=False)) for row in data if isinstance(row, list)]
+    if isinstance(data, list) and "schema" in value:  # table
+        return [row for row in data if isinstance(row, dict)]
+    is_index = inner and all(isinstance(row, dict) and layout.has_columns(list(row)) for row in inner)
+    return inner if is_index else []
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a field that appears twice is an error, since either value could be meant."""
+    if twice := find_twice([name for name, _ in pairs]):
+        raise ValueError(f"field '{twice}' appears twice")
+    return dict(pairs)

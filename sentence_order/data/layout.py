@@ -1,0 +1,114 @@
+"""Where a file keeps a document's id and sentences: the keys that say it, and those to propose for a record."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from sentence_order.config.commands import override
+from sentence_order.config.schema import DataConfig, InputFormat, PredictConfig
+from sentence_order.data.lists import parse_list
+
+# Names of columns that say which document a sentence belongs to, and where it stands in it.
+DOCUMENT_NAME = re.compile(
+    r"(?:story|doc|document|article|paper|recipe|album|text|para(?:graph)?)_?id|doc(?:ument)?", re.I
+)
+POSITION_NAME = re.compile(
+    r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a file keeps a document's id and sentences; the fields are those of the `data` config group.
+
+    The prefix is that of their keys, for messages: `predict` has them without a group.
+    """
+
+    id_column: str = "id"
+    sentences_column: str = "sentences"
+    sentence_columns: list[str] = field(default_factory=list)
+    text_column: str | None = None
+    text_layout: str = "lines"
+    document_column: str | None = None
+    position_column: str | None = None
+    records: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    gold_order_column: str | None = None
+    gold_order_columns: list[str] = field(default_factory=list)
+    gold_order: str = "order"
+    gold_order_base: int = 0
+    group_column: str | None = None
+    prefix: str = "data."
+    is_any_text: bool = False  # a text file is read as such, whatever it looks like
+
+    @classmethod
+    def of(cls, config: DataConfig | PredictConfig) -> "Layout":
+        found = {item.name: getattr(config, item.name) for item in fields(cls) if hasattr(config, item.name)}
+        plain = {name: value.value if isinstance(value, Enum) else value for name, value in found.items()}
+        if isinstance(config, DataConfig):
+            return cls(**plain)
+        return cls(**plain, prefix="", is_any_text=config.format is InputFormat.text)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table that are read."""
+        text_columns = [] if self.text_column is None else [self.text_column]
+        gold = self.gold_order_columns or ([] if self.gold_order_column is None else [self.gold_order_column])
+        sentences = text_columns or self.sentence_columns or [self.sentences_column]
+        others = (self.document_column, self.position_column, self.group_column)
+        return [self.id_column, *sentences, *gold, *(name for name in others if name is not None)]
+
+    def choose_columns(self, names: list[str]) -> list[str]:
+        """Those of a table's columns that are read; all if one is missing, which the complaint then lists."""
+        if self.has_columns(names):
+            return [name for name in names if name in self.columns]
+        return names
+
+    def has_columns(self, names: list[str]) -> bool:
+        """True if a record of these fields has all that are read; the id may be missing."""
+        return set(self.columns) - {self.id_column} <= set(names)
+
+
+def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
+    """The keys that would read a record which has not the columns that a layout names, as they are typed."""
+    own = layout.prefix
+    texts = {name: value for name, value in record.items() if isinstance(value, str) and " " in value.strip()}
+    numbered: dict[str, list[str]] = {}
+    for name in record:
+        if re.search(r"\d", name):
+            numbered.setdefault(re.sub(r"\d+", "#", name), []).append(name)
+    wide = [names for names in numbered.values() if len(names) > 1 and any(name in texts for name in names)]
+    lists = [name for name, value in record.items() if _is_list_of(value, str)]
+    nested = [name for name, value in record.items() if _is_list_of(value, dict)]
+    positions = [name for name in record if POSITION_NAME.fullmatch(name) and name not in texts]
+    documents = [name for name in record if DOCUMENT_NAME.fullmatch(name) and name not in positions]
+    longest = max(texts, key=lambda name: len(str(texts[name])), default=None)
+
+    if wide:
+        most: list[str] = max(wide, key=len)
+        in_order = sorted(most, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        return f"; set {override(f'{own}sentence_columns', in_order)}"
+    if lists:
+        return f"; set {override(f'{own}sentences_column', lists[0])}"
+    if nested:
+        return f"; set {override(f'{own}records', nested[0])}"
+    if longest is not None and documents and positions:
+        keys = {"document_column": documents[0], "position_column": positions[0], "text_column": longest}
+        return f"; for a row per sentence set {' '.join(override(own + key, name) for key, name in keys.items())}"
+    if longest is not None:
+        return f"; for running text set {override(f'{own}text_column', longest)}"
+    return (
+        f"; the sentences are named by {own}sentences_column=NAME, {own}sentence_columns=[NAME,...] or "
+        f"{own}text_column=NAME"
+    )
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    """True for a list of texts, also spelled as a text, or a list of objects, also within other lists."""
+    value = parse_list(value) if isinstance(value, str) else value
+    while kind is dict and isinstance(value, list) and value and isinstance(value[0], list):
+        value = value[0]
+    return isinstance(value, list) and len(value) > 0 and all(isinstance(item, kind) for item in value)

@@ -1,0 +1,159 @@
+"""Finds out what a file is, by its first bytes rather than its name, and opens it: unpacked and decoded."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import os
+import re
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO, cast
+
+from sentence_order.data.layout import Layout
+from sentence_order.errors import UserError, first_line
+
+# What is looked at to find out what a file is.
+START_BYTES = 2**16
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+# First bytes of files that hold no text, with their names and the way out.
+EXPORT = "export it as CSV or JSONL"
+BINARY = {
+    b"PAR1": ("a Parquet file", "{group}parquet reads it"),
+    b"ARROW1": ("an Arrow or Feather file", "convert it to Parquet"),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook or Office document", EXPORT),
+    b"\x80\x02": ("a Python pickle", EXPORT),
+    b"\x80\x03": ("a Python pickle", EXPORT),
+    b"\x80\x04": ("a Python pickle", EXPORT),
+    b"\x80\x05": ("a Python pickle", EXPORT),
+    b"\x93NUMPY": ("a numpy array", EXPORT),
+    b"\x89HDF": ("an HDF5 file", EXPORT),
+    b"SQLite format 3": ("an SQLite database", EXPORT),
+    b"%PDF-": ("a PDF document", "extract its text"),
+    b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: zstd -d FILE"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"Rar!\x1a": ("a RAR archive", "unpack it"),
+    b"version https://git-lfs": ("a pointer of Git LFS, not the data", "fetch the data: git lfs pull"),
+}
+HTML = re.compile(
+    rb"(?:(?:<\?xml[^>]*>|<!--.*?-->)\s*)?<(?:!doctype html|(?:html|head|body|title|script|table|tr|td|div|p)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+# In UTF-8 or the encodings of Windows and Latin scripts; others have more letters beyond ASCII.
+MAX_SHARE_BEYOND_ASCII = 0.25
+
+
+class FileError(UserError):
+    """A fault behind which nothing more of the file can be read."""
+
+
+def find_path_problem(path: str) -> str | None:
+    """Why a path cannot be read as a file, or None. A pipe is refused, since one without a writer would block."""
+    try:
+        mode = os.stat(path).st_mode  # `os.path.isfile` would not tell a missing permission from a missing file
+    except PermissionError:
+        return "permission denied"
+    except (OSError, ValueError):
+        return "no such file"
+    if not os.access(path, os.R_OK):
+        return "permission denied"
+    if stat.S_ISDIR(mode):
+        return "a folder, not a file"
+    return None if stat.S_ISREG(mode) else "a pipe or a device, not a file"
+
+
+@contextmanager
+def failures_as_user_errors(path: str) -> Iterator[None]:
+    """Within the block a file is read, which may be packed."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
+
+
+@contextmanager
+def open_unpacked(path: str, layout: Layout) -> Iterator[io.BufferedReader]:
+    """The bytes of a file (`-` is standard input), unpacked. Raises UserError, which says what it is, if no text."""
+    with ExitStack() as stack:
+        if path == "-":
+            stream = cast(io.BufferedReader, sys.stdin.buffer)
+        else:
+            stream = io.BufferedReader(stack.enter_context(open(path, "rb", buffering=0)), START_BYTES)
+        start = stream.peek(START_BYTES)
+        for magic, open_packed in PACKED.items():
+            if start.startswith(magic):
+                if path == "-":
+                    raise UserError("standard input is packed; unpack it first, as in: zcat FILE | COMMAND input=-")
+                stream = io.BufferedReader(stack.enter_context(open_packed(stream)), START_BYTES)  # type: ignore
+        if start.startswith(b"PK\3\4") and path != "-":
+            stream = io.BufferedReader(stack.enter_context(_open_member(path)), START_BYTES)  # type: ignore
+        if kind := identify(stream.peek(START_BYTES), layout):
+            raise UserError(f"{path}: {kind}")
+        yield stream
+
+
+def _open_member(path: str) -> IO[bytes]:
+    """The only file in a zip archive."""
+    archive = zipfile.ZipFile(path)
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if "[Content_Types].xml" in names or "mimetype" in names:
+        raise UserError(f"{path}: an Excel workbook or another Office document, not text; {EXPORT}")
+    if len(names) != 1:
+        raise UserError(f"{path}: a zip archive of {len(names)} files, not of one; unpack it, and name its folder")
+    if archive.getinfo(names[0]).flag_bits & 1:
+        raise UserError(f"{path}: a zip archive with a password; unpack it")
+    return archive.open(names[0])
+
+
+def identify(start: bytes, layout: Layout) -> str | None:
+    """What a file is, by its first bytes, if it is none that is read as text, with the way out."""
+    for magic, (name, way) in BINARY.items():
+        if start.startswith(magic):
+            return f"{name}, not text; {way.format(group='data=' if layout.prefix else 'format=')}"
+    if start.startswith(b"PK\3\4"):
+        return "a zip archive on standard input; unpack it"
+    if start[257:262] == b"ustar":
+        return "a tar archive; unpack it, and name its folder"
+    if HTML.match(start.lstrip()) and b"</" in start and not layout.is_any_text:
+        return "a web page, not data: the download has failed, perhaps; look at it in a browser"
+    return None
+
+
+@contextmanager
+def open_text(path: str, layout: Layout) -> Iterator[tuple[str, io.TextIOWrapper]]:
+    """The beginning of a file, and all of it, as text; what its encoding cannot spell passes as surrogates."""
+    with open_unpacked(path, layout) as stream:
+        start = stream.peek(START_BYTES)
+        encoding = layout.encoding or sniff_encoding(start)
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        beginning = decoder.decode(start).removeprefix("\ufeff")
+        line_end = "\r" if "\r" in beginning and "\n" not in beginning else "\n"
+        errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
+        text = io.TextIOWrapper(stream, encoding, errors, newline=line_end)
+        try:
+            yield beginning, text
+        except UnicodeError as error:
+            key = f"{layout.prefix}encoding names the one of the file"
+            raise FileError(f"{path}: not {encoding}: {first_line(error)}; {key}") from error
+        finally:
+            text.detach()
+
+
+def sniff_encoding(start: bytes) -> str:
+    """UTF-8, UTF-16 by its mark or its zeros, or cp1252 if there are some letters beyond ASCII, none as in UTF-8."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = [start[offset::2].count(0) for offset in (0, 1)]
+    if max(zeros) > len(start) / 4 and min(zeros) < max(zeros) / 10:
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    beyond = sum(byte > 127 for byte in start)
+    looks_like_text = not re.search(rb"[\0-\x08\x0e-\x1f\x81\x8d\x8f\x90\x9d]", start)
+    has_utf8 = re.search(rb"[\xc2-\xf4][\x80-\xbf]", start)
+    if looks_like_text and not has_utf8 and 0 < beyond <= MAX_SHARE_BEYOND_ASCII * len(start):
+        return "cp1252"
+    return "utf-8"
