@@ -90,7 +90,10 @@ class SplitsConfig:
     validation: Any = key(None, "Validation documents, as data.train. null: split off data.train.", PATHS, **CHANGEABLE)
     test: Any = key(None, "Test documents, as data.train. null: split off data.train.", PATHS, **CHANGEABLE)
     folder: str | None = key(
-        None, "Folder of the files whose names data.train and the others list, a name per line.", **CHANGEABLE
+        None,
+        "Where the files are whose names data.train and the others list, a name per line.",
+        "folder, or path with * in place of the name, or null",
+        **CHANGEABLE,
     )
     limit_train: int | None = key(
         None, "Training documents used, or with data=synthetic, made. null: all.", POSITIVE, **IN_HPARAMS

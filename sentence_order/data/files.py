@@ -77,11 +77,12 @@ def _find_files(pattern: str, split: str) -> list[str]:
 
 
 def _read_names(path: str, folder: str, split: str) -> Iterator[str]:
-    """The files in a folder that another file lists."""
+    """The files that another one lists, in a folder, or at a path with `*` in place of the name."""
     with open(path, encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
             if name := line.strip():
-                if problem := find_path_problem(found := os.path.join(folder, name)):
+                found = folder.replace("*", name) if "*" in folder else os.path.join(folder, name)
+                if problem := find_path_problem(found):
                     raise UserError(f"data.{split}: {path}:{number}: {found}: {problem}; data.folder={folder}")
                 yield found
 

@@ -81,7 +81,8 @@ def expand(value: Any, layout: Layout, where: str) -> Iterator[Record]:
     values = [value] if layout.records is None else _follow(value, layout, where)
     for item in _flatten(values):
         if isinstance(item, list):
-            yield {layout.sentences_column: item}
+            inner = [part for part in item if isinstance(part, list)]  # of a row without names, the list in it
+            yield {layout.sentences_column: inner[0] if len(inner) == 1 else item}
         elif isinstance(item, dict):
             yield from _rows_of_frame(item, layout) or [item]
         else:
@@ -101,9 +102,9 @@ def _follow(value: Any, layout: Layout, where: str) -> list[Any]:
     return found
 
 
-def _flatten(value: Any) -> Iterator[Any]:
+def _flatten(values: list[Any]) -> Iterator[Any]:
     """What stands in lists of lists and of objects, however deep; other lists as they are."""
-    stack, end = [iter([value])], object()
+    stack, end = [iter(values)], object()
     while stack:
         item = next(stack[-1], end)
         if item is end:

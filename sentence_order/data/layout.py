@@ -1,7 +1,7 @@
 """Where a file keeps a document's id and sentences: the keys that say it, and those to propose for a record."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
@@ -11,9 +11,7 @@ from sentence_order.config.schema import DataConfig, InputFormat, PredictConfig
 from sentence_order.data.lists import parse_list
 
 # Names of columns that say which document a sentence belongs to, and where it stands in it.
-DOCUMENT_NAME = re.compile(
-    r"(?:story|doc|document|article|paper|recipe|album|text|para(?:graph)?)_?id|doc(?:ument)?", re.I
-)
+DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|para(?:graph)?)[_ ]?id|document", re.I)
 POSITION_NAME = re.compile(
     r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
 )
@@ -75,40 +73,54 @@ class Layout:
 def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
     """The keys that would read a record which has not the columns that a layout names, as they are typed."""
     own = layout.prefix
-    texts = {name: value for name, value in record.items() if isinstance(value, str) and " " in value.strip()}
-    numbered: dict[str, list[str]] = {}
-    for name in record:
-        if re.search(r"\d", name):
-            numbered.setdefault(re.sub(r"\d+", "#", name), []).append(name)
-    wide = [names for names in numbered.values() if len(names) > 1 and any(name in texts for name in names)]
-    lists = [name for name, value in record.items() if _is_list_of(value, str)]
-    nested = [name for name, value in record.items() if _is_list_of(value, dict)]
-    positions = [name for name in record if POSITION_NAME.fullmatch(name) and name not in texts]
-    documents = [name for name in record if DOCUMENT_NAME.fullmatch(name) and name not in positions]
-    longest = max(texts, key=lambda name: len(str(texts[name])), default=None)
-
-    if wide:
-        most: list[str] = max(wide, key=len)
-        in_order = sorted(most, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
-        return f"; set {override(f'{own}sentence_columns', in_order)}"
-    if lists:
-        return f"; set {override(f'{own}sentences_column', lists[0])}"
-    if nested:
-        return f"; set {override(f'{own}records', nested[0])}"
-    if longest is not None and documents and positions:
-        keys = {"document_column": documents[0], "position_column": positions[0], "text_column": longest}
-        return f"; for a row per sentence set {' '.join(override(own + key, name) for key, name in keys.items())}"
-    if longest is not None:
-        return f"; for running text set {override(f'{own}text_column', longest)}"
+    if keys := _find_keys(record):
+        return f"; set {' '.join(override(own + key, value) for key, value in keys.items())}"
+    if any(name.rstrip().endswith((".", "!", "?")) for name in record):
+        return "; the first row must name the columns"
     return (
         f"; the sentences are named by {own}sentences_column=NAME, {own}sentence_columns=[NAME,...] or "
         f"{own}text_column=NAME"
     )
 
 
-def _is_list_of(value: Any, kind: type) -> bool:
-    """True for a list of texts, also spelled as a text, or a list of objects, also within other lists."""
-    value = parse_list(value) if isinstance(value, str) else value
-    while kind is dict and isinstance(value, list) and value and isinstance(value[0], list):
-        value = value[0]
-    return isinstance(value, list) and len(value) > 0 and all(isinstance(item, kind) for item in value)
+def _find_keys(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of columns that look like sentences, and those of the document's; none if there are none."""
+    texts = {name: value for name, value in record.items() if _is_prose(value)}
+    positions = [name for name in record if POSITION_NAME.fullmatch(name) and name not in texts]
+    documents = [name for name in record if DOCUMENT_NAME.fullmatch(name) and name not in [*texts, *positions]]
+    identity = {"id_column": documents[0]} if documents and "id" not in record else {}
+    numbered: dict[str, list[str]] = {}
+    for name in filter(re.compile(r"\d").search, record):
+        numbered.setdefault(re.sub(r"\d+", "#", name), []).append(name)
+    if wide := [names for names in numbered.values() if len(names) > 1 and texts.keys() & {*names}]:
+        most: list[str] = max(wide, key=len)
+        in_order = sorted(most, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        return {"sentence_columns": in_order, **identity}
+
+    parsed = {name: parse_list(value) if isinstance(value, str) else value for name, value in record.items()}
+    lists = {name: list(_flatten(value)) for name, value in parsed.items() if isinstance(value, list)}
+    if sentences := [name for name, value in lists.items() if any(map(_is_prose, value))]:
+        return {"sentences_column": max(sentences, key=lambda name: len(str(lists[name]))), **identity}
+    if nested := [name for name, value in lists.items() if value and isinstance(value[0], dict)]:
+        inner = {name: _find_keys(lists[name][0]) for name in nested}
+        best = max(nested, key=lambda name: len(inner[name]))
+        return {"records": best, **inner[best]}
+
+    if not texts:
+        return {}
+    longest = {"text_column": max(texts, key=lambda name: len(texts[name]))}
+    if documents and positions:
+        return {"document_column": documents[0], "position_column": positions[0], **longest}
+    return {**longest, **identity}
+
+
+def _is_prose(value: Any) -> bool:
+    return isinstance(value, str) and (" " in value.strip() or not value.isascii()) and parse_list(value) is None
+
+
+def _flatten(values: list[Any]) -> Iterator[Any]:
+    """The first item of each list of lists."""
+    for value in values:
+        while isinstance(value, list) and value:
+            value = value[0]
+        yield value

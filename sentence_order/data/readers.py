@@ -65,4 +65,5 @@ def describe_dialect(path: str, file_format: str, layout: Layout) -> str:
         if layout.encoding is None and stream.encoding != "utf-8":
             found["encoding"] = stream.encoding
     keys = " and ".join(layout.prefix + key for key in found)
-    return f"{', '.join(found.values())} ({keys})" if found else ""
+    verb = "set them" if len(found) > 1 else "sets it"
+    return f"{', '.join(found.values())}; {keys} {verb}" if found else ""

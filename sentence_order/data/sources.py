@@ -87,10 +87,10 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     kept_D = ~np.logical_or.reduce([members[name] for name in missing])
     if not kept_D.any() or not all(members[name].any() for name in missing):
         is_unparted = config.source is Source.text and len(train) == 1
-        hint = "; blank lines separate documents, and there are none" if is_unparted else ""
+        hint = "; blank lines separate documents, and there are none (if it lists names of files: data.folder=FOLDER)"
         raise UserError(
             f"data.train: {counted(len(train), 'document')} of {counted(len(draws), 'different text')}: too few to "
-            f"split off {' and '.join(missing)}; give more{hint}"
+            f"split off {' and '.join(missing)}; give more{hint if is_unparted else ''}"
         )
     for name in missing:
         count, share = members[name].sum(), getattr(config, f"{name}_share")

@@ -38,7 +38,7 @@ BINARY = {
     b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: zstd -d FILE"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
     b"Rar!\x1a": ("a RAR archive", "unpack it"),
-    b"version https://git-lfs": ("a pointer of Git LFS, not the data", "fetch the data: git lfs pull"),
+    b"version https://git-lfs": ("a pointer of Git LFS", "fetch the data: git lfs pull"),
 }
 HTML = re.compile(
     rb"(?:(?:<\?xml[^>]*>|<!--.*?-->)\s*)?<(?:!doctype html|(?:html|head|body|title|script|table|tr|td|div|p)\b)",
@@ -130,18 +130,19 @@ def open_text(path: str, layout: Layout) -> Iterator[tuple[str, io.TextIOWrapper
     with open_unpacked(path, layout) as stream:
         start = stream.peek(START_BYTES)
         encoding = layout.encoding or sniff_encoding(start)
-        decoder = codecs.getincrementaldecoder(encoding)("replace")
-        beginning = decoder.decode(start).removeprefix("\ufeff")
-        line_end = "\r" if "\r" in beginning and "\n" not in beginning else "\n"
         errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
-        text = io.TextIOWrapper(stream, encoding, errors, newline=line_end)
+        text = None
         try:
+            beginning = codecs.getincrementaldecoder(encoding)("replace").decode(start).removeprefix("\ufeff")
+            line_end = "\r" if "\r" in beginning and "\n" not in beginning else "\n"
+            text = io.TextIOWrapper(stream, encoding, errors, newline=line_end)
             yield beginning, text
         except UnicodeError as error:
             key = f"{layout.prefix}encoding names the one of the file"
             raise FileError(f"{path}: not {encoding}: {first_line(error)}; {key}") from error
         finally:
-            text.detach()
+            if text is not None:
+                text.detach()  # closing it would close standard input
 
 
 def sniff_encoding(start: bytes) -> str:

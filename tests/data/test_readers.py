@@ -18,6 +18,7 @@ from sentence_order.data.layout import Layout
 from sentence_order.data.readers import read_documents
 from sentence_order.data.records import read_parquet, stop_at_fault
 from sentence_order.errors import UserError
+from tests.data.test_streams import PACKERS
 
 GOOD = {
     "jsonl": ('{"id": "a", "sentences": ["One.", "Two."]}\n\n{"id": 7, "sentences": ["Three."]}\n', Layout()),
@@ -186,7 +187,11 @@ def test_faults_name_the_line(tmp_path: Path, file_format: str, content: bytes, 
 @pytest.mark.parametrize(
     ("file_format", "content", "lines"),
     [
-        ("jsonl", b'{\n{"sentences": ["\xc3\xa9\xff"]}\n{"sentences": ["\\ud800"]}\n{"sentences": ["x"]}\n7\n', [1, 2, 3, 5]),
+        (
+            "jsonl",
+            b'{\n{"sentences": ["\xc3\xa9\xff"]}\n{"sentences": ["\\ud800"]}\n{"sentences": ["x"]}\n7\n',
+            [1, 2, 3, 5],
+        ),
         ("csv", b'id,sentences\na,[]\nb,"x"y\n\xe9\xc3\xa9,[]\nd,"[""x""]"\ne,[],z\nf,z\n', [3, 4, 6, 7]),
         ("text", b"\xff\nx\n\nx\n\n\nx\ny\xc3\xa9\xff", [1, 8]),
     ],
@@ -203,17 +208,19 @@ def test_reading_goes_on_behind_a_faulty_record(
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "csv", "text"])
-@pytest.mark.parametrize("line", [b"x", b'"x\n', b"x\n"])
+@pytest.mark.parametrize(
+    ("line", "packer"), [(b"x", "gz"), (b'"x\n', "gz"), (b"x\n", "gz"), (b"x", "bz2"), (b"x", "zip"), (b"x\n", "zip")]
+)
 def test_what_one_record_takes_is_bounded(
-    tmp_path: Path, file_format: str, line: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, file_format: str, line: bytes, packer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A packed file of three megabytes may hold a line, a cell or a paragraph of gigabytes."""
     monkeypatch.setattr(records, "MAX_RECORD_BYTES", 2**16)
     before = csv.field_size_limit(2**16)
-    path = tmp_path / "file.gz"
-    path.write_bytes(gzip.compress(b"id\n" + line * 2**24))
+    path = tmp_path / "file.packed"
+    path.write_bytes(PACKERS[packer](b"id\n" + line * 2**24))
     tracemalloc.start()
-    with pytest.raises(UserError, match=r"file\.gz:\d+: "):
+    with pytest.raises(UserError, match=r"file\.packed:\d+: "):
         read(path, file_format)
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()

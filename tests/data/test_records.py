@@ -1,0 +1,51 @@
+"""Tables are read in the dialects in which programs write them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentence_order.data.layout import Layout
+from sentence_order.data.readers import describe_dialect, read_documents
+from sentence_order.errors import UserError
+
+WIDE = {"sentence_columns": ["s1", "s2"]}
+
+
+def read(folder: Path, text: str, **layout: Any) -> list[list[str]]:
+    (folder / "file").write_text(text, encoding="utf-8")
+    return [document.sentences for document in read_documents(str(folder / "file"), "csv", Layout(**layout))]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_separator_is_found_out(tmp_path: Path, delimiter: str) -> None:
+    text = delimiter.join(["id", "s1", "s2"]) + "\n" + delimiter.join(["a", "He came", '"Then, he; left|\t."']) + "\n"
+    assert read(tmp_path, text, **WIDE) == [["He came", "Then, he; left|\t."]]
+    assert read(tmp_path, text, delimiter=delimiter, **WIDE) == [["He came", "Then, he; left|\t."]]
+    named = {",": "", ";": "';'-separated; data.delimiter sets it", "\t": "tab-separated; data.delimiter sets it"}
+    if delimiter in named:
+        assert describe_dialect(str(tmp_path / "file"), "csv", Layout(**WIDE)) == named[delimiter]
+        assert describe_dialect(str(tmp_path / "file"), "csv", Layout(delimiter=delimiter, **WIDE)) == ""
+
+
+def test_the_separator_is_the_one_that_gives_the_columns(tmp_path: Path) -> None:
+    assert read(tmp_path, "s1;s2,a,b,c\nHe came.;He left.\n", sentence_columns=["s1", "s2,a,b,c"]) == [
+        ["He came.", "He left."]
+    ]
+    assert read(tmp_path, "s1\ts2\nHe came.\tHe left.\n", delimiter="tab", **WIDE) == [["He came.", "He left."]]
+
+
+def test_rows_may_be_short_and_end_in_empty_cells(tmp_path: Path) -> None:
+    assert read(tmp_path, "id,s1,s2\na,He came.\nb,He left.,,,\n", **WIDE) == [["He came.", ""], ["He left.", ""]]
+    with pytest.raises(UserError, match=":2: more cells than the header has columns"):
+        read(tmp_path, "id,s1,s2\na,b,c,d\n", **WIDE)
+
+
+def test_quotes_that_are_escaped_by_backslashes_are_read(tmp_path: Path) -> None:
+    assert read(tmp_path, 'id,s1,s2\n"a","He said \\"No\\", twice.","He left."\n', **WIDE) == [
+        ['He said "No", twice.', "He left."]
+    ]
+    as_json = 'id,sentences\na,"[""He said \\""No\\"" twice."", ""C:\\\\""]"\n'
+    assert read(tmp_path, as_json) == [['He said "No" twice.', "C:\\"]]
+    with pytest.raises(UserError, match=r":2: not CSV: .*; a quote within a cell is written twice"):
+        read(tmp_path, 'id,s1,s2\na,"He said "No", twice.",x\n', **WIDE)
