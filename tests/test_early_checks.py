@@ -29,14 +29,15 @@ MISTAKES = {
     "train data=jsonl data.train=no.jsonl": "data.train: no.jsonl: no such file",
     "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
     "train data=jsonl data.train=in.jsonl data.test=bad.jsonl": "bad.jsonl:1: not JSON",
-    "train data=text data.train=in.csv": "in.csv: a table with the columns id, sentences, not plain text; data=csv",
+    "train data=text data.train=in.csv": "in.csv: holds a table with the columns id, sentences, not plain",
     "train data=text data.train=column.csv": "column.csv: for a file of this name: data=csv",
     "train data=text data.train=lines.txt": "lines.txt: holds JSON, not plain text; data=jsonl reads it",
     "train data=csv data.train=in.csv data.encoding=none": "data.encoding: 'none' is none; such are utf-8",
     "train data=jsonl data.train=[in.jsonl,no.jsonl]": "data.train: no.jsonl: no such file",
     "train data=in.csv": "unknown data 'in.csv'. Available: ",
     "train data=csv data.train=in.csv data.sentences_column=text": "in.csv:2: document '1': no field 'text'",
-    "train data=jsonl data.train=in.csv": "in.csv:1: not JSON: Expecting value: line 1 column 1 (char 0); for "
+    "train data=jsonl data.train=in.csv": "in.csv: holds a table with the columns id, sentences, not JSON; data=csv",
+    "train data=jsonl data.train=column.csv": "column.csv:1: not JSON: Expecting value: line 1 column 1 (char 0); for "
     "a file of this name: data=csv",
     "train data=jsonl data.train=in.jsonl data.group_column=topic": "in.jsonl:1: no field 'topic'",
     "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, 800 given",

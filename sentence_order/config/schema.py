@@ -75,6 +75,21 @@ class LayoutConfig:
     )
 
 
+@dataclass
+class GoldOrderConfig:
+    """Where a gold order and a group stand beside the sentences."""
+
+    gold_order_column: str | None = key(None, "Column with the gold order of shuffled sentences, as a list of numbers.")
+    gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
+    gold_order: GoldOrder = key(
+        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
+    )
+    gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
+    group_column: str | None = key(
+        None, "Column with a document's group; results are also given by group.", **PER_SEED, **CHANGEABLE
+    )
+
+
 PATHS = "path, glob, folder, list of these, or null"
 
 
@@ -111,18 +126,9 @@ class SplitsConfig:
 
 
 @dataclass
-class DataConfig(LayoutConfig, SplitsConfig):
+class DataConfig(GoldOrderConfig, LayoutConfig, SplitsConfig):
     """The documents: where they are, how they are read, and how they are split."""
 
-    gold_order_column: str | None = key(None, "Column with the gold order of shuffled sentences, as a list of numbers.")
-    gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
-    gold_order: GoldOrder = key(
-        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
-    )
-    gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
-    group_column: str | None = key(
-        None, "Column with a document's group; results are also given by group.", **PER_SEED, **CHANGEABLE
-    )
     hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.")
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
     max_sentences: int = key(100, "Sentences read of a document; later ones are dropped.", Range(2, low_allowed=True))
@@ -348,7 +354,7 @@ class PredictFiles:
     input: str = key(MISSING, "File of documents to order, which may be packed; - is standard input.")
     output: str | None = key(None, "JSONL file to write the orders to. null: standard output.")
     format: InputFormat = key(
-        InputFormat.auto, "Format of the input. auto: by the file's name; of standard input, by its beginning."
+        InputFormat.auto, "Format of the input. auto: by the file's name, or by its beginning as for standard input."
     )
 
 

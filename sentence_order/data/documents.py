@@ -1,5 +1,6 @@
 """Makes documents of records: of each one, or of all that have the same value in a column."""
 
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -56,57 +57,44 @@ def documents_from_records(
 
 
 def _documents_from_rows(found: Iterable[tuple[str, Record]], layout: Layout, on_fault: OnFault) -> Iterator[Document]:
-    rows: dict[str, list[_Row]] = {}
+    rows: dict[str, list[tuple[float, Document]]] = {}
     size = 0
     for where, record in found:
         with faults_to(on_fault):
-            row = _row_from_record(record, layout, where)
-            rows.setdefault(row.document, []).append(row)
-            size += sys.getsizeof(row.sentence) + sys.getsizeof(where)
+            position, sentence = _row_from_record(record, layout, where)
+            rows.setdefault(sentence.id, []).append((position, sentence))
+            size += sys.getsizeof(sentence.sentences[0]) + sys.getsizeof(where)
             if size > MAX_BYTES_OF_ROWS:
                 raise FileError(f"{where}: more than {MAX_BYTES_OF_ROWS >> 30} GiB of sentences; use several files")
 
     for name, own in rows.items():
-        where = f"{own[0].where}: document {name!r}"
+        where = f"{own[0][1].where}: document {name!r}"
         with faults_to(on_fault):
-            if layout.position_column is not None:
-                own.sort(key=lambda row: row.position)
-                for row, other in pairwise(own):
-                    if row.position == other.position:
-                        raise UserError(f"{where}: {layout.position_column} {row.position:g} appears twice")
-            yield Document(name, [row.sentence for row in own], own[0].group, where)
+            own.sort(key=lambda row: row[0])
+            for (position, _), (other, _) in pairwise(own):
+                if position == other and layout.position_column is not None:
+                    raise UserError(f"{where}: {layout.position_column} {position:g} appears twice")
+            yield Document(name, [row.sentences[0] for _, row in own], own[0][1].group, where)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A sentence, in a file with a row for each."""
-
-    document: str
-    position: float
-    sentence: str
-    group: str
-    where: str
-
-
-def _row_from_record(record: Record, layout: Layout, where: str) -> _Row:
+def _row_from_record(record: Record, layout: Layout, where: str) -> tuple[float, Document]:
+    """The position of a sentence, and a document of it alone."""
     _check_columns(record, layout, where)
-    column = str(layout.document_column)
-    name = _read_name(record, column, where)
-    if name is None:
+    column, position = str(layout.document_column), 0.0
+    if (name := _read_name(record, column, where)) is None:
         raise UserError(f"{where}: field '{column}' is empty, which must name the document of the sentence")
-    position = 0.0
     if layout.position_column is not None:
         value = record[layout.position_column]
         try:
-            position = float("nan") if isinstance(value, bool) else float(value)
+            position = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError, OverflowError):
-            position = float("nan")
-        if position != position:
+            position = math.nan
+        if math.isnan(position):
             raise UserError(f"{where}: field '{layout.position_column}' must be a number, not {str(value)[:40]!r}")
     sentence = _read_cell(record, str(layout.text_column), str | None, "a sentence", where) or ""
     group = _read_group(record, layout, where)
     _check_encodable(where, name, sentence, group)
-    return _Row(name, position, sentence, group, where)
+    return position, Document(name, [sentence], group, where)
 
 
 def document_from_record(record: Record, layout: Layout, where: str) -> Document:

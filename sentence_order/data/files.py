@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sentence_order.config.schema import DataConfig, Source
+from sentence_order.data.formats import format_by_name
 from sentence_order.data.layout import Layout
-from sentence_order.data.plain_text import format_by_name
 from sentence_order.data.readers import read_documents
 from sentence_order.data.streams import find_path_problem
 from sentence_order.errors import UserError

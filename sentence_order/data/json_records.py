@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import IO, Any
 
+from sentence_order.data.formats import check_format
 from sentence_order.data.layout import Layout
 from sentence_order.data.lists import parse_list
 from sentence_order.data.records import (
@@ -23,15 +24,26 @@ from sentence_order.errors import UserError
 
 # A JSON document that is not one of lines is read at once.
 MAX_DOCUMENT_CHARACTERS = 2**29
-JSON_START = re.compile(r"\s*(?:\[\s*[\"{\[\]]|\{\s*[\"}])")
 # An array of anything but texts, or one that is spread over lines.
 ARRAY_START = re.compile(r"\s*\[\s*(?:[{\[]|\n)")
 SPREAD_OBJECT_START = re.compile(r"\s*\{[^\S\n]*\n\s*\"")
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a field that appears twice is an error, since either value could be meant."""
+    if twice := find_twice([name for name, _ in pairs]):
+        raise ValueError(f"field '{twice}' appears twice")
+    return dict(pairs)
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+BETWEEN = re.compile(r"[\s\ufeff,]*")
+
+
 def read_json(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = False) -> Iterator[tuple[str, Record]]:
     """Yields each record with its place: "FILE:LINE", or "FILE:NUMBER" if it is not one line of the file."""
     with open_text(path, layout) as (start, stream):
+        check_format(path, start, "jsonl", layout)
         if ARRAY_START.match(start) or SPREAD_OBJECT_START.match(start):
             values = _parse_values(path, stream, layout.prefix)
             found = chain.from_iterable(expand(value, layout, path) for value in values)
@@ -51,7 +63,7 @@ def read_json(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = 
 
 def _parse_line(line: str, where: str) -> Any:
     try:
-        return json.loads(line, object_pairs_hook=_object)
+        return DECODER.decode(line)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         if line.lstrip().startswith("[") and (sentences := parse_list(line)) is not None:
             return sentences  # as Python spells it
@@ -64,16 +76,15 @@ def _parse_values(path: str, stream: IO[str], prefix: str) -> Iterator[Any]:
     if len(text) > MAX_DOCUMENT_CHARACTERS:
         raise FileError(f"{path}: more than {MAX_DOCUMENT_CHARACTERS >> 20} MiB of JSON at once; write a record a line")
     check_utf8(text, path, prefix)
-    decoder, between = json.JSONDecoder(object_pairs_hook=_object), re.compile(r"[\s\ufeff,]*")
-    place = between.match(text).end()  # type: ignore[union-attr]
+    place = BETWEEN.match(text).end()  # type: ignore[union-attr]
     while place < len(text):
         try:
-            value, place = decoder.raw_decode(text, place)
+            value, place = DECODER.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
             line = text.count("\n", 0, getattr(error, "pos", place)) + 1
             raise FileError(f"{path}:{line}: not JSON: {error}") from error
         yield value
-        place = between.match(text, place).end()  # type: ignore[union-attr]
+        place = BETWEEN.match(text, place).end()  # type: ignore[union-attr]
 
 
 def expand(value: Any, layout: Layout, where: str) -> Iterator[Record]:
@@ -118,6 +129,8 @@ def _flatten(values: list[Any]) -> Iterator[Any]:
 def _rows_of_frame(value: Record, layout: Layout) -> list[Record]:
     """The rows of a table as `pandas.DataFrame.to_json` or `to_dict` gives it in any orient; none for others."""
     names, inner = list(value), list(value.values())
+    if not all(isinstance(item, dict | list) for item in inner):
+        return []
     if layout.has_columns(names):
         if all(isinstance(column, dict) and column.keys() == inner[0].keys() for column in inner):  # columns
             return [{name: column[row] for name, column in value.items()} for row in inner[0]]
@@ -132,12 +145,5 @@ def _rows_of_frame(value: Record, layout: Layout) -> list[Record]:
         return [dict(zip(map(str, columns), row, strict=False)) for row in data if isinstance(row, list)]
     if isinstance(data, list) and "schema" in value:  # table
         return [row for row in data if isinstance(row, dict)]
-    is_index = inner and all(isinstance(row, dict) and layout.has_columns(list(row)) for row in inner)
-    return inner if is_index else []
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a field that appears twice is an error, since either value could be meant."""
-    if twice := find_twice([name for name, _ in pairs]):
-        raise ValueError(f"field '{twice}' appears twice")
-    return dict(pairs)
+    is_index = all(isinstance(row, dict) and layout.has_columns(list(row)) for row in inner)
+    return [{layout.id_column: name, **row} for name, row in value.items()] if is_index else []

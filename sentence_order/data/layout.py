@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from enum import Enum
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sentence_order.config.commands import override
-from sentence_order.config.schema import DataConfig, InputFormat, PredictConfig
+from sentence_order.config.schema import DataConfig, GoldOrderConfig, InputFormat, LayoutConfig, PredictConfig
 from sentence_order.data.lists import parse_list
 
 # Names of columns that say which document a sentence belongs to, and where it stands in it.
@@ -17,38 +16,22 @@ POSITION_NAME = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where a file keeps a document's id and sentences; the fields are those of the `data` config group.
+@dataclass
+class Layout(GoldOrderConfig, LayoutConfig):
+    """Where a file keeps a document's id and sentences, as the keys of the `data` config group say.
 
     The prefix is that of their keys, for messages: `predict` has them without a group.
     """
 
-    id_column: str = "id"
-    sentences_column: str = "sentences"
-    sentence_columns: list[str] = field(default_factory=list)
-    text_column: str | None = None
-    text_layout: str = "lines"
-    document_column: str | None = None
-    position_column: str | None = None
-    records: str | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
-    gold_order_column: str | None = None
-    gold_order_columns: list[str] = field(default_factory=list)
-    gold_order: str = "order"
-    gold_order_base: int = 0
-    group_column: str | None = None
     prefix: str = "data."
     is_any_text: bool = False  # a text file is read as such, whatever it looks like
 
     @classmethod
     def of(cls, config: DataConfig | PredictConfig) -> "Layout":
         found = {item.name: getattr(config, item.name) for item in fields(cls) if hasattr(config, item.name)}
-        plain = {name: value.value if isinstance(value, Enum) else value for name, value in found.items()}
         if isinstance(config, DataConfig):
-            return cls(**plain)
-        return cls(**plain, prefix="", is_any_text=config.format is InputFormat.text)
+            return cls(**found)
+        return cls(**found, prefix="", is_any_text=config.format is InputFormat.text)
 
     @property
     def columns(self) -> list[str]:

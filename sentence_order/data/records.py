@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
 
+from sentence_order.data.formats import check_format
 from sentence_order.data.layout import Layout
 from sentence_order.data.streams import START_BYTES, FileError, identify, open_text
 from sentence_order.errors import UserError, first_line
@@ -42,6 +43,7 @@ def faults_to(on_fault: OnFault) -> Iterator[None]:
 def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = False) -> Iterator[tuple[str, Record]]:
     """Yields each row's cells, all of them texts, with its place ("FILE:LINE"); cells that a row lacks are empty."""
     with open_text(path, layout) as (start, stream):
+        check_format(path, start, "csv", layout)
         lines = (line for _, line in number_lines(path, stream))
         delimiter, escape = find_delimiter(start, layout), "\\" if ESCAPED_QUOTE.search(start) else None
         rows = csv.DictReader(lines, restval="", delimiter=delimiter, escapechar=escape, strict=True)
@@ -59,7 +61,8 @@ def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = F
                     return
                 where = f"{path}:{rows.line_num}"
                 if any(row.pop(None, ())):
-                    raise UserError(f"{where}: more cells than the header has columns")
+                    hint = f"quote cells that contain {delimiter!r}, or name another {layout.prefix}delimiter"
+                    raise UserError(f"{where}: more cells than the header has columns; {hint}")
                 check_utf8("".join(row.values()), where, layout.prefix)
                 yield where, row
 

@@ -195,6 +195,8 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     limit = getattr(config, f"limit_{split}")
     if split == "train" and not (config.validation and config.test):
         limit = None  # what is split off is a part of the whole
+    if layout.document_column is not None:
+        limit = None  # rows are not documents
 
     @functools.cache
     def load() -> Dataset:

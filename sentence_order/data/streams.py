@@ -27,17 +27,10 @@ BINARY = {
     b"PAR1": ("a Parquet file", "{group}parquet reads it"),
     b"ARROW1": ("an Arrow or Feather file", "convert it to Parquet"),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook or Office document", EXPORT),
-    b"\x80\x02": ("a Python pickle", EXPORT),
-    b"\x80\x03": ("a Python pickle", EXPORT),
-    b"\x80\x04": ("a Python pickle", EXPORT),
-    b"\x80\x05": ("a Python pickle", EXPORT),
+    b"\x80": ("a Python pickle", EXPORT),
     b"\x93NUMPY": ("a numpy array", EXPORT),
-    b"\x89HDF": ("an HDF5 file", EXPORT),
-    b"SQLite format 3": ("an SQLite database", EXPORT),
     b"%PDF-": ("a PDF document", "extract its text"),
     b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: zstd -d FILE"),
-    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
-    b"Rar!\x1a": ("a RAR archive", "unpack it"),
     b"version https://git-lfs": ("a pointer of Git LFS", "fetch the data: git lfs pull"),
 }
 HTML = re.compile(

@@ -11,11 +11,11 @@ from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
 from sentence_order.config.validation import check_layout
+from sentence_order.data.formats import find_format, format_by_name
 from sentence_order.data.layout import Layout
-from sentence_order.data.plain_text import find_format, format_by_name
 from sentence_order.data.readers import read_documents
 from sentence_order.data.records import stop_at_fault
-from sentence_order.data.streams import find_path_problem, open_text
+from sentence_order.data.streams import failures_as_user_errors, find_path_problem, open_text
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
 
@@ -41,18 +41,19 @@ def check_input(config: PredictConfig) -> None:
 
 
 def input_format(config: PredictConfig) -> str:
-    """`format`, or the one that the file's name or the first characters of standard input suggest."""
+    """`format`, or the one that the file's name or, of others and of standard input, its beginning suggests."""
     if config.format is not InputFormat.auto:
         return config.format.value
-    if config.input == "-":
-        with open_text(config.input, Layout.of(config)) as (start, _):  # which leaves all to be read
-            return find_format(start)
-    suggested = format_by_name(config.input)
-    if suggested is None:
+    is_stream = config.input == "-"
+    if not is_stream and (suggested := format_by_name(config.input)) is not None:
+        return suggested
+    with failures_as_user_errors(config.input), open_text(config.input, Layout.of(config)) as (start, _):
+        found = find_format(start)  # which leaves standard input as it was for the reader
+    if found == "text" and not is_stream:
         raise UserError(
             f"input: the name of {config.input} does not show its format; set format=text, jsonl, csv or parquet"
         )
-    return suggested
+    return found
 
 
 def partial_path(output: str | Path) -> Path:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sentence_order.data.formats import find_format, format_by_name
 from sentence_order.data.layout import Layout
-from sentence_order.data.plain_text import find_format, format_by_name
 from sentence_order.data.readers import read_documents
 from sentence_order.errors import UserError
 
@@ -67,6 +67,20 @@ def test_a_mark_between_sentences_makes_a_line_a_document(tmp_path: Path) -> Non
     assert documents[2].id == f"{tmp_path}/dev.tsv:4"
     (tmp_path / "a.txt").write_text("He wrote:\n<eos> ends a text.\n")
     assert len(list(read_documents(str(tmp_path / "a.txt"), "text", Layout()))) == 1
+
+
+def test_files_of_other_formats_than_expected_are_named(tmp_path: Path) -> None:
+    texts = {
+        "csv": "id,text\n1,He came.\n",
+        "jsonl": '{"text": "He came. <eos> He left."}\n',
+        "text": "Come <eos> go\n",
+    }
+    for found, text in texts.items():
+        (tmp_path / "stories").write_text(text)
+        assert find_format(text) == found
+        for expected in {"csv", "jsonl"} - {found}:
+            with pytest.raises(UserError, match=rf"stories: holds .*, not .*; data={found} reads it"):
+                list(read_documents(str(tmp_path / "stories"), expected, Layout(text_column="text")))
 
 
 def test_a_name_shows_a_format() -> None:
