@@ -16,8 +16,7 @@ from itertools import accumulate, islice
 
 from sentencex import segment
 
-from sentence_order.data.layout import Layout
-from sentence_order.data.readers import read_documents
+from sentence_order.data.readers import Layout, read_documents
 from sentence_order.data.sentences import split_sentences
 
 SPLITTERS: dict[str, Callable[[str], Sequence[str]]] = {

@@ -13,8 +13,7 @@ from benchmarks.compose import compose
 from benchmarks.forks import fork, read_last_line, wait_for_exit
 from sentence_order.config.commands import override
 from sentence_order.config.schema import TrainConfig
-from sentence_order.data.layout import Layout
-from sentence_order.data.readers import read_documents
+from sentence_order.data.readers import Layout, read_documents
 from sentence_order.data.synthetic import generate
 from sentence_order.decoding.likelihood import MAX_SUMMED_SENTENCES
 from sentence_order.errors import UserError

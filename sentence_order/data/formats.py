@@ -53,7 +53,8 @@ def find_columns(start: str) -> list[str]:
         rows = rows[:-1] if len(rows) > 2 else rows  # the last one may be cut
         named = [name for name in rows[0][:1] if name] + rows[0][1:] if rows else []
         is_header = all(map(COLUMN_NAME.fullmatch, named)) and len({*named}) == len(named)
-        if len(rows) > 1 < len(rows[0]) and is_header and all(len(row) == len(rows[0]) for row in rows):
+        has_text = any(" " in cell.strip() or not cell.isascii() for row in rows[1:] for cell in row)
+        if is_header and has_text and len(rows[0]) > 1 and all(len(row) == len(rows[0]) for row in rows):
             return named
     return []
 

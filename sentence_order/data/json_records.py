@@ -1,6 +1,7 @@
 """Reads records from JSON: a line each, an array of them, pandas' forms, lists of sentences, or nested in objects."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -22,8 +23,9 @@ from sentence_order.data.records import (
 from sentence_order.data.streams import FileError, open_text
 from sentence_order.errors import UserError
 
-# A JSON document that is not one of lines is read at once.
-MAX_DOCUMENT_CHARACTERS = 2**29
+# A JSON document that is not one of lines is read at once, if it is not much larger than its file; packed text is a
+# tenth of its size, and a small file can hold one that fills all memory.
+MAX_RATIO, MIN_CHARACTERS_ALLOWED = 50, 2**26
 # An array of anything but texts, or one that is spread over lines.
 ARRAY_START = re.compile(r"\s*\[\s*(?:[{\[]|\n)")
 SPREAD_OBJECT_START = re.compile(r"\s*\{[^\S\n]*\n\s*\"")
@@ -72,9 +74,11 @@ def _parse_line(line: str, where: str) -> Any:
 
 def _parse_values(path: str, stream: IO[str], prefix: str) -> Iterator[Any]:
     """The values that a JSON document consists of: one, or several with white space or commas between them."""
-    text = stream.read(MAX_DOCUMENT_CHARACTERS + 1)
-    if len(text) > MAX_DOCUMENT_CHARACTERS:
-        raise FileError(f"{path}: more than {MAX_DOCUMENT_CHARACTERS >> 20} MiB of JSON at once; write a record a line")
+    size = 0 if path == "-" else os.path.getsize(path)
+    limit = max(MIN_CHARACTERS_ALLOWED, MAX_RATIO * size)
+    text = stream.read(limit + 1)
+    if len(text) > limit:
+        raise FileError(f"{path}: more than {limit >> 20} MiB of JSON at once; write a record per line")
     check_utf8(text, path, prefix)
     place = BETWEEN.match(text).end()  # type: ignore[union-attr]
     while place < len(text):

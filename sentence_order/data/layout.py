@@ -56,10 +56,10 @@ class Layout(GoldOrderConfig, LayoutConfig):
 def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
     """The keys that would read a record which has not the columns that a layout names, as they are typed."""
     own = layout.prefix
-    if keys := _find_keys(record):
-        return f"; set {' '.join(override(own + key, value) for key, value in keys.items())}"
     if any(name.rstrip().endswith((".", "!", "?")) for name in record):
         return "; the first row must name the columns"
+    if keys := {key: value for key, value in _find_keys(record).items() if value != getattr(layout, key)}:
+        return f"; set {' '.join(override(own + key, value) for key, value in keys.items())}"
     return (
         f"; the sentences are named by {own}sentences_column=NAME, {own}sentence_columns=[NAME,...] or "
         f"{own}text_column=NAME"
@@ -81,13 +81,15 @@ def _find_keys(record: Mapping[str, Any]) -> dict[str, Any]:
         return {"sentence_columns": in_order, **identity}
 
     parsed = {name: parse_list(value) if isinstance(value, str) else value for name, value in record.items()}
+    parsed = {name: [value] if isinstance(value, dict) else value for name, value in parsed.items()}
     lists = {name: list(_flatten(value)) for name, value in parsed.items() if isinstance(value, list)}
     if sentences := [name for name, value in lists.items() if any(map(_is_prose, value))]:
         return {"sentences_column": max(sentences, key=lambda name: len(str(lists[name]))), **identity}
     if nested := [name for name, value in lists.items() if value and isinstance(value[0], dict)]:
         inner = {name: _find_keys(lists[name][0]) for name in nested}
         best = max(nested, key=lambda name: len(inner[name]))
-        return {"records": best, **inner[best]}
+        path = f"{best}.{inner[best]['records']}" if "records" in inner[best] else best
+        return {**inner[best], "records": path}
 
     if not texts:
         return {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
 
-from sentence_order.data.formats import check_format
+from sentence_order.data.formats import NUM_LINES_SEARCHED, check_format
 from sentence_order.data.layout import Layout
 from sentence_order.data.streams import START_BYTES, FileError, identify, open_text
 from sentence_order.errors import UserError, first_line
@@ -46,7 +46,14 @@ def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = F
         check_format(path, start, "csv", layout)
         lines = (line for _, line in number_lines(path, stream))
         delimiter, escape = find_delimiter(start, layout), "\\" if ESCAPED_QUOTE.search(start) else None
-        rows = csv.DictReader(lines, restval="", delimiter=delimiter, escapechar=escape, strict=True)
+        rows = csv.DictReader(
+            lines,
+            restval="",
+            delimiter=delimiter,
+            escapechar=escape,
+            quoting=csv.QUOTE_NONE if delimiter == "\t" and _is_unquoted(start, escape) else csv.QUOTE_MINIMAL,
+            strict=True,
+        )
         try:
             names = list(rows.fieldnames or [])
         except csv.Error as error:
@@ -86,10 +93,20 @@ def find_delimiter(start: str, layout: Layout) -> str:
     return next(fitting, max(headers, key=lambda delimiter: len(headers[delimiter])))
 
 
+def _is_unquoted(start: str, escape: str | None) -> bool:
+    """True if a tab-separated file has quotes that enclose no cell, and without regard to them all rows are as long."""
+    lines = start.splitlines(keepends=True)[:NUM_LINES_SEARCHED]
+    try:
+        list(csv.reader(lines, delimiter="\t", escapechar=escape, strict=True))
+    except csv.Error as error:
+        return "expected after" in str(error) and len({line.count("\t") for line in lines[:-1]}) == 1
+    return False
+
+
 def split_header(start: str, delimiter: str) -> list[str]:
     """The cells of the first row; none if that is not CSV."""
     try:
-        return next(csv.reader(start.splitlines(keepends=True)[:100], delimiter=delimiter), [])
+        return next(csv.reader(start.splitlines(keepends=True)[:NUM_LINES_SEARCHED], delimiter=delimiter), [])
     except csv.Error:
         return []
 

@@ -33,10 +33,9 @@ BINARY = {
     b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: zstd -d FILE"),
     b"version https://git-lfs": ("a pointer of Git LFS", "fetch the data: git lfs pull"),
 }
-HTML = re.compile(
-    rb"(?:(?:<\?xml[^>]*>|<!--.*?-->)\s*)?<(?:!doctype html|(?:html|head|body|title|script|table|tr|td|div|p)\b)",
-    re.IGNORECASE | re.DOTALL,
-)
+HTML = re.compile(rb"<(?:\?xml|!doctype|!--|(?:html|head|body|title|script|table|tr|td|div|p)\b)", re.IGNORECASE)
+MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}  # the first begins as one of UTF-16 does
+MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 # In UTF-8 or the encodings of Windows and Latin scripts; others have more letters beyond ASCII.
 MAX_SHARE_BEYOND_ASCII = 0.25
 
@@ -113,7 +112,12 @@ def identify(start: bytes, layout: Layout) -> str | None:
     if start[257:262] == b"ustar":
         return "a tar archive; unpack it, and name its folder"
     if HTML.match(start.lstrip()) and b"</" in start and not layout.is_any_text:
-        return "a web page, not data: the download has failed, perhaps; look at it in a browser"
+        return "a web page or XML, not data: if the download has failed, fetch it again; otherwise extract the text"
+    if b"\0" in start and sniff_encoding(start) == "utf-8":
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(start)
+        except UnicodeDecodeError:
+            return f"a binary file, not text; {EXPORT}"
     return None
 
 
@@ -140,8 +144,9 @@ def open_text(path: str, layout: Layout) -> Iterator[tuple[str, io.TextIOWrapper
 
 def sniff_encoding(start: bytes) -> str:
     """UTF-8, UTF-16 by its mark or its zeros, or cp1252 if there are some letters beyond ASCII, none as in UTF-8."""
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+    for mark, encoding in MARKS.items():
+        if start.startswith(mark):
+            return encoding
     zeros = [start[offset::2].count(0) for offset in (0, 1)]
     if max(zeros) > len(start) / 4 and min(zeros) < max(zeros) / 10:
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"

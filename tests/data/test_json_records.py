@@ -1,6 +1,8 @@
 """JSON is read in every form in which people and libraries write records."""
 
+import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,13 @@ def test_faults_are_named(tmp_path: Path, text: str, named: str) -> None:
 
 
 def test_the_size_of_a_document_at_once_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_records, "MAX_DOCUMENT_CHARACTERS", 50)
-    with pytest.raises(UserError, match="of JSON at once; write a record a line"):
-        read(tmp_path, json.dumps(ROWS))
-    assert len(read(tmp_path, "\n".join(map(json.dumps, ROWS)))) == 2
+    """A packed file may be one of gigabytes; one that is not packed is no larger than itself."""
+    monkeypatch.setattr(json_records, "MIN_CHARACTERS_ALLOWED", 2**16)
+    (tmp_path / "packed").write_bytes(gzip.compress(b"[\n" + b" " * 2**24))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="of JSON at once; write a record per line"):
+        list(read_documents(str(tmp_path / "packed"), "jsonl", Layout()))
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+    rows = [{"sentences": [f"He came, {n}.", "He left."]} for n in range(2000)]
+    assert len(read(tmp_path, json.dumps(rows))) == 2000

@@ -21,6 +21,7 @@ PROSE = [
     "1,2 litres of milk.\n1,5 litres of water.\n",
     "One\nTwo\nThree\n",
     "<b>He</b> came.\nHe left.\n",
+    "Roses,red\nViolets,blue\n",
     "",
 ]
 

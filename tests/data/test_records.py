@@ -48,4 +48,15 @@ def test_quotes_that_are_escaped_by_backslashes_are_read(tmp_path: Path) -> None
     as_json = 'id,sentences\na,"[""He said \\""No\\"" twice."", ""C:\\\\""]"\n'
     assert read(tmp_path, as_json) == [['He said "No" twice.', "C:\\"]]
     with pytest.raises(UserError, match=r":2: not CSV: .*; a quote within a cell is written twice"):
-        read(tmp_path, 'id,s1,s2\na,"He said "No", twice.",x\n', **WIDE)
+        read(tmp_path, 'id,s1,s2\na,"He, said "No", twice.",x\nb,x,y\n', **WIDE)
+
+
+def test_quotes_that_do_not_enclose_cells_are_part_of_the_text(tmp_path: Path) -> None:
+    text = 'id\ts1\ts2\na\t"No," he said.\t5" nails\nb\tHe left.\t"Go."\n'
+    assert read(tmp_path, text, **WIDE) == [['"No," he said.', '5" nails'], ["He left.", '"Go."']]
+    assert read(tmp_path, 's1\ts2\n"He\nleft."\t"a"', **WIDE) == [["He\nleft.", "a"]]
+
+
+def test_a_table_without_a_header_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="; the first row must name the columns"):
+        read(tmp_path, "1,He came.,He left.\n2,He sat.,He rose.\n")

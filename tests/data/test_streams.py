@@ -77,8 +77,10 @@ OTHERS = {
     "a tar archive": tarred(CONTENT),
     "a tar archive; unpack": gzip.compress(tarred(CONTENT)),
     "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
+    "a binary file": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)),
+    "a web page or XML": b"<?xml version='1.0'?>\n<stories><s>He came.</s></stories>",
     "a web page": b"\n<!DOCTYPE html>\n<html><body><p>Quota exceeded</p></body></html>",
-    "a web page, not data": b"<tr>\n<td>Quota exceeded</td>\n</tr>\n",
+    "a web page or XML, not data": b"<tr>\n<td>Quota exceeded</td>\n</tr>\n",
 }
 
 
@@ -96,7 +98,7 @@ def test_what_is_no_parquet_is_named(tmp_path: Path) -> None:
         list(read_documents(str(tmp_path / "stories.parquet"), "parquet", Layout()))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_encodings_and_line_ends_are_found_out(tmp_path: Path, encoding: str, line_end: str) -> None:
     path = tmp_path / "stories.csv"
