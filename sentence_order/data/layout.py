@@ -14,6 +14,7 @@ DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|par
 POSITION_NAME = re.compile(
     r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
 )
+MAX_DEPTH = 5  # of objects within objects, in which sentences are looked for
 
 
 @dataclass
@@ -66,7 +67,7 @@ def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
     )
 
 
-def _find_keys(record: Mapping[str, Any]) -> dict[str, Any]:
+def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     """The keys of columns that look like sentences, and those of the document's; none if there are none."""
     texts = {name: value for name, value in record.items() if _is_prose(value)}
     positions = [name for name in record if POSITION_NAME.fullmatch(name) and name not in texts]
@@ -86,7 +87,7 @@ def _find_keys(record: Mapping[str, Any]) -> dict[str, Any]:
     if sentences := [name for name, value in lists.items() if any(map(_is_prose, value))]:
         return {"sentences_column": max(sentences, key=lambda name: len(str(lists[name]))), **identity}
     if nested := [name for name, value in lists.items() if value and isinstance(value[0], dict)]:
-        inner = {name: _find_keys(lists[name][0]) for name in nested}
+        inner = {name: _find_keys(lists[name][0], depth + 1) if depth < MAX_DEPTH else {} for name in nested}
         best = max(nested, key=lambda name: len(inner[name]))
         path = f"{best}.{inner[best]['records']}" if "records" in inner[best] else best
         return {**inner[best], "records": path}

@@ -157,8 +157,6 @@ def check_utf8(text: str, where: str, prefix: str) -> None:
         except UnicodeDecodeError as error:
             hint = f"{prefix}encoding=cp1252 or another name reads other encodings"
             raise UserError(f"{where}: not UTF-8: {error.reason} at byte {error.start}; {hint}") from error
-        except UnicodeEncodeError as error:  # UTF-16 can spell half a character
-            raise UserError(f"{where}: holds half a surrogate pair") from error
 
 
 def find_twice(names: list[str]) -> str | None:

@@ -38,6 +38,9 @@ MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}  # the fi
 MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 # In UTF-8 or the encodings of Windows and Latin scripts; others have more letters beyond ASCII.
 MAX_SHARE_BEYOND_ASCII = 0.25
+UTF8_LETTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+CUT_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{0,2}$")
+UNUSED_IN_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x81\x8d\x8f\x90\x9d]")
 
 
 class FileError(UserError):
@@ -143,16 +146,16 @@ def open_text(path: str, layout: Layout) -> Iterator[tuple[str, io.TextIOWrapper
 
 
 def sniff_encoding(start: bytes) -> str:
-    """UTF-8, UTF-16 by its mark or its zeros, or cp1252 if there are some letters beyond ASCII, none as in UTF-8."""
+    """UTF-8, UTF-16 by its mark or its zeros, or cp1252 if there are a few letters beyond ASCII that are not UTF-8."""
     for mark, encoding in MARKS.items():
         if start.startswith(mark):
             return encoding
     zeros = [start[offset::2].count(0) for offset in (0, 1)]
     if max(zeros) > len(start) / 4 and min(zeros) < max(zeros) / 10:
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-    beyond = sum(byte > 127 for byte in start)
-    looks_like_text = not re.search(rb"[\0-\x08\x0e-\x1f\x81\x8d\x8f\x90\x9d]", start)
-    has_utf8 = re.search(rb"[\xc2-\xf4][\x80-\xbf]", start)
-    if looks_like_text and not has_utf8 and 0 < beyond <= MAX_SHARE_BEYOND_ASCII * len(start):
-        return "cp1252"
-    return "utf-8"
+
+    whole = CUT_LETTER.sub(b"", start) if len(start) >= 2**12 else start  # at the end of what was peeked at
+    beyond = sum(byte > 127 for byte in whole)
+    in_utf8 = sum(map(len, UTF8_LETTER.findall(whole)))
+    is_other = 2 * in_utf8 < beyond <= MAX_SHARE_BEYOND_ASCII * len(whole)  # a few others are damaged UTF-8
+    return "cp1252" if is_other and not UNUSED_IN_CP1252.search(whole) else "utf-8"

@@ -41,5 +41,9 @@ def test_the_keys_that_would_read_a_record_are_proposed(record: dict[str, Any], 
 
 
 def test_without_a_guess_the_keys_are_named() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    assert suggest_keys(deep, Layout()) == "; set data.records=a.a.a.a.a.a"
     assert suggest_keys({"a": 1}, Layout()).startswith("; the sentences are named by data.sentences_column=NAME")
     assert suggest_keys({"7": "3", "He left.": "He came."}, Layout()) == "; the first row must name the columns"

@@ -159,6 +159,16 @@ def test_synthetic_stories_are_generated_by_seed() -> None:
     assert load_splits(others, ["train"])["train"][0] != splits["train"][0]
 
 
+def test_a_hub_data_set_may_have_a_row_per_sentence(tmp_path: Path) -> None:
+    rows = [{"doc": n // 3, "place": -n, "text": f"It was {n}."} for n in range(12)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    config = DataConfig(Source.hub, hub_id=str(tmp_path), train="train", validation="train", test="train")
+    config.document_column, config.position_column, config.text_column, config.limit_train = "doc", "place", "text", 2
+    split = load_splits(config, ["train"])["train"]
+    assert split["id"] == ["0", "1"]
+    assert split[0]["sentences"] == ["It was 2.", "It was 1.", "It was 0."]
+
+
 def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:
     """`load_dataset` takes a folder as it takes a hub id."""
     lines = [json.dumps({"storyid": f"x{n}", "text": f"Ann ran {n} miles. She was tired.", "n": n}) for n in range(4)]

@@ -123,3 +123,6 @@ def test_other_encodings_are_named_by_a_key(tmp_path: Path) -> None:
 def test_damaged_utf8_is_not_taken_for_another_encoding() -> None:
     assert sniff_encoding("Ein Café und ein Haus.\n".encode() + b"\xe9 x") == "utf-8"
     assert sniff_encoding(b"A caf\xe9 and a house.") == "cp1252"
+    assert sniff_encoding("He said: “the café” again.".encode("cp1252")) == "cp1252"
+    for end in range(4):
+        assert sniff_encoding(b"x" * 2**16 + "\U0001f642".encode()[:end]) == "utf-8"
