@@ -71,7 +71,7 @@ def check_format(path: str, start: str, expected: str, layout: Layout) -> None:
     if found != expected and (found != "text" or has_separator(start)):
         columns = ", ".join(find_columns(start)[:20])
         what = {"jsonl": "JSON", "csv": f"a table with the columns {columns}", "text": f"{SEPARATOR} between sentences"}
-        wanted = {"jsonl": "JSON", "csv": "a table", "text": "plain text"}
+        wanted = {"jsonl": "JSON", "csv": "a table", "parquet": "Parquet", "text": "plain text"}
         raise UserError(f"{path}: holds {what[found]}, not {wanted[expected]}; {way.format(found)} reads it")
     if expected == "text" and named not in (None, "text"):
         raise UserError(f"{path}: for a file of this name: {way.format(named)}")

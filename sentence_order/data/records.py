@@ -131,6 +131,7 @@ def read_parquet(
     except (pa.ArrowException, UnicodeDecodeError) as error:  # damage may show in the text alone
         with open(path, "rb") as stream:
             start = stream.read(START_BYTES)
+        check_format(path, start.decode(errors="replace"), "parquet", layout)
         kind = None if start.startswith(b"PAR1") else identify(start, layout)
         raise UserError(f"{path}: not a Parquet file, or damaged: {kind or first_line(error)}") from error
 

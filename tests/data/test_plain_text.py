@@ -79,7 +79,7 @@ def test_files_of_other_formats_than_expected_are_named(tmp_path: Path) -> None:
     for found, text in texts.items():
         (tmp_path / "stories").write_text(text)
         assert find_format(text) == found
-        for expected in {"csv", "jsonl"} - {found}:
+        for expected in {"csv", "jsonl", "parquet"} - {found}:
             with pytest.raises(UserError, match=rf"stories: holds .*, not .*; data={found} reads it"):
                 list(read_documents(str(tmp_path / "stories"), expected, Layout(text_column="text")))
 
