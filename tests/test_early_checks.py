@@ -29,10 +29,15 @@ MISTAKES = {
     "train data=jsonl data.train=no.jsonl": "data.train: no.jsonl: no such file",
     "train data=jsonl data.train=in.jsonl data.test='no*.jsonl'": "data.test: no file matches no*.jsonl",
     "train data=jsonl data.train=in.jsonl data.test=bad.jsonl": "bad.jsonl:1: not JSON",
-    "train data=text data.train=in.csv": "data.train: in.csv: for a file of this name: data=csv",
+    "train data=text data.train=in.csv": "in.csv: holds a table with the columns id, sentences, not plain",
+    "train data=text data.train=column.csv": "column.csv: for a file of this name: data=csv",
+    "train data=text data.train=lines.txt": "lines.txt: holds JSON, not plain text; data=jsonl reads it",
+    "train data=csv data.train=in.csv data.encoding=none": "data.encoding: 'none' is none; such are utf-8",
+    "train data=jsonl data.train=[in.jsonl,no.jsonl]": "data.train: no.jsonl: no such file",
     "train data=in.csv": "unknown data 'in.csv'. Available: ",
     "train data=csv data.train=in.csv data.sentences_column=text": "in.csv:2: document '1': no field 'text'",
-    "train data=jsonl data.train=in.csv": "in.csv:1: not JSON: Expecting value: line 1 column 1 (char 0); for "
+    "train data=jsonl data.train=in.csv": "in.csv: holds a table with the columns id, sentences, not JSON; data=csv",
+    "train data=jsonl data.train=column.csv": "column.csv:1: not JSON: Expecting value: line 1 column 1 (char 0); for "
     "a file of this name: data=csv",
     "train data=jsonl data.train=in.jsonl data.group_column=topic": "in.jsonl:1: no field 'topic'",
     "train output_dir=run": "output_dir: run holds another run (data.limit_train: 9 saved, null given",
@@ -62,7 +67,11 @@ MISTAKES = {
     "predict checkpoint=started input=in.jsonl": "checkpoint: the run in started has no best checkpoint yet; "
     "its last one is started/checkpoints/last",
     "predict checkpoint=runs input=in.jsonl": "checkpoint: runs holds 1 run: a; name one, such as checkpoint=runs/a",
-    "predict checkpoint=model input=in.parquet": "input: Parquet is for training and evaluation",
+    "predict checkpoint=model input=in.parquet": "in.parquet: not a Parquet file, or damaged: ",
+    "predict checkpoint=model input=in.jsonl delimiter=tab": "delimiter: only for csv, not for jsonl",
+    "predict checkpoint=model input=wide.csv": "wide.csv:2: document '1': no field 'sentences' (available: id, s1, "
+    "s2); "
+    "set sentence_columns=[s1,s2]",
     "predict checkpoint=model input=no.txt": "input: no.txt: no such file",
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
     "predict checkpoint=model input=in.jsonl decoder=pointer": "decoder=pointer: needs the head",
@@ -95,6 +104,9 @@ def test_mistakes_are_reported_before_torch_is_imported(without_torch: Mapping[s
     (tmp_path / "in.jsonl").write_text('{"sentences": ["One.", "Two."]}\n')
     (tmp_path / "in.csv").write_text('id,sentences\n1,"[""One."", ""Two.""]"\n')
     (tmp_path / "bad.jsonl").write_text("One.\n")
+    (tmp_path / "lines.txt").write_text('["One.", "Two."]\n')
+    (tmp_path / "column.csv").write_text("text\nHe came. He left.\n")
+    (tmp_path / "wide.csv").write_text("id,s1,s2\n1,He came.,He left.\n")
     done = subprocess.run(
         [sys.executable, "-c", RUN_EACH],
         **{"cwd": tmp_path, "env": {**without_torch, "HOME": "/home-of-test"}, "input": "\n".join(MISTAKES)},

@@ -23,7 +23,8 @@ from sentence_order.config.keys import dotted_keys, flatten_config
 from sentence_order.config.parsing import parse_config
 from sentence_order.config.schema import DataConfig, PredictConfig, Source, TrainConfig
 from sentence_order.config.validation import check_train
-from sentence_order.data.readers import Layout, read_documents
+from sentence_order.data.layout import Layout
+from sentence_order.data.readers import read_documents
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import tokenize_corpus
 from sentence_order.errors import UserError
@@ -83,6 +84,10 @@ def read_all(path: Path, file_format: str, layout: Layout | None = None) -> list
 @example(b"\xef\xbb\xbf", False, "lines")
 @example(b"[" * 100_000, False, "lines")
 @example(b'{"a":' * 100_000, True, "lines")
+@example(b"[" * 900 + b"]" * 900, False, "lines")
+@example(b'{"a":' * 900 + b"1" + b"}" * 900, False, "lines")
+@example(b"PK\3\4", False, "lines")
+@example("<eos>\n<eos>".encode("utf-16"), False, "paragraphs")
 @settings(max_examples=60, suppress_health_check=same_folder)
 def test_any_bytes_are_read_or_refused(
     tmp_path: Path, file_format: str, content: bytes, pack: bool, text_layout: str
@@ -90,7 +95,13 @@ def test_any_bytes_are_read_or_refused(
     path = tmp_path / ("file.gz" if pack else "file")
     for written in (content, gzip.compress(content)[: -len(content) % 7 or None], gzip.compress(content)):
         path.write_bytes(written)
-        for layout in (Layout(text_layout=text_layout), Layout(text_column="a"), Layout(sentence_columns=["a", "b"])):
+        for layout in (
+            Layout(text_layout=text_layout),
+            Layout(text_column="a"),
+            Layout(sentence_columns=["a", "b"]),
+            Layout(document_column="a", text_column="b"),
+            Layout(records="a", encoding="utf-16"),
+        ):
             with mistakes_in_one_line():
                 read_all(path, file_format, layout)
 
@@ -101,10 +112,17 @@ def test_any_record_is_read_or_refused(tmp_path: Path, value: Any, column: str) 
     record = {"id": "a", "text": "One. Two.", "sentences": ["One.", "Two."], column: value}
     for content in (record, value):
         (tmp_path / "file").write_text(json.dumps(content) + "\n")
-        for layout in (Layout(), Layout(text_column="text"), Layout(sentence_columns=["text", "id"])):
+        for layout in (
+            Layout(),
+            Layout(text_column="text"),
+            Layout(sentence_columns=["text", "id"]),
+            Layout(records="sentences"),
+            Layout(document_column="id", position_column="text", text_column="sentences"),
+        ):
             with mistakes_in_one_line():
                 read_all(tmp_path / "file", "jsonl", layout)
-    if isinstance(value, bool | float | list | dict) and column == "id":
+    is_whole = isinstance(value, float) and (value.is_integer() or value != value)
+    if isinstance(value, bool | float | list | dict) and not is_whole and column == "id":
         (tmp_path / "file").write_text(json.dumps(record) + "\n")
         with pytest.raises(UserError, match="'id'"):
             read_all(tmp_path / "file", "jsonl")

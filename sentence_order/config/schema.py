@@ -34,17 +34,12 @@ OnNonfinite = StrEnum("OnNonfinite", "stop skip")
 OnError = StrEnum("OnError", "stop skip")
 CacheMode = StrEnum("CacheMode", "auto off")
 CacheDtype = StrEnum("CacheDtype", "float32 float16")
-InputFormat = StrEnum("InputFormat", "auto text jsonl csv")
+InputFormat = StrEnum("InputFormat", "auto text jsonl csv parquet")
 Split = StrEnum("Split", "train validation test")
 GoldOrder = StrEnum("GoldOrder", "order position")
 Overlap = StrEnum("Overlap", "warn drop error")
 
 # Texts of keys that several commands have.
-ID_COLUMN = "Column (of JSONL: field) with the document's id; where it is missing, FILE:LINE is the id."
-SENTENCES_COLUMN = "Column with a document's list of sentences, in CSV as JSON."
-SENTENCE_COLUMNS = "Instead of sentences_column, a column for each sentence, as in [s1,s2,s3]; empty cells are skipped."
-TEXT_COLUMN = "Instead of a list, a column of running text, which is split into sentences."
-TEXT_LAYOUT = "Whether plain text has a sentence per line, or paragraphs to be split; blank lines separate documents."
 SHUFFLES = "Permutations of each document whose scores are averaged; useful with encoder.position_ids=per_document."
 EVAL_TOKENS = "Tokens read at once, padding included: more are faster and need more memory, with the same results."
 DEVICE = "Where to compute: cpu, cuda or cuda:N. auto: a CUDA device if there is one."
@@ -52,20 +47,78 @@ PRECISION = "Arithmetic of the model. auto: bf16 on a CUDA device that has it, o
 
 
 @dataclass
-class DataConfig:
-    """The documents: where they are, how they are read, and how they are split."""
+class LayoutConfig:
+    """Where files keep a document's id and sentences."""
+
+    id_column: str = key("id", "Column (of JSON: field) with the document's id; where it is missing, it is FILE:LINE.")
+    sentences_column: str = key("sentences", "Column with a document's list of sentences, or such a list as text.")
+    sentence_columns: list[str] = key(
+        list, "Instead of sentences_column, a column for each sentence, as in [s1,s2,s3]; empty cells are skipped."
+    )
+    text_column: str | None = key(
+        None, "Instead, a column of running text, which is split into sentences; with document_column, of one sentence."
+    )
+    text_layout: TextLayout = key(
+        TextLayout.lines,
+        "Whether plain text has a sentence per line, or paragraphs to be split; blank lines separate documents.",
+    )
+    document_column: str | None = key(None, "Column with the document that the sentence of a row or record belongs to.")
+    position_column: str | None = key(
+        None, "Column with the place of that sentence in its document, a number. null: as the rows stand."
+    )
+    records: str | None = key(None, "Field of a JSON object, or path as in a.b, below which its records are.")
+    delimiter: str | None = key(
+        None, "Character between the columns of a table. null: found out.", "one character, tab, or null"
+    )
+    encoding: str | None = key(
+        None, "Encoding of texts. null: UTF-8, UTF-16 or cp1252, as found out.", "name of an encoding, or null"
+    )
+
+
+@dataclass
+class GoldOrderConfig:
+    """Where a gold order and a group stand beside the sentences."""
+
+    gold_order_column: str | None = key(None, "Column with the gold order of shuffled sentences, as a list of numbers.")
+    gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
+    gold_order: GoldOrder = key(
+        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
+    )
+    gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
+    group_column: str | None = key(
+        None, "Column with a document's group; results are also given by group.", **PER_SEED, **CHANGEABLE
+    )
+
+
+PATHS = "path, glob, folder, list of these, or null"
+
+
+@dataclass
+class SplitsConfig:
+    """Where documents come from."""
 
     source: Source | None = key(
         MISSING, "Where documents come from; set by the option of the group. memory: passed by a program in Python."
     )
     # A run resumes if the documents are the same.
-    train: str | None = key(
-        None, "Training documents: a path or glob, .gz too; with data=hub, a split.", **PATH, **CHANGEABLE
+    train: Any = key(
+        None,
+        "Training documents: a path, a glob, a folder or a list; with data=hub, a split.",
+        PATHS,
+        **PATH,
+        **CHANGEABLE,
     )
-    validation: str | None = key(
-        None, "Validation documents, as data.train. null: split off data.train.", **PATH, **CHANGEABLE
+    validation: Any = key(
+        None, "Validation documents, as data.train. null: split off data.train.", PATHS, **PATH, **CHANGEABLE
     )
-    test: str | None = key(None, "Test documents, as data.train. null: split off data.train.", **PATH, **CHANGEABLE)
+    test: Any = key(None, "Test documents, as data.train. null: split off data.train.", PATHS, **PATH, **CHANGEABLE)
+    folder: str | None = key(
+        None,
+        "Where the files are whose names data.train and the others list, a name per line.",
+        "folder, or path with * in place of the name, or null",
+        **PATH,
+        **CHANGEABLE,
+    )
     limit_train: int | None = key(
         None, "Training documents used, or with data=synthetic, made. null: all, or 800.", POSITIVE, **IN_HPARAMS
     )
@@ -81,20 +134,12 @@ class DataConfig:
     overlap: Overlap = key(
         Overlap.warn, "Documents in two splits or trained on before: use and warn, leave them out, or end in an error."
     )
-    id_column: str = key("id", ID_COLUMN)
-    sentences_column: str = key("sentences", SENTENCES_COLUMN)
-    sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
-    text_column: str | None = key(None, TEXT_COLUMN)
-    gold_order_column: str | None = key(None, "Column with the gold order of shuffled sentences, as a list of numbers.")
-    gold_order_columns: list[str] = key(list, "Instead of a list, a column with a number for each of sentence_columns.")
-    gold_order: GoldOrder = key(
-        GoldOrder.order, "Meaning of a gold order's k-th number: the sentence that comes k-th, or where sentence k is."
-    )
-    gold_order_base: int = key(0, "Whether the numbers of a gold order count from 0 or 1.", UP_TO_ONE)
-    group_column: str | None = key(
-        None, "Column with a document's group; results are also given by group.", **PER_SEED, **CHANGEABLE
-    )
-    text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
+
+
+@dataclass
+class DataConfig(GoldOrderConfig, LayoutConfig, SplitsConfig):
+    """The documents: where they are, how they are read, and how they are split."""
+
     hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.", **PATH)
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
     max_sentences: int = key(100, "Sentences read of a document; later ones are dropped.", Range(2, low_allowed=True))
@@ -324,19 +369,17 @@ class EvaluateConfig:
 
 
 @dataclass
-class PredictConfig:
+class PredictFiles:
     checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.", **PATH)
-    input: str = key(MISSING, "File of documents to order, .gz included; - is standard input.", **PATH)
+    input: str = key(MISSING, "File of documents to order, which may be packed; - is standard input.", **PATH)
     output: str | None = key(None, "JSONL file to write the orders to. null: standard output.", **PATH)
     format: InputFormat = key(
-        InputFormat.auto,
-        "Format of the input. auto: by the file's name; standard input is JSONL if it begins with a brace, or text.",
+        InputFormat.auto, "Format of the input. auto: by the file's name, or by its beginning as for standard input."
     )
-    text_layout: TextLayout = key(TextLayout.lines, TEXT_LAYOUT)
-    id_column: str = key("id", ID_COLUMN)
-    sentences_column: str = key("sentences", SENTENCES_COLUMN)
-    sentence_columns: list[str] = key(list, SENTENCE_COLUMNS)
-    text_column: str | None = key(None, TEXT_COLUMN)
+
+
+@dataclass
+class PredictConfig(LayoutConfig, PredictFiles):
     on_error: OnError = key(OnError.stop, "What to do at a document that cannot be read or is too long.")
     decoder: DecoderConfig = key(DecoderConfig)
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)

@@ -1,5 +1,6 @@
 """Raises UserError for what the types of a config's keys cannot check: ranges, and keys that do not go together."""
 
+import codecs
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -7,8 +8,26 @@ from typing import Any
 from sentence_order.config.commands import key_of, override
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
 from sentence_order.config.keys import Range, flatten_config, key_infos
-from sentence_order.config.schema import TINY_HEAD_WIDTH, DataConfig, FreezeConfig, LossConfig, Source, TrainConfig
+from sentence_order.config.schema import (
+    TINY_HEAD_WIDTH,
+    DataConfig,
+    FreezeConfig,
+    LayoutConfig,
+    LossConfig,
+    Source,
+    TrainConfig,
+)
 from sentence_order.errors import UserError
+
+# The formats that keys of how files are read are for.
+TABLES = ("jsonl", "csv", "parquet", "hub")
+READ_BY = {
+    "document_column": TABLES,
+    "position_column": TABLES,
+    "records": ("jsonl",),
+    "delimiter": ("csv",),
+    "encoding": ("jsonl", "csv", "text"),
+}
 
 
 def _is(*values: Any) -> Callable[[Any], bool]:
@@ -158,5 +177,31 @@ def check_data(data: DataConfig) -> None:
         for name in ("gold_order_column", "gold_order_columns", "group_column"):
             if getattr(data, name):
                 raise UserError(f"data.{name}: data={data.source} has no columns")
+    if data.document_column and (data.gold_order_column or data.gold_order_columns):
+        raise UserError("data.document_column: data.position_column says the order of its sentences, not a gold order")
+    if data.folder and data.source is not Source.text:
+        raise UserError(f"data.folder: files of a sentence per line are read from it, by data=text, not {data.source}")
+    check_layout(data, data.source and data.source.value, "data.")
+    if data.source is Source.hub and any(isinstance(getattr(data, path[5:]), list) for path in paths):
+        raise UserError(f"{paths[0]}: the name of one split, as data=hub reads it, not a list")
     if data.source is Source.hub and not data.hub_id:
         raise UserError("data.hub_id: data=hub needs the id of a data set, as in data.hub_id=owner/name")
+
+
+def check_layout(layout: LayoutConfig, file_format: str | None, prefix: str) -> None:
+    """Checks the keys of how files are read; whether those of a format have it is checked if it is known."""
+    if layout.document_column and not layout.text_column:
+        raise UserError(f"{prefix}document_column: {prefix}text_column=NAME must name the column with its sentences")
+    if layout.position_column and not layout.document_column:
+        raise UserError(f"{prefix}position_column: {prefix}document_column=NAME must name the column with the document")
+    if layout.delimiter is not None and layout.delimiter not in ("tab", r"\t") and len(layout.delimiter) != 1:
+        raise UserError(f"{prefix}delimiter: one character or tab, not {layout.delimiter!r}")
+    if layout.encoding is not None:
+        try:
+            codecs.getincrementaldecoder(layout.encoding)
+            "".encode(layout.encoding)
+        except (LookupError, UnicodeError) as error:
+            raise UserError(f"{prefix}encoding: {layout.encoding!r} is none; such are utf-8, utf-16, cp1252") from error
+    for name, formats in READ_BY.items():
+        if getattr(layout, name) is not None and file_format not in (None, *formats):
+            raise UserError(f"{prefix}{name}: only for {' and '.join(formats)}, not for {file_format}")

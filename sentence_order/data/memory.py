@@ -7,7 +7,8 @@ from typing import Any
 import xxhash
 
 from sentence_order.config.schema import DataConfig, Source
-from sentence_order.data.readers import Document, Layout, document_from_record
+from sentence_order.data.documents import Document, document_from_record
+from sentence_order.data.layout import Layout
 from sentence_order.errors import UserError
 
 GROUP = "group"  # the field of a record with its group, if `data.group_column` names no other

@@ -1,33 +1,27 @@
-"""Reads records, JSON objects or rows of a table, from a user's files; a complaint names the file and the line."""
+"""Reads records, rows of a table or lines, from a user's files; a complaint names the file and the line."""
 
 import csv
-import glob
-import gzip
-import json
-import os
-import stat
-import sys
+import itertools
+import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from contextlib import contextmanager
+from typing import IO, Any, NoReturn
 
+from sentence_order.data.formats import NUM_LINES_SEARCHED, check_format
+from sentence_order.data.layout import Layout
+from sentence_order.data.streams import START_BYTES, FileError, identify, open_text
 from sentence_order.errors import UserError, first_line
 
 # A longer line, cell or text is refused: a small packed file can hold one that fills all memory.
 MAX_RECORD_BYTES = 2**26
 # The csv module refuses longer fields than 128 KiB by default; a document in one cell may be longer.
 csv.field_size_limit(MAX_RECORD_BYTES)
-
+DELIMITERS = (",", ";", "\t", "|")
+# A quote within a cell as MySQL writes it, and not JSON in a cell, whose quotes are doubled.
+ESCAPED_QUOTE = re.compile(r"\\\"(?![\"\r\n,;\t|]|$)")
 
 Record = dict[str, Any]
 OnFault = Callable[[UserError], None]
-# From the names of a table's columns to those that are read.
-ChooseColumns = Callable[[list[str]], list[str]]
-
-
-class FileError(UserError):
-    """A fault behind which nothing more of the file can be read."""
 
 
 def stop_at_fault(fault: UserError) -> NoReturn:
@@ -46,149 +40,127 @@ def faults_to(on_fault: OnFault) -> Iterator[None]:
         on_fault(fault)
 
 
-def find_path_problem(path: str) -> str | None:
-    """Why a path cannot be read as a file, or None. A pipe is refused, since one without a writer would block."""
+def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = False) -> Iterator[tuple[str, Record]]:
+    """Yields each row's cells, all of them texts, with its place ("FILE:LINE"); cells that a row lacks are empty."""
+    with open_text(path, layout) as (start, stream):
+        check_format(path, start, "csv", layout)
+        lines = (line for _, line in number_lines(path, stream))
+        delimiter, escape = find_delimiter(start, layout), "\\" if ESCAPED_QUOTE.search(start) else None
+        rows = csv.DictReader(
+            lines,
+            restval="",
+            delimiter=delimiter,
+            escapechar=escape,
+            quoting=csv.QUOTE_NONE if delimiter == "\t" and _is_unquoted(start, escape) else csv.QUOTE_MINIMAL,
+            strict=True,
+        )
+        try:
+            names = list(rows.fieldnames or [])
+        except csv.Error as error:
+            raise UserError(f"{path}:1: not CSV: {error}") from error
+        check_utf8("".join(names), f"{path}:1", layout.prefix)
+        if twice := find_twice(names):
+            raise UserError(f"{path}:{rows.line_num}: column '{twice}' appears twice")
+        while True:
+            with faults_to(on_fault):
+                row = _next_row(rows, path)
+                if row is None:
+                    return
+                where = f"{path}:{rows.line_num}"
+                if any(row.pop(None, ())):
+                    hint = f"quote cells that contain {delimiter!r}, or name another {layout.prefix}delimiter"
+                    raise UserError(f"{where}: more cells than the header has columns; {hint}")
+                check_utf8("".join(row.values()), where, layout.prefix)
+                yield where, row
+
+
+def _next_row(rows: "csv.DictReader[str]", path: str) -> dict[Any, Any] | None:
+    first = rows.reader.line_num + 1
     try:
-        mode = os.stat(path).st_mode  # `os.path.isfile` would not tell a missing permission from a missing file
-    except PermissionError:
-        return "permission denied"
-    except (OSError, ValueError):
-        return "no such file"
-    if not os.access(path, os.R_OK):
-        return "permission denied"
-    if stat.S_ISDIR(mode):
-        return "a folder, not a file"
-    return None if stat.S_ISREG(mode) else "a pipe or a device, not a file"
+        return next(rows, None)
+    except csv.Error as error:  # the next row is looked for in the next line
+        last = rows.reader.line_num
+        begin = f", in a row that begins in line {first}" if last > first else ""
+        raise UserError(f"{path}:{last}: not CSV: {error}{begin}; a quote within a cell is written twice") from error
 
 
-def match_files(pattern: str) -> list[str]:
-    """The paths that a glob matches, and the folders that it should look into and has no permission for.
-
-    Raises OSError, ValueError or NotImplementedError if it is not a valid one.
-    """
-    found = _glob(pattern)
-    if "**" in pattern:
-        found = [path for path in found if not os.path.isdir(path)]
-    whole = Path(pattern)
-    for folder, inner in zip(whole.parents, [whole, *whole.parents], strict=False):
-        is_listed = glob.has_magic(inner.name) or folder.name == "**"
-        access = os.X_OK | os.R_OK if is_listed else os.X_OK
-        found += [path for path in _glob(str(folder)) if os.path.isdir(path) and not os.access(path, access)]
-    return found
+def find_delimiter(start: str, layout: Layout) -> str:
+    """The one that is set, or that parts a table's header into the columns that are read, or else into the most."""
+    if layout.delimiter is not None:
+        return "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
+    headers = {delimiter: split_header(start, delimiter) for delimiter in DELIMITERS}
+    fitting = (delimiter for delimiter, names in headers.items() if layout.has_columns(names))
+    return next(fitting, max(headers, key=lambda delimiter: len(headers[delimiter])))
 
 
-def _glob(pattern: str) -> list[str]:
-    if "**" not in pattern:
-        return glob.glob(pattern)
-    # Not by `glob`, which under `**` follows links to folders, and may be led round in circles for ever.
-    anchor, named = Path(pattern).anchor, set(Path(pattern).parts)
-    found = Path(anchor).glob(pattern.removeprefix(anchor))
-    return [str(path) for path in found if not any(part[0] == "." for part in {*path.parts} - named)]
-
-
-def read_jsonl(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
-    """Yields each line's object with its place ("FILE:LINE")."""
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        with faults_to(on_fault):
-            check_utf8(line, where)
-            try:
-                record = json.loads(line, object_pairs_hook=_object)
-            except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-                hint = "; each line must be a JSON object" if line.lstrip().startswith("[") else ""
-                raise UserError(f"{where}: not JSON: {error}{hint}") from error
-            if not isinstance(record, dict):
-                raise UserError(f"{where}: must be a JSON object, not {kind_of(record)}")
-            yield where, record
-
-
-def read_csv(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
-    """Yields each row's cells, all of them texts, with its place ("FILE:LINE")."""
-    rows = csv.DictReader((line for _, line in read_lines(path)), strict=True)
+def _is_unquoted(start: str, escape: str | None) -> bool:
+    """True if a tab-separated file has quotes that enclose no cell, and without regard to them all rows are as long."""
+    lines = start.splitlines(keepends=True)[:NUM_LINES_SEARCHED]
     try:
-        names = list(rows.fieldnames or [])
+        list(csv.reader(lines, delimiter="\t", escapechar=escape, strict=True))
     except csv.Error as error:
-        raise UserError(f"{path}:1: not CSV: {error}") from error
-    check_utf8("".join(names), f"{path}:1")
-    if twice := _find_twice(names):
-        raise UserError(f"{path}:{rows.line_num}: column '{twice}' appears twice")
-
-    while True:
-        with faults_to(on_fault):
-            first = rows.reader.line_num + 1
-            try:
-                row: dict[Any, Any] = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:  # the next row is looked for in the next line
-                last = rows.reader.line_num
-                begin = f", in a row that begins in line {first}" if last > first else ""
-                raise UserError(f"{path}:{last}: not CSV: {error}{begin}") from error
-            where = f"{path}:{rows.line_num}"
-            if None in row:
-                raise UserError(f"{where}: more cells than the header has columns")
-            record = {column: value for column, value in row.items() if value is not None}
-            check_utf8("".join(record.values()), where)
-            yield where, record
+        return "expected after" in str(error) and len({line.count("\t") for line in lines[:-1]}) == 1
+    return False
 
 
-def read_parquet(path: str, choose: ChooseColumns, on_fault: OnFault) -> Iterator[tuple[str, Record]]:
-    """Yields each row with its place ("FILE:ROW"); only the chosen columns are read."""
+def split_header(start: str, delimiter: str) -> list[str]:
+    """The cells of the first row; none if that is not CSV."""
+    try:
+        return next(csv.reader(start.splitlines(keepends=True)[:NUM_LINES_SEARCHED], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def read_parquet(
+    path: str, layout: Layout, on_fault: OnFault, all_columns: bool = False
+) -> Iterator[tuple[str, Record]]:
+    """Yields each row with its place ("FILE:ROW"); only the columns of the layout are read, or all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as table:
             names = table.schema_arrow.names
-            if twice := _find_twice(names):
+            if twice := find_twice(names):
                 raise UserError(f"{path}: column '{twice}' appears twice")
+            columns = names if all_columns else layout.choose_columns(names)
             # Few at a time: a small file can hold a long text once, for thousands of rows.
-            rows = (record for batch in table.iter_batches(16, columns=choose(names)) for record in batch.to_pylist())
+            rows = (record for batch in table.iter_batches(16, columns=columns) for record in batch.to_pylist())
             for row, record in enumerate(rows, start=1):
                 yield f"{path}:{row}", record
     except (pa.ArrowException, UnicodeDecodeError) as error:  # damage may show in the text alone
-        raise UserError(f"{path}: not a parquet file, or damaged: {first_line(error)}") from error
+        with open(path, "rb") as stream:
+            start = stream.read(START_BYTES)
+        check_format(path, start.decode(errors="replace"), "parquet", layout)
+        kind = None if start.startswith(b"PAR1") else identify(start, layout)
+        raise UserError(f"{path}: not a Parquet file, or damaged: {kind or first_line(error)}") from error
 
 
-def read_lines(path: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a UTF-8 file, line ends kept, without byte order marks, which joined files have within them.
+def number_lines(path: str, stream: IO[str]) -> Iterator[tuple[int, str]]:
+    """Numbered lines, line ends kept, without byte order marks, which joined files have within them.
 
     What is not UTF-8 passes, for a record to be refused by `check_utf8` without an end to the reading.
     """
-    with _open(path) as stream:
-        number = 0
-        while raw := stream.readline(MAX_RECORD_BYTES + 1):
-            number += 1
-            if len(raw) > MAX_RECORD_BYTES:
-                raise FileError(f"{path}:{number}: a line of more than {MAX_RECORD_BYTES >> 20} MiB")
-            yield number, raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    for number in itertools.count(1):
+        line = stream.readline(MAX_RECORD_BYTES + 1)
+        if len(line) > MAX_RECORD_BYTES:
+            raise FileError(f"{path}:{number}: a line of more than {MAX_RECORD_BYTES >> 20} MiB")
+        if not line:
+            return
+        yield number, line.removeprefix("\ufeff")
 
 
-def check_utf8(text: str, where: str) -> None:
-    """Raises UserError if the bytes that `read_lines` has read were not UTF-8."""
+def check_utf8(text: str, where: str, prefix: str) -> None:
+    """Raises UserError if the bytes that were read were not UTF-8."""
     if not text.isascii():
         try:
             text.encode("utf-8", "surrogateescape").decode()
         except UnicodeDecodeError as error:
-            raise UserError(f"{where}: not UTF-8: {error.reason} at byte {error.start}") from error
+            hint = f"{prefix}encoding=cp1252 or another name reads other encodings"
+            raise UserError(f"{where}: not UTF-8: {error.reason} at byte {error.start}; {hint}") from error
 
 
-def _open(path: str) -> AbstractContextManager[IO[bytes]]:
-    if path == "-":
-        return nullcontext(sys.stdin.buffer)
-    return cast(IO[bytes], gzip.open(path)) if path.endswith(".gz") else open(path, "rb")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a field that appears twice is an error, since either value could be meant."""
-    if twice := _find_twice([name for name, _ in pairs]):
-        raise ValueError(f"field '{twice}' appears twice")
-    return dict(pairs)
-
-
-def _find_twice(names: list[str]) -> str | None:
+def find_twice(names: list[str]) -> str | None:
     """The first name that stands in the list before, as it is shown in messages."""
     if len(set(names)) == len(names):
         return None

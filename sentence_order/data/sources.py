@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -17,19 +18,27 @@ from datasets.exceptions import DatasetsError
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig, Source
-from sentence_order.data import readers
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
+from sentence_order.data.documents import (
+    Document,
+    documents_from_records,
+    find_unused_gold_order,
+    nothing_to_order,
+    refuse_numbers,
+)
 from sentence_order.data.files import find_data_files, splits_to_read
 from sentence_order.data.identity import text_fingerprint
+from sentence_order.data.layout import Layout
 from sentence_order.data.memory import digest_documents
-from sentence_order.data.records import ChooseColumns, Record
+from sentence_order.data.readers import describe_dialect, find_unused_gold_order_of_file, read_documents
+from sentence_order.data.records import Record, stop_at_fault
 from sentence_order.data.synthetic import PLOTS, generate
 from sentence_order.errors import UserError, counted, first_line
 from sentence_order.runtime.console import progress_bar
 
 log = logging.getLogger(__name__)
 
-Read = Callable[[], Iterable[readers.Document]]
+Read = Callable[[], Iterable[Document]]
 TEXT = Value("string")
 FEATURES = Features({"id": TEXT, "sentences": List(TEXT), "group": TEXT, "fingerprint": Value("uint64")})
 
@@ -38,7 +47,7 @@ def load_splits(
     config: DataConfig,
     splits: list[str],
     cache: CacheConfig | None = None,
-    documents: Mapping[str, Sequence[readers.Document]] | None = None,
+    documents: Mapping[str, Sequence[Document]] | None = None,
 ) -> dict[str, Dataset]:
     """Loads the named splits: `id`, `sentences` (gold order), `group` and `fingerprint` (see `text_fingerprint`).
 
@@ -52,6 +61,8 @@ def load_splits(
         given = {name: _from_memory(name, own, arrow_cache) for name, own in documents.items()}
     else:
         load = _from_hub if config.source is Source.hub else _from_files
+        if config.source is not Source.hub:
+            _log_dialects(config, splits)
         given = {name: load(config, name, arrow_cache) for name in splits_to_read(config, splits)}
     has_own = [*documents] if documents else [name for name in vars(config) if getattr(config, name) is not None]
     missing = [name for name in ("validation", "test") if name not in has_own]
@@ -72,7 +83,7 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     """
     fingerprint_D = read_column(train, "fingerprint")
     if not fingerprint_D.any():
-        raise UserError(f"data.train: {readers.nothing_to_order(len(train), 'data.')}")
+        raise UserError(f"data.train: {nothing_to_order(len(train), 'data.')}")
     # Those without an order are in no split that is evaluated.
     draw_D = np.where(fingerprint_D == 0, 1.0, _draw(fingerprint_D, config.split_seed))
     draws, start, members = np.unique(draw_D[draw_D < 1]), 0, {}
@@ -85,9 +96,11 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
 
     kept_D = ~np.logical_or.reduce([members[name] for name in missing])
     if not kept_D.any() or not all(members[name].any() for name in missing):
+        is_unparted = config.source is Source.text and len(train) == 1
+        hint = "; blank lines separate documents, and there are none (if it lists names of files: data.folder=FOLDER)"
         raise UserError(
             f"data.train: {counted(len(train), 'document')} of {counted(len(draws), 'different text')}: too few to "
-            f"split off {' and '.join(missing)}; give more"
+            f"split off {' and '.join(missing)}; give more{hint if is_unparted else ''}"
         )
     for name in missing:
         count, share = members[name].sum(), getattr(config, f"{name}_share")
@@ -112,18 +125,18 @@ def _draw(fingerprint_D: IntArray, seed: int) -> FloatArray:
 def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     paths = find_data_files(config, split)
     assert config.source is not None
-    layout, source = readers.Layout.of(config), config.source.value
+    layout, source = Layout.of(config), config.source.value
     _log_gold_order(split, layout)
     try:
         contents = [(path, digest_file(path)) for path in paths]  # ids may hold the path as it was typed
     except OSError as error:
         raise UserError(f"data.{split}: {error.filename}: cannot be read: {error.strerror}") from error
 
-    def read() -> Iterator[readers.Document]:
-        return (document for path in paths for document in readers.read_documents(path, source, layout))
+    def read() -> Iterator[Document]:
+        return (document for path in paths for document in read_documents(path, source, layout))
 
     def search() -> list[str]:
-        found = (readers.find_unused_gold_order_of_file(path, source, layout) for path in paths)
+        found = (find_unused_gold_order_of_file(path, source, layout) for path in paths)
         return sorted({advice for some in found for advice in some})
 
     return _load(split, [source, contents, asdict(layout)], read, cache, search)
@@ -137,7 +150,18 @@ def _load(split: str, settings: Any, read: Read, cache: ArrowCache, advise: Call
     return documents
 
 
-def _log_gold_order(split: str, layout: readers.Layout) -> None:
+def _log_dialects(config: DataConfig, splits: list[str]) -> None:
+    """Logs what was found out about the files, each kind of them once."""
+    assert config.source is not None
+    layout, names = Layout.of(config), splits_to_read(config, splits)
+    paths = [path for name in names for path in find_data_files(config, name)]
+    found = {path: describe_dialect(path, config.source.value, layout) for path in paths}
+    for dialect, count in Counter(filter(None, found.values())).items():
+        first = next(path for path in paths if found[path] == dialect)
+        log.info("data: %s%s read as %s", first, f" and {count - 1:,} more" if count > 1 else "", dialect)
+
+
+def _log_gold_order(split: str, layout: Layout) -> None:
     columns = layout.gold_order_column or ",".join(layout.gold_order_columns)
     meaning = {"order": "which sentence comes k-th", "position": "where sentence k stands"}[layout.gold_order]
     if columns:
@@ -147,7 +171,7 @@ def _log_gold_order(split: str, layout: readers.Layout) -> None:
         )
 
 
-def _batches(documents: Iterable[readers.Document], split: str) -> Iterator[Columns]:
+def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
     """Columns of some documents at a time; shows the progress of reading."""
     remaining = iter(documents)
     with progress_bar(transient=True) as bar:
@@ -165,27 +189,29 @@ def _batches(documents: Iterable[readers.Document], split: str) -> Iterator[Colu
 def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     count = getattr(config, f"limit_{split}")
 
-    def write() -> Iterator[readers.Document]:
-        return (readers.Document(*story) for story in generate(split, config.split_seed, count))
+    def write() -> Iterator[Document]:
+        return (Document(*story) for story in generate(split, config.split_seed, count))
 
     # The plots are part of the key: their stories change with them.
     return _load(split, [split, config.split_seed, count, repr(PLOTS)], write, cache)
 
 
-def _from_memory(split: str, documents: Sequence[readers.Document], cache: ArrowCache) -> Dataset:
-    def read() -> Iterator[readers.Document]:
-        return readers.refuse_numbers(documents, "data.")
+def _from_memory(split: str, documents: Sequence[Document], cache: ArrowCache) -> Dataset:
+    def read() -> Iterator[Document]:
+        return refuse_numbers(documents, "data.")
 
     return _load(split, [Source.memory, digest_documents(documents)], read, cache)
 
 
 def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
     is_folder, name = Path(str(config.hub_id)).is_dir(), getattr(config, split)
-    layout, where = readers.Layout.of(config), f"{config.hub_id}/{name}"
+    layout, where = Layout.of(config), f"{config.hub_id}/{name}"
     _log_gold_order(split, layout)
     limit = getattr(config, f"limit_{split}")
     if split == "train" and not (config.validation and config.test):
         limit = None  # what is split off is a part of the whole
+    if layout.document_column is not None:
+        limit = None  # rows are not documents
 
     @functools.cache
     def load() -> Dataset:
@@ -195,21 +221,20 @@ def _from_hub(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
             ).with_format("arrow")  # so that nothing is decoded, such as pictures
             return raw if limit is None else raw.take(limit)
 
-    def records(choose: ChooseColumns) -> Iterator[tuple[str, Record]]:
+    def records(choose: Callable[[list[str]], list[str]]) -> Iterator[tuple[str, Record]]:
         tables = load().iter(BATCH_DOCUMENTS)
         rows = (row for table in tables for row in table.select(choose(table.column_names)).to_pylist())
         return ((f"{where}:{number}", record) for number, record in enumerate(rows))
 
-    def read() -> Iterator[readers.Document]:
-        places = records(layout.choose_columns)
-        documents = (readers.document_from_record(record, layout, place) for place, record in places)
-        return readers.refuse_numbers(documents, layout.prefix)
+    def read() -> Iterator[Document]:
+        documents = documents_from_records(records(layout.choose_columns), layout, stop_at_fault)
+        return refuse_numbers(documents, layout.prefix)
 
     # `datasets` knows the files of a folder by their times and sizes: so it has a cache of its own for each reading.
     with tempfile.TemporaryDirectory(prefix="sentence_order_") if is_folder else nullcontext() as place:
         content = _digest_folder(config) if is_folder else load()._fingerprint
         settings = [content, config.hub_config, limit, where, asdict(layout)]
-        return _load(split, settings, read, cache, lambda: readers.find_unused_gold_order(records(list), layout))
+        return _load(split, settings, read, cache, lambda: find_unused_gold_order(records(list), layout))
 
 
 def _digest_folder(config: DataConfig) -> list[tuple[str, str]]:

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, read_column
+from sentence_order.data.documents import nothing_to_order
 from sentence_order.data.encoding import describe_tokenizer, tokenize_documents
-from sentence_order.data.readers import nothing_to_order
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import progress_bar
 

@@ -10,9 +10,9 @@ from typing import Any
 from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import DecoderConfig, DecoderName, EvaluateConfig, Overlap, Source, Split
 from sentence_order.config.validation import check_decoder
+from sentence_order.data.documents import Document
 from sentence_order.data.inspection import inspect_corpora
 from sentence_order.data.overlap import EarlierTraining, resolve_overlap
-from sentence_order.data.readers import Document
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus

@@ -18,7 +18,7 @@ import numpy as np
 from sentence_order import installed_version
 from sentence_order.arrays import IntArray
 from sentence_order.data.groups import rows_by_group
-from sentence_order.data.records import find_path_problem
+from sentence_order.data.streams import find_path_problem
 from sentence_order.errors import UserError, first_line
 from sentence_order.evaluation.metrics import MAIN_METRICS, RatioArray, metrics_of, select
 from sentence_order.evaluation.statistics import with_intervals

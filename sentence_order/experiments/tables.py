@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sentence_order.config.commands import unambiguous
+from sentence_order.data.files import listed
 from sentence_order.data.groups import MAX_SHOWN
 from sentence_order.errors import counted, printable
 from sentence_order.evaluation.metrics import MAIN_METRICS
@@ -163,7 +164,11 @@ def _facts(runs: Sequence[Run]) -> list[str]:
         return first if all(other == first for other in others) else None
 
     source, counts = common("data.source"), {int(run.training.get("documents", 0)) for run in runs}
-    corpus = source if source == "synthetic" else common("data.hub_id") or Path(common("data.train") or "").name
+    corpus = (
+        source
+        if source == "synthetic"
+        else common("data.hub_id") or ", ".join(Path(path).name for path in listed(common("data.train")))
+    )
     if corpus and len(counts) == 1 and min(counts):
         corpus += f" ({counted(min(counts), 'document')})"
     steps, capped = common("trainer.max_steps"), any(run.settings["trainer.max_steps"] for run in runs)

@@ -1,7 +1,6 @@
 """What is read and written by `predict`: what was done is kept if something fails later."""
 
 import fcntl
-import io
 import json
 import os
 import sys
@@ -11,8 +10,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
-from sentence_order.data.readers import Layout, format_by_name, read_documents
-from sentence_order.data.records import find_path_problem, stop_at_fault
+from sentence_order.config.validation import check_layout
+from sentence_order.data.formats import find_format, format_by_name
+from sentence_order.data.layout import Layout
+from sentence_order.data.readers import read_documents
+from sentence_order.data.records import stop_at_fault
+from sentence_order.data.streams import failures_as_user_errors, find_path_problem, open_text
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
 
@@ -28,26 +31,29 @@ def check_input(config: PredictConfig) -> None:
             hint = "; for standard input give -" if "pipe" in problem else ""
             raise UserError(f"input: {config.input}: {problem}{hint}")
         on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
-        next(read_documents(config.input, input_format(config), Layout.of(config), on_fault))
+        source = input_format(config)
+        check_layout(config, source, "")
+        next(read_documents(config.input, source, Layout.of(config), on_fault))
+    elif config.format is InputFormat.parquet:
+        raise UserError("format=parquet: cannot be read from standard input; give a file")
+    else:
+        check_layout(config, None, "")
 
 
 def input_format(config: PredictConfig) -> str:
-    """`format`, or the one that the file's name or the first characters of standard input suggest."""
+    """`format`, or the one that the file's name or, of others and of standard input, its beginning suggests."""
     if config.format is not InputFormat.auto:
         return config.format.value
-    if config.input == "-":
-        # Peeking leaves the stream as it was for the reader.
-        assert isinstance(sys.stdin.buffer, io.BufferedReader)
-        start = sys.stdin.buffer.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
-        return "jsonl" if start.startswith(b"{") else "text"
-    suggested = format_by_name(config.input)
-    if suggested == "parquet":
-        raise UserError("input: Parquet is for training and evaluation; convert it to JSONL or CSV")
-    if suggested is None:
+    is_stream = config.input == "-"
+    if not is_stream and (suggested := format_by_name(config.input)) is not None:
+        return suggested
+    with failures_as_user_errors(config.input), open_text(config.input, Layout.of(config)) as (start, _):
+        found = find_format(start)  # which leaves standard input as it was for the reader
+    if found == "text" and not is_stream:
         raise UserError(
-            f"input: the name of {config.input} does not show its format; set format=text, format=jsonl or format=csv"
+            f"input: the name of {config.input} does not show its format; set format=text, jsonl, csv or parquet"
         )
-    return suggested
+    return found
 
 
 def partial_path(output: str | Path) -> Path:

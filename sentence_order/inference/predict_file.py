@@ -7,7 +7,9 @@ from functools import partial
 from typing import IO
 
 from sentence_order.config.schema import OnError, PredictConfig
-from sentence_order.data.readers import Document, Layout, nothing_to_order, read_documents
+from sentence_order.data.documents import Document, nothing_to_order
+from sentence_order.data.layout import Layout
+from sentence_order.data.readers import describe_dialect, read_documents
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.files import choose_format, input_format, is_terminal, open_output
@@ -33,9 +35,12 @@ def predict_file(config: PredictConfig) -> None:
         log.info("left out: %s", fault)
         counts["faulty"] += 1
 
-    documents = read_documents(config.input, input_format(config), Layout.of(config), on_fault)
+    source, layout = input_format(config), Layout.of(config)
+    documents = read_documents(config.input, source, layout, on_fault)
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
+    if config.input != "-" and (dialect := describe_dialect(config.input, source, layout)):
+        log.info("input: read as %s", dialect)
     model = load_checkpoint(config.checkpoint)
     if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")

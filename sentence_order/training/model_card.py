@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sentence_order.config.commands import override, parse_override, shell
 from sentence_order.config.keys import flatten_config
@@ -99,7 +99,9 @@ result = Trainer({given}).train()"""
 
 
 def _without_folder(value: Any) -> Any:
-    """The last part of a path; ids of the hub, and what is no path, as they are."""
+    """The last part of a path, or of each of a list; ids of the hub, and what is no path, as they are."""
+    if isinstance(value, list):
+        return [_without_folder(item) for item in value]
     if not isinstance(value, str) or "/" not in value or (is_hub_id(value) and not Path(value).exists()):
         return value
     return Path(value).name
@@ -115,7 +117,8 @@ def _override_without_folder(text: str) -> str:
 def _metadata(config: DictConfig, results: Mapping[str, Mapping[str, Any]]) -> str:
     """The card's YAML header, which the hub reads."""
     data, encoder = config.data, config.encoder.name
-    corpora = {split: data.hub_id or data[split] or data.train or data.source.value for split in results}
+    named = {split: data.hub_id or data[split] or data.train or data.source.value for split in results}
+    corpora = {split: ", ".join(name) if isinstance(name, ListConfig) else str(name) for split, name in named.items()}
     scores = [
         EvalResult(
             task_type="sentence-ordering",

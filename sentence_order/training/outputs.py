@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sentence_order.config.schema import DataConfig
-from sentence_order.data.records import match_files
+from sentence_order.data.files import listed, match_files
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_output
 from sentence_order.training.run_dir import find_owner
@@ -36,7 +36,9 @@ def check_overwrites(key: str, output: str | Path | None, inputs: Iterable[str |
 def data_files(data: DataConfig) -> list[str]:
     """What the keys of the data group name, and all of a folder for `data=hub`; ids of the hub match no file."""
     folder = [f"{glob.escape(data.hub_id)}/**/*"] if data.hub_id else []
-    return [*folder, *(path for path in (data.train, data.validation, data.test) if path)]
+    named = [path for value in (data.train, data.validation, data.test) for path in listed(value)]
+    folders = [path for path in (*named, data.folder) if path and os.path.isdir(path)]
+    return [*folder, *named, *(f"{glob.escape(path)}/*" for path in folders)]
 
 
 def same_file(a: str | Path, b: str | Path) -> bool:

@@ -12,8 +12,8 @@ import numpy as np
 from rich.table import Table
 
 from sentence_order.config.schema import Split, TrainConfig
+from sentence_order.data.documents import Document
 from sentence_order.data.overlap import EarlierTraining, resolve_overlap
-from sentence_order.data.readers import Document
 from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.build import build_model, copy_weights

@@ -140,6 +140,28 @@ def test_sources_of_data_have_what_they_need() -> None:
         check_data(DataConfig(Source.hub))
 
 
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"document_column": "a"}, "data.document_column: data.text_column=NAME must name"),
+        ({"position_column": "a"}, "data.position_column: data.document_column=NAME must name"),
+        ({"delimiter": ";;"}, "data.delimiter: one character or tab, not ';;'"),
+        ({"records": "a"}, "data.records: only for jsonl, not for csv"),
+        ({"encoding": "base64"}, "data.encoding: 'base64' is none"),
+        ({"folder": "a"}, "data.folder: "),
+        ({"document_column": "a", "text_column": "b", "gold_order_column": "c"}, "data.document_column: "),
+        ({"source": Source.text, "delimiter": ";"}, "data.delimiter: only for csv, not for text"),
+        ({"source": Source.parquet, "encoding": "cp1252"}, "data.encoding: only for jsonl and csv and text"),
+        ({"source": Source.hub, "hub_id": "a/b", "train": ["a", "b"]}, "data.train: the name of one split"),
+    ],
+)
+def test_keys_of_how_files_are_read_fit_together(keys: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_data(DataConfig(**{"source": Source.csv, **keys}))
+    assert str(caught.value).startswith(named)
+    check_data(DataConfig(Source.csv, delimiter="tab", encoding="cp1251", document_column="a", text_column="b"))
+
+
 def test_the_defaults_of_every_command_are_valid(configs: dict[str, Any]) -> None:
     check_train(configs["train"])
     for name in ("evaluate", "predict"):

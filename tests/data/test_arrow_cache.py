@@ -81,7 +81,7 @@ def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
 
 
 def test_mistakes_in_a_file_leave_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "stories.txt").write_bytes(b"a\nb\n\nc\xff\n")
+    (tmp_path / "stories.txt").write_bytes(b"a\nb\n\nc\xc3\xa9\xff\n")
     with pytest.raises(UserError, match=r"stories\.txt:4: not UTF-8"):
         load(tmp_path)
     assert files(tmp_path) == {}

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentence_order.config.schema import DataConfig, Source
+from sentence_order.data.documents import document_from_record
 from sentence_order.data.gold_order import find_gold_orders, read_numbers, restore_gold_order
-from sentence_order.data.readers import Layout, document_from_record, read_documents
+from sentence_order.data.layout import Layout
+from sentence_order.data.readers import read_documents
 from sentence_order.data.sources import load_splits
 from sentence_order.errors import UserError
 from tests.properties import settings

@@ -49,6 +49,34 @@ def test_a_file_is_read_once_even_if_several_links_lead_to_it(tmp_path: Path) ->
         assert load_splits(config, ["train"])["train"]["id"] == [f"d{n}" for n in range(10)], pattern
 
 
+def test_what_was_found_out_about_files_is_logged_once_for_each_kind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = []
+    for number in range(6):
+        path = tmp_path / f"{number}.csv"
+        text = f"s1;s2\nHe came, {number}.;He {'étais' if number % 2 else 'was'} late.\n"
+        path.write_bytes(text.encode("cp1252"))
+        paths.append(str(path))
+    config = DataConfig(Source.csv, train=paths, sentence_columns=["s1", "s2"], validation=paths[0], test=paths[1])
+    for _ in range(2):  # also from the cache
+        caplog.clear()
+        with caplog.at_level("INFO", "sentence_order"):
+            assert len(load_splits(config, ALL)["train"]) == 6
+        assert caplog.messages == [
+            f"data: {paths[0]} and 2 more read as ';'-separated; data.delimiter sets it",
+            f"data: {paths[1]} and 2 more read as ';'-separated, cp1252; data.delimiter and data.encoding set them",
+        ]
+
+
+def test_a_text_without_blank_lines_is_told_from_too_few_documents(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("\n".join(f"He ran {n} miles." for n in range(30)))
+    with pytest.raises(
+        UserError, match=r"data\.train: 1 document .*blank lines separate documents, and there are none"
+    ):
+        load_splits(DataConfig(Source.text, train=str(tmp_path / "x.txt")), ALL)
+
+
 def test_held_out_documents_are_split_off_by_seed(tmp_path: Path) -> None:
     config = DataConfig(Source.jsonl, train=write(tmp_path / "all.jsonl", 0, 500), validation_share=0.2)
     everything = [f"d{n}" for n in range(500)]
@@ -129,6 +157,16 @@ def test_synthetic_stories_are_generated_by_seed() -> None:
     assert load_splits(config, ["train"])["train"][:] == splits["train"][:]
     others = dataclasses.replace(config, split_seed=1)
     assert load_splits(others, ["train"])["train"][0] != splits["train"][0]
+
+
+def test_a_hub_data_set_may_have_a_row_per_sentence(tmp_path: Path) -> None:
+    rows = [{"doc": n // 3, "place": -n, "text": f"It was {n}."} for n in range(12)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    config = DataConfig(Source.hub, hub_id=str(tmp_path), train="train", validation="train", test="train")
+    config.document_column, config.position_column, config.text_column, config.limit_train = "doc", "place", "text", 2
+    split = load_splits(config, ["train"])["train"]
+    assert split["id"] == ["0", "1"]
+    assert split[0]["sentences"] == ["It was 2.", "It was 1.", "It was 0."]
 
 
 def test_a_hub_data_set_may_be_a_folder(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Files are ordered in chunks, of documents and of sentences; what was done is kept if something fails later."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -10,12 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from sentence_order.config.cli import compose
 from sentence_order.config.schema import OnError, PositionIds, PredictConfig
+from sentence_order.data.layout import Layout
+from sentence_order.data.readers import read_documents
 from sentence_order.errors import Interrupted, UserError
 from sentence_order.inference import predict_file as module
-from sentence_order.inference.files import check_partial, open_output
+from sentence_order.inference.files import check_input, check_partial, input_format, open_output
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.inference.ordering import Prediction, order_documents
 from sentence_order.inference.predict_file import predict_file
@@ -200,3 +206,48 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
         stream.write("{}\n")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "out.jsonl").read_text() == "{}\n"
+
+
+STORY = ["He came.", "He left."]
+INPUTS = {
+    "list": (json.dumps(STORY), []),
+    "array": (json.dumps([{"sentences": STORY}], indent=1), []),
+    "lines": (json.dumps({"sentences": STORY}), []),
+    "table": ("s1;s2\nHe came.;He left.\n", ["sentence_columns=[s1,s2]"]),
+    "rows": ("doc,text\na,He came.\na,He left.\n", ["document_column=doc", "text_column=text"]),
+    "text": ("He came.\nHe left.\n", []),
+    "mark": ("He came.<eos>He left.\n", []),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_standard_input_is_read_as_what_it_begins_with(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, keys = INPUTS[name]
+    stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(text.encode())))  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "stdin", stream)
+    config = compose("predict", ["checkpoint=x", "input=-", *keys])
+    check_input(config)
+    (document,) = read_documents("-", input_format(config), Layout.of(config))
+    assert document.sentences == STORY
+    assert not stream.closed
+
+
+def test_format_text_reads_anything_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, sentences in (('["a",\n"b"]', ['["a",', '"b"]']), ("<p>x</p>\ny", ["<p>x</p>", "y"]), ("a <eos> b", 1)):
+        stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(text.encode())))  # type: ignore[arg-type]
+        monkeypatch.setattr(sys, "stdin", stream)
+        config = compose("predict", ["checkpoint=x", "input=-", "format=text"])
+        (document,) = read_documents("-", input_format(config), Layout.of(config))
+        assert document.sentences == (["a <eos> b"] if sentences == 1 else sentences)
+
+
+def test_tables_of_training_are_read_by_the_same_keys(tmp_path: Path) -> None:
+    rows = [{"doc": 1.0, "place": k, "text": text} for k, text in reversed(list(enumerate(STORY)))]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    (tmp_path / "in.json").write_text(json.dumps({"data": {"rows": rows}}))
+    keys = ["document_column=doc", "position_column=place", "text_column=text"]
+    for typed in (["input=in.parquet", *keys], ["input=in.json", "records=data.rows", *keys]):
+        config = compose("predict", ["checkpoint=x", *typed])
+        path = str(tmp_path / config.input)
+        (document,) = read_documents(path, input_format(config), Layout.of(config))
+        assert (document.id, document.sentences) == ("1", STORY)

@@ -67,6 +67,18 @@ def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
     assert {result.dataset_name for result in data.eval_results} == {"my file.txt, test"}
 
 
+def test_card_names_each_file_of_a_list(tmp_path: Path) -> None:
+    typed = ["data=text", f"data.train=[{tmp_path}/a.txt,b.txt]"]
+    context = ModelCardContext(compose("train", typed), BLOCKS, {}, typed, None)
+    write_card(tmp_path, context, 1, {"test": {"documents": 20, **METRICS}})
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert str(tmp_path) not in card
+    assert "'data.train=[a.txt,b.txt]'" in card
+    assert {result.dataset_name for result in ModelCard.load(tmp_path / "README.md").data.eval_results} == {
+        "a.txt, b.txt, test"
+    }
+
+
 def test_card_shows_names_instead_of_paths(tmp_path: Path) -> None:
     (tmp_path / "encoder").mkdir()
     typed = [

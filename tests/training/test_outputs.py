@@ -108,3 +108,12 @@ def test_files_of_a_folder_in_place_of_a_hub_id_are_inputs(place: Path) -> None:
     with pytest.raises(UserError, match=r"output: .* is read by this command"):
         check_overwrites("output", "folder/sub/test.jsonl", data_files(DataConfig(hub_id="sub", test="test")))
     check_overwrites("output", "new.jsonl", data_files(DataConfig(hub_id="owner/name", test="test")))
+
+
+def test_files_of_folders_and_lists_are_not_replaced(place: Path) -> None:
+    config = DataConfig(train=["no.jsonl", str(place)], folder="sub")
+    (place / "sub" / "listed").write_text("mine")
+    for output in ("data.jsonl", "sub/listed"):
+        with pytest.raises(UserError, match=r"output: .* is read by this command"):
+            check_overwrites("output", output, data_files(config))
+    check_overwrites("output", "sub/new", data_files(config))

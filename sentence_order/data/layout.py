@@ -1,0 +1,112 @@
+"""Where a file keeps a document's id and sentences: the keys that say it, and those to propose for a record."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sentence_order.config.commands import override
+from sentence_order.config.schema import DataConfig, GoldOrderConfig, InputFormat, LayoutConfig, PredictConfig
+from sentence_order.data.lists import parse_list
+
+# Names of columns that say which document a sentence belongs to, and where it stands in it.
+DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|para(?:graph)?)[_ ]?id|document", re.I)
+POSITION_NAME = re.compile(
+    r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
+)
+MAX_DEPTH = 5  # of objects within objects, in which sentences are looked for
+
+
+@dataclass
+class Layout(GoldOrderConfig, LayoutConfig):
+    """Where a file keeps a document's id and sentences, as the keys of the `data` config group say.
+
+    The prefix is that of their keys, for messages: `predict` has them without a group.
+    """
+
+    prefix: str = "data."
+    is_any_text: bool = False  # a text file is read as such, whatever it looks like
+
+    @classmethod
+    def of(cls, config: DataConfig | PredictConfig) -> "Layout":
+        found = {item.name: getattr(config, item.name) for item in fields(cls) if hasattr(config, item.name)}
+        if isinstance(config, DataConfig):
+            return cls(**found)
+        return cls(**found, prefix="", is_any_text=config.format is InputFormat.text)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table that are read."""
+        text_columns = [] if self.text_column is None else [self.text_column]
+        gold = self.gold_order_columns or ([] if self.gold_order_column is None else [self.gold_order_column])
+        sentences = text_columns or self.sentence_columns or [self.sentences_column]
+        others = (self.document_column, self.position_column, self.group_column)
+        return [self.id_column, *sentences, *gold, *(name for name in others if name is not None)]
+
+    def choose_columns(self, names: list[str]) -> list[str]:
+        """Those of a table's columns that are read; all if one is missing, which the complaint then lists."""
+        if self.has_columns(names):
+            return [name for name in names if name in self.columns]
+        return names
+
+    def has_columns(self, names: list[str]) -> bool:
+        """True if a record of these fields has all that are read; the id may be missing."""
+        return set(self.columns) - {self.id_column} <= set(names)
+
+
+def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
+    """The keys that would read a record which has not the columns that a layout names, as they are typed."""
+    own = layout.prefix
+    if any(name.rstrip().endswith((".", "!", "?")) for name in record):
+        return "; the first row must name the columns"
+    if keys := {key: value for key, value in _find_keys(record).items() if value != getattr(layout, key)}:
+        return f"; set {' '.join(override(own + key, value) for key, value in keys.items())}"
+    return (
+        f"; the sentences are named by {own}sentences_column=NAME, {own}sentence_columns=[NAME,...] or "
+        f"{own}text_column=NAME"
+    )
+
+
+def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """The keys of columns that look like sentences, and those of the document's; none if there are none."""
+    texts = {name: value for name, value in record.items() if _is_prose(value)}
+    positions = [name for name in record if POSITION_NAME.fullmatch(name) and name not in texts]
+    documents = [name for name in record if DOCUMENT_NAME.fullmatch(name) and name not in [*texts, *positions]]
+    identity = {"id_column": documents[0]} if documents and "id" not in record else {}
+    numbered: dict[str, list[str]] = {}
+    for name in filter(re.compile(r"\d").search, record):
+        numbered.setdefault(re.sub(r"\d+", "#", name), []).append(name)
+    if wide := [names for names in numbered.values() if len(names) > 1 and texts.keys() & {*names}]:
+        most: list[str] = max(wide, key=len)
+        in_order = sorted(most, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        return {"sentence_columns": in_order, **identity}
+
+    parsed = {name: parse_list(value) if isinstance(value, str) else value for name, value in record.items()}
+    parsed = {name: [value] if isinstance(value, dict) else value for name, value in parsed.items()}
+    lists = {name: list(_flatten(value)) for name, value in parsed.items() if isinstance(value, list)}
+    if sentences := [name for name, value in lists.items() if any(map(_is_prose, value))]:
+        return {"sentences_column": max(sentences, key=lambda name: len(str(lists[name]))), **identity}
+    if nested := [name for name, value in lists.items() if value and isinstance(value[0], dict)]:
+        inner = {name: _find_keys(lists[name][0], depth + 1) if depth < MAX_DEPTH else {} for name in nested}
+        best = max(nested, key=lambda name: len(inner[name]))
+        path = f"{best}.{inner[best]['records']}" if "records" in inner[best] else best
+        return {**inner[best], "records": path}
+
+    if not texts:
+        return {}
+    longest = {"text_column": max(texts, key=lambda name: len(texts[name]))}
+    if documents and positions:
+        return {"document_column": documents[0], "position_column": positions[0], **longest}
+    return {**longest, **identity}
+
+
+def _is_prose(value: Any) -> bool:
+    return isinstance(value, str) and (" " in value.strip() or not value.isascii()) and parse_list(value) is None
+
+
+def _flatten(values: list[Any]) -> Iterator[Any]:
+    """The first item of each list of lists."""
+    for value in values:
+        while isinstance(value, list) and value:
+            value = value[0]
+        yield value

@@ -1,0 +1,48 @@
+"""Reads documents from plain text."""
+
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+
+from sentence_order.data import records
+from sentence_order.data.documents import Document
+from sentence_order.data.formats import SEPARATOR, check_format, has_separator
+from sentence_order.data.layout import Layout
+from sentence_order.data.sentences import split_sentences
+from sentence_order.data.streams import open_text
+from sentence_order.errors import UserError
+
+
+def read_text(path: str, layout: Layout, on_fault: records.OnFault) -> Iterator[Document]:
+    """Documents stand apart by blank lines; within one, a line is a sentence or the lines are running text.
+
+    If `<eos>` stands between sentences, a line is a document.
+    """
+    with open_text(path, layout) as (start, stream):
+        check_format(path, start, "text", layout)
+        lines = records.number_lines(path, stream)
+        stripped = ((number, line.strip()) for number, line in lines)
+        if has_separator(start) and not layout.is_any_text:
+            for number, line in stripped:
+                sentences = ((number, sentence.strip()) for sentence in line.split(SEPARATOR))
+                with records.faults_to(on_fault):
+                    if line:
+                        yield _document_from_lines(sentences, layout, path)
+            return
+        for is_text, block in groupby(stripped, key=lambda numbered: numbered[1] != ""):
+            if is_text:
+                with records.faults_to(on_fault):
+                    yield _document_from_lines(block, layout, path)
+
+
+def _document_from_lines(block: Iterator[tuple[int, str]], layout: Layout, path: str) -> Document:
+    where, lines, size = "", [], 0
+    for number, line in block:
+        records.check_utf8(line, f"{path}:{number}", layout.prefix)
+        where = where or f"{path}:{number}"
+        lines.append(line)
+        size += sys.getsizeof(line)
+        if size > records.MAX_RECORD_BYTES:
+            raise UserError(f"{where}: {len(lines):,} lines without a blank one, which is too much for a document")
+    sentences = lines if layout.text_layout == "lines" else split_sentences("\n".join(lines))
+    return Document(where, sentences, where=where)
