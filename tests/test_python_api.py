@@ -13,6 +13,7 @@ from typing import Any
 
 import datasets
 import hydra
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,9 @@ import sentence_order
 from sentence_order import Callback, SentenceOrderer, Trainer, TrainerState, UserError, evaluate_documents, load_config
 from sentence_order.__main__ import COMMANDS
 from sentence_order.config.commands import override
+from sentence_order.data.documents import Document
+from sentence_order.data.layout import Layout
+from sentence_order.data.memory import collect_documents
 from sentence_order.data.synthetic import generate
 from sentence_order.training.run_config import find_overrides
 from tests.records import lines_without_clock
@@ -294,6 +298,20 @@ def test_other_fields_are_named_by_keys(tmp_path: Path) -> None:
     assert results[0].results["train"]["documents"] == 30
     assert results[0].results["test"] == results[1].results["test"]
     assert set(results[0].results["test"]["per_document"]["id"]) < {record["id"] for record in RECORDS}
+
+
+def test_records_may_be_those_of_pandas_or_a_row_per_sentence() -> None:
+    story = ["Tom baked a cake.", "He ate it."]
+    given = [{"id": np.int64(3), "sentences": np.array(story)}, {"id": 4.0, "sentences": tuple(story)}, np.array(story)]
+    documents = collect_documents(given, "documents")
+    assert [(document.id, document.sentences) for document in documents] == [
+        *(("3", story), ("4", story), ("documents[2]", story))
+    ]
+    rows = [{"story": 7, "place": 2 - k, "text": text} for k, text in enumerate(reversed(story))]
+    layout = Layout(document_column="story", position_column="place", text_column="text")
+    assert collect_documents(rows, "documents", layout) == [Document("7", story)]
+    with pytest.raises(TypeError, match=r"documents\[0\] is of type list"):
+        collect_documents([story], "documents", layout)
 
 
 def test_config_is_loaded_within_a_program_that_uses_hydra() -> None:

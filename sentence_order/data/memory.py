@@ -7,8 +7,9 @@ from typing import Any
 import xxhash
 
 from sentence_order.config.schema import DataConfig, Source
-from sentence_order.data.documents import Document, document_from_record
+from sentence_order.data.documents import Document, document_from_record, documents_from_records
 from sentence_order.data.layout import Layout
+from sentence_order.data.records import stop_at_fault
 from sentence_order.errors import UserError
 
 GROUP = "group"  # the field of a record with its group, if `data.group_column` names no other
@@ -27,18 +28,31 @@ def collect_documents(given: Any, name: str, layout: Layout = Layout()) -> list[
         raise TypeError(f"{due}; not {_describe(given)}")
     if type(given).__name__ == "DataFrame":
         raise TypeError(f"{due}; of a DataFrame pass {name}.to_dict('records')")
-    return [_read_document(document, f"{name}[{i}]", layout, due) for i, document in enumerate(given)]
+    if layout.document_column is None:
+        return [_read_document(document, f"{name}[{i}]", layout, due) for i, document in enumerate(given)]
+    rows = [*given]
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise TypeError(f"{due}; {name}[{i}] is {_describe(row)}")
+    records = ((f"{name}[{i}]", _read_record(row)) for i, row in enumerate(rows))
+    return [*documents_from_records(records, layout, stop_at_fault)]
 
 
 def _read_document(given: Any, where: str, layout: Layout, due: str) -> Document:
     if isinstance(given, Mapping):
-        record = dict(given)
+        record = _read_record(given)
         group_column = layout.group_column or (GROUP if GROUP in record else None)
         return document_from_record(record, replace(layout, group_column=group_column), where)
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         hint = "; for one document use order(sentences)" if where.startswith("documents") else ""
         raise TypeError(f"{due}; {where} is {_describe(given)}{hint}")
     return Document(where, check_sentences(given, where), where=where)
+
+
+def _read_record(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with Python's own values in place of those of numpy, as pandas gives them, and lists for tuples."""
+    plain = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in given.items()}
+    return {name: [*value] if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 def check_sentences(given: Any, name: str = "sentences") -> list[str]:
