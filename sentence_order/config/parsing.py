@@ -166,7 +166,8 @@ def unknown_key(key: str, schema: type, value: str = "") -> str:
 
 def unknown_option(group: str, option: str, options: list[str]) -> str:
     """What to say of an option that a group does not have."""
-    suffix, kind = Path(option).suffix.removeprefix(".").replace("txt", "text"), group.removeprefix("hydra/")
+    suffix, kind = Path(option).suffix.removeprefix("."), group.removeprefix("hydra/")
+    suffix = {"txt": "text", "json": "jsonl", "tsv": "csv"}.get(suffix, suffix)
     if option in PLUGINS.get(kind, ()):
         package = f"hydra-{option.split('_')[0]}-{kind}"
         extra = " (or the extra: pip install -e '.[sweep]')" if package in IN_EXTRA else ""

@@ -131,18 +131,13 @@ def _flatten(values: list[Any]) -> Iterator[Any]:
 
 
 def _rows_of_frame(value: Record, layout: Layout) -> list[Record]:
-    """The rows of a table as `pandas.DataFrame.to_json` or `to_dict` gives it in any orient; none for others."""
+    """The rows of a table as `pandas.DataFrame.to_json` writes it in any orient; none for others."""
     names, inner = list(value), list(value.values())
     if not all(isinstance(item, dict | list) for item in inner):
         return []
     if layout.has_columns(names):
         if all(isinstance(column, dict) and column.keys() == inner[0].keys() for column in inner):  # columns
             return [{name: column[row] for name, column in value.items()} for row in inner[0]]
-        own = layout.text_column or (layout.sentence_columns or [layout.sentences_column])[0]
-        is_list = isinstance(value[own], list) and all(isinstance(item, list) for item in value[own])
-        is_list |= own != layout.sentences_column and isinstance(value[own], list)
-        if is_list and all(isinstance(column, list) and len(column) == len(value[own]) for column in inner):  # list
-            return [dict(zip(names, row, strict=True)) for row in zip(*inner, strict=True)]
         return []
     columns, data = value.get("columns"), value.get("data")
     if isinstance(data, list) and isinstance(columns, list):  # split

@@ -44,7 +44,6 @@ def test_every_orient_of_pandas_is_read(tmp_path: Path, orient: Any, indent: int
         "\n".join(json.dumps(row, indent=2) for row in ROWS),
         ",\n".join(json.dumps(row, indent=2) for row in ROWS),
         "\n".join(json.dumps([row]) for row in ROWS),
-        json.dumps({"id": ["a", "b"], "sentences": SENTENCES}),
         "\ufeff" + json.dumps(ROWS, indent=1),
     ],
 )
