@@ -138,6 +138,8 @@ def _state_of(run: Path) -> dict[str, Any]:
     state = read_state(run / "checkpoints" / "last")
     assert state is not None
     del state["logged_bytes"]  # of numbers that are measured by the clock
+    metrics = state["trainer"]["metrics"]
+    state["trainer"]["metrics"] = {tag: value for tag, value in metrics.items() if not CLOCK_TAGS.match(tag)}
     flat = {}
     for name, value in state.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from sentence_order.config.schema import DataConfig, Source, TrainConfig
 from sentence_order.data.sources import load_splits
 from sentence_order.errors import UserError
-from sentence_order.experiments.sweep import MAX_NAME, job_name
+from sentence_order.experiments.names import MAX_NAME, job_name
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.encoder import load_encoder, load_tokenizer

@@ -153,7 +153,9 @@ def _with_notes(error: BaseException, message: str) -> str:
 
 
 def typed_overrides() -> list[str]:
-    """The overrides of the command line, as they were typed: `${...}` is not replaced."""
+    """The overrides of the command line, as they were typed: `${...}` is not replaced; none without a command."""
+    if not HydraConfig.initialized():
+        return []
     typed = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     assert isinstance(typed, list)
     return typed

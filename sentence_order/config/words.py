@@ -122,7 +122,7 @@ def _check(name: str, word: str, flags: Namespace) -> None:
     is_sweep = flags.multirun or any(text.startswith("sweep=") for text in flags.overrides)
     if parsed.is_sweep_override() and not is_sweep:
         hints = ["add -m to train one run for each"] if name == "train" else []
-        if key in infos and "text" in infos[key].accepted:
+        if key in infos and (infos[key].is_path or "text" in infos[key].accepted):
             is_list = infos[key].accepted.startswith("list")
             hints.append(f"as a list: {key}=[{value}]" if is_list else f"as one: {shlex.quote(override(key, value))}")
         raise UserError(f"{word}: several values; {', or '.join(hints) or 'give one'}")

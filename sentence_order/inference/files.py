@@ -51,7 +51,8 @@ def input_format(config: PredictConfig) -> str:
         found = find_format(start)  # which leaves standard input as it was for the reader
     if found == "text" and not is_stream:
         raise UserError(
-            f"input: the name of {config.input} does not show its format; set format=text, jsonl, csv or parquet"
+            f"input: the name of {config.input} does not show its format; set format=text, format=jsonl, format=csv or "
+            "format=parquet"
         )
     return found
 

@@ -69,7 +69,7 @@ def test_header_is_read_by_the_hub(tmp_path: Path) -> None:
 
 def test_card_names_each_file_of_a_list(tmp_path: Path) -> None:
     typed = ["data=text", f"data.train=[{tmp_path}/a.txt,b.txt]"]
-    context = ModelCardContext(compose("train", typed), BLOCKS, {}, typed, None)
+    context = ModelCardContext(compose("train", typed), BLOCKS, {}, typed, None, None)
     write_card(tmp_path, context, 1, {"test": {"documents": 20, **METRICS}})
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert str(tmp_path) not in card
