@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -115,6 +116,18 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
     assert isinstance(parsed, schema)
     check_texts(parsed)
     return parsed
+
+
+def check_config(config: Schema) -> Schema:
+    """A config that a program may have changed by hand, checked as `parse_config` does."""
+    return parse_config(OmegaConf.create(_as_plain(config)), type(config))
+
+
+def _as_plain(value: Any) -> Any:
+    """A config as dictionaries of everything that it holds, also of attributes that are no keys."""
+    if is_dataclass(value):
+        return {name: _as_plain(item) for name, item in vars(value).items()}
+    return value
 
 
 def override_with_typed(config: Schema, given: Schema, typed: list[str]) -> Schema:

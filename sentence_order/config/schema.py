@@ -371,7 +371,12 @@ class EvaluateConfig:
 @dataclass
 class PredictFiles:
     checkpoint: str = key(MISSING, "What predicts: a run's folder, a checkpoint's folder or a hub id.", **PATH)
-    input: str = key(MISSING, "File of documents to order, which may be packed; - is standard input.", **PATH)
+    input: Any = key(
+        MISSING,
+        "Documents to order: a file, which may be packed, a glob, a folder or a list; - is standard input.",
+        "path, glob, folder, list of these, or -",
+        **PATH,
+    )
     output: str | None = key(None, "JSONL file to write the orders to. null: standard output.", **PATH)
     format: InputFormat = key(
         InputFormat.auto, "Format of the input. auto: by the file's name, or by its beginning as for standard input."

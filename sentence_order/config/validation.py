@@ -22,8 +22,8 @@ from sentence_order.errors import UserError
 # The formats that keys of how files are read are for.
 TABLES = ("jsonl", "csv", "parquet", "hub")
 READ_BY = {
-    "document_column": TABLES,
-    "position_column": TABLES,
+    "document_column": (*TABLES, "memory"),
+    "position_column": (*TABLES, "memory"),
     "records": ("jsonl",),
     "delimiter": ("csv",),
     "encoding": ("jsonl", "csv", "text"),

@@ -47,12 +47,7 @@ def listed(value: Any) -> list[str]:
 
 def find_data_files(config: DataConfig, split: str) -> list[str]:
     """The files of a split. Raises UserError if there are none, or one cannot be read."""
-    if not (patterns := listed(getattr(config, split))):
-        raise UserError(f"data.{split}: an empty list; give a file, a glob, a folder or a list of these")
-    paths = [path for pattern in patterns for path in _find_files(pattern, split)]
-    for path in paths:
-        if problem := find_path_problem(path):
-            raise UserError(f"data.{split}: {path}: {problem}; give a file, a glob, a folder or a list of these")
+    paths = find_files(f"data.{split}", getattr(config, split))
     if config.folder is not None:
         paths = [named for path in paths for named in _read_names(path, config.folder, split)]
     once: dict[str, str] = {}
@@ -61,18 +56,30 @@ def find_data_files(config: DataConfig, split: str) -> list[str]:
     return list(once.values())
 
 
-def _find_files(pattern: str, split: str) -> list[str]:
+def find_files(key: str, value: Any) -> list[str]:
+    """The files that a key names by paths, globs or folders. Raises UserError if there are none."""
+    if not (patterns := listed(value)):
+        raise UserError(f"{key}: an empty list; give a file, a glob, a folder or a list of these")
+    paths = [path for pattern in patterns for path in _find_by_pattern(key, pattern)]
+    for path in paths:
+        if problem := find_path_problem(path):
+            hint = ", or - for standard input" if key == "input" else ""
+            raise UserError(f"{key}: {path}: {problem}; give a file, a glob, a folder or a list of these{hint}")
+    return paths
+
+
+def _find_by_pattern(key: str, pattern: str) -> list[str]:
     if os.path.isdir(pattern) and os.access(pattern, os.R_OK):
         names = sorted(name for name in os.listdir(pattern) if not name.startswith("."))
         paths = [path for name in names if not os.path.isdir(path := os.path.join(pattern, name))]
         if not paths:
             below = os.path.join(glob.escape(pattern), "**", "*")
-            raise UserError(f"data.{split}: {pattern}: a folder without files; {below} names those in its folders")
+            raise UserError(f"{key}: {pattern}: a folder without files; {below} names those in its folders")
         return paths
     if os.path.isfile(pattern) or not glob.has_magic(pattern):
         return [pattern]
-    if not (paths := _match(pattern, split)):
-        raise UserError(f"data.{split}: no file matches {pattern}")
+    if not (paths := _match(key, pattern)):
+        raise UserError(f"{key}: no file matches {pattern}")
     return paths
 
 
@@ -87,14 +94,14 @@ def _read_names(path: str, folder: str, split: str) -> Iterator[str]:
                 yield found
 
 
-def _match(pattern: str, split: str) -> list[str]:
+def _match(key: str, pattern: str) -> list[str]:
     """The files that a glob matches, each once even if several links lead to it."""
     if any("**" in part and part != "**" for part in Path(pattern).parts):  # Python 3.13 would read `**x` as `*x`
-        raise UserError(f"data.{split}: {pattern} is not a valid pattern: '**' must be a whole component of the path")
+        raise UserError(f"{key}: {pattern} is not a valid pattern: '**' must be a whole component of the path")
     try:
         paths = match_files(pattern)
     except (OSError, ValueError, NotImplementedError) as error:
-        raise UserError(f"data.{split}: {pattern} is not a valid pattern: {error}") from error
+        raise UserError(f"{key}: {pattern} is not a valid pattern: {error}") from error
     once = {os.path.realpath(path): path for path in sorted(paths, reverse=True)}
     return sorted(once.values())
 

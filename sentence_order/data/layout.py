@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sentence_order.config.commands import override
+from sentence_order.config.commands import as_typed
 from sentence_order.config.schema import DataConfig, GoldOrderConfig, InputFormat, LayoutConfig, PredictConfig
 from sentence_order.data.lists import parse_list
 
@@ -14,6 +14,7 @@ DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|par
 POSITION_NAME = re.compile(
     r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
 )
+MAX_RATIO = 5  # of the lengths of columns that each hold a sentence
 MAX_DEPTH = 5  # of objects within objects, in which sentences are looked for
 
 
@@ -60,7 +61,7 @@ def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
     if any(name.rstrip().endswith((".", "!", "?")) for name in record):
         return "; the first row must name the columns"
     if keys := {key: value for key, value in _find_keys(record).items() if value != getattr(layout, key)}:
-        return f"; set {' '.join(override(own + key, value) for key, value in keys.items())}"
+        return f"; set {' '.join(as_typed(own + key, value) for key, value in keys.items())}"
     return (
         f"; the sentences are named by {own}sentences_column=NAME, {own}sentence_columns=[NAME,...] or "
         f"{own}text_column=NAME"
@@ -97,6 +98,8 @@ def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     longest = {"text_column": max(texts, key=lambda name: len(texts[name]))}
     if documents and positions:
         return {"document_column": documents[0], "position_column": positions[0], **longest}
+    if len(texts) > 2 and max(map(len, texts.values())) < MAX_RATIO * min(map(len, texts.values())):
+        return {"sentence_columns": list(texts), **identity}
     return {**longest, **identity}
 
 

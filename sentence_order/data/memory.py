@@ -1,5 +1,6 @@
 """Documents that a program passes in Python: lists of sentences, or records with fields."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -7,42 +8,51 @@ from typing import Any
 import xxhash
 
 from sentence_order.config.schema import DataConfig, Source
-from sentence_order.data.documents import Document, document_from_record, documents_from_records
+from sentence_order.data.documents import Document, document_from_record, documents_from_records, find_unused_gold_order
 from sentence_order.data.layout import Layout
-from sentence_order.data.records import stop_at_fault
+from sentence_order.data.records import names_of, stop_at_fault
 from sentence_order.errors import UserError
+
+log = logging.getLogger(__name__)
 
 GROUP = "group"  # the field of a record with its group, if `data.group_column` names no other
 # What may be passed as documents: each a list of sentences, or a record with a field of them.
 Documents = Iterable[Sequence[str] | Mapping[str, Any]]
 
 
-def collect_documents(given: Any, name: str, layout: Layout = Layout()) -> list[Document]:  # noqa: B008 - it is frozen
-    """The documents of the argument `name`: an iterable, such as a list or a `datasets.Dataset`.
+def collect_documents(given: Any, name: str, layout: Layout | None = None) -> list[Document]:
+    """The documents of the argument `name`: an iterable, such as a list or a `datasets.Dataset`, or a DataFrame.
 
-    Raises TypeError, which says what is due, for another type; UserError for a record without the fields of the layout.
+    A layout says which fields of records hold what; None if a caller cannot set its keys. Raises TypeError, which says
+    what is due, for another type; UserError for a record without the fields of the layout.
     """
+    own = layout or Layout()
     due = f"{name}: a list of documents is due, each a list of sentences, or a dict with the field "
-    due += f"'{layout.text_column or layout.sentences_column}'"
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise TypeError(f"{due}; not {_describe(given)}")
+    due += f"'{own.text_column or own.sentences_column}'"
     if type(given).__name__ == "DataFrame":
-        raise TypeError(f"{due}; of a DataFrame pass {name}.to_dict('records')")
-    if layout.document_column is None:
-        return [_read_document(document, f"{name}[{i}]", layout, due) for i, document in enumerate(given)]
-    rows = [*given]
-    for i, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise TypeError(f"{due}; {name}[{i}] is {_describe(row)}")
-    records = ((f"{name}[{i}]", _read_record(row)) for i, row in enumerate(rows))
-    return [*documents_from_records(records, layout, stop_at_fault)]
+        given = given.to_dict("records")
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"{due}; not {_describe(given)}{_hint_at_split(given, name)}")
+    items = [_read_record(item) if isinstance(item, Mapping) else item for item in given]
+    records = [(f"{name}[{i}]", item) for i, item in enumerate(items) if isinstance(item, dict)]
+    for place, record in records[:1]:
+        if layout is None and own.sentences_column not in record:
+            fields = names_of(list(record))
+            raise UserError(
+                f"{place}: no field '{own.sentences_column}' (available: {fields}); pass lists of sentences"
+            )
+    if len(records) == len(items):
+        for advice in find_unused_gold_order(records, own):
+            log.warning("%s: %s", name, advice)
+    if own.document_column is not None and len(records) == len(items):
+        return [*documents_from_records(records, own, stop_at_fault)]
+    return [_read_document(item, f"{name}[{i}]", own, due) for i, item in enumerate(items)]
 
 
 def _read_document(given: Any, where: str, layout: Layout, due: str) -> Document:
-    if isinstance(given, Mapping):
-        record = _read_record(given)
-        group_column = layout.group_column or (GROUP if GROUP in record else None)
-        return document_from_record(record, replace(layout, group_column=group_column), where)
+    if isinstance(given, dict):
+        group_column = layout.group_column or (GROUP if GROUP in given else None)
+        return document_from_record(given, replace(layout, group_column=group_column), where)
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         hint = "; for one document use order(sentences)" if where.startswith("documents") else ""
         raise TypeError(f"{due}; {where} is {_describe(given)}{hint}")
@@ -51,8 +61,14 @@ def _read_document(given: Any, where: str, layout: Layout, due: str) -> Document
 
 def _read_record(given: Mapping[str, Any]) -> dict[str, Any]:
     """A record with Python's own values in place of those of numpy, as pandas gives them, and lists for tuples."""
-    plain = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in given.items()}
+    plain = {str(name): value.tolist() if hasattr(value, "tolist") else value for name, value in given.items()}
     return {name: [*value] if isinstance(value, tuple) else value for name, value in plain.items()}
+
+
+def _hint_at_split(given: Any, name: str) -> str:
+    """For a dictionary of splits, such as a `datasets.DatasetDict`."""
+    splits = [key for key in given if isinstance(given[key], Iterable)] if isinstance(given, Mapping) else []
+    return f"; pass one of its splits, such as {name}[{splits[0]!r}]" if {"train", "test"} & {*splits} else ""
 
 
 def check_sentences(given: Any, name: str = "sentences") -> list[str]:
@@ -62,7 +78,9 @@ def check_sentences(given: Any, name: str = "sentences") -> list[str]:
     sentences = [*given]
     for i, sentence in enumerate(sentences):
         if not isinstance(sentence, str):
-            raise TypeError(f"{name}: a list of sentences is due; {name}[{i}] is {_describe(sentence)}, not a text")
+            what = f"{_describe(sentence)}, not a text"
+            hint = "; leave out what is missing" if sentence is None or sentence != sentence else ""
+            raise TypeError(f"{name}: a list of sentences is due; {name}[{i}] is {what}{hint}")
         if not sentence.isascii():
             try:
                 sentence.encode()

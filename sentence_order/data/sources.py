@@ -32,7 +32,7 @@ from sentence_order.data.layout import Layout
 from sentence_order.data.memory import digest_documents
 from sentence_order.data.readers import describe_dialect, find_unused_gold_order_of_file, read_documents
 from sentence_order.data.records import Record, stop_at_fault
-from sentence_order.data.synthetic import PLOTS, generate
+from sentence_order.data.synthetic import NUM_STORIES, PLOTS, generate
 from sentence_order.errors import UserError, counted, first_line
 from sentence_order.runtime.console import progress_bar
 
@@ -187,7 +187,7 @@ def _batches(documents: Iterable[Document], split: str) -> Iterator[Columns]:
 
 
 def _from_generator(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
-    count = getattr(config, f"limit_{split}")
+    count = getattr(config, f"limit_{split}") or NUM_STORIES[split]
 
     def write() -> Iterator[Document]:
         return (Document(*story) for story in generate(split, config.split_seed, count))

@@ -11,47 +11,51 @@ from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
 from sentence_order.config.validation import check_layout
+from sentence_order.data.files import find_files
 from sentence_order.data.formats import find_format, format_by_name
 from sentence_order.data.layout import Layout
 from sentence_order.data.readers import read_documents
 from sentence_order.data.records import stop_at_fault
-from sentence_order.data.streams import failures_as_user_errors, find_path_problem, open_text
+from sentence_order.data.streams import failures_as_user_errors, open_text
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import is_stream, oserrors_with_path
 
-TEXT_SUFFIX, TABLE_SUFFIXES = ".txt", (".csv", ".tsv", ".parquet")
+TEXT_SUFFIX, TABLE_SUFFIXES = ".txt", (".csv", ".tsv", ".parquet", ".xlsx", ".xls")
 
 Record = dict[str, Any]
 
 
+def find_inputs(config: PredictConfig) -> list[str]:
+    """The files that `input` names; `-` alone for standard input. Raises UserError if there are none."""
+    return ["-"] if config.input == "-" else find_files("input", config.input)
+
+
 def check_input(config: PredictConfig) -> None:
-    """Reads the first document of a file. Raises UserError if that is not possible."""
-    if config.input != "-":
-        if problem := find_path_problem(config.input):
-            hint = "; for standard input give -" if "pipe" in problem else ""
-            raise UserError(f"input: {config.input}: {problem}{hint}")
-        on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
-        source = input_format(config)
-        check_layout(config, source, "")
-        next(read_documents(config.input, source, Layout.of(config), on_fault))
-    elif config.format is InputFormat.parquet:
-        raise UserError("format=parquet: cannot be read from standard input; give a file")
-    else:
-        check_layout(config, None, "")
+    """Reads the first document of each file. Raises UserError if that is not possible."""
+    on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
+    for path in find_inputs(config):
+        if path != "-":
+            source = input_format(config, path)
+            check_layout(config, source, "")
+            next(read_documents(path, source, Layout.of(config), on_fault))
+        elif config.format is InputFormat.parquet:
+            raise UserError("format=parquet: cannot be read from standard input; give a file")
+        else:
+            check_layout(config, None, "")
 
 
-def input_format(config: PredictConfig) -> str:
-    """`format`, or the one that the file's name or, of others and of standard input, its beginning suggests."""
+def input_format(config: PredictConfig, path: str) -> str:
+    """`format`, or the one that a file's name or, of others and of standard input, its beginning suggests."""
     if config.format is not InputFormat.auto:
         return config.format.value
-    is_stream = config.input == "-"
-    if not is_stream and (suggested := format_by_name(config.input)) is not None:
+    is_stream = path == "-"
+    if not is_stream and (suggested := format_by_name(path)) is not None:
         return suggested
-    with failures_as_user_errors(config.input), open_text(config.input, Layout.of(config)) as (start, _):
+    with failures_as_user_errors(path), open_text(path, Layout.of(config)) as (start, _):
         found = find_format(start)  # which leaves standard input as it was for the reader
     if found == "text" and not is_stream:
         raise UserError(
-            f"input: the name of {config.input} does not show its format; set format=text, format=jsonl, format=csv or "
+            f"input: the name of {path} does not show its format; set format=text, format=jsonl, format=csv or "
             "format=parquet"
         )
     return found

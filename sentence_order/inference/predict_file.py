@@ -8,11 +8,12 @@ from typing import IO
 
 from sentence_order.config.schema import OnError, PredictConfig
 from sentence_order.data.documents import Document, nothing_to_order
+from sentence_order.data.files import listed
 from sentence_order.data.layout import Layout
 from sentence_order.data.readers import describe_dialect, read_documents
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
-from sentence_order.inference.files import choose_format, input_format, is_terminal, open_output
+from sentence_order.inference.files import choose_format, find_inputs, input_format, is_terminal, open_output
 from sentence_order.inference.ordering import Prediction, find_document_excess, order_documents
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -35,12 +36,14 @@ def predict_file(config: PredictConfig) -> None:
         log.info("left out: %s", fault)
         counts["faulty"] += 1
 
-    source, layout = input_format(config), Layout.of(config)
-    documents = read_documents(config.input, source, layout, on_fault)
+    inputs = [(path, input_format(config, path)) for path in find_inputs(config)]
+    layout = Layout.of(config)
+    documents = itertools.chain.from_iterable(read_documents(*each, layout, on_fault) for each in inputs)
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
-    if config.input != "-" and (dialect := describe_dialect(config.input, source, layout)):
-        log.info("input: read as %s", dialect)
+    for dialect in dict.fromkeys(describe_dialect(*each, layout) for each in inputs if each[0] != "-"):
+        if dialect:
+            log.info("input: read as %s", dialect)
     model = load_checkpoint(config.checkpoint)
     if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
@@ -109,7 +112,7 @@ def _write_predictions(
             stream.flush()
             pending = ""
     if not counts["orderable"]:
-        raise UserError(f"{config.input}: {nothing_to_order(counts['documents'])}")
+        raise UserError(f"{', '.join(listed(config.input))}: {nothing_to_order(counts['documents'])}")
 
 
 def _chunks(documents: Iterator[Document], model: SentenceOrdererModel, on_fault: OnFault) -> Iterator[list[Document]]:

@@ -23,6 +23,11 @@ class Callback:
         ...         return state.metrics["validation/tau"] > 0.9
     """
 
+    def __init_subclass__(cls) -> None:
+        if unknown := [name for name in vars(cls) if name.startswith("on_") and not hasattr(Callback, name)]:
+            known = [name for name in vars(Callback) if name.startswith("on_")]
+            raise TypeError(f"{cls.__name__}.{unknown[0]} would never be called; there are {', '.join(known)}")
+
     def on_step(self, state: TrainerState) -> bool | None:
         """After each optimizer step; every `trainer.log_every` steps, `state.metrics` has new `train/...` values."""
 

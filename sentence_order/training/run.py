@@ -1,6 +1,5 @@
 """One training run: set-up, training, test, results; and the ways in which it may end early."""
 
-import copy
 import sys
 import time
 import traceback
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 from sentence_order.config.commands import tensorboard_command
 from sentence_order.config.keys import OnResume
+from sentence_order.config.parsing import check_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.validation import check_train
 from sentence_order.data.groups import MAX_SHOWN
@@ -109,9 +109,10 @@ class Trainer:
     ) -> None:
         if not isinstance(config, TrainConfig):
             raise TypeError(f"config: what load_config(...) returns is due, not {type(config).__name__}")
+        config = check_config(config)
         given = {"train": train_documents, "validation": validation_documents, "test": test_documents}
         data, self.documents = use_documents(config.data, given)
-        self.config = replace(copy.deepcopy(config), data=data)
+        self.config = replace(config, data=data)
         check_train(self.config)
         self.callbacks = check_callbacks(callbacks)
         self.command = command

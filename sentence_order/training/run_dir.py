@@ -139,6 +139,8 @@ def load_config(*overrides: str) -> TrainConfig:
     """
     if odd := [word for word in overrides if not isinstance(word, str)]:
         raise TypeError(f"load_config: overrides are texts such as 'encoder=minilm', not {type(odd[0]).__name__}")
+    if any(key_of(word) == "sweep" for word in overrides):
+        raise UserError("sweep: for the command line alone; in Python, call Trainer for each config")
     config = resolve_resume(compose("train", list(overrides)), overrides)
     check_effects(config, overrides)
     return config

@@ -151,6 +151,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_synthetic_stories_are_generated_by_seed() -> None:
+    assert [len(load_splits(DataConfig(Source.synthetic), [name])[name]) for name in ALL] == [800, 100, 300]
     config = DataConfig(Source.synthetic, limit_train=5, limit_validation=3, limit_test=2)
     splits = load_splits(config, ALL)
     assert [len(splits[name]) for name in ALL] == [5, 3, 2]
