@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ SMALL = (
 RECORDS = [{"id": name, "sentences": texts, "group": group} for name, texts, group in generate("train", 3, 60)]
 SPLITS = {"train": RECORDS[:40], "validation": RECORDS[40:50], "test": RECORDS[50:]}
 DOCUMENTS: dict[str, Any] = {f"{split}_documents": own for split, own in SPLITS.items()}
+
+
+def pandas_like() -> Any:
+    """A table as pandas has it: it yields the names of its columns, and has records."""
+    return type("DataFrame", (), {"__iter__": lambda self: iter(["a", "b"]), "to_dict": lambda self, kind: RECORDS})()
 
 
 def train(folder: Path, *overrides: str, **others: Any) -> sentence_order.TrainResult:
@@ -250,6 +256,15 @@ def test_logging_of_the_program_is_left_alone(tmp_path: Path, capfd: pytest.Capt
         (lambda orderer: Trainer(load_config(), train_documents=["One.", "Two."]), r"train_documents\[0\] is a text"),
         (lambda orderer: Trainer(load_config(), callbacks=[Callback]), "instances of sentence_order.Callback"),
         (lambda orderer: Trainer(load_config(), callbacks=Callback()), "a list is due"),
+        (lambda orderer: Trainer(load_config(), callbacks=None), "a list is due"),
+        (lambda orderer: type("Wrong", (Callback,), {"on_epoch_end": print}), "on_epoch_end would never be called"),
+        (lambda orderer: orderer.order({"One.", "Two."}), "not of type set"),
+        (lambda orderer: orderer.order(pandas_like()), "not of type DataFrame"),
+        (lambda orderer: orderer.predict([["One.", float("nan")]]), "not a text; leave out what is missing"),
+        (
+            lambda orderer: Trainer(load_config(), train_documents={"train": [], "test": []}),
+            r"such as train_docume.*train",
+        ),
         (lambda orderer: load_config(["encoder=tiny"]), "overrides are texts such as 'encoder=minilm', not list"),
     ],
 )
@@ -265,8 +280,11 @@ def test_wrong_types_are_named(
     [
         (lambda orderer: orderer.order(["Half \ud800.", "Two."]), r"sentences\[0\]: holds half a surrogate pair"),
         (lambda orderer: orderer.predict([{"text": "One. Two."}]), r"documents\[0\]: no field 'sentences'"),
-        (lambda orderer: orderer.predict([["a", "b"]], decoder="greedy"), "unknown decoder 'greedy'. Available: exact"),
-        (lambda orderer: orderer.predict([["a", "b"]], precision="half"), "unknown precision 'half'"),
+        (lambda orderer: orderer.predict([["a", "b"]], decoder="greedy"), "decoder.name: greedy is not valid"),
+        (
+            lambda orderer: orderer.predict([["a", "b"]], precision="half"),
+            "precision: half is not valid; .*ccepted: auto",
+        ),
         (lambda orderer: orderer.predict([["a", "b"]], shuffles=0), "shuffles: must be greater than 0"),
         (lambda orderer: evaluate_documents(orderer, [["a", "b"]], batch_tokens=-1), "batch_tokens: must be"),
         (lambda orderer: evaluate_documents(orderer, []), "documents"),
@@ -275,6 +293,17 @@ def test_wrong_types_are_named(
         (
             lambda orderer: Trainer(load_config("data=jsonl", "data.train=a"), train_documents=[["a", "b"]]),
             "data.train: cannot be combined with train_documents",
+        ),
+        (lambda orderer: orderer.predict([["a", "b"]], beam_width="x"), "decoder.beam_width: x is not valid"),
+        (lambda orderer: evaluate_documents(orderer, [["a", "b"]], seed=1.5), "seed: 1.5 is not valid"),
+        (lambda orderer: load_config("sweep=loss"), "sweep: for the command line alone"),
+        (
+            lambda orderer: Trainer(load_config("data=rocstories"), train_documents=[["a", "b"]]),
+            "data.train: cannot be combined with train_documents",
+        ),
+        (
+            lambda orderer: Trainer(load_config("data=jsonl"), train_documents=[["a", "b"]]),
+            "data=jsonl: cannot be combined with train_documents",
         ),
         (lambda orderer: load_config("trainer.epoch=3"), "did you mean 'trainer.epochs'"),
         (lambda orderer: SentenceOrderer.from_pretrained("nowhere/at/all"), "nowhere"),
@@ -285,6 +314,38 @@ def test_mistakes_are_user_errors(
 ) -> None:
     with pytest.raises(UserError, match=message):
         call(run.orderer)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("trainer.max_epochs", 3, "unknown key 'trainer.max_epochs'; use trainer.epochs=3|unknown key.*trainer.epochs"),
+        ("trainer.metric", "kendall", "trainer.metric: kendall is not valid; accepted: tau"),
+        ("optim.lr", "fast", "optim.lr: fast is not valid; accepted: number"),
+        ("encoder", "minilm", "encoder: holds keys, such as name, and is not 'minilm'"),
+        ("seed", None, "seed: null is not valid"),
+        ("data.limit_train", object(), "data.limit_train"),
+    ],
+)
+def test_a_config_that_was_changed_by_hand_is_checked(key: str, value: Any, message: str) -> None:
+    config = load_config()
+    group, _, name = key.rpartition(".")
+    setattr(attrgetter(group)(config) if group else config, name, value)
+    with pytest.raises(UserError, match=message):
+        Trainer(config)
+
+
+def test_a_config_that_was_changed_by_hand_is_taken_as_it_is() -> None:
+    config: Any = load_config("encoder=tiny")
+    config.trainer.metric, config.seed, config.output_dir = "pmr", np.int64(3), Path("here")
+    trained = Trainer(config).config
+    assert (trained.trainer.metric.value, trained.seed, trained.output_dir) == ("pmr", 3, "here")
+
+
+def test_a_gold_order_that_is_not_used_is_pointed_at(caplog: pytest.LogCaptureFixture) -> None:
+    shuffled = [{"sentences": ["b", "c", "a"], "order": [2, 0, 1]}, {"sentences": ["y", "x"], "order": [1, 0]}]
+    Trainer(load_config("encoder=tiny"), train_documents=shuffled)
+    assert "train_documents: order has a permutation of the sentences" in caplog.text
 
 
 def test_other_fields_are_named_by_keys(tmp_path: Path) -> None:
@@ -307,9 +368,12 @@ def test_records_may_be_those_of_pandas_or_a_row_per_sentence() -> None:
     assert [(document.id, document.sentences) for document in documents] == [
         *(("3", story), ("4", story), ("documents[2]", story))
     ]
+    assert collect_documents(pandas_like(), "documents") == collect_documents(RECORDS, "documents")
     rows = [{"story": 7, "place": 2 - k, "text": text} for k, text in enumerate(reversed(story))]
     layout = Layout(document_column="story", position_column="place", text_column="text")
     assert collect_documents(rows, "documents", layout) == [Document("7", story)]
+    keys = ("data.document_column=story", "data.position_column=place", "data.text_column=text")
+    assert Trainer(load_config(*keys), train_documents=rows).documents["train"] == [Document("7", story)]
 
 
 def test_config_is_loaded_within_a_program_that_uses_hydra() -> None:

@@ -118,16 +118,30 @@ def parse_config(config: DictConfig, schema: type[Schema]) -> Schema:
     return parsed
 
 
-def check_config(config: Schema) -> Schema:
-    """A config that a program may have changed by hand, checked as `parse_config` does."""
-    return parse_config(OmegaConf.create(_as_plain(config)), type(config))
+def config_from(values: Any, schema: type[Schema]) -> Schema:
+    """The config of a program's values: a dictionary, or a config that it may have changed by hand.
+
+    Raises UserError as `parse_config` does.
+    """
+    plain = _as_plain(values)
+    for key in reversed(dotted_keys(schema)):
+        group, _, name = key.partition(".")
+        if name and not isinstance(value := plain.get(group, {}), dict):
+            raise UserError(f"{group}: holds keys, such as {name}, and is not {value!r}")
+    try:
+        return parse_config(OmegaConf.create(plain), schema)
+    except OmegaConfBaseException as error:  # a value of a type that no config has
+        raise UserError(format_config_error(error, schema)) from error
 
 
 def _as_plain(value: Any) -> Any:
-    """A config as dictionaries of everything that it holds, also of attributes that are no keys."""
-    if is_dataclass(value):
-        return {name: _as_plain(item) for name, item in vars(value).items()}
-    return value
+    """A config as dictionaries of all that it holds, also of attributes that are no keys; without types of numpy."""
+    if is_dataclass(value) or isinstance(value, dict):
+        items = value if isinstance(value, dict) else vars(value)
+        return {name: _as_plain(item) for name, item in items.items()}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if hasattr(value, "item") else value
 
 
 def override_with_typed(config: Schema, given: Schema, typed: list[str]) -> Schema:

@@ -85,13 +85,6 @@ def check_ranges(config: Any) -> None:
             info.accepts.check(name, values[name])
 
 
-def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
-    """The value of an argument. Raises UserError if it is none of the choices."""
-    if value not in [*choices]:
-        raise UserError(f"unknown {name} {value!r}. Available: {', '.join(choices)}")
-    return value
-
-
 def check_train(config: TrainConfig) -> None:
     """Checks the config of a training run."""
     check_ranges(config)

@@ -1,7 +1,7 @@
 """Documents that a program passes in Python: lists of sentences, or records with fields."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ def collect_documents(given: Any, name: str, layout: Layout | None = None) -> li
     due += f"'{own.text_column or own.sentences_column}'"
     if type(given).__name__ == "DataFrame":
         given = given.to_dict("records")
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if _is_no_list(given):
         raise TypeError(f"{due}; not {_describe(given)}{_hint_at_split(given, name)}")
     items = [_read_record(item) if isinstance(item, Mapping) else item for item in given]
     records = [(f"{name}[{i}]", item) for i, item in enumerate(items) if isinstance(item, dict)]
@@ -53,7 +53,7 @@ def _read_document(given: Any, where: str, layout: Layout, due: str) -> Document
     if isinstance(given, dict):
         group_column = layout.group_column or (GROUP if GROUP in given else None)
         return document_from_record(given, replace(layout, group_column=group_column), where)
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    if _is_no_list(given):
         hint = "; for one document use order(sentences)" if where.startswith("documents") else ""
         raise TypeError(f"{due}; {where} is {_describe(given)}{hint}")
     return Document(where, check_sentences(given, where), where=where)
@@ -73,7 +73,7 @@ def _hint_at_split(given: Any, name: str) -> str:
 
 def check_sentences(given: Any, name: str = "sentences") -> list[str]:
     """The sentences of one document, the argument `name`. Raises TypeError for what is no list of texts."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if _is_no_list(given):
         raise TypeError(f"{name}: a list of sentences is due, not {_describe(given)}")
     sentences = [*given]
     for i, sentence in enumerate(sentences):
@@ -87,6 +87,12 @@ def check_sentences(given: Any, name: str = "sentences") -> list[str]:
             except UnicodeEncodeError as error:  # which no tokenizer takes
                 raise UserError(f"{name}[{i}]: holds half a surrogate pair") from error
     return [str(sentence) for sentence in sentences]  # numpy has texts of its own
+
+
+def _is_no_list(value: Any) -> bool:
+    """True for a text, for what has no order, and for a table, whose items are the names of its columns."""
+    is_table = type(value).__name__ == "DataFrame"
+    return isinstance(value, str | bytes | Mapping | Set) or is_table or not isinstance(value, Iterable)
 
 
 def _describe(value: Any) -> str:
@@ -114,8 +120,9 @@ def use_documents(
         return config, {}
     if "train" not in passed:
         raise UserError("train_documents: missing; documents for training are needed beside those for evaluation")
-    if named:
-        raise UserError(f"data.{named[0]}: cannot be combined with train_documents; leave out the one or the other")
+    if named or config.source not in (Source.synthetic, Source.memory):
+        what = f"data.{named[0]}" if named else f"data={config.source}"
+        raise UserError(f"{what}: cannot be combined with train_documents; leave out the one or the other")
     config = replace(config, source=Source.memory)
     layout = Layout.of(config)
     documents = {split: collect_documents(passed[split], arguments[split], layout) for split in passed}

@@ -3,17 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sentence_order.config.components import DECODERS
-from sentence_order.config.schema import (
-    DataConfig,
-    EvaluateConfig,
-    EvaluateDecoderConfig,
-    EvaluateDecoderName,
-    Overlap,
-    Precision,
-    Source,
-)
-from sentence_order.config.validation import check_choice, check_ranges
+from sentence_order.config.parsing import config_from
+from sentence_order.config.schema import EvaluateConfig
+from sentence_order.config.validation import check_ranges
 from sentence_order.data.memory import Documents, collect_documents
 from sentence_order.evaluation.evaluate_checkpoint import evaluate_model
 from sentence_order.evaluation.results import values_of
@@ -66,17 +58,17 @@ def evaluate_documents(
     """
     if not isinstance(orderer, SentenceOrderer):
         raise TypeError(f"orderer: a SentenceOrderer is due, not {type(orderer).__name__}")
-    name = None if decoder is None else EvaluateDecoderName(check_choice("decoder", decoder, DECODERS))
-    config = EvaluateConfig(
-        checkpoint="",
-        data=DataConfig(Source.memory, overlap=Overlap(check_choice("overlap", overlap, Overlap))),
-        decoder=EvaluateDecoderConfig(name, beam_width),
-        shuffles=shuffles,
-        seed=seed,
-        batch_tokens=batch_tokens,
-        bootstrap_resamples=bootstrap_resamples,
-        precision=Precision(check_choice("precision", precision, Precision)),
-    )
+    values = {
+        "checkpoint": "",
+        "data": {"source": "memory", "overlap": overlap},
+        "decoder": {"name": decoder, "beam_width": beam_width},
+        "shuffles": shuffles,
+        "seed": seed,
+        "batch_tokens": batch_tokens,
+        "bootstrap_resamples": bootstrap_resamples,
+        "precision": precision,
+    }
+    config = config_from(values, EvaluateConfig)
     check_ranges(config)
     runtime = choose_runtime(str(orderer.model.device), config.precision)
     _, _, record = evaluate_model(

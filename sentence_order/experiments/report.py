@@ -49,7 +49,13 @@ def write_report(paths: Sequence[Path], output: Path, baseline: str | None = Non
     verdicts = {}
     for name, members, is_there in zip(name_corpora(corpora), corpora, named, strict=True):
         own_baseline = baseline if is_there or not any(named) else None
-        verdicts[name] = _write_one(paths, output / name, members, [], own_baseline, margin)
+        try:
+            verdicts[name] = _write_one(paths, output / name, members, [], own_baseline, margin)
+        except UserError as error:  # such as a single test document
+            names = ", ".join(run.folder.name for run in members)
+            left_out += _list_left_out("on a corpus of their own", [f"{names} ({error})"])
+    if not verdicts:
+        raise UserError(" ".join(left_out))
     with atomic_file(output / REPORT_FILE) as stream:
         stream.write(tables.list_reports(verdicts, left_out, paths))
     for file in FILES[1:]:

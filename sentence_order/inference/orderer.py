@@ -1,5 +1,6 @@
 """The class that users hold: a trained model that orders sentences."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -10,8 +11,10 @@ from typing import Any, Self
 import torch
 from huggingface_hub import HfApi
 
-from sentence_order.config.schema import POSITIVE, Precision
-from sentence_order.config.validation import check_choice
+from sentence_order.config.keys import expand_home
+from sentence_order.config.parsing import config_from
+from sentence_order.config.schema import PredictConfig
+from sentence_order.config.validation import check_ranges
 from sentence_order.data.memory import Documents, check_sentences, collect_documents
 from sentence_order.inference.ordering import Prediction, order_documents
 from sentence_order.model.checkpoint import find_checkpoint, load_model
@@ -49,7 +52,7 @@ class SentenceOrderer:
 
         Raises UserError if it is not a checkpoint of this program, or is damaged.
         """
-        folder = find_checkpoint(str(checkpoint), **hub)
+        folder = find_checkpoint(expand_home("checkpoint", os.fspath(checkpoint)), **hub)
         card = folder / CARD_FILE
         return cls(load_model(folder), card.read_text(encoding="utf-8") if card.is_file() else None)
 
@@ -58,7 +61,7 @@ class SentenceOrderer:
 
         Raises OSError if it could not be written; an older folder of that name is as it was.
         """
-        with atomic_folder(Path(folder)) as fresh:
+        with atomic_folder(Path(folder).expanduser()) as fresh:
             self.model.save_pretrained(fresh)
             if self.card is not None:
                 (fresh / CARD_FILE).write_text(self.card, encoding="utf-8")
@@ -114,16 +117,23 @@ class SentenceOrderer:
         long for it, or its scores are NaN; TrainingError if a single document does not fit in memory.
         """
         texts = [document.sentences for document in collect_documents(documents, "documents")]
-        for name, number in (("batch_tokens", batch_tokens), ("shuffles", shuffles), ("beam_width", beam_width)):
-            POSITIVE.check(name, number)
-        chosen = Precision(check_choice("precision", precision, Precision))
+        values = {
+            "checkpoint": "",
+            "input": "",
+            "decoder": {"name": decoder, "beam_width": beam_width},
+            "batch_tokens": batch_tokens,
+            "shuffles": shuffles,
+            "precision": precision,
+        }
+        config = config_from(values, PredictConfig)
+        check_ranges(config)
         order = partial(
             order_documents,
-            *(self.model, texts, choose_runtime(str(self.model.device), chosen)),
-            decoder=decoder,
-            beam_width=beam_width,
-            batch_tokens=batch_tokens,
-            shuffles=shuffles,
+            *(self.model, texts, choose_runtime(str(self.model.device), config.precision)),
+            decoder=config.decoder.name and config.decoder.name.value,
+            beam_width=config.decoder.beam_width,
+            batch_tokens=config.batch_tokens,
+            shuffles=config.shuffles,
         )
         if not (len(texts) >= MANY_DOCUMENTS if show_progress is None else show_progress):
             return order()

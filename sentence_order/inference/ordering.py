@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sentence_order.config.components import DECODERS
-from sentence_order.config.validation import check_choice, check_decoder
+from sentence_order.config.validation import check_decoder
 from sentence_order.data.batching import make_batches
 from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Example, collate, draw_permutation, make_example
@@ -63,7 +62,7 @@ def order_documents(
     """
     config = model.config
     decoder, beam_width = decoder or config.decoder, beam_width or config.beam_width
-    check_decoder(check_choice("decoder", decoder, DECODERS), set(config.heads))
+    check_decoder(decoder, set(config.heads))
     model.eval()
 
     columns = _tokenize(model, documents)

@@ -116,6 +116,15 @@ def _mute_libraries() -> None:
     warnings.filterwarnings("ignore", module=r"torch\.utils\.data")  # pin_memory without an accelerator, and the like
 
 
+def _is_disabled(logger: object) -> bool:
+    return isinstance(logger, logging.Logger) and logger.disabled
+
+
+def _set_disabled(loggers: list[Any], disabled: bool) -> None:
+    for logger in loggers:
+        logger.disabled = disabled
+
+
 @contextmanager
 def logging_of_program() -> Iterator[None]:
     """Within the block, log lines go to a run's log file, and to where the program that trains has its logs.
@@ -124,12 +133,16 @@ def logging_of_program() -> Iterator[None]:
     """
     transformers, datasets = sys.modules["transformers"], sys.modules["datasets"]
     handlers, propagate, level, quiet = [*log.handlers], log.propagate, log.level, console.quiet
+    # As `logging.config` does by default, with those of all modules that were imported before.
+    disabled = [own for name, own in log.manager.loggerDict.items() if name.startswith(log.name) and _is_disabled(own)]
     verbosities = [(library.logging, library.logging.get_verbosity()) for library in (transformers, datasets)]
     bars = [transformers.utils.logging.is_progress_bar_enabled(), not datasets.are_progress_bars_disabled()]
     try:
+        _set_disabled(disabled, False)
         with warnings.catch_warnings():
             if log.hasHandlers():
-                _send_to(_Forward(handlers, propagate), _buffer)
+                console.quiet = level > logging.INFO or bool(disabled)
+                _send_to(*([] if disabled else [_Forward(handlers, propagate)]), _buffer)
                 _mute_libraries()
             else:
                 set_up_logging(log_file_follows=True)
@@ -141,6 +154,7 @@ def logging_of_program() -> Iterator[None]:
         _buffer.buffer.clear()  # if it ended before it had a file
         log.handlers, log.propagate, console.quiet = handlers, propagate, quiet
         log.setLevel(level)
+        _set_disabled(disabled, True)
         for library, verbosity in verbosities:
             library.set_verbosity(verbosity)
         if bars[0]:

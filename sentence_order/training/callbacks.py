@@ -1,9 +1,10 @@
 """Callbacks: how a tracker such as W&B, a progress widget or a stopping rule of one's own attaches to a run."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
 
 from sentence_order.runtime.device import Runtime
 from sentence_order.training.state import TrainerState, get_rng_state, set_rng_state
@@ -43,8 +44,8 @@ class Callback:
 
 def check_callbacks(callbacks: Sequence[Callback]) -> list[Callback]:
     """The callbacks. Raises TypeError if one is none."""
-    if isinstance(callbacks, Callback):
-        raise TypeError("callbacks: a list is due, such as [callback]")
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks: a list is due, such as [callback], not {type(callbacks).__name__}")
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks: a list of instances of sentence_order.Callback is due, not of {callback!r}")
@@ -66,7 +67,7 @@ class CallbackList:
         """Calls a method of each of them. Raises RuntimeError if one fails."""
         if not self.callbacks:
             return
-        random = get_rng_state(self.device)
+        random, dtype, threads = get_rng_state(self.device), torch.get_default_dtype(), torch.get_num_threads()
         for callback in self.callbacks:
             try:
                 answer = getattr(callback, name)(copy.deepcopy(state))
@@ -75,3 +76,5 @@ class CallbackList:
                 raise RuntimeError(f"{where} failed at step {state.step}: {type(error).__name__}: {error}") from error
             self.stop_requested |= isinstance(answer, bool | np.bool_) and bool(answer)
         set_rng_state(random, self.device)
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)

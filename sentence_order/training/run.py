@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sentence_order.config.commands import tensorboard_command
 from sentence_order.config.keys import OnResume
-from sentence_order.config.parsing import check_config
+from sentence_order.config.parsing import config_from
 from sentence_order.config.schema import TrainConfig
 from sentence_order.config.validation import check_train
 from sentence_order.data.groups import MAX_SHOWN
@@ -109,7 +109,7 @@ class Trainer:
     ) -> None:
         if not isinstance(config, TrainConfig):
             raise TypeError(f"config: what load_config(...) returns is due, not {type(config).__name__}")
-        config = check_config(config)
+        config = config_from(config, TrainConfig)
         given = {"train": train_documents, "validation": validation_documents, "test": test_documents}
         data, self.documents = use_documents(config.data, given)
         self.config = replace(config, data=data)

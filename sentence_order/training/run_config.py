@@ -69,6 +69,7 @@ def how_to_train_on(folder: Path, changes: dict[str, tuple[Any, Any]]) -> str:
     overrides |= {"init_from": override("init_from", unambiguous(folder)), "output_dir": "output_dir=NEW"}
     command = f"{environment()}{shell('train', *overrides.values())}"
     if read_config(folder).data.source is Source.memory:
+        overrides.pop("data.source", None)
         command = f"Trainer(load_config({', '.join(map(repr, overrides.values()))}), train_documents=...).train()"
     return f"; to train on from its weights: {command}"
 
