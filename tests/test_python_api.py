@@ -239,6 +239,18 @@ def test_logging_of_the_program_is_left_alone(tmp_path: Path, capfd: pytest.Capt
     assert " DEBUG device: " in (tmp_path / "run" / "train.log").read_text()
 
 
+def test_log_file_is_whole_where_the_program_has_disabled_loggers(tmp_path: Path) -> None:
+    """As `logging.config.dictConfig` does by default with those of modules that were imported before."""
+    logger = logging.getLogger("sentence_order.training.loop")
+    logger.disabled = True
+    try:
+        train(tmp_path / "run")
+        assert logger.disabled
+    finally:
+        logger.disabled = False
+    assert "validation loss" in (tmp_path / "run" / "train.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -124,7 +124,7 @@ def config_from(values: Any, schema: type[Schema]) -> Schema:
     Raises UserError as `parse_config` does.
     """
     plain = _as_plain(values)
-    for key in reversed(dotted_keys(schema)):
+    for key in dotted_keys(schema):
         group, _, name = key.partition(".")
         if name and not isinstance(value := plain.get(group, {}), dict):
             raise UserError(f"{group}: holds keys, such as {name}, and is not {value!r}")
