@@ -1,6 +1,5 @@
 """The grid of a sweep, before its first job: depths of freezing made from the encoder, and jobs that cannot exist."""
 
-import argparse
 import itertools
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order.config import cli
 from sentence_order.config.commands import key_of, override, parse_override
-from sentence_order.config.parsing import CONFIG_DIR
+from sentence_order.config.parsing import initialized_hydra, parse_flags
 from sentence_order.config.schema import EncoderConfig, TrainConfig
 from sentence_order.errors import UserError, counted
 from sentence_order.experiments.job import print_line
@@ -52,9 +51,11 @@ def check_grid(words: list[str], swept: Mapping[str, list[str] | None], fixed: C
 
     Returns the depths of freezing, if the sweep's file leaves these to the encoder. `swept`, `fixed`: see `swept_keys`.
     """
-    given = [*_search_path(words), *(text for text in words if key_of(text) in fixed)]
+    folder = parse_flags(words).config_dir
+    own_configs = [override("hydra.searchpath", [f"file://{os.path.abspath(folder)}"])] if folder else []
+    given = [*own_configs, *(text for text in words if key_of(text) in fixed)]
     try:
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        with initialized_hydra():
             sweeper = hydra.compose("train", given, return_hydra_config=True).hydra.sweeper
         keys = swept_keys(sweeper, swept, fixed)
         leaves_depths = DEPTH not in {*keys, *fixed} and (sweeper.get("params") or {}).get(DEPTH) == FROM_ENCODER
@@ -119,11 +120,3 @@ def _configs(
         job = [f"{key}={value}" for key, value in zip(chosen, combination, strict=True)]
         with suppress(UserError):  # the job will fail
             yield cli.compose("train", [*given, *job]), " ".join(job)
-
-
-def _search_path(words: list[str]) -> list[str]:
-    """The override that stands for `--config-dir`."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--config-dir", "-cd")
-    folder = parser.parse_known_args(words)[0].config_dir
-    return [override("hydra.searchpath", [f"file://{os.path.abspath(folder)}"])] if folder else []
