@@ -80,6 +80,7 @@ def _write_one(
         *left_out,
         *_list_left_out("with the config and seed of another run", [run.folder.name for run in repeats]),
     ]
+
     # Everything is made before the first file is written.
     pictures = draw(comparison)
     files = {

@@ -137,6 +137,7 @@ def logging_of_program() -> Iterator[None]:
     disabled = [own for name, own in log.manager.loggerDict.items() if name.startswith(log.name) and _is_disabled(own)]
     verbosities = [(library.logging, library.logging.get_verbosity()) for library in (transformers, datasets)]
     bars = [transformers.utils.logging.is_progress_bar_enabled(), not datasets.are_progress_bars_disabled()]
+
     try:
         _set_disabled(disabled, False)
         with warnings.catch_warnings():

@@ -132,6 +132,7 @@ class Trainer:
     def _train(self, signals: Signals) -> TrainResult:
         """Trains; a system's failure becomes a TrainingError, and every error is logged to the file."""
         config, processes = self.config, SINGLE_PROCESS
+
         try:
             with signals.caught(), anomaly_detection(config.debug.anomaly):
                 processes = init_processes(config.device)
@@ -157,6 +158,7 @@ class Trainer:
             if out_of_memory(error):
                 raise TrainingError(f"out of memory: {first_line(error)}") from error
             raise
+
         processes.barrier()  # until the main process has written the results
         destroy_processes()  # not after an error, when this would wait for others in vain
         return read_result(Path(config.output_dir))
