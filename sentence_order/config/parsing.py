@@ -51,6 +51,7 @@ def parse_flags(words: list[str]) -> argparse.Namespace:
     """Hydra's own flags among the words of a command line, and its `overrides`. Raises UserError for a wrong value."""
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
+    parser.allow_abbrev = False
     return parser.parse_known_intermixed_args(words)[0]
 
 
@@ -159,22 +160,31 @@ def check_texts(config: Any) -> None:
 
 def did_you_mean(word: str, candidates: list[str]) -> str:
     """`"; did you mean 'x'?"`, or nothing if no candidate is similar."""
-    near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if not near:  # a key typed without its group: `epoch` for `trainer.epochs`
-        last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in reversed(candidates)}
-        near = [last[part] for part in difflib.get_close_matches(word.rsplit(".", 1)[-1], last, n=1, cutoff=0.8)]
+    group, _, last = word.rpartition(".")
+    if of_group := [candidate for candidate in candidates if group and candidate.startswith(f"{group}.")]:
+        near = _near_by_last_part(last, of_group, cutoff=0.6)
+    else:
+        near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    near = near or _near_by_last_part(last, candidates, 0.9 if group else 0.8)  # `epoch` for `trainer.epochs`
     if not near and len(word) > 2:  # `frozen` for `frozen_vs_unfrozen`
         near = [candidate for candidate in candidates if candidate.startswith(word)]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def _near_by_last_part(word: str, keys: list[str], cutoff: float) -> list[str]:
+    lasts = {key.rpartition(".")[2]: key for key in reversed(keys)}
+    return [lasts[last] for last in difflib.get_close_matches(word, lasts, n=1, cutoff=cutoff)]
+
+
 def unknown_key(key: str, schema: type, value: str = "") -> str:
     """What to say of a key that is not in the schema."""
-    keys = dotted_keys(schema)
-    if owner := next((name for name, other in SCHEMAS.items() if key in dotted_keys(other)), None):
-        return f"unknown key '{key}'; it is one of {owner}"
-    meant = find_meant(key, value, keys)
-    return f"unknown key '{key}'" + (f"; {meant}" if meant else did_you_mean(key, keys))
+    if meant := find_meant(key, value, schema):
+        return f"unknown key '{key}'; {meant}"
+    keys, group = dotted_keys(schema), key.split(".")[0]
+    if owners := [name for name, other in SCHEMAS.items() if key in dotted_keys(other)]:
+        return f"unknown key '{key}'; it is one of {' and '.join(owners)}"
+    lists = f"; --help {group} lists the keys of {group}" if group in keys else ""
+    return f"unknown key '{key}'{did_you_mean(key, keys) or lists}"
 
 
 def unknown_option(group: str, option: str, options: list[str]) -> str:
