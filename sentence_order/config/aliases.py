@@ -1,7 +1,6 @@
 """What other trainers call a key or an option, and what it is here; docs/from_other_libraries.md lists them too."""
 
 import re
-from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -30,13 +29,11 @@ ALIASES = {
     "trainer.accumulate={}": "gradient_accumulation_steps accumulate_grad_batches gradient_accumulation grad_accum "
     "accumulation_steps",
     "optim.weight_decay={}": "wd l2",
-    "optim.max_grad_norm={}": "gradient_clip_val gradient_clip grad_clip clip_grad_norm clip gradient_clipping "
-    "max_norm",
+    "optim.max_grad_norm={}": "gradient_clip_val gradient_clip grad_clip clip_grad_norm gradient_clipping max_norm",
     "optim.betas=[0.9,0.98]": "adam_beta1 adam_beta2 beta1 beta2",
     "optim.schedule={}": "lr_scheduler_type lr_scheduler scheduler schedule lr_schedule",
-    "optim.warmup={}; a share of all steps": "warmup_ratio warmup_proportion",
-    "optim.warmup=0.1; a share of all steps, not their number": "warmup_steps num_warmup_steps warmup_epochs",
-    "optim.ema=0.999": "use_ema ema_decay swa",
+    "optim.warmup={}; share of all steps": "warmup_ratio warmup_proportion warmup_steps num_warmup_steps warmup_epochs",
+    "optim.ema={}": "use_ema ema_decay swa",
     "model.dropout={}": "dropout_rate dropout_prob hidden_dropout_prob classifier_dropout",
     "model.attention_dropout={}": "attention_probs_dropout_prob",
     "precision=fp16": "fp16 use_fp16 half fp16_opt_level amp use_amp mixed_precision",
@@ -44,16 +41,14 @@ ALIASES = {
     "precision={}": "dtype torch_dtype",
     "device={}; auto, cpu, cuda or cuda:N": "accelerator device_type gpu gpu_id cuda_device",
     "device=cpu": "no_cuda use_cpu cpu",
-    "a GPU is device=cuda or device=cuda:N, the CPU device=cpu; by default a GPU if there is one": "cuda use_cuda "
-    "use_gpu",
+    "a GPU is device=cuda or device=cuda:N, the CPU device=cpu": "cuda use_cuda use_gpu",
     "trainer.eval_every={}; in steps": "eval_steps evaluation_steps val_check_interval eval_interval eval_freq",
     "trainer.save_every={}; in steps": "save_steps checkpoint_save_steps save_interval every_n_train_steps",
     "trainer.log_every={}; in steps": "logging_steps log_every_n_steps log_interval print_freq",
     "trainer.eval_every=N; in steps, like trainer.save_every and trainer.log_every": "eval_strategy "
     "evaluation_strategy save_strategy logging_strategy check_val_every_n_epoch every_n_epochs",
     "trainer.metric={}": "metric_for_best_model monitor optimized_metric best_metric",
-    "trainer.patience={}; validations in a row without a better trainer.metric": "early_stopping early_stop "
-    "use_early_stopping early_stopping_patience",
+    "trainer.patience={}; in validations": "early_stopping early_stop use_early_stopping early_stopping_patience",
     "trainer.keep={}": "save_total_limit checkpoint_save_total_limit save_top_k model_checkpoint",
     "trainer.workers={}": "num_workers dataloader_num_workers",
     "data.split_seed={}": "data_seed",
@@ -77,14 +72,13 @@ ALIASES = {
     "input_path file text text_file",
     "data.validation={}": "validation_file val_file valid_file dev_file eval_file val_data eval_dataset val valid dev",
     "data.test={}": "test test_file test_data test_path test_dataset predict_file",
-    "data={}": "datamodule data_module data_name corpus",
+    "data={}": "datamodule data_module data_name",
     "data=hub data.hub_id={}": "dataset_name dataset",
     "data.hub_config={}": "dataset_config_name dataset_config",
     "data.limit_train={}; it counts documents": "max_train_samples max_samples limit_train_batches",
     "data.limit_validation={}; it counts documents": "max_eval_samples max_val_samples limit_val_batches",
     "data.limit_test={}; it counts documents": "max_predict_samples max_test_samples limit_test_batches",
-    "data.validation_share={}": "validation_split val_split val_size val_ratio",
-    "data.validation_share=0.1; a share": "validation_split_percentage",
+    "data.validation_share={}": "validation_split val_split val_size val_ratio validation_split_percentage",
     "data.test_share={}": "test_split test_size test_ratio",
     "data.max_sentence_tokens={}; of each sentence": "max_seq_length max_length max_seq_len max_len block_size",
     "data.text_column={}": "text_column_name",
@@ -93,15 +87,11 @@ ALIASES = {
     "debug=smoke": "fast_dev_run dry_run",
     "debug=overfit": "overfit_batches",
     "debug=anomaly": "detect_anomaly",
-    "freeze.depth={}; the embeddings and the lowest N layers": "freeze_layers num_frozen_layers frozen_layers "
-    "layers_to_freeze n_frozen frozen",
-    "freeze=encoder": "freeze_encoder freeze_bert freeze_base_model freeze_backbone frozen encoder_frozen "
-    "encoder_freeze",
-    "freeze.depth=-{}; all but the last N layers": "unfreeze unfreeze_layers unfrozen_layers num_unfrozen_layers "
-    "trainable trainable_layers num_trainable_layers train_layers",
+    "freeze.depth={}; the lowest N layers": "freeze_layers frozen_layers num_frozen_layers n_frozen frozen",
+    "freeze=encoder": "freeze_encoder freeze_bert freeze_base_model freeze_backbone frozen encoder_frozen",
+    "freeze.depth=-{}; all but the last N": "unfreeze unfreeze_layers unfrozen_layers trainable trainable_layers",
     "freeze.embeddings=true": "freeze_embeddings",
-    "loss=NAME; python -m sentence_order.train --help loss lists them": "loss_fn loss_function criterion loss_type "
-    "loss_name",
+    "loss=NAME; --help loss lists them": "loss_fn loss_function criterion loss_type loss_name",
     "decoder={}": "decoder_type",
     "decoder.beam_width={}": "num_beams beam_size",
     "several devices are used by torchrun --nproc_per_node=N -m sentence_order.train": "devices gpus num_gpus n_gpu "
@@ -116,8 +106,7 @@ ALIASES = {
     "dataloader_drop_last eval_delay remove_unused_columns label_names ddp_find_unused_parameters neftune_noise_alpha "
     "use_mps_device no_mps tags",
     "AdamW is the only optimizer; its keys are those of the group optim": "optimizer optim_name optim_type "
-    "optimizer_name optimizer_class "
-    "optimizer_params adam_epsilon eps momentum adafactor gamma",
+    "optimizer_name optimizer_class optimizer_params adam_epsilon eps momentum adafactor gamma",
     "it follows from trainer.metric": "greater_is_better mode monitor_mode",
     "it is always so": "load_best_model_at_end save_best_model save_safetensors save_model shuffle "
     "group_by_length deterministic full_determinism enable_checkpointing enable_progress_bar",
@@ -208,19 +197,16 @@ def _choose(answers: list[str], value: str, schema: type) -> str:
 
 def _fits(key: str, value: str, schema: type) -> bool:
     """True if a key accepts a value that was typed, as far as its type and range say."""
-    parsed, info = parse_override(f"{key}={value}"), key_infos(schema).get(key)
-    found: Any = parsed.value() if parsed else value
-    if not value or info is None:  # a group has options
-        return isinstance(found, str) and found != ""
+    info, parsed = key_infos(schema).get(key), parse_override(f"{key}={value}")
+    if info is None or not value:  # a group has options
+        return value not in ("", *FALSE)
+    if value.lstrip("-").lower() in ("true", "false"):
+        return info.kind is bool
     if parsed and parsed.is_sweep_override():
         return True
-    if isinstance(found, bool):
-        return info.kind is bool
-    if " -N," in f" {info.accepts}":
-        return str(found).lstrip("-").isdigit() or str(found) in str(info.accepts).split(", ")
+    config = OmegaConf.structured(schema)
     try:
-        config = OmegaConf.structured(schema)
-        OmegaConf.update(config, key, found)
+        OmegaConf.update(config, key, parsed.value() if parsed else value)
         if isinstance(info.accepts, Range):
             info.accepts.check(key, OmegaConf.select(config, key))
     except (OmegaConfBaseException, UserError):

@@ -161,24 +161,19 @@ def check_texts(config: Any) -> None:
 def did_you_mean(word: str, candidates: list[str]) -> str:
     """`"; did you mean 'x'?"`, or nothing if no candidate is similar."""
     group, _, last = word.rpartition(".")
-    if of_group := [candidate for candidate in candidates if group and candidate.startswith(f"{group}.")]:
-        near = _near_by_last_part(last, of_group, cutoff=0.6)
-    else:
-        near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    near = near or _near_by_last_part(last, candidates, 0.9 if group else 0.8)  # `epoch` for `trainer.epochs`
+    own = [candidate for candidate in candidates if group and candidate.startswith(f"{group}.")]
+    near = [] if own else difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    for among, cutoff in ((own, 0.6), (candidates, 0.9 if group else 0.8)):  # also `epoch` for `trainer.epochs`
+        lasts = {candidate.rpartition(".")[2]: candidate for candidate in reversed(among)}
+        near = near or [lasts[part] for part in difflib.get_close_matches(last, lasts, n=1, cutoff=cutoff)]
     if not near and len(word) > 2:  # `frozen` for `frozen_vs_unfrozen`
         near = [candidate for candidate in candidates if candidate.startswith(word)]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _near_by_last_part(word: str, keys: list[str], cutoff: float) -> list[str]:
-    lasts = {key.rpartition(".")[2]: key for key in reversed(keys)}
-    return [lasts[last] for last in difflib.get_close_matches(word, lasts, n=1, cutoff=cutoff)]
-
-
-def unknown_key(key: str, schema: type, value: str = "") -> str:
+def unknown_key(key: str, schema: type) -> str:
     """What to say of a key that is not in the schema."""
-    if meant := find_meant(key, value, schema):
+    if meant := find_meant(key, "", schema):
         return f"unknown key '{key}'; {meant}"
     keys, group = dotted_keys(schema), key.split(".")[0]
     if owners := [name for name, other in SCHEMAS.items() if key in dotted_keys(other)]:
@@ -201,13 +196,8 @@ def unknown_option(group: str, option: str, options: list[str]) -> str:
     if group == "freeze" and re.fullmatch(r"-?\d+|half|all", option):
         note = f"the embeddings and these layers: freeze.depth={option}"
     meant = VALUES.get(group, {}).get(option.lower())
-    hint = (
-        ""
-        if note.startswith("to name a file")
-        else f"; did you mean '{meant}'?"
-        if meant
-        else did_you_mean(option, options)
-    )
+    hint = f"; did you mean '{meant}'?" if meant else did_you_mean(option, options)
+    hint = "" if note.startswith("to name a file") else hint
     return f"unknown {group} '{option}'{hint or '.'} Available: {', '.join(options)}{note and f'; {note}'}"
 
 

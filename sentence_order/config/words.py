@@ -17,14 +17,7 @@ from sentence_order.config.aliases import find_meant
 from sentence_order.config.commands import override, parse_override, quote, write_override
 from sentence_order.config.help import describe_groups
 from sentence_order.config.keys import dotted_keys, expand_home, key_infos
-from sentence_order.config.parsing import (
-    config_dirs,
-    did_you_mean,
-    options_of,
-    parse_flags,
-    unknown_key,
-    unknown_option,
-)
+from sentence_order.config.parsing import config_dirs, did_you_mean, options_of, parse_flags, unknown_option
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
@@ -40,18 +33,12 @@ HYDRA_SETTINGS = (
 HARMLESS = {*HYDRA_SETTINGS, "hydra.job.chdir=false", "hydra.job.chdir=null", "hydra.verbose=false"}
 # Groups that need no option, which they do not have by default.
 UNSET = {"train": "experiment sweep debug", "evaluate": "data decoder", "predict": "decoder"}
-SEVERAL = "add -m to train one run for each"
 
 
-def read_words(name: str, words: list[str], several: str = SEVERAL) -> list[str]:
-    """The words of a command line as Hydra takes them. Raises UserError, which says what to type instead.
-
-    `several` says how one trains with several values of a key.
-    """
+def read_words(name: str, words: list[str], several: str = "add -m to train one run for each") -> list[str]:
+    """The words of a command line as Hydra takes them. Raises UserError, which says what to type instead."""
     words = ["-m" if word.lower() == "hydra.mode=multirun" else word for word in words]
-    words = [
-        re.sub("(?<=^--config-dir=)~.*", lambda path: expand_home("--config-dir", path[0]), word) for word in words
-    ]
+    words = [re.sub("(?<=^--config-dir=)~.*", lambda at: expand_home("--config-dir", at[0]), word) for word in words]
     if HELP & set(words):
         return [_replace(name, word) for word in words]
     given = parse_flags(words)
@@ -105,8 +92,8 @@ def _check(name: str, word: str, flags: Namespace, several: str) -> None:
     unknown = key.lstrip("+")
     is_known = key in keys or unknown.startswith(("hydra.", "hydra/", "~"))
     is_known = is_known or any(os.path.isdir(os.path.join(folder, unknown)) for folder in dirs)
-    if not is_known and find_meant(unknown, value, SCHEMAS[name]):
-        raise UserError(unknown_key(unknown, SCHEMAS[name], value))
+    if not is_known and (meant := find_meant(unknown, value, SCHEMAS[name])):
+        raise UserError(f"unknown key '{unknown}'; {meant}")
     if parsed is None:
         return
 
@@ -115,7 +102,7 @@ def _check(name: str, word: str, flags: Namespace, several: str) -> None:
         raise UserError(f"{key}: no value; write {key}=VALUE")
     if key == "sweep" and not isinstance(found, str):
         raise UserError(f"{word}: one sweep at a time. Available: {', '.join(options_of(key, name, dirs))}")
-    is_sweep = flags.multirun or any(text.startswith("sweep=") for text in flags.overrides)
+    is_sweep = flags.multirun or any(re.match("sweep=(?!null$)", text) for text in flags.overrides)
     if unknown.startswith(("hydra.", "hydra/")):
         _check_hydra(unknown, value, is_sweep)
     # Not all options are known of a config that is not ours, or with a folder that is in a package.
