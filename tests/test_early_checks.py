@@ -50,7 +50,7 @@ MISTAKES = {
     "train data=jsonl data.train=~/no": "data.train: /home-of-test/no: no such file",
     "report --output=~nobody_here/x run": "path: ~nobody_here/x: no such user, or no home folder",
     "report ~/no": "/home-of-test/no: no such file or folder",
-    "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N",
+    "train device=gpu": "device: 'gpu' is not a device; accepted are auto, cpu, cuda and cuda:N; did you mean 'cuda'?",
     "train encoder=tiny freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder has 4",
     "train encoder.name=./bert freeze.layers=99": "freeze.layers: 99 stands for the lowest 99 layers, and this encoder",
     "train encoder.name=./no": "encoder.name: ./no: no such folder",

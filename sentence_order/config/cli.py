@@ -163,7 +163,7 @@ def typed_overrides() -> list[str]:
 
 def compose(name: str, overrides: list[str]) -> Any:
     """The parsed config that an entry point would get from a command line. Raises UserError where that would."""
-    words = read_words(name, overrides)
+    words = read_words(name, overrides, several="give one, and call load_config once for each")
     if flags := [word for word in words if word.startswith("-")]:
         raise UserError(f"{flags[0]}: flags are for the command line; hydra.searchpath=[FOLDER] is for --config-dir")
     try:

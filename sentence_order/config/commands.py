@@ -55,6 +55,11 @@ def parse_override(text: str) -> Override | None:
         return None
 
 
+def write_override(key: str, text: str) -> str:
+    """`key=text` as one types it in a shell, where the text is Hydra's or else is quoted for it."""
+    return shlex.quote(f"{key}={text}" if parse_override(f"{key}={text}") else override(key, text))
+
+
 def key_of(text: str) -> str:
     """The key or group that an override sets."""
     return text.split("=", 1)[0].lstrip("+")

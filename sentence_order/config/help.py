@@ -66,7 +66,7 @@ def _explain(name: str, topic: str, dirs: list[str], values: dict[str, str], cho
     infos, groups = key_infos(SCHEMAS[name]), describe_groups(name)
     found = {key: info for key, info in infos.items() if topic in (key, key.split(".")[0])}
     if not found and topic not in groups:
-        meant = find_meant(topic, "", [*groups, *infos])
+        meant = find_meant(topic, "", SCHEMAS[name])
         hint = f"; {meant}" if meant else did_you_mean(topic, [*groups, *infos]) or f"; groups: {', '.join(groups)}"
         raise UserError(f"--help {topic}: no such group or key{hint}")
 

@@ -51,6 +51,7 @@ def parse_flags(words: list[str]) -> argparse.Namespace:
     """Hydra's own flags among the words of a command line, and its `overrides`. Raises UserError for a wrong value."""
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
+    parser.allow_abbrev = False
     return parser.parse_known_intermixed_args(words)[0]
 
 
@@ -173,22 +174,26 @@ def check_texts(config: Any) -> None:
 
 def did_you_mean(word: str, candidates: list[str]) -> str:
     """`"; did you mean 'x'?"`, or nothing if no candidate is similar."""
-    near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if not near:  # a key typed without its group: `epoch` for `trainer.epochs`
-        last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in reversed(candidates)}
-        near = [last[part] for part in difflib.get_close_matches(word.rsplit(".", 1)[-1], last, n=1, cutoff=0.8)]
+    group, _, last = word.rpartition(".")
+    own = [candidate for candidate in candidates if group and candidate.startswith(f"{group}.")]
+    near = [] if own else difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    for among, cutoff in ((own, 0.6), (candidates, 0.9 if group else 0.8)):  # also `epoch` for `trainer.epochs`
+        lasts = {candidate.rpartition(".")[2]: candidate for candidate in reversed(among)}
+        near = near or [lasts[part] for part in difflib.get_close_matches(last, lasts, n=1, cutoff=cutoff)]
     if not near and len(word) > 2:  # `frozen` for `frozen_vs_unfrozen`
         near = [candidate for candidate in candidates if candidate.startswith(word)]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def unknown_key(key: str, schema: type, value: str = "") -> str:
+def unknown_key(key: str, schema: type) -> str:
     """What to say of a key that is not in the schema."""
-    keys = dotted_keys(schema)
-    if owner := next((name for name, other in SCHEMAS.items() if key in dotted_keys(other)), None):
-        return f"unknown key '{key}'; it is one of {owner}"
-    meant = find_meant(key, value, keys)
-    return f"unknown key '{key}'" + (f"; {meant}" if meant else did_you_mean(key, keys))
+    if meant := find_meant(key, "", schema):
+        return f"unknown key '{key}'; {meant}"
+    keys, group = dotted_keys(schema), key.split(".")[0]
+    if owners := [name for name, other in SCHEMAS.items() if key in dotted_keys(other)]:
+        return f"unknown key '{key}'; it is one of {' and '.join(owners)}"
+    lists = f"; --help {group} lists the keys of {group}" if group in keys else ""
+    return f"unknown key '{key}'{did_you_mean(key, keys) or lists}"
 
 
 def unknown_option(group: str, option: str, options: list[str]) -> str:
@@ -205,13 +210,8 @@ def unknown_option(group: str, option: str, options: list[str]) -> str:
     if group == "freeze" and re.fullmatch(r"-?\d+|half|all", option):
         note = f"the embeddings and these layers: freeze.depth={option}"
     meant = VALUES.get(group, {}).get(option.lower())
-    hint = (
-        ""
-        if note.startswith("to name a file")
-        else f"; did you mean '{meant}'?"
-        if meant
-        else did_you_mean(option, options)
-    )
+    hint = f"; did you mean '{meant}'?" if meant else did_you_mean(option, options)
+    hint = "" if note.startswith("to name a file") else hint
     return f"unknown {group} '{option}'{hint or '.'} Available: {', '.join(options)}{note and f'; {note}'}"
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sentence_order.config.aliases import VALUES
 from sentence_order.config.commands import key_of, override
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
 from sentence_order.config.keys import Range, flatten_config, key_infos
@@ -78,8 +79,10 @@ def check_effects(config: Any, typed: Iterable[str]) -> None:
 def check_ranges(config: Any) -> None:
     """Checks each number of a config against the range that its key accepts, and the name of the device."""
     values = flatten_config(config)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", values["device"]):
-        raise UserError(f"device: {values['device']!r} is not a device; accepted are auto, cpu, cuda and cuda:N")
+    device = values["device"]
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", device):
+        hint = f"; did you mean '{meant}'?" if (meant := VALUES["device"].get(device)) else ""
+        raise UserError(f"device: {device!r} is not a device; accepted are auto, cpu, cuda and cuda:N{hint}")
     for name, info in key_infos(type(config)).items():
         if isinstance(info.accepts, Range):
             info.accepts.check(name, values[name])

@@ -10,24 +10,14 @@ from argparse import Namespace
 from functools import cache, partial
 from typing import Any
 
-import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import ChoiceSweep
-from omegaconf import OmegaConf
 
 from sentence_order.config.aliases import find_meant
-from sentence_order.config.commands import override, parse_override, quote
+from sentence_order.config.commands import override, parse_override, quote, write_override
 from sentence_order.config.help import describe_groups
 from sentence_order.config.keys import dotted_keys, expand_home, key_infos
-from sentence_order.config.parsing import (
-    config_dirs,
-    did_you_mean,
-    initialized_hydra,
-    options_of,
-    parse_flags,
-    unknown_key,
-    unknown_option,
-)
+from sentence_order.config.parsing import config_dirs, did_you_mean, options_of, parse_flags, unknown_option
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
 
@@ -40,14 +30,15 @@ HYDRA_SETTINGS = (
     *("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"),
     *("hydra.sweep.dir=${output_dir}", "hydra.sweep.subdir=."),  # of a sweep alone
 )
+HARMLESS = {*HYDRA_SETTINGS, "hydra.job.chdir=false", "hydra.job.chdir=null", "hydra.verbose=false"}
+# Groups that need no option, which they do not have by default.
+UNSET = {"train": "experiment sweep debug", "evaluate": "data decoder", "predict": "decoder"}
 
 
-def read_words(name: str, words: list[str]) -> list[str]:
+def read_words(name: str, words: list[str], several: str = "add -m to train one run for each") -> list[str]:
     """The words of a command line as Hydra takes them. Raises UserError, which says what to type instead."""
     words = ["-m" if word.lower() == "hydra.mode=multirun" else word for word in words]
-    words = [
-        re.sub("(?<=^--config-dir=)~.*", lambda path: expand_home("--config-dir", path[0]), word) for word in words
-    ]
+    words = [re.sub("(?<=^--config-dir=)~.*", lambda at: expand_home("--config-dir", at[0]), word) for word in words]
     if HELP & set(words):
         return [_replace(name, word) for word in words]
     given = parse_flags(words)
@@ -70,9 +61,9 @@ def read_words(name: str, words: list[str]) -> list[str]:
             raise UserError(f"{flag}: keys have no dashes; {_suggest(name, flag.lstrip('-'), value or following)}")
         elif ("=" not in word and not word.startswith("~")) or _has_spaces(word, rest):
             raise UserError(_explain_bare_word(name, word, rest, config_dirs(given)))
-        else:
-            overrides.append(_replace(name, word))
-            _check(name, overrides[-1], given)
+        elif (word := _replace(name, word)) not in [f"{group}=null" for group in UNSET[name].split()]:
+            overrides.append(word)
+            _check(name, word, given, several)
     if given.config_name is not None:
         settings = HYDRA_SETTINGS[: None if given.multirun else -2]
         overrides += [text for text in settings if text not in overrides]
@@ -94,14 +85,15 @@ def _replace(name: str, word: str) -> str:
     return word
 
 
-def _check(name: str, word: str, flags: Namespace) -> None:
+def _check(name: str, word: str, flags: Namespace, several: str) -> None:
     """Raises UserError if an override would be misunderstood or ignored."""
     key, _, value = word.partition("=")
     parsed, infos, keys, dirs = parse_override(word), key_infos(SCHEMAS[name]), _keys(name), config_dirs(flags)
     unknown = key.lstrip("+")
     is_known = key in keys or unknown.startswith(("hydra.", "hydra/", "~"))
-    if not is_known and find_meant(unknown, value, keys) and not options_of(unknown, name, dirs):
-        raise UserError(unknown_key(unknown, SCHEMAS[name], value))
+    is_known = is_known or any(os.path.isdir(os.path.join(folder, unknown)) for folder in dirs)
+    if not is_known and (meant := find_meant(unknown, value, SCHEMAS[name])):
+        raise UserError(f"unknown key '{unknown}'; {meant}")
     if parsed is None:
         return
 
@@ -110,8 +102,9 @@ def _check(name: str, word: str, flags: Namespace) -> None:
         raise UserError(f"{key}: no value; write {key}=VALUE")
     if key == "sweep" and not isinstance(found, str):
         raise UserError(f"{word}: one sweep at a time. Available: {', '.join(options_of(key, name, dirs))}")
-    if unknown.startswith(("hydra.", "hydra/")) and not HYDRA_KEYS.fullmatch(unknown):
-        _check_hydra(name, unknown, value, found)
+    is_sweep = flags.multirun or any(re.match("sweep=(?!null$)", text) for text in flags.overrides)
+    if unknown.startswith(("hydra.", "hydra/")):
+        _check_hydra(unknown, value, is_sweep)
     # Not all options are known of a config that is not ours, or with a folder that is in a package.
     if key in describe_groups(name) and flags.config_name is None and not any("pkg://" in folder for folder in dirs):
         options = options_of(key, name, dirs)
@@ -119,25 +112,26 @@ def _check(name: str, word: str, flags: Namespace) -> None:
             text = option if isinstance(option, str) else str(getattr(option, "text", None) or quote(option))
             if "${" not in text and text.removesuffix(".yaml") not in options:
                 raise UserError(unknown_option(key, text, options))
-    is_sweep = flags.multirun or any(text.startswith("sweep=") for text in flags.overrides)
     if parsed.is_sweep_override() and not is_sweep:
-        hints = ["add -m to train one run for each"] if name == "train" else []
-        if key in infos and (infos[key].is_path or "text" in infos[key].accepted):
-            is_list = infos[key].accepted.startswith("list")
-            hints.append(f"as a list: {key}=[{value}]" if is_list else f"as one: {shlex.quote(override(key, value))}")
+        accepted = infos[key].accepted if key in infos else ""
+        hints = [several] if name == "train" and not accepted.startswith("list") else []
+        if "list of" in accepted:
+            hints.append(f"as a list: {shlex.quote(f'{key}=[{value}]')}")
+        elif key in infos and (infos[key].is_path or "text" in accepted):
+            hints.append(f"as one: {shlex.quote(override(key, value))}")
         raise UserError(f"{word}: several values; {', or '.join(hints) or 'give one'}")
 
 
-def _check_hydra(name: str, key: str, value: str, found: Any) -> None:
-    """Raises UserError for one of Hydra's own keys, unless its value is that of our configs."""
-    with initialized_hydra():
-        plain: Any = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra)
-    own: Any = plain["runtime"]["choices"].get(key) if "/" in key else plain
-    for part in key.split(".")[1:]:
-        own = own.get(part) if isinstance(own, dict) else None
-    if (found or None) != (own or None):
-        folder = f"={value}" if key in ("hydra.run.dir", "hydra.sweep.dir") else ""
-        raise UserError(f"{key}: no effect here; a run's folder is output_dir{folder}, and its log is train.log in it")
+def _check_hydra(key: str, value: str, is_sweep: bool) -> None:
+    """Raises UserError for one of Hydra's own keys that has no effect, unless its value is that of our configs."""
+    if re.match("hydra[./](sweeper|launcher)", key) and not is_sweep:
+        raise UserError(f"{key}: no effect here; sweepers and launchers need train -m on the command line")
+    if HYDRA_KEYS.fullmatch(key) or f"{key}={value}".lower() in HARMLESS:
+        return
+    if re.match("hydra[./](verbose|job_logging|hydra_logging)", key):
+        raise UserError(f"{key}: no effect here; train.log in a run's folder has every line")
+    folder = f"={value}" if key in ("hydra.run.dir", "hydra.sweep.dir") else ""
+    raise UserError(f"{key}: no effect here; a run's folder is output_dir{folder}")
 
 
 @cache
@@ -149,9 +143,8 @@ def _keys(name: str) -> list[str]:
 def _suggest(name: str, key: str, value: str) -> str:
     """What to type for a key, or something like it."""
     if key in _keys(name):
-        word = f"{key}={value or 'VALUE'}"
-        return f"write {shlex.quote(word if parse_override(word) else override(key, value))}"
-    return find_meant(key, value, _keys(name)) or f"write KEY=VALUE{did_you_mean(key, _keys(name))}"
+        return f"write {write_override(key, value or 'VALUE')}"
+    return find_meant(key, value, SCHEMAS[name]) or f"write KEY=VALUE{did_you_mean(key, _keys(name))}"
 
 
 def _explain_bare_word(name: str, word: str, rest: list[str], dirs: list[str]) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sentence_order.config.aliases import ALIASES, VALUES, find_meant
+from sentence_order.config.aliases import ALIASES, VALUES
 from sentence_order.config.cli import compose
 from sentence_order.config.help import describe_groups
 from sentence_order.config.keys import dotted_keys
@@ -26,14 +26,15 @@ def test_answers_name_keys_and_options_that_exist() -> None:
 
 
 def test_every_command_answers_every_name_that_is_no_key_of_its_own() -> None:
-    for schema in SCHEMAS.values():
+    for command, schema in SCHEMAS.items():
         keys = dotted_keys(schema)
-        for names in ALIASES.values():
-            for name in set(names.split()) - set(keys):
-                answer = find_meant(name, "3", keys)
-                assert answer, name
-                if used := re.match(r"use ([\w.]+)=", answer):
-                    assert used[1] in keys
+        names = {name for names in ALIASES.values() for name in names.split()}
+        names |= {key for key in KEYS for own in keys if own.endswith(f".{key}") or key.endswith(f".{own}")}
+        for name in names - set(keys):
+            with pytest.raises(UserError, match=f"^unknown key '{name}'; (?!did you mean|it is one of)") as caught:
+                compose(command, [f"{name}=3"])
+            if used := re.search(r"; use '?([\w.]+)=", str(caught.value)):
+                assert used[1] in keys
 
 
 @pytest.mark.parametrize("word", ["lr=1e-4", "+lr=1e-4", "++lr=1e-4", "trainer.learning_rate=1e-4", "--lr=1e-4"])
@@ -55,6 +56,44 @@ def test_a_name_is_answered_wherever_it_is_typed(word: str) -> None:
         ("train", ["--resume", "runs/a b"], "write 'resume=runs/a b'"),
         ("train", ["--fp16", "--bf16"], "use precision=fp16"),
         ("train", ["fp16=false"], "leave it out"),
+        ("train", ["output=x"], "unknown key 'output'; use output_dir=x"),
+        ("train", ["text_column=a"], "use data.text_column=a"),
+        ("train", ["delimiter=;"], "use 'data.delimiter=\";\"'"),
+        ("train", ["data.sep=;"], "use 'data.delimiter=\";\"'"),
+        ("predict", ["data.text_column=a"], "use text_column=a"),
+        ("predict", ["data.sentence_columns=[a,b]"], "use 'sentence_columns=[a,b]'"),
+        ("predict", ["data=csv"], "use format=csv"),
+        ("predict", ["data=a.csv"], "use input=a.csv"),
+        ("predict", ["model=x"], "use checkpoint=x"),
+        ("predict", ["output_dir=x"], "use output=x"),
+        ("predict", ["encoder.name=x"], "it is one of train"),
+        ("predict", ["shuffle=false"], "it is always so"),
+        ("evaluate", ["resume=x"], "use checkpoint=x"),
+        ("evaluate", ["input=x"], "in evaluate data.test=x"),
+        ("train", ["train=true"], "train also validates and tests"),
+        ("train", ["train=a.jsonl"], "use data.train=a.jsonl data=FORMAT"),
+        ("train", ["data.path=x"], "use data.train=x"),
+        ("train", ["data.dir=x"], "use data.train=x"),
+        ("train", ["data.dev=x"], "use data.validation=x"),
+        ("train", ["dir=x"], "use output_dir=x"),
+        ("train", ["resume_from_checkpoint=true"], "use resume=auto;"),
+        ("train", ["ckpt_path=null"], "leave it out"),
+        ("train", ["gpu=0"], "use device=cuda:0"),
+        ("train", ["val_check_interval=0.25"], "use trainer.eval_every=N; in steps; accepted: integer greater than 0"),
+        ("train", ["max_steps=-1"], "use trainer.max_steps=N; accepted: integer greater than 0"),
+        ("train", ["-m", "lr=1e-4,1e-3"], "use optim.lr=1e-4,1e-3;"),
+        ("train", ["monitor=val/tau"], "use trainer.metric=tau"),
+        ("train", ["monitor=val_acc"], "use trainer.metric=VALUE; accepted: tau, "),
+        ("train", ["freeze.encoder=true"], "use freeze=encoder"),
+        ("train", ["encoder.frozen=true"], "use freeze=encoder"),
+        ("train", ["frozen=6"], "use freeze.depth=6"),
+        ("train", ["freeze.trainable=2"], "use freeze.depth=-2"),
+        ("train", ["unfreeze=true"], "use freeze.depth=-N"),
+        ("train", ["encoder.model=foo"], "use encoder.name=foo;"),
+        ("train", ["encoder.pretrained=false"], "only encoder=tiny is random"),
+        ("train", ["datamodule=rocstories"], "use data=rocstories"),
+        ("train", ["greater_is_better=true"], "it follows from trainer.metric"),
+        ("train", ["trainer.metric=val/tau"], "did you mean 'tau'? Accepted: "),
         ("train", ["trainer.precision=bf16-mixed"], "use precision=bf16"),
         ("train", ["callbacks.early_stopping.patience=3"], "use trainer.patience=3"),
         ("train", ["logger=wandb"], "TensorBoard files and metrics.jsonl are always written"),
@@ -63,8 +102,8 @@ def test_a_name_is_answered_wherever_it_is_typed(word: str) -> None:
         ("train", ["dataset_name=owner/name"], "use data=hub data.hub_id=owner/name"),
         ("evaluate", ["ckpt_path=run"], "use checkpoint=run"),
         ("predict", ["batch_size=8"], "use batch_tokens=N; it counts tokens, "),
-        ("predict", ["learning_rate=8"], "optim.lr is a key of another command"),
-        ("predict", ["trainer.epochs=8"], "unknown key 'trainer.epochs'; it is one of train"),
+        ("predict", ["learning_rate=8"], "optim.lr is a key of train"),
+        ("predict", ["trainer.epochs=8"], "trainer.epochs is a key of train"),
         ("train", ["precision=16-mixed"], "precision: 16-mixed is not valid; did you mean 'fp16'? Accepted: auto, "),
     ],
 )

@@ -36,7 +36,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
         ("train", ["debug=replay"], "unknown debug 'replay'. Available: anomaly, overfit, smoke\n"),
         ("train", ["cache=kept"], "unknown cache 'kept'. Available: auto, off; to name a folder: cache=./kept\n"),
         ("predict", ["decoder=" + "x" * 5000], "unknown decoder 'xxx"),
-        ("train", ["hydra/launcher=" + "x" * 5000], "the name of an option is too long"),
+        ("train", ["-m", "hydra/launcher=" + "x" * 5000], "the name of an option is too long"),
         ("train", ["decoder=all"], "unknown decoder 'all'. Available: assignment, "),
         ("train", ["data.train=a=b"], "cannot parse data.train=a=b;"),
         ("train", ["a\x1b[31m=1"], "cannot parse a\\x1b[31m=1;"),

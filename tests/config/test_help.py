@@ -86,5 +86,5 @@ def test_only_evaluation_offers_all_decoders() -> None:
 def test_an_unknown_group_or_key_is_refused() -> None:
     with pytest.raises(UserError, match=r"--help optim.warmp: no such group or key; did you mean 'optim.warmup'\?"):
         help_text("train", ["--help", "optim.warmp"])
-    with pytest.raises(UserError, match=r"--help lr: no such group or key; use optim\.lr=VALUE; that of set layers"):
+    with pytest.raises(UserError, match=r"--help lr: no such group or key; use optim\.lr=N; that of set layers"):
         help_text("train", ["--help", "lr"])

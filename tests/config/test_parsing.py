@@ -7,7 +7,14 @@ import yaml
 from omegaconf import OmegaConf
 
 from sentence_order.config.cli import compose
-from sentence_order.config.parsing import CONFIG_DIR, did_you_mean, options_of, override_with_typed, parse_config
+from sentence_order.config.parsing import (
+    CONFIG_DIR,
+    did_you_mean,
+    options_of,
+    override_with_typed,
+    parse_config,
+    unknown_option,
+)
 from sentence_order.config.schema import EvaluateConfig, TrainConfig
 from sentence_order.config.validation import check_train
 from sentence_order.errors import UserError
@@ -79,6 +86,11 @@ def test_typed_keys_win_over_those_of_another_config() -> None:
 )
 def test_a_similar_key_is_suggested(word: str, hint: str) -> None:
     assert did_you_mean(word, ["trainer.epochs", "optim.lr"]) == hint
+
+
+def test_a_plugin_of_hydra_is_named_with_its_package() -> None:
+    assert unknown_option("hydra/sweeper", "ax", []).endswith("not installed: pip install hydra-ax-sweeper")
+    assert "pip install hydra-submitit-launcher (or " in unknown_option("hydra/launcher", "submitit_slurm", [])
 
 
 @pytest.mark.parametrize("key", ["typo", "\r", "\x1b[31m", "a\nb", "\u2028"])

@@ -25,9 +25,11 @@ from sentence_order.errors import UserError
         (["sweep=loss,decoder"], "sweep=loss,decoder: one sweep at a time"),
         (["-m", "sweep=[loss,decoder]"], "one sweep at a time"),
         (["sweep=frozen"], "unknown sweep 'frozen'; did you mean 'frozen_vs_unfrozen'?"),
-        (["seed=0,1"], "seed=0,1: several values; add -m to train one run for each"),
-        (["data.sentence_columns=a,b"], "or as a list: data.sentence_columns=[a,b]"),
-        (["data.train=a,b.jsonl"], "or as one: 'data.train=\"a,b.jsonl\"'"),
+        (["seed=0,1"], "seed=0,1: several values; give one, and call load_config once for each"),
+        (["data.sentence_columns=a,b"], "several values; as a list: 'data.sentence_columns=[a,b]'"),
+        (["optim.betas=0.9,0.95"], "several values; as a list: 'optim.betas=[0.9,0.95]'"),
+        (["data.train=a,b.jsonl"], "or as a list: 'data.train=[a,b.jsonl]'"),
+        (["data.folder=a,b"], "or as one: 'data.folder=\"a,b\"'"),
         (["-m", "seed=0,1", "--cfg", "job"], "-m: --cfg and --info show a single run"),
         (["--cfg", "jobs"], "argument --cfg/-c: invalid choice: 'jobs'"),
         (["data.train=a (1).jsonl"], "quote special characters: 'data.train=\"a (1).jsonl\"'"),
@@ -38,19 +40,21 @@ from sentence_order.errors import UserError
         (["freeze=true"], "did you mean 'encoder'?"),
         (["freeze=embeddings,layers"], "unknown freeze 'layers'."),
         (["debug=1"], "unknown debug '1'. Available: anomaly, "),
-        (["debug=null"], "unknown debug 'null'."),
+        (["encoder=null"], "unknown encoder 'null'."),
         (["encoder=bert-base-uncased"], "did you mean 'bert_base'? Available: "),
         (["encoder=microsoft/deberta-v3-base"], "; any hub id or folder: encoder.name=microsoft/deberta-v3-base"),
         (["-m", "encoder=tiny,minlm"], "unknown encoder 'minlm'; did you mean 'minilm'?"),
         (["data=stories.jsonl"], "; to name a file: data=jsonl data.train=stories.jsonl"),
         (["loss=mse"], "did you mean 'regression'?"),
         (["trainer=gpu"], "a GPU is device=cuda"),
-        (["hydra/sweeper=ax"], "a plugin of Hydra that is not installed: pip install hydra-ax-sweeper"),
-        (["hydra/launcher=submitit_slurm"], "pip install hydra-submitit-launcher (or the extra: "),
-        (["hydra.run.dir=runs/f"], "hydra.run.dir: no effect here; a run's folder is output_dir=runs/f, and its log"),
+        (["hydra/sweeper=optuna"], "hydra/sweeper: no effect here; sweepers and launchers need train -m"),
+        (["hydra.sweeper.params.seed=0"], "sweepers and launchers need train -m on the command line"),
+        (["--config", "my.yaml"], "a file of one's own is --config-dir FOLDER --config-name NAME"),
+        (["+trainer.foo=3"], "unknown key 'trainer.foo'; --help trainer lists the keys of trainer"),
+        (["hydra.run.dir=runs/f"], "hydra.run.dir: no effect here; a run's folder is output_dir=runs/f"),
         (["-m", "hydra.sweep.dir=runs/f"], "a run's folder is output_dir=runs/f"),
         (["hydra.run.dir=outputs/${now:%H}"], "hydra.run.dir: no effect here"),
-        (["hydra.verbose=true"], "a run's folder is output_dir, and its log is train.log in it"),
+        (["hydra.verbose=true"], "train.log in a run's folder has every line"),
         (["hydra.job.chdir=true"], "hydra.job.chdir: no effect here"),
         (["+hydra.job.chdir=true"], "hydra.job.chdir: no effect here"),
         (["hydra/job_logging=colorlog"], "hydra/job_logging: no effect here"),
@@ -85,6 +89,8 @@ def test_words_that_hydra_understands_in_another_way_are_replaced() -> None:
     ]
     assert read_words("train", ["seed=1", "--cfg", "job", "debug=smoke"]) == ["seed=1", "debug=smoke", "--cfg", "job"]
     assert read_words("train", ["hydra.mode=MULTIRUN", "seed=0,1"]) == ["seed=0,1", "-m"]
+    assert read_words("train", ["experiment=null", "+sweep=null", "debug=null"]) == []
+    assert read_words("evaluate", ["data=null", "decoder=null"]) == []
     harmless = ["hydra.run.dir=.", "hydra.job.chdir=false", "hydra/job_logging=none", "+hydra.job.env_set.A=b"]
     assert read_words("train", harmless) == harmless
     assert "hydra.run.dir=." in read_words("train", ["--config-dir", "run", "--config-name", "config"])
