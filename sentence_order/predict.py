@@ -6,10 +6,10 @@ import sys
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_effects, check_ranges
-from sentence_order.inference.files import check_input, check_partial, check_suffix, find_inputs, partial_path
+from sentence_order.inference.files import check_input, check_partial, check_suffix, partial_path
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.runtime.console import set_up_logging
-from sentence_order.training.outputs import check_overwrites
+from sentence_order.training.outputs import check_overwrites, named_files
 from sentence_order.training.run_dir import warn_if_unfinished
 
 
@@ -22,14 +22,13 @@ def predict(config: PredictConfig) -> None:
     check_ranges(config)
     check_effects(config, cli.typed_overrides())
     check_suffix("output", config.output)
-    inputs = find_inputs(config)
     if config.output in (None, "-"):
         cli.check_open(sys.stdout, "standard output")
         outputs = ["/dev/stdout"] if os.path.isfile("/dev/stdout") else []  # a file that the shell has opened
     else:
         outputs = [str(config.output), str(partial_path(str(config.output)))]
     for path in outputs:
-        check_overwrites("output", path, [*inputs, config.checkpoint])
+        check_overwrites("output", path, [*named_files(config.input), config.checkpoint])
     if len(outputs) > 1:
         check_partial(outputs[0])
     if config.input == "-":

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from sentence_order.config.schema import DataConfig
 from sentence_order.data.files import listed, match_files
@@ -36,9 +37,14 @@ def check_overwrites(key: str, output: str | Path | None, inputs: Iterable[str |
 def data_files(data: DataConfig) -> list[str]:
     """What the keys of the data group name, and all of a folder for `data=hub`; ids of the hub match no file."""
     folder = [f"{glob.escape(data.hub_id)}/**/*"] if data.hub_id else []
-    named = [path for value in (data.train, data.validation, data.test) for path in listed(value)]
-    folders = [path for path in (*named, data.folder) if path and os.path.isdir(path)]
-    return [*folder, *named, *(f"{glob.escape(path)}/*" for path in folders)]
+    values = (data.train, data.validation, data.test, data.folder)
+    return [*folder, *(path for value in values for path in named_files(value))]
+
+
+def named_files(value: Any) -> list[str]:
+    """What a path, a glob, a folder or a list of these names, as paths and globs."""
+    named = listed(value)
+    return [*named, *(f"{glob.escape(path)}/*" for path in named if os.path.isdir(path))]
 
 
 def same_file(a: str | Path, b: str | Path) -> bool:
