@@ -157,8 +157,8 @@ def find_meant(key: str, value: str, schema: type) -> str | None:
     own = [other for other in keys if other.rpartition(".")[2] == parts[-1]]
     for name in ("_".join(parts), "_".join(parts[-2:]), *reversed(parts[is_ours:])):
         answers = [answer for answer, names in ALIASES.items() if name in names.split()]
-        if name == parts[-1] and not answers and len(own) == 1:
-            answers = [f"{own[0]}={{}}"]
+        if name == parts[-1] and len(own) == 1:
+            answers.append(f"{own[0]}={{}}")
         if name in parts[:-1]:  # such as `optimizer`, of whose keys none is its value
             answers = [answer for answer in answers if not TARGET.match(answer)]
         if answers:

@@ -79,8 +79,7 @@ def check_effects(config: Any, typed: Iterable[str]) -> None:
 def check_ranges(config: Any) -> None:
     """Checks each number of a config against the range that its key accepts, and the name of the device."""
     values = flatten_config(config)
-    device = values["device"]
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", device):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", device := values["device"]):
         hint = f"; did you mean '{meant}'?" if (meant := VALUES["device"].get(device)) else ""
         raise UserError(f"device: {device!r} is not a device; accepted are auto, cpu, cuda and cuda:N{hint}")
     for name, info in key_infos(type(config)).items():

@@ -76,6 +76,8 @@ def test_a_name_is_answered_wherever_it_is_typed(word: str) -> None:
         ("train", ["data.dir=x"], "use data.train=x"),
         ("train", ["data.dev=x"], "use data.validation=x"),
         ("train", ["dir=x"], "use output_dir=x"),
+        ("train", ["paths.output_dir=x"], "use output_dir=x"),
+        ("train", ["warmup_steps=0"], "use optim.warmup=0;"),
         ("train", ["resume_from_checkpoint=true"], "use resume=auto;"),
         ("train", ["ckpt_path=null"], "leave it out"),
         ("train", ["gpu=0"], "use device=cuda:0"),
