@@ -22,6 +22,7 @@ from sentence_order.errors import UserError
 # The formats that keys of how files are read are for.
 TABLES = ("jsonl", "csv", "parquet", "hub")
 READ_BY = {
+    **dict.fromkeys(("id_column", "sentences_column", "sentence_columns", "text_column"), (*TABLES, "memory")),
     "document_column": (*TABLES, "memory"),
     "position_column": (*TABLES, "memory"),
     "records": ("jsonl",),
@@ -50,7 +51,7 @@ NO_EFFECT: tuple[tuple[str, dict[str, Callable[[Any], bool]]], ...] = (
     ("cache.dtype", {"cache.mode": _is("off")}),
     ("max_nonfinite", {"on_nonfinite": _is_not("skip")}),
     ("data.hub_id data.hub_config", {"data.source": _is_not("hub", None)}),
-    ("data.text_layout", {"data.source": _is("synthetic", "jsonl", "csv", "parquet", "hub")}),
+    ("data.text_layout data.any_text", {"data.source": _is("synthetic", "jsonl", "csv", "parquet", "hub")}),
     ("data.validation_share", {"data.validation": _is_not(None)}),
     ("data.test_share", {"data.test": _is_not(None)}),
 )
@@ -202,6 +203,7 @@ def check_layout(layout: LayoutConfig, file_format: str | None, prefix: str) -> 
             "".encode(layout.encoding)
         except (LookupError, UnicodeError) as error:
             raise UserError(f"{prefix}encoding: {layout.encoding!r} is none; such are utf-8, utf-16, cp1252") from error
+    usual = LayoutConfig()
     for name, formats in READ_BY.items():
-        if getattr(layout, name) is not None and file_format not in (None, *formats):
+        if getattr(layout, name) != getattr(usual, name) and file_format not in (None, *formats):
             raise UserError(f"{prefix}{name}: only for {' and '.join(formats)}, not for {file_format}")

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from sentence_order.data.formats import check_format
 from sentence_order.data.layout import Layout
-from sentence_order.data.lists import parse_list
+from sentence_order.data.lists import parse_list, parse_object
 from sentence_order.data.records import (
     OnFault,
     Record,
@@ -27,7 +27,7 @@ from sentence_order.errors import UserError
 # tenth of its size, and a small file can hold one that fills all memory.
 MAX_RATIO, MIN_CHARACTERS_ALLOWED = 50, 2**26
 # An array of anything but texts, or one that is spread over lines.
-ARRAY_START = re.compile(r"\s*\[\s*(?:[{\[]|\n)")
+ARRAY_START = re.compile(r"\s*\[\s*(?:\{|\[|\n|.*,\s*\n)")
 SPREAD_OBJECT_START = re.compile(r"\s*\{[^\S\n]*\n\s*\"")
 
 
@@ -68,7 +68,9 @@ def _parse_line(line: str, where: str) -> Any:
         return DECODER.decode(line)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         if line.lstrip().startswith("[") and (sentences := parse_list(line)) is not None:
-            return sentences  # as Python spells it
+            return sentences  # as Python or numpy spells it
+        if line.lstrip().startswith("{'") and (record := parse_object(line)) is not None:
+            return record
         raise UserError(f"{where}: not JSON: {error}") from error
 
 

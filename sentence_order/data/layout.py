@@ -14,6 +14,7 @@ DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|par
 POSITION_NAME = re.compile(
     r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
 )
+OF_TABLES = ("id_column", "sentences_column", "sentence_columns", "text_column", "document_column", "delimiter")
 MAX_RATIO = 5  # of the lengths of columns that each hold a sentence
 MAX_DEPTH = 5  # of objects within objects, in which sentences are looked for
 
@@ -26,14 +27,27 @@ class Layout(GoldOrderConfig, LayoutConfig):
     """
 
     prefix: str = "data."
-    is_any_text: bool = False  # a text file is read as such, whatever it looks like
+    any_text: bool = False
 
     @classmethod
     def of(cls, config: DataConfig | PredictConfig) -> "Layout":
         found = {item.name: getattr(config, item.name) for item in fields(cls) if hasattr(config, item.name)}
         if isinstance(config, DataConfig):
             return cls(**found)
-        return cls(**found, prefix="", is_any_text=config.format is InputFormat.text)
+        return cls(**found, prefix="", any_text=config.format is InputFormat.text)
+
+    @property
+    def as_any_text(self) -> str:
+        """How one insists on text, for messages."""
+        return f"{'data=text data.any_text=true' if self.prefix else 'format=text'} reads it as text"
+
+    @property
+    def format_by_keys(self) -> str | None:
+        """The format that is certainly meant if a file looks like text, since its keys are not for text."""
+        if self.records is not None:
+            return "jsonl"
+        usual = LayoutConfig()
+        return "csv" if any(getattr(self, name) != getattr(usual, name) for name in OF_TABLES) else None
 
     @property
     def columns(self) -> list[str]:

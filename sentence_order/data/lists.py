@@ -1,4 +1,4 @@
-"""Lists of sentences that a table holds as text, as JSON, Python or numpy spell them."""
+"""Lists of sentences, and records, that are held as text, as JSON, Python or numpy spell them."""
 
 import ast
 import json
@@ -9,7 +9,8 @@ from typing import Any
 OPENING = re.compile(r"\s*(?:array\(\s*)?[\[(]\s*")
 CLOSING = re.compile(r"\s*(?:,\s*)?[\])]\s*(?:(?:,\s*dtype=[^)]*)?\)\s*)?")
 SEPARATOR = re.compile(r"\s*,\s*|\s+")
-ITEM = re.compile(r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\"|None|nan|NaN|null", re.DOTALL)
+STRING = r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\""
+ITEM = re.compile(rf"(np\.str_\()?[uU]?({STRING})(?(1)\))|None|nan|NaN|null", re.DOTALL)
 
 
 def parse_list(text: str) -> list[Any] | None:
@@ -19,6 +20,16 @@ def parse_list(text: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         return _parse_literal(text)
     return found if isinstance(found, list) else None
+
+
+def parse_object(text: str) -> dict[Any, Any] | None:
+    """The dict that a text spells as Python prints it, or None if it spells none."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _parse_literal(text: str) -> list[Any] | None:
@@ -36,7 +47,7 @@ def _parse_literal(text: str) -> list[Any] | None:
             return None
         try:
             with warnings.catch_warnings(action="ignore"):  # of escapes that Python does not know
-                items.append(ast.literal_eval(item[0]) if item[0][0] in "'\"" else None)
+                items.append(None if item[2] is None else ast.literal_eval(item[2]))
         except (ValueError, SyntaxError):  # a line end within quotes
             return None
         place = item.end()

@@ -16,18 +16,19 @@ from sentence_order.errors import UserError
 def read_text(path: str, layout: Layout, on_fault: records.OnFault) -> Iterator[Document]:
     """Documents stand apart by blank lines; within one, a line is a sentence or the lines are running text.
 
-    If `<eos>` stands between sentences, a line is a document.
+    If `<eos>` stands between sentences, or with `text_layout=documents`, a line is a document.
     """
     with open_text(path, layout) as (start, stream):
         check_format(path, start, "text", layout)
         lines = records.number_lines(path, stream)
         stripped = ((number, line.strip()) for number, line in lines)
-        if has_separator(start) and not layout.is_any_text:
+        is_marked = has_separator(start) and not layout.any_text
+        if is_marked or layout.text_layout == "documents":
             for number, line in stripped:
-                sentences = ((number, sentence.strip()) for sentence in line.split(SEPARATOR))
+                parts = SEPARATOR.split(line) if is_marked else [line]
                 with records.faults_to(on_fault):
                     if line:
-                        yield _document_from_lines(sentences, layout, path)
+                        yield _document_from_lines(((number, part.strip()) for part in parts), layout, path, is_marked)
             return
         for is_text, block in groupby(stripped, key=lambda numbered: numbered[1] != ""):
             if is_text:
@@ -35,7 +36,9 @@ def read_text(path: str, layout: Layout, on_fault: records.OnFault) -> Iterator[
                     yield _document_from_lines(block, layout, path)
 
 
-def _document_from_lines(block: Iterator[tuple[int, str]], layout: Layout, path: str) -> Document:
+def _document_from_lines(
+    block: Iterator[tuple[int, str]], layout: Layout, path: str, is_split: bool = False
+) -> Document:
     where, lines, size = "", [], 0
     for number, line in block:
         records.check_utf8(line, f"{path}:{number}", layout.prefix)
@@ -44,5 +47,6 @@ def _document_from_lines(block: Iterator[tuple[int, str]], layout: Layout, path:
         size += sys.getsizeof(line)
         if size > records.MAX_RECORD_BYTES:
             raise UserError(f"{where}: {len(lines):,} lines without a blank one, which is too much for a document")
-    sentences = lines if layout.text_layout == "lines" else split_sentences("\n".join(lines))
+    is_split |= layout.text_layout == "lines"
+    sentences = lines if is_split else split_sentences("\n".join(lines))
     return Document(where, sentences, where=where)

@@ -1,6 +1,7 @@
 """Reads documents from a user's own files, one at a time."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 
 from sentence_order.data.documents import Document, documents_from_records, find_unused_gold_order, refuse_numbers
 from sentence_order.data.json_records import read_json
@@ -10,7 +11,52 @@ from sentence_order.data.records import OnFault, find_delimiter, read_csv, read_
 from sentence_order.data.streams import failures_as_user_errors, find_path_problem, open_text
 from sentence_order.errors import UserError
 
+log = logging.getLogger(__name__)
+
+# Files of an input that are looked at to say how they are read.
+NUM_DESCRIBED = 20
 RECORD_READERS = {"jsonl": read_json, "csv": read_csv, "parquet": read_parquet}
+
+
+class NoDocumentsError(UserError):
+    """A file without any document."""
+
+
+def read_files(
+    files: Sequence[tuple[str, str]], layout: Layout, on_fault: OnFault = stop_at_fault
+) -> Iterator[Document]:
+    """Yields the documents of files, each with its format, as `read_documents` does.
+
+    A file without any is left out with a warning, if others have some. With a row per sentence, a UserError is raised
+    for a document in two files.
+    """
+    empty: list[NoDocumentsError] = []
+    place_of: dict[str, str] = {}
+    for path, file_format in files:
+        try:
+            for document in read_documents(path, file_format, layout, on_fault):
+                key = layout.prefix + "document_column"
+                if layout.document_column is not None and (other := place_of.setdefault(document.id, path)) != path:
+                    raise UserError(f"{key}: {document.id!r} has rows in {other} and {path}; put them into one file")
+                yield document
+        except NoDocumentsError as fault:
+            empty.append(fault)
+    if len(empty) == len(files):
+        raise empty[0]
+    for reason in empty:
+        log.warning("left out: %s", reason)
+
+
+def check_files(files: Sequence[tuple[str, str]], layout: Layout, on_fault: OnFault = stop_at_fault) -> None:
+    """Reads the first document of each file. Raises UserError as `read_files` does."""
+    empty = []
+    for path, file_format in files:
+        try:
+            next(read_documents(path, file_format, layout, on_fault))
+        except NoDocumentsError as fault:
+            empty.append(fault)
+    if empty and len(empty) == len(files):
+        raise empty[0]
 
 
 def read_documents(
@@ -40,9 +86,10 @@ def read_documents(
         for document in refuse_numbers(documents, layout.prefix):
             empty = False
             yield document
+    if empty and faulty:
+        raise UserError(f"{path}: all {faulty:,} documents are faulty")
     if empty:
-        reason = f"all {faulty:,} documents are faulty" if faulty else "the file holds no documents"
-        raise UserError(f"{path}: {reason}")
+        raise NoDocumentsError(f"{path}: the file holds no documents")
 
 
 def find_unused_gold_order_of_file(path: str, file_format: str, layout: Layout) -> list[str]:
@@ -51,6 +98,15 @@ def find_unused_gold_order_of_file(path: str, file_format: str, layout: Layout) 
         return []
     with failures_as_user_errors(path):
         return find_unused_gold_order(RECORD_READERS[file_format](path, layout, stop_at_fault, True), layout)
+
+
+def describe_dialects(files: Sequence[tuple[str, str]], layout: Layout) -> Iterator[str]:
+    """What was found out about the first files, each dialect once, with a file that is read as it."""
+    found: dict[str, str] = {}
+    for path, file_format in files[:NUM_DESCRIBED]:
+        if path != "-" and (dialect := describe_dialect(path, file_format, layout)):
+            found.setdefault(dialect, path)
+    return (f"{path} read as {dialect}" for dialect, path in found.items())
 
 
 def describe_dialect(path: str, file_format: str, layout: Layout) -> str:

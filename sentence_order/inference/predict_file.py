@@ -10,7 +10,7 @@ from sentence_order.config.schema import OnError, PredictConfig
 from sentence_order.data.documents import Document, nothing_to_order
 from sentence_order.data.files import listed
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import describe_dialect, read_documents
+from sentence_order.data.readers import describe_dialects, read_files
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.files import choose_format, find_inputs, input_format, is_terminal, open_output
@@ -38,12 +38,11 @@ def predict_file(config: PredictConfig) -> None:
 
     inputs = [(path, input_format(config, path)) for path in find_inputs(config)]
     layout = Layout.of(config)
-    documents = itertools.chain.from_iterable(read_documents(*each, layout, on_fault) for each in inputs)
+    documents = read_files(inputs, layout, on_fault)
     documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
 
-    for dialect in dict.fromkeys(describe_dialect(*each, layout) for each in inputs if each[0] != "-"):
-        if dialect:
-            log.info("input: read as %s", dialect)
+    for line in describe_dialects(inputs, layout):
+        log.info("input: %s", line)
     model = load_checkpoint(config.checkpoint)
     if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")

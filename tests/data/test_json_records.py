@@ -44,6 +44,7 @@ def test_every_orient_of_pandas_is_read(tmp_path: Path, orient: Any, indent: int
         "\n".join(json.dumps(row, indent=2) for row in ROWS),
         ",\n".join(json.dumps(row, indent=2) for row in ROWS),
         "\n".join(json.dumps([row]) for row in ROWS),
+        "\n".join(map(repr, ROWS)),
         "\ufeff" + json.dumps(ROWS, indent=1),
     ],
 )
@@ -58,6 +59,7 @@ def test_arrays_and_objects_over_several_lines_are_read(tmp_path: Path, text: st
         "\n".join(map(repr, SENTENCES)),
         json.dumps(SENTENCES),
         json.dumps(SENTENCES, indent=1),
+        "".join(json.dumps(sentences) + ",\n" for sentences in SENTENCES),
         json.dumps([[row["id"], row["sentences"]] for row in ROWS]),
     ],
 )

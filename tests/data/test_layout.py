@@ -31,13 +31,13 @@ STEPS = '["Mix the eggs and the flour.", "Bake it for an hour."]'
             "document_column=story_id {}position_column=order {}text_column=text {}records=annotations",
         ),
         ({"data": {"docs": [{"sentences": ["He left."]}]}}, "records=data.docs"),
-        ({"first part": "He left.", "number": "3"}, 'text_column="first part"|text_column=first part'),
+        ({"first part": "He left.", "number": "3"}, "text_column=first part"),
     ],
 )
 @pytest.mark.parametrize("prefix", ["data.", ""])
 def test_the_keys_that_would_read_a_record_are_proposed(record: dict[str, Any], keys: str, prefix: str) -> None:
     found = suggest_keys(record, Layout(prefix=prefix))
-    assert any(f"; set {prefix}{way}".replace("{}", prefix) in found for way in keys.split("|"))
+    assert f"; set {prefix}{keys.replace('{}', prefix)}" in found.replace("'", "")  # quoted for the shell
 
 
 def test_without_a_guess_the_keys_are_named() -> None:

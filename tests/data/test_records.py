@@ -35,6 +35,13 @@ def test_the_separator_is_the_one_that_gives_the_columns(tmp_path: Path) -> None
     assert read(tmp_path, "s1\ts2\nHe came.\tHe left.\n", delimiter="tab", **WIDE) == [["He came.", "He left."]]
 
 
+def test_what_excel_and_people_put_before_or_into_a_header_is_no_part_of_it(tmp_path: Path) -> None:
+    for text in ("sep=|\ns1|s2\nHe came.|He left.\n", "\n\ns1, s2\nHe came.,He left.\n", "s1 ;s2\nHe came.;He left.\n"):
+        assert read(tmp_path, text, **WIDE) == [["He came.", "He left."]]
+    with pytest.raises(UserError, match=r":4: not CSV"):
+        read(tmp_path, '\nsep=,\ns1,s2\n"He" came.,x\n', **WIDE)
+
+
 def test_rows_may_be_short_and_end_in_empty_cells(tmp_path: Path) -> None:
     assert read(tmp_path, "id,s1,s2\na,He came.\nb,He left.,,,\n", **WIDE) == [["He came.", ""], ["He left.", ""]]
     with pytest.raises(UserError, match=":2: more cells than the header has columns"):
