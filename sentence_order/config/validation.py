@@ -203,7 +203,12 @@ def check_layout(layout: LayoutConfig, file_format: str | None, prefix: str) -> 
             "".encode(layout.encoding)
         except (LookupError, UnicodeError) as error:
             raise UserError(f"{prefix}encoding: {layout.encoding!r} is none; such are utf-8, utf-16, cp1252") from error
+    for name in find_refused(layout, file_format) if file_format else []:
+        raise UserError(f"{prefix}{name}: only for {' and '.join(READ_BY[name])}, not for {file_format}")
+
+
+def find_refused(layout: LayoutConfig, file_format: str) -> list[str]:
+    """The keys that are set and are not for files of a format."""
     usual = LayoutConfig()
-    for name, formats in READ_BY.items():
-        if getattr(layout, name) != getattr(usual, name) and file_format not in (None, *formats):
-            raise UserError(f"{prefix}{name}: only for {' and '.join(formats)}, not for {file_format}")
+    given = [name for name in READ_BY if getattr(layout, name) != getattr(usual, name)]
+    return [name for name in given if file_format not in READ_BY[name]]

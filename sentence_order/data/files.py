@@ -9,7 +9,7 @@ from typing import Any
 from sentence_order.config.schema import DataConfig, Source
 from sentence_order.data.formats import format_by_name
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import check_files
+from sentence_order.data.readers import read_files
 from sentence_order.data.streams import find_path_problem
 from sentence_order.errors import UserError
 
@@ -22,7 +22,7 @@ def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
     for name in splits_to_read(config, splits):
         paths = find_data_files(config, name) if config.source is not Source.hub else []
         try:
-            check_files([(path, config.source.value) for path in paths], Layout.of(config))
+            list(read_files([(path, config.source.value) for path in paths], Layout.of(config), only_first=True))
         except UserError as error:
             path = next((path for path in paths if str(error).startswith(f"{path}:")), "")
             suggested = format_by_name(path)

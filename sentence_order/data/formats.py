@@ -71,12 +71,8 @@ def find_columns(start: str) -> list[str]:
 
     Either most are names as of fields, or they are three at least, and as many cells stand in each of four rows.
     """
-    lines = start[PREAMBLE.match(start).end() :].splitlines(keepends=True)[:NUM_LINES_SEARCHED]  # type: ignore
     for delimiter in DELIMITERS:
-        try:
-            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
-        except csv.Error:
-            continue
+        rows = split_rows(start, delimiter)
         rows = rows[:-1] if len(rows) > 2 else rows  # the last one may be cut
         names = [name.strip() for name in rows[0]] if rows else []
         named = [name for name in names[:1] if name] + names[1:]
@@ -90,6 +86,27 @@ def find_columns(start: str) -> list[str]:
         elif len(names) > 2 and len(rows) > 2 and all(len(row) == len(names) for row in rows) and names == rows[0]:
             return named
     return []
+
+
+def split_rows(start: str, delimiter: str) -> list[list[str]]:
+    """The first rows of a table, which a file begins with; none if they are not CSV."""
+    lines = PREAMBLE.sub("", start, count=1).splitlines(keepends=True)[:NUM_LINES_SEARCHED]
+    try:
+        return [row for row in csv.reader(lines, delimiter=delimiter) if row]
+    except csv.Error:
+        return []
+
+
+def find_delimiter(start: str, layout: Layout) -> str:
+    """The one that is set, or that parts a table's header into the columns that are read, or else into the most."""
+    if layout.delimiter is not None:
+        return "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
+    if (preamble := PREAMBLE.match(start)) and preamble[1]:
+        return preamble[1]
+    headers = {delimiter: split_rows(start, delimiter)[:1] or [[]] for delimiter in DELIMITERS}
+    names = {delimiter: [name.strip() for name in first] for delimiter, (first,) in headers.items()}
+    fitting = (delimiter for delimiter in DELIMITERS if layout.has_columns(names[delimiter]))
+    return next(fitting, max(DELIMITERS, key=lambda delimiter: len(names[delimiter])))
 
 
 def check_format(path: str, start: str, expected: str, layout: Layout) -> None:
@@ -111,6 +128,5 @@ def check_format(path: str, start: str, expected: str, layout: Layout) -> None:
         raise UserError(f"{path}: holds {what[found]}, not {wanted[expected]}; {way.format(found)} reads it{insist}")
     if expected == "text" and not marked and named in ("csv", "jsonl", "parquet"):
         line = start.lstrip().partition("\n")[0].strip()
-        cells = re.split(r"[,;\t|]", line)
-        if line.startswith(("{", "[")) if named == "jsonl" else all(map(COLUMN_NAME.fullmatch, cells)):
+        if line[:1] in "{[" if named == "jsonl" else all(map(COLUMN_NAME.fullmatch, re.split(r"[,;\t|]", line))):
             raise UserError(f"{path}: for a file of this name: {way.format(named)}{insist}")

@@ -1,15 +1,18 @@
 """Reads records from JSON: a line each, an array of them, pandas' forms, lists of sentences, or nested in objects."""
 
+import ast
 import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import IO, Any
+from warnings import catch_warnings
 
 from sentence_order.data.formats import check_format
 from sentence_order.data.layout import Layout
-from sentence_order.data.lists import parse_list, parse_object
+from sentence_order.data.lists import parse_list
 from sentence_order.data.records import (
     OnFault,
     Record,
@@ -69,8 +72,9 @@ def _parse_line(line: str, where: str) -> Any:
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         if line.lstrip().startswith("[") and (sentences := parse_list(line)) is not None:
             return sentences  # as Python or numpy spells it
-        if line.lstrip().startswith("{'") and (record := parse_object(line)) is not None:
-            return record
+        if line.lstrip().startswith("{'"):  # as Python does
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError), catch_warnings(action="ignore"):
+                return ast.literal_eval(line.strip())
         raise UserError(f"{where}: not JSON: {error}") from error
 
 

@@ -16,7 +16,6 @@ DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|par
 POSITION_NAME = re.compile(
     r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
 )
-OF_TABLES = ("id_column", "sentences_column", "sentence_columns", "text_column", "document_column", "delimiter")
 MAX_RATIO = 5  # of the lengths of columns that each hold a sentence
 MAX_DEPTH = 5  # of objects within objects, in which sentences are looked for
 
@@ -42,14 +41,6 @@ class Layout(GoldOrderConfig, LayoutConfig):
     def as_any_text(self) -> str:
         """How one insists on text, for messages."""
         return f"{'data=text data.any_text=true' if self.prefix else 'format=text'} reads it as text"
-
-    @property
-    def format_by_keys(self) -> str | None:
-        """The format that is certainly meant if a file looks like text, since its keys are not for text."""
-        if self.records is not None:
-            return "jsonl"
-        usual = LayoutConfig()
-        return "csv" if any(getattr(self, name) != getattr(usual, name) for name in OF_TABLES) else None
 
     @property
     def columns(self) -> list[str]:

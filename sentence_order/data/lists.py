@@ -1,4 +1,4 @@
-"""Lists of sentences, and records, that are held as text, as JSON, Python or numpy spell them."""
+"""Lists of sentences that a table holds as text, as JSON, Python or numpy spell them."""
 
 import ast
 import json
@@ -20,16 +20,6 @@ def parse_list(text: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         return _parse_literal(text)
     return found if isinstance(found, list) else None
-
-
-def parse_object(text: str) -> dict[Any, Any] | None:
-    """The dict that a text spells as Python prints it, or None if it spells none."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            found = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _parse_literal(text: str) -> list[Any] | None:

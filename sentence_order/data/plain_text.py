@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
+from sentence_order.config.schema import TextLayout
 from sentence_order.data import records
 from sentence_order.data.documents import Document
 from sentence_order.data.formats import SEPARATOR, check_format, has_separator
@@ -23,12 +25,14 @@ def read_text(path: str, layout: Layout, on_fault: records.OnFault) -> Iterator[
         lines = records.number_lines(path, stream)
         stripped = ((number, line.strip()) for number, line in lines)
         is_marked = has_separator(start) and not layout.any_text
+        if is_marked:
+            layout = replace(layout, text_layout=TextLayout.lines)
         if is_marked or layout.text_layout == "documents":
             for number, line in stripped:
                 parts = SEPARATOR.split(line) if is_marked else [line]
                 with records.faults_to(on_fault):
                     if line:
-                        yield _document_from_lines(((number, part.strip()) for part in parts), layout, path, is_marked)
+                        yield _document_from_lines(((number, part.strip()) for part in parts), layout, path)
             return
         for is_text, block in groupby(stripped, key=lambda numbered: numbered[1] != ""):
             if is_text:
@@ -36,9 +40,7 @@ def read_text(path: str, layout: Layout, on_fault: records.OnFault) -> Iterator[
                     yield _document_from_lines(block, layout, path)
 
 
-def _document_from_lines(
-    block: Iterator[tuple[int, str]], layout: Layout, path: str, is_split: bool = False
-) -> Document:
+def _document_from_lines(block: Iterator[tuple[int, str]], layout: Layout, path: str) -> Document:
     where, lines, size = "", [], 0
     for number, line in block:
         records.check_utf8(line, f"{path}:{number}", layout.prefix)
@@ -47,6 +49,5 @@ def _document_from_lines(
         size += sys.getsizeof(line)
         if size > records.MAX_RECORD_BYTES:
             raise UserError(f"{where}: {len(lines):,} lines without a blank one, which is too much for a document")
-    is_split |= layout.text_layout == "lines"
-    sentences = lines if is_split else split_sentences("\n".join(lines))
+    sentences = lines if layout.text_layout == "lines" else split_sentences("\n".join(lines))
     return Document(where, sentences, where=where)

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from sentence_order.data.documents import Document, documents_from_records, find_unused_gold_order, refuse_numbers
+from sentence_order.data.formats import find_delimiter
 from sentence_order.data.json_records import read_json
 from sentence_order.data.layout import Layout
 from sentence_order.data.plain_text import read_text
-from sentence_order.data.records import OnFault, find_delimiter, read_csv, read_parquet, stop_at_fault
+from sentence_order.data.records import OnFault, read_csv, read_parquet, stop_at_fault
 from sentence_order.data.streams import failures_as_user_errors, find_path_problem, open_text
 from sentence_order.errors import UserError
 
@@ -23,9 +25,9 @@ class NoDocumentsError(UserError):
 
 
 def read_files(
-    files: Sequence[tuple[str, str]], layout: Layout, on_fault: OnFault = stop_at_fault
+    files: Sequence[tuple[str, str]], layout: Layout, on_fault: OnFault = stop_at_fault, only_first: bool = False
 ) -> Iterator[Document]:
-    """Yields the documents of files, each with its format, as `read_documents` does.
+    """Yields the documents, or only the first one, of each file, which comes with its format; see `read_documents`.
 
     A file without any is left out with a warning, if others have some. With a row per sentence, a UserError is raised
     for a document in two files.
@@ -34,29 +36,17 @@ def read_files(
     place_of: dict[str, str] = {}
     for path, file_format in files:
         try:
-            for document in read_documents(path, file_format, layout, on_fault):
-                key = layout.prefix + "document_column"
+            for document in islice(read_documents(path, file_format, layout, on_fault), 1 if only_first else None):
                 if layout.document_column is not None and (other := place_of.setdefault(document.id, path)) != path:
-                    raise UserError(f"{key}: {document.id!r} has rows in {other} and {path}; put them into one file")
+                    both = f"{document.id!r} has rows in {other} and {path}"
+                    raise UserError(f"{layout.prefix}document_column: {both}; put them into one file")
                 yield document
         except NoDocumentsError as fault:
             empty.append(fault)
     if len(empty) == len(files):
         raise empty[0]
-    for reason in empty:
+    for reason in empty if not only_first else []:
         log.warning("left out: %s", reason)
-
-
-def check_files(files: Sequence[tuple[str, str]], layout: Layout, on_fault: OnFault = stop_at_fault) -> None:
-    """Reads the first document of each file. Raises UserError as `read_files` does."""
-    empty = []
-    for path, file_format in files:
-        try:
-            next(read_documents(path, file_format, layout, on_fault))
-        except NoDocumentsError as fault:
-            empty.append(fault)
-    if empty and len(empty) == len(files):
-        raise empty[0]
 
 
 def read_documents(

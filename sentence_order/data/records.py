@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
 
-from sentence_order.data.formats import DELIMITERS, NUM_LINES_SEARCHED, PREAMBLE, check_format
+from sentence_order.data.formats import NUM_LINES_SEARCHED, PREAMBLE, check_format, find_delimiter
 from sentence_order.data.layout import Layout
 from sentence_order.data.streams import START_BYTES, FileError, identify, open_text
 from sentence_order.errors import UserError, first_line
@@ -86,19 +86,6 @@ def _next_row(rows: "csv.DictReader[str]", path: str, skipped: int) -> dict[Any,
         raise UserError(f"{path}:{last}: not CSV: {error}{begin}; a quote within a cell is written twice") from error
 
 
-def find_delimiter(start: str, layout: Layout) -> str:
-    """The one that is set, or that parts a table's header into the columns that are read, or else into the most."""
-    if layout.delimiter is not None:
-        return "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
-    preamble = PREAMBLE.match(start)
-    assert preamble is not None
-    if preamble[1] is not None:
-        return preamble[1]
-    headers = {delimiter: split_header(start[preamble.end() :], delimiter) for delimiter in DELIMITERS}
-    fitting = (delimiter for delimiter, names in headers.items() if layout.has_columns(names))
-    return next(fitting, max(headers, key=lambda delimiter: len(headers[delimiter])))
-
-
 def _is_unquoted(start: str, escape: str | None) -> bool:
     """True if a tab-separated file has quotes that enclose no cell, and without regard to them all rows are as long."""
     lines = start.splitlines(keepends=True)[:NUM_LINES_SEARCHED]
@@ -107,15 +94,6 @@ def _is_unquoted(start: str, escape: str | None) -> bool:
     except csv.Error as error:
         return "expected after" in str(error) and len({line.count("\t") for line in lines[:-1]}) == 1
     return False
-
-
-def split_header(start: str, delimiter: str) -> list[str]:
-    """The cells of the first row; none if that is not CSV."""
-    try:
-        rows = csv.reader(start.splitlines(keepends=True)[:NUM_LINES_SEARCHED], delimiter=delimiter)
-        return [name.strip() for name in next(rows, [])]
-    except csv.Error:
-        return []
 
 
 def read_parquet(

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
-from sentence_order.config.validation import check_layout
+from sentence_order.config.validation import check_layout, find_refused
 from sentence_order.data.files import find_files
 from sentence_order.data.formats import find_format, format_by_name, has_separator
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import check_files
+from sentence_order.data.readers import read_files
 from sentence_order.data.records import stop_at_fault
 from sentence_order.data.streams import failures_as_user_errors, open_text
 from sentence_order.errors import UserError, printable
@@ -35,7 +35,8 @@ def check_input(config: PredictConfig) -> None:
     on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
     check_layout(config, None, "")
     if config.input != "-":
-        check_files([(path, input_format(config, path)) for path in find_inputs(config)], Layout.of(config), on_fault)
+        files = [(path, input_format(config, path)) for path in find_inputs(config)]
+        list(read_files(files, Layout.of(config), on_fault, only_first=True))
     elif config.format is InputFormat.parquet:
         raise UserError("format=parquet: cannot be read from standard input; give a file")
 
@@ -52,7 +53,7 @@ def input_format(config: PredictConfig, path: str) -> str:
             found = find_format(start)  # which leaves standard input as it was for the reader
             is_text = found == "text" and path != "-" and not has_separator(start)
     if found == "text" and config.format is InputFormat.auto:
-        found = layout.format_by_keys or found
+        found = next((other for other in ("text", "csv", "jsonl") if not find_refused(config, other)), found)
     check_layout(config, found, "")
     if found == "text" and is_text:
         raise UserError(

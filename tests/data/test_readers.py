@@ -15,7 +15,7 @@ import pytest
 from sentence_order.data import records
 from sentence_order.data.documents import Document
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import check_files, read_documents, read_files
+from sentence_order.data.readers import read_documents, read_files
 from sentence_order.data.records import read_parquet, stop_at_fault
 from sentence_order.errors import UserError
 from tests.data.test_streams import PACKERS
@@ -250,13 +250,13 @@ def test_a_file_without_documents_is_left_out_if_others_have_some(
     for name, text in {"a.txt": "He came.\n", "b.txt": "", "c.txt": "\n"}.items():
         (tmp_path / name).write_text(text)
     files = [(str(path), "text") for path in sorted(tmp_path.iterdir())]
-    check_files(files, Layout())
+    assert len(list(read_files(files, Layout(), only_first=True))) == 1
     with caplog.at_level("WARNING", "sentence_order"):
         assert len(list(read_files(files, Layout()))) == 1
     assert caplog.messages == [f"left out: {path}: the file holds no documents" for path, _ in files[1:]]
-    for read_all in (check_files, lambda *arguments: list(read_files(*arguments))):
+    for only_first in (True, False):
         with pytest.raises(UserError, match=r"b\.txt: the file holds no documents"):
-            read_all(files[1:], Layout())
+            list(read_files(files[1:], Layout(), only_first=only_first))
 
 
 def test_a_document_is_not_torn_by_the_end_of_a_file(tmp_path: Path) -> None:
