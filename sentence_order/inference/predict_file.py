@@ -22,6 +22,8 @@ from sentence_order.runtime.device import choose_runtime
 
 # The most that is read, ordered and written at once, so that memory stays constant for any length of input.
 CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
+# Lines of plain text that are probably not the sentences of one document; the length in characters, on average.
+MANY_LINES, LONG_LINE = 10, 200
 
 
 def predict_file(config: PredictConfig) -> None:
@@ -39,8 +41,11 @@ def predict_file(config: PredictConfig) -> None:
     inputs = [(path, input_format(config, path)) for path in find_inputs(config)]
     layout = Layout.of(config)
     documents = read_files(inputs, layout, on_fault)
-    documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
-
+    first = next(documents)  # a mistake in the input is reported before loading
+    documents = itertools.chain([first], documents)
+    count, length = len(first.sentences), sum(map(len, first.sentences))
+    if inputs[0][1] == "text" and config.text_layout == "lines" and length > LONG_LINE * max(MANY_LINES, count):
+        log.info("input: %d long lines are read as one document; text_layout=documents reads one in each", count)
     for line in describe_dialects(inputs, layout):
         log.info("input: %s", line)
     model = load_checkpoint(config.checkpoint)
