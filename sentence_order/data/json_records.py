@@ -141,14 +141,14 @@ def _rows_of_frame(value: Record, layout: Layout) -> list[Record]:
     names, inner = list(value), list(value.values())
     if not all(isinstance(item, dict | list) for item in inner):
         return []
-    if layout.has_columns(names):
-        if all(isinstance(column, dict) and column.keys() == inner[0].keys() for column in inner):  # columns
-            return [{name: column[row] for name, column in value.items()} for row in inner[0]]
-        return []
+    is_frame = bool(inner) and all(isinstance(item, dict) and item.keys() == inner[0].keys() for item in inner)
+    if layout.has_columns(names) or (is_frame and all(map(str.isdecimal, inner[0]))):  # columns
+        return [{name: column[row] for name, column in value.items()} for row in inner[0]] if is_frame else []
     columns, data = value.get("columns"), value.get("data")
     if isinstance(data, list) and isinstance(columns, list):  # split
         return [dict(zip(map(str, columns), row, strict=False)) for row in data if isinstance(row, list)]
     if isinstance(data, list) and "schema" in value:  # table
         return [row for row in data if isinstance(row, dict)]
     is_index = all(isinstance(row, dict) and layout.has_columns(list(row)) for row in inner)
+    is_index |= is_frame and all(map(str.isdecimal, names))
     return [{layout.id_column: name, **row} for name, row in value.items()] if is_index else []

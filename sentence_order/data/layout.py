@@ -81,9 +81,6 @@ def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
 
 def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     """The keys of columns that look like sentences, and those of the document's; none if there are none."""
-    row = _first_row(record) if depth < MAX_DEPTH else None
-    if row is not None and "records" not in (keys := _find_keys(row, depth + 1)):
-        return keys
     texts = {name: value for name, value in record.items() if _is_prose(value)}
     positions = [name for name in record if POSITION_NAME.fullmatch(name) and name not in texts]
     documents = [name for name in record if DOCUMENT_NAME.fullmatch(name) and name not in [*texts, *positions]]
@@ -118,16 +115,6 @@ def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     if depth and len(split_sentences(texts[longest["text_column"]])) < 2:
         return {}  # an object for each sentence, which would lose its document
     return {**longest, **identity}
-
-
-def _first_row(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """That of a table which pandas has written by columns or by rows; None for other records."""
-    inner = list(record.values())
-    if not inner or not all(isinstance(item, dict) and item and item.keys() == inner[0].keys() for item in inner):
-        return None
-    if all(map(str.isdecimal, inner[0])):
-        return {name: next(iter(column.values())) for name, column in record.items()}
-    return inner[0] if len(record) > 1 or next(iter(record)).isdecimal() else None
 
 
 def _find_order(parsed: Mapping[str, Any], count: int) -> dict[str, Any]:

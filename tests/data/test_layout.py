@@ -21,9 +21,6 @@ STEPS = '["Mix the eggs and the flour.", "Bake it for an hour."]'
             "sentences_column=directions",
         ),
         ({"id": 1, "orig_sents": ["1", "0"], "shuf_sents": ["He left.", "He came."]}, "sentences_column=shuf_sents"),
-        ({"sents": {"0": ["He came.", "He left."], "5": ["She sat."]}}, "sentences_column=sents"),
-        ({"s1": {"0": "He came."}, "s2": {"0": "He left."}}, "sentence_columns=[s1,s2]"),
-        ({"0": {"sents": ["He came.", "He left."]}, "1": {"sents": ["She sat."]}}, "sentences_column=sents"),
         ({"train": {"docs": [{"sentences": ["He left."]}]}, "dev": {"docs": []}}, "records=train.docs"),
         (
             {"story_id": "3", "order": "1", "text": "He left."},
