@@ -33,7 +33,7 @@ FIELD_NAME = re.compile(
 NUM_LINES_SEARCHED = 50
 # Stands between sentences in files with a document per line.
 SEPARATOR = re.compile(r"<eos>", re.IGNORECASE)
-BEFORE_SEPARATOR = re.compile(r"\s*[^\s<][^\n]*?<eos>", re.IGNORECASE)
+BEFORE_SEPARATOR = re.compile(r"\s*(?!<eos>)\S[^\n]*?<eos>", re.IGNORECASE)
 
 
 def format_by_name(path: str) -> str | None:
@@ -72,18 +72,19 @@ def find_columns(start: str) -> list[str]:
     Either most are names as of fields, or they are three at least, and as many cells stand in each of four rows.
     """
     for delimiter in DELIMITERS:
-        rows = split_rows(start, delimiter)
+        rows = split_rows(start, delimiter) or [[]]
         rows = rows[:-1] if len(rows) > 2 else rows  # the last one may be cut
-        names = [name.strip() for name in rows[0]] if rows else []
+        names = [name.strip() for name in rows[0]]
         named = [name for name in names[:1] if name] + names[1:]
         is_header = all(map(COLUMN_NAME.fullmatch, named)) and len({*named}) == len(named)
         has_text = any(" " in cell.strip() or not cell.isascii() for row in rows[1:] for cell in row)
-        if not (is_header and has_text and len(names) > 1):
+        is_spaced = names != rows[0]
+        if not (is_header and has_text and len(names) > 1) or (is_spaced and delimiter == ","):
             continue
         if 2 * sum(FIELD_NAME.fullmatch(name) is not None for name in named) >= len(named):
             if all(not any(row[len(names) :]) for row in rows) and any(len(row) > 1 for row in rows[1:]):
                 return named
-        elif len(names) > 2 and len(rows) > 2 and all(len(row) == len(names) for row in rows) and names == rows[0]:
+        elif len(names) > 2 and len(rows) > 2 and all(len(row) == len(names) for row in rows) and not is_spaced:
             return named
     return []
 
@@ -103,10 +104,9 @@ def find_delimiter(start: str, layout: Layout) -> str:
         return "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
     if (preamble := PREAMBLE.match(start)) and preamble[1]:
         return preamble[1]
-    headers = {delimiter: split_rows(start, delimiter)[:1] or [[]] for delimiter in DELIMITERS}
-    names = {delimiter: [name.strip() for name in first] for delimiter, (first,) in headers.items()}
-    fitting = (delimiter for delimiter in DELIMITERS if layout.has_columns(names[delimiter]))
-    return next(fitting, max(DELIMITERS, key=lambda delimiter: len(names[delimiter])))
+    headers = {delimiter: (split_rows(start, delimiter) or [[]])[0] for delimiter in DELIMITERS}
+    fitting = (delimiter for delimiter, names in headers.items() if layout.has_columns([*map(str.strip, names)]))
+    return next(fitting, max(headers, key=lambda delimiter: len(headers[delimiter])))
 
 
 def check_format(path: str, start: str, expected: str, layout: Layout) -> None:

@@ -91,25 +91,20 @@ def find_unused_gold_order_of_file(path: str, file_format: str, layout: Layout) 
 
 
 def describe_dialects(files: Sequence[tuple[str, str]], layout: Layout) -> Iterator[str]:
-    """What was found out about the first files, each dialect once, with a file that is read as it."""
-    found: dict[str, str] = {}
+    """What was found out about the first files, and is not the usual, with the keys that set it; each dialect once."""
+    known = set()
     for path, file_format in files[:NUM_DESCRIBED]:
-        if path != "-" and (dialect := describe_dialect(path, file_format, layout)):
-            found.setdefault(dialect, path)
-    return (f"{path} read as {dialect}" for dialect, path in found.items())
-
-
-def describe_dialect(path: str, file_format: str, layout: Layout) -> str:
-    """What was found out about a file, and is not the usual, with the keys that set it; empty for nothing."""
-    if file_format == "parquet":
-        return ""
-    found = {}
-    with failures_as_user_errors(path), open_text(path, layout) as (start, stream):
-        delimiter = find_delimiter(start, layout)
-        if file_format == "csv" and layout.delimiter is None and delimiter != ",":
-            found["delimiter"] = "tab-separated" if delimiter == "\t" else f"'{delimiter}'-separated"
-        if layout.encoding is None and stream.encoding != "utf-8":
-            found["encoding"] = stream.encoding
-    keys = " and ".join(layout.prefix + key for key in found)
-    verb = "set them" if len(found) > 1 else "sets it"
-    return f"{', '.join(found.values())}; {keys} {verb}" if found else ""
+        if path == "-" or file_format == "parquet":
+            continue
+        found = {}
+        with failures_as_user_errors(path), open_text(path, layout) as (start, stream):
+            delimiter = find_delimiter(start, layout)
+            if file_format == "csv" and layout.delimiter is None and delimiter != ",":
+                found["delimiter"] = "tab-separated" if delimiter == "\t" else f"'{delimiter}'-separated"
+            if layout.encoding is None and stream.encoding != "utf-8":
+                found["encoding"] = stream.encoding
+        dialect = ", ".join(found.values())
+        if found and dialect not in known:
+            keys, verb = " and ".join(layout.prefix + key for key in found), "set them" if len(found) > 1 else "sets it"
+            yield f"{path} read as {dialect}; {keys} {verb}"
+        known.add(dialect)

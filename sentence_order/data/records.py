@@ -44,7 +44,7 @@ def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = F
     with open_text(path, layout) as (start, stream):
         check_format(path, start, "csv", layout)
         preamble = PREAMBLE.match(start)[0]  # type: ignore[index]
-        skipped = len(preamble.splitlines())
+        skipped = preamble.count("\n") or preamble.count("\r")
         lines = (line for number, line in number_lines(path, stream) if number > skipped)
         delimiter, escape = find_delimiter(start, layout), "\\" if ESCAPED_QUOTE.search(start) else None
         start = start[len(preamble) :]

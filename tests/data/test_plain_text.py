@@ -30,6 +30,7 @@ PROSE = [
     "['Tis the season]\n",
     '{"name"} came home.\n',
     "[1]\n[2]\n",
+    "Step 1, peel\nStep 2, boil it\nStep 3, eat it\n",
     "<p> is a tag.\nIt closes with </p>.\n",
     "",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import describe_dialect, read_documents
+from sentence_order.data.readers import describe_dialects, read_documents
 from sentence_order.errors import UserError
 
 WIDE = {"sentence_columns": ["s1", "s2"]}
@@ -24,8 +24,9 @@ def test_the_separator_is_found_out(tmp_path: Path, delimiter: str) -> None:
     assert read(tmp_path, text, delimiter=delimiter, **WIDE) == [["He came", "Then, he; left|\t."]]
     named = {",": "", ";": "';'-separated; data.delimiter sets it", "\t": "tab-separated; data.delimiter sets it"}
     if delimiter in named:
-        assert describe_dialect(str(tmp_path / "file"), "csv", Layout(**WIDE)) == named[delimiter]
-        assert describe_dialect(str(tmp_path / "file"), "csv", Layout(delimiter=delimiter, **WIDE)) == ""
+        files, shown = [(str(tmp_path / "file"), "csv")], f"{tmp_path / 'file'} read as {named[delimiter]}"
+        assert list(describe_dialects(files, Layout(**WIDE))) == [shown] * (delimiter != ",")
+        assert list(describe_dialects(files, Layout(delimiter=delimiter, **WIDE))) == []
 
 
 def test_the_separator_is_the_one_that_gives_the_columns(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import describe_dialect, read_documents
+from sentence_order.data.readers import describe_dialects, read_documents
 from sentence_order.data.streams import sniff_encoding
 from sentence_order.errors import UserError
 
@@ -111,7 +111,8 @@ def test_encodings_and_line_ends_are_found_out(tmp_path: Path, encoding: str, li
     layout = Layout(sentence_columns=["s1", "s2"])
     assert [d.sentences for d in read_documents(str(path), "csv", layout)] == [["He ate at the café.", "“I left.”"]]
     if encoding in ("utf-16", "cp1252"):
-        assert describe_dialect(str(path), "csv", layout) == f"{encoding}; data.encoding sets it"
+        found = describe_dialects([(str(path), "csv")], layout)
+        assert list(found) == [f"{path} read as {encoding}; data.encoding sets it"]
 
 
 def test_other_encodings_are_named_by_a_key(tmp_path: Path) -> None:
