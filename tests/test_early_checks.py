@@ -71,7 +71,7 @@ MISTAKES = {
     "predict checkpoint=model input=in.jsonl delimiter=tab": "delimiter: only for csv, not for jsonl",
     "predict checkpoint=model input=wide.csv": "wide.csv:2: document '1': no field 'sentences' (available: id, s1, "
     "s2); "
-    "set sentence_columns=[s1,s2]",
+    "set 'sentence_columns=[s1,s2]'",
     "predict checkpoint=model input=no.txt": "input: no.txt: no such file",
     "predict checkpoint=model input=bad.jsonl": "bad.jsonl:1: not JSON",
     "predict checkpoint=model input=in.jsonl decoder=pointer": "decoder=pointer: needs the head",

@@ -24,7 +24,7 @@ DecoderName = StrEnum("DecoderName", list(DECODERS))  # type: ignore[misc]
 EvaluateDecoderName = StrEnum("EvaluateDecoderName", [*DECODERS, "all"])  # type: ignore[misc]
 Metric = StrEnum("Metric", list(METRICS))  # type: ignore[misc]
 Source = StrEnum("Source", "synthetic jsonl csv parquet text hub memory")
-TextLayout = StrEnum("TextLayout", "lines paragraphs")
+TextLayout = StrEnum("TextLayout", "lines paragraphs documents")
 Pooling = StrEnum("Pooling", "mean first")
 Precision = StrEnum("Precision", "auto fp32 bf16 fp16")
 Joint = StrEnum("Joint", "documents pairs")
@@ -60,7 +60,8 @@ class LayoutConfig:
     )
     text_layout: TextLayout = key(
         TextLayout.lines,
-        "Whether plain text has a sentence per line, or paragraphs to be split; blank lines separate documents.",
+        "Whether plain text has, between blank lines, a document of a sentence per line, or of running text in "
+        "paragraphs; or a document of running text in each line.",
     )
     document_column: str | None = key(None, "Column with the document that the sentence of a row or record belongs to.")
     position_column: str | None = key(
@@ -142,6 +143,7 @@ class DataConfig(GoldOrderConfig, LayoutConfig, SplitsConfig):
 
     hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.", **PATH)
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
+    any_text: bool = key(False, "Reads with data=text also what looks like JSON, a table or a web page, line by line.")
     max_sentences: int = key(100, "Sentences read of a document; later ones are dropped.", Range(2, low_allowed=True))
     max_sentence_tokens: int = key(128, "Tokens read of a sentence, special ones included.", Range(3, low_allowed=True))
     strip_enumeration: bool = key(False, "Hides numbers and times at the heads of sentences (Step 2:) from the model.")

@@ -23,6 +23,7 @@ from sentence_order.errors import UserError
 # The formats that keys of how files are read are for.
 TABLES = ("jsonl", "csv", "parquet", "hub")
 READ_BY = {
+    **dict.fromkeys(("id_column", "sentences_column", "sentence_columns", "text_column"), (*TABLES, "memory")),
     "document_column": (*TABLES, "memory"),
     "position_column": (*TABLES, "memory"),
     "records": ("jsonl",),
@@ -51,7 +52,7 @@ NO_EFFECT: tuple[tuple[str, dict[str, Callable[[Any], bool]]], ...] = (
     ("cache.dtype", {"cache.mode": _is("off")}),
     ("max_nonfinite", {"on_nonfinite": _is_not("skip")}),
     ("data.hub_id data.hub_config", {"data.source": _is_not("hub", None)}),
-    ("data.text_layout", {"data.source": _is("synthetic", "jsonl", "csv", "parquet", "hub")}),
+    ("data.text_layout data.any_text", {"data.source": _is("synthetic", "jsonl", "csv", "parquet", "hub")}),
     ("data.validation_share", {"data.validation": _is_not(None)}),
     ("data.test_share", {"data.test": _is_not(None)}),
 )
@@ -197,6 +198,12 @@ def check_layout(layout: LayoutConfig, file_format: str | None, prefix: str) -> 
             "".encode(layout.encoding)
         except (LookupError, UnicodeError) as error:
             raise UserError(f"{prefix}encoding: {layout.encoding!r} is none; such are utf-8, utf-16, cp1252") from error
-    for name, formats in READ_BY.items():
-        if getattr(layout, name) is not None and file_format not in (None, *formats):
-            raise UserError(f"{prefix}{name}: only for {' and '.join(formats)}, not for {file_format}")
+    for name in find_refused(layout, file_format) if file_format else []:
+        raise UserError(f"{prefix}{name}: only for {' and '.join(READ_BY[name])}, not for {file_format}")
+
+
+def find_refused(layout: LayoutConfig, file_format: str) -> list[str]:
+    """The keys that are set and are not for files of a format."""
+    usual = LayoutConfig()
+    given = [name for name in READ_BY if getattr(layout, name) != getattr(usual, name)]
+    return [name for name in given if file_format not in READ_BY[name]]

@@ -30,7 +30,7 @@ from sentence_order.runtime.files import UNFINISHED, cache_folder, oserrors_with
 log = logging.getLogger(__name__)
 
 # Part of each key, which does not see the code: a change in how documents are read or tokenised must change it.
-VERSION = 6
+VERSION = 7
 BATCH_DOCUMENTS = 1000  # that are read, tokenised and written at a time
 FOLDER, SUFFIX = "corpora", ".arrow"
 DIGEST = "[0-9a-f]" * 32  # as a pattern

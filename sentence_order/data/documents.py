@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Any
 
-from sentence_order.config.commands import override
+from sentence_order.config.commands import as_typed
 from sentence_order.data.gold_order import are_numbers, find_gold_orders, is_blank, read_numbers, restore_gold_order
 from sentence_order.data.layout import Layout, suggest_keys
 from sentence_order.data.lists import parse_list
@@ -27,7 +27,8 @@ def nothing_to_order(count: int, prefix: str = "") -> str:
     none = "the only document does not have" if count == 1 else f"none of the {count:,} documents has"
     return (
         f"{none} two sentences or more; nothing to order (running text is split into "
-        f"sentences with {prefix}text_layout=paragraphs or, in tables, {prefix}text_column=NAME)"
+        f"sentences with {prefix}text_layout=paragraphs, or documents, one in each line; in tables with "
+        f"{prefix}text_column=NAME)"
     )
 
 
@@ -191,7 +192,7 @@ def _read_list(value: list[Any] | str, where: str, name: str, prefix: str) -> li
         raise UserError(
             f"{where}: field '{name}' must hold a list of strings, or one as JSON, Python or numpy print it; for one "
             f"column per sentence set {prefix}sentence_columns=[...], for running text set "
-            f"{override(f'{prefix}text_column', name)}"
+            f"{as_typed(f'{prefix}text_column', name)}"
         )
     sentences = ["" if item is None or item != item else item for item in sentences]
     if not all(isinstance(sentence, str) for sentence in sentences):

@@ -9,7 +9,7 @@ from typing import Any
 from sentence_order.config.schema import DataConfig, Source
 from sentence_order.data.formats import format_by_name
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import read_documents
+from sentence_order.data.readers import read_files
 from sentence_order.data.streams import find_path_problem
 from sentence_order.errors import UserError
 
@@ -20,14 +20,15 @@ def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
         return
     assert config.source is not None
     for name in splits_to_read(config, splits):
-        for path in find_data_files(config, name) if config.source is not Source.hub else []:
-            try:
-                next(read_documents(path, config.source.value, Layout.of(config)))
-            except UserError as error:
-                suggested = format_by_name(path)
-                if suggested not in (None, "text", config.source.value) and "data=" not in str(error):
-                    error.add_note(f"for a file of this name: data={suggested}")
-                raise
+        paths = find_data_files(config, name) if config.source is not Source.hub else []
+        try:
+            list(read_files([(path, config.source.value) for path in paths], Layout.of(config), only_first=True))
+        except UserError as error:
+            path = next((path for path in paths if str(error).startswith(f"{path}:")), "")
+            suggested = format_by_name(path)
+            if suggested not in (None, "text", config.source.value) and "data=" not in str(error):
+                error.add_note(f"for a file of this name: data={suggested}")
+            raise
 
 
 def splits_to_read(config: DataConfig, splits: Sequence[str]) -> list[str]:

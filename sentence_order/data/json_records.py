@@ -1,11 +1,14 @@
 """Reads records from JSON: a line each, an array of them, pandas' forms, lists of sentences, or nested in objects."""
 
+import ast
 import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import IO, Any
+from warnings import catch_warnings
 
 from sentence_order.data.formats import check_format
 from sentence_order.data.layout import Layout
@@ -27,7 +30,7 @@ from sentence_order.errors import UserError
 # tenth of its size, and a small file can hold one that fills all memory.
 MAX_RATIO, MIN_CHARACTERS_ALLOWED = 50, 2**26
 # An array of anything but texts, or one that is spread over lines.
-ARRAY_START = re.compile(r"\s*\[\s*(?:[{\[]|\n)")
+ARRAY_START = re.compile(r"\s*\[\s*(?:\{|\[|\n|.*,\s*\n)")
 SPREAD_OBJECT_START = re.compile(r"\s*\{[^\S\n]*\n\s*\"")
 
 
@@ -68,7 +71,10 @@ def _parse_line(line: str, where: str) -> Any:
         return DECODER.decode(line)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         if line.lstrip().startswith("[") and (sentences := parse_list(line)) is not None:
-            return sentences  # as Python spells it
+            return sentences  # as Python or numpy spells it
+        if line.lstrip().startswith("{'"):  # as Python does
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError), catch_warnings(action="ignore"):
+                return ast.literal_eval(line.strip())
         raise UserError(f"{where}: not JSON: {error}") from error
 
 
@@ -135,14 +141,14 @@ def _rows_of_frame(value: Record, layout: Layout) -> list[Record]:
     names, inner = list(value), list(value.values())
     if not all(isinstance(item, dict | list) for item in inner):
         return []
-    if layout.has_columns(names):
-        if all(isinstance(column, dict) and column.keys() == inner[0].keys() for column in inner):  # columns
-            return [{name: column[row] for name, column in value.items()} for row in inner[0]]
-        return []
+    is_frame = bool(inner) and all(isinstance(item, dict) and item.keys() == inner[0].keys() for item in inner)
+    if layout.has_columns(names) or (is_frame and all(map(str.isdecimal, inner[0]))):  # columns
+        return [{name: column[row] for name, column in value.items()} for row in inner[0]] if is_frame else []
     columns, data = value.get("columns"), value.get("data")
     if isinstance(data, list) and isinstance(columns, list):  # split
         return [dict(zip(map(str, columns), row, strict=False)) for row in data if isinstance(row, list)]
     if isinstance(data, list) and "schema" in value:  # table
         return [row for row in data if isinstance(row, dict)]
     is_index = all(isinstance(row, dict) and layout.has_columns(list(row)) for row in inner)
+    is_index |= is_frame and all(map(str.isdecimal, names))
     return [{layout.id_column: name, **row} for name, row in value.items()] if is_index else []

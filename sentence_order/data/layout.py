@@ -7,7 +7,9 @@ from typing import Any
 
 from sentence_order.config.commands import as_typed
 from sentence_order.config.schema import DataConfig, GoldOrderConfig, InputFormat, LayoutConfig, PredictConfig
+from sentence_order.data.gold_order import read_numbers
 from sentence_order.data.lists import parse_list
+from sentence_order.data.sentences import split_sentences
 
 # Names of columns that say which document a sentence belongs to, and where it stands in it.
 DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|para(?:graph)?)[_ ]?id|document", re.I)
@@ -26,14 +28,19 @@ class Layout(GoldOrderConfig, LayoutConfig):
     """
 
     prefix: str = "data."
-    is_any_text: bool = False  # a text file is read as such, whatever it looks like
+    any_text: bool = False
 
     @classmethod
     def of(cls, config: DataConfig | PredictConfig) -> "Layout":
         found = {item.name: getattr(config, item.name) for item in fields(cls) if hasattr(config, item.name)}
         if isinstance(config, DataConfig):
             return cls(**found)
-        return cls(**found, prefix="", is_any_text=config.format is InputFormat.text)
+        return cls(**found, prefix="", any_text=config.format is InputFormat.text)
+
+    @property
+    def as_any_text(self) -> str:
+        """How one insists on text, for messages."""
+        return f"{'data=text data.any_text=true' if self.prefix else 'format=text'} reads it as text"
 
     @property
     def columns(self) -> list[str]:
@@ -60,7 +67,11 @@ def suggest_keys(record: Mapping[str, Any], layout: Layout) -> str:
     own = layout.prefix
     if any(name.rstrip().endswith((".", "!", "?")) for name in record):
         return "; the first row must name the columns"
-    if keys := {key: value for key, value in _find_keys(record).items() if value != getattr(layout, key)}:
+    is_list = [isinstance(value, list) and any(map(_is_prose, value)) for value in record.values()]
+    if len(is_list) > 1 and all(is_list) and len({re.sub(r"\d+", "#", name) for name in record}) == 1:
+        return "; an object with a list for each document is not read; write a list in each line"
+    found = {key: value for key, value in _find_keys(record).items() if own or not key.startswith("gold_order")}
+    if keys := {key: value for key, value in found.items() if value != getattr(layout, key)}:
         return f"; set {' '.join(as_typed(own + key, value) for key, value in keys.items())}"
     return (
         f"; the sentences are named by {own}sentences_column=NAME, {own}sentence_columns=[NAME,...] or "
@@ -86,12 +97,13 @@ def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     parsed = {name: [value] if isinstance(value, dict) else value for name, value in parsed.items()}
     lists = {name: list(_flatten(value)) for name, value in parsed.items() if isinstance(value, list)}
     if sentences := [name for name, value in lists.items() if any(map(_is_prose, value))]:
-        return {"sentences_column": max(sentences, key=lambda name: len(str(lists[name]))), **identity}
+        best = max(sentences, key=lambda name: len(str(lists[name])))
+        return {"sentences_column": best, **_find_order(parsed, len(parsed[best] or [])), **identity}
     if nested := [name for name, value in lists.items() if value and isinstance(value[0], dict)]:
         inner = {name: _find_keys(lists[name][0], depth + 1) if depth < MAX_DEPTH else {} for name in nested}
         best = max(nested, key=lambda name: len(inner[name]))
-        path = f"{best}.{inner[best]['records']}" if "records" in inner[best] else best
-        return {**inner[best], "records": path}
+        path = ".".join([best, *filter(None, [inner[best].get("records")])])
+        return {**inner[best], "records": path} if inner[best] else {}
 
     if not texts:
         return {}
@@ -100,7 +112,18 @@ def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
         return {"document_column": documents[0], "position_column": positions[0], **longest}
     if len(texts) > 2 and max(map(len, texts.values())) < MAX_RATIO * min(map(len, texts.values())):
         return {"sentence_columns": list(texts), **identity}
+    if depth and len(split_sentences(texts[longest["text_column"]])) < 2:
+        return {}  # an object for each sentence, which would lose its document
     return {**longest, **identity}
+
+
+def _find_order(parsed: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The keys of a field with a permutation of the sentences."""
+    for name, value in parsed.items():
+        numbers = sorted(read_numbers(value) or [])
+        if numbers and numbers == list(range(numbers[0], numbers[0] + count)) and numbers[0] in (0, 1):
+            return {"gold_order_column": name, "gold_order_base": numbers[0]}
+    return {}
 
 
 def _is_prose(value: Any) -> bool:

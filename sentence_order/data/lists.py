@@ -9,7 +9,8 @@ from typing import Any
 OPENING = re.compile(r"\s*(?:array\(\s*)?[\[(]\s*")
 CLOSING = re.compile(r"\s*(?:,\s*)?[\])]\s*(?:(?:,\s*dtype=[^)]*)?\)\s*)?")
 SEPARATOR = re.compile(r"\s*,\s*|\s+")
-ITEM = re.compile(r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\"|None|nan|NaN|null", re.DOTALL)
+STRING = r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\""
+ITEM = re.compile(rf"(np\.str_\()?[uU]?({STRING})(?(1)\))|None|nan|NaN|null", re.DOTALL)
 
 
 def parse_list(text: str) -> list[Any] | None:
@@ -36,7 +37,7 @@ def _parse_literal(text: str) -> list[Any] | None:
             return None
         try:
             with warnings.catch_warnings(action="ignore"):  # of escapes that Python does not know
-                items.append(ast.literal_eval(item[0]) if item[0][0] in "'\"" else None)
+                items.append(None if item[2] is None else ast.literal_eval(item[2]))
         except (ValueError, SyntaxError):  # a line end within quotes
             return None
         place = item.end()

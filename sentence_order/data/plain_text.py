@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
+from sentence_order.config.schema import TextLayout
 from sentence_order.data import records
 from sentence_order.data.documents import Document
 from sentence_order.data.formats import SEPARATOR, check_format, has_separator
@@ -16,18 +18,21 @@ from sentence_order.errors import UserError
 def read_text(path: str, layout: Layout, on_fault: records.OnFault) -> Iterator[Document]:
     """Documents stand apart by blank lines; within one, a line is a sentence or the lines are running text.
 
-    If `<eos>` stands between sentences, a line is a document.
+    If `<eos>` stands between sentences, or with `text_layout=documents`, a line is a document.
     """
     with open_text(path, layout) as (start, stream):
         check_format(path, start, "text", layout)
         lines = records.number_lines(path, stream)
         stripped = ((number, line.strip()) for number, line in lines)
-        if has_separator(start) and not layout.is_any_text:
+        is_marked = has_separator(start) and not layout.any_text
+        if is_marked:
+            layout = replace(layout, text_layout=TextLayout.lines)
+        if is_marked or layout.text_layout == "documents":
             for number, line in stripped:
-                sentences = ((number, sentence.strip()) for sentence in line.split(SEPARATOR))
+                parts = SEPARATOR.split(line) if is_marked else [line]
                 with records.faults_to(on_fault):
                     if line:
-                        yield _document_from_lines(sentences, layout, path)
+                        yield _document_from_lines(((number, part.strip()) for part in parts), layout, path)
             return
         for is_text, block in groupby(stripped, key=lambda numbered: numbered[1] != ""):
             if is_text:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
 
-from sentence_order.data.formats import NUM_LINES_SEARCHED, check_format
+from sentence_order.data.formats import NUM_LINES_SEARCHED, PREAMBLE, check_format, find_delimiter
 from sentence_order.data.layout import Layout
 from sentence_order.data.streams import START_BYTES, FileError, identify, open_text
 from sentence_order.errors import UserError, first_line
@@ -16,7 +16,6 @@ from sentence_order.errors import UserError, first_line
 MAX_RECORD_BYTES = 2**26
 # The csv module refuses longer fields than 128 KiB by default; a document in one cell may be longer.
 csv.field_size_limit(MAX_RECORD_BYTES)
-DELIMITERS = (",", ";", "\t", "|")
 # A quote within a cell as MySQL writes it, and not JSON in a cell, whose quotes are doubled.
 ESCAPED_QUOTE = re.compile(r"\\\"(?![\"\r\n,;\t|]|$)")
 
@@ -44,8 +43,11 @@ def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = F
     """Yields each row's cells, all of them texts, with its place ("FILE:LINE"); cells that a row lacks are empty."""
     with open_text(path, layout) as (start, stream):
         check_format(path, start, "csv", layout)
-        lines = (line for _, line in number_lines(path, stream))
+        preamble = PREAMBLE.match(start)[0]  # type: ignore[index]
+        skipped = preamble.count("\n") or preamble.count("\r")
+        lines = (line for number, line in number_lines(path, stream) if number > skipped)
         delimiter, escape = find_delimiter(start, layout), "\\" if ESCAPED_QUOTE.search(start) else None
+        start = start[len(preamble) :]
         rows = csv.DictReader(
             lines,
             restval="",
@@ -55,18 +57,18 @@ def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = F
             strict=True,
         )
         try:
-            names = list(rows.fieldnames or [])
+            names = rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
         except csv.Error as error:
-            raise UserError(f"{path}:1: not CSV: {error}") from error
-        check_utf8("".join(names), f"{path}:1", layout.prefix)
+            raise UserError(f"{path}:{skipped + 1}: not CSV: {error}") from error
+        check_utf8("".join(names), f"{path}:{skipped + 1}", layout.prefix)
         if twice := find_twice(names):
-            raise UserError(f"{path}:{rows.line_num}: column '{twice}' appears twice")
+            raise UserError(f"{path}:{rows.line_num + skipped}: column '{twice}' appears twice")
         while True:
             with faults_to(on_fault):
-                row = _next_row(rows, path)
+                row = _next_row(rows, path, skipped)
                 if row is None:
                     return
-                where = f"{path}:{rows.line_num}"
+                where = f"{path}:{rows.line_num + skipped}"
                 if any(row.pop(None, ())):
                     hint = f"quote cells that contain {delimiter!r}, or name another {layout.prefix}delimiter"
                     raise UserError(f"{where}: more cells than the header has columns; {hint}")
@@ -74,23 +76,14 @@ def read_csv(path: str, layout: Layout, on_fault: OnFault, all_columns: bool = F
                 yield where, row
 
 
-def _next_row(rows: "csv.DictReader[str]", path: str) -> dict[Any, Any] | None:
-    first = rows.reader.line_num + 1
+def _next_row(rows: "csv.DictReader[str]", path: str, skipped: int) -> dict[Any, Any] | None:
+    first = rows.reader.line_num + skipped + 1
     try:
         return next(rows, None)
     except csv.Error as error:  # the next row is looked for in the next line
-        last = rows.reader.line_num
+        last = rows.reader.line_num + skipped
         begin = f", in a row that begins in line {first}" if last > first else ""
         raise UserError(f"{path}:{last}: not CSV: {error}{begin}; a quote within a cell is written twice") from error
-
-
-def find_delimiter(start: str, layout: Layout) -> str:
-    """The one that is set, or that parts a table's header into the columns that are read, or else into the most."""
-    if layout.delimiter is not None:
-        return "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
-    headers = {delimiter: split_header(start, delimiter) for delimiter in DELIMITERS}
-    fitting = (delimiter for delimiter, names in headers.items() if layout.has_columns(names))
-    return next(fitting, max(headers, key=lambda delimiter: len(headers[delimiter])))
 
 
 def _is_unquoted(start: str, escape: str | None) -> bool:
@@ -101,14 +94,6 @@ def _is_unquoted(start: str, escape: str | None) -> bool:
     except csv.Error as error:
         return "expected after" in str(error) and len({line.count("\t") for line in lines[:-1]}) == 1
     return False
-
-
-def split_header(start: str, delimiter: str) -> list[str]:
-    """The cells of the first row; none if that is not CSV."""
-    try:
-        return next(csv.reader(start.splitlines(keepends=True)[:NUM_LINES_SEARCHED], delimiter=delimiter), [])
-    except csv.Error:
-        return []
 
 
 def read_parquet(

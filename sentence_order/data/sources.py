@@ -4,7 +4,6 @@ import functools
 import logging
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from sentence_order.data.files import find_data_files, splits_to_read
 from sentence_order.data.identity import text_fingerprint
 from sentence_order.data.layout import Layout
 from sentence_order.data.memory import digest_documents
-from sentence_order.data.readers import describe_dialect, find_unused_gold_order_of_file, read_documents
+from sentence_order.data.readers import describe_dialects, find_unused_gold_order_of_file, read_files
 from sentence_order.data.records import Record, stop_at_fault
 from sentence_order.data.synthetic import NUM_STORIES, PLOTS, generate
 from sentence_order.errors import UserError, counted, first_line
@@ -97,7 +96,10 @@ def _split_off(train: Dataset, missing: list[str], config: DataConfig) -> dict[s
     kept_D = ~np.logical_or.reduce([members[name] for name in missing])
     if not kept_D.any() or not all(members[name].any() for name in missing):
         is_unparted = config.source is Source.text and len(train) == 1
-        hint = "; blank lines separate documents, and there are none (if it lists names of files: data.folder=FOLDER)"
+        hint = (
+            "; blank lines separate documents, and there are none (if each line is a document: "
+            "data.text_layout=documents; if it lists names of files: data.folder=FOLDER)"
+        )
         raise UserError(
             f"data.train: {counted(len(train), 'document')} of {counted(len(draws), 'different text')}: too few to "
             f"split off {' and '.join(missing)}; give more{hint if is_unparted else ''}"
@@ -133,7 +135,7 @@ def _from_files(config: DataConfig, split: str, cache: ArrowCache) -> Dataset:
         raise UserError(f"data.{split}: {error.filename}: cannot be read: {error.strerror}") from error
 
     def read() -> Iterator[Document]:
-        return (document for path in paths for document in read_documents(path, source, layout))
+        return read_files([(path, source) for path in paths], layout)
 
     def search() -> list[str]:
         found = (find_unused_gold_order_of_file(path, source, layout) for path in paths)
@@ -153,12 +155,9 @@ def _load(split: str, settings: Any, read: Read, cache: ArrowCache, advise: Call
 def _log_dialects(config: DataConfig, splits: list[str]) -> None:
     """Logs what was found out about the files, each kind of them once."""
     assert config.source is not None
-    layout, names = Layout.of(config), splits_to_read(config, splits)
-    paths = [path for name in names for path in find_data_files(config, name)]
-    found = {path: describe_dialect(path, config.source.value, layout) for path in paths}
-    for dialect, count in Counter(filter(None, found.values())).items():
-        first = next(path for path in paths if found[path] == dialect)
-        log.info("data: %s%s read as %s", first, f" and {count - 1:,} more" if count > 1 else "", dialect)
+    paths = [path for name in splits_to_read(config, splits) for path in find_data_files(config, name)]
+    for line in describe_dialects([(path, config.source.value) for path in paths], Layout.of(config)):
+        log.info("data: %s", line)
 
 
 def _log_gold_order(split: str, layout: Layout) -> None:

@@ -33,7 +33,8 @@ BINARY = {
     b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: zstd -d FILE"),
     b"version https://git-lfs": ("a pointer of Git LFS", "fetch the data: git lfs pull"),
 }
-HTML = re.compile(rb"<(?:\?xml|!doctype|!--|(?:html|head|body|title|script|table|tr|td|div|p)\b)", re.IGNORECASE)
+# A page or XML, by its first tag, or by any that stands alone in the first line.
+MARKUP = re.compile(rb"<(?:\?xml|!doctype|(?:html|head|body|table|tr)\b|\w+(?:\s[^<>\r\n]*)?>\s*[\r\n])", re.IGNORECASE)
 MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}  # the first begins as one of UTF-16 does
 MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 # In UTF-8 or the encodings of Windows and Latin scripts; others have more letters beyond ASCII.
@@ -85,7 +86,7 @@ def open_unpacked(path: str, layout: Layout) -> Iterator[io.BufferedReader]:
                 if path == "-":
                     raise UserError("standard input is packed; unpack it first, as in: zcat FILE | COMMAND input=-")
                 stream = io.BufferedReader(stack.enter_context(open_packed(stream)), START_BYTES)  # type: ignore
-        if start.startswith(b"PK\3\4") and path != "-":
+        if start.startswith((b"PK\3\4", b"PK\5\6")) and path != "-":
             stream = io.BufferedReader(stack.enter_context(_open_member(path)), START_BYTES)  # type: ignore
         if kind := identify(stream.peek(START_BYTES), layout):
             raise UserError(f"{path}: {kind}")
@@ -95,7 +96,8 @@ def open_unpacked(path: str, layout: Layout) -> Iterator[io.BufferedReader]:
 def _open_member(path: str) -> IO[bytes]:
     """The only file in a zip archive."""
     archive = zipfile.ZipFile(path)
-    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+    names = [name for name in names if not name.endswith("/") and not os.path.basename(name).startswith(".")]
     if "[Content_Types].xml" in names or "mimetype" in names:
         raise UserError(f"{path}: an Excel workbook or another Office document, not text; {EXPORT}")
     if len(names) != 1:
@@ -111,16 +113,15 @@ def identify(start: bytes, layout: Layout) -> str | None:
         if start.startswith(magic):
             return f"{name}, not text; {way.format(group='data=' if layout.prefix else 'format=')}"
     if start.startswith(b"PK\3\4"):
-        return "a zip archive on standard input; unpack it"
+        return "a zip archive on standard input or within another file; unpack it"
     if start[257:262] == b"ustar":
         return "a tar archive; unpack it, and name its folder"
-    if HTML.match(start.lstrip()) and b"</" in start and not layout.is_any_text:
-        return "a web page or XML, not data: if the download has failed, fetch it again; otherwise extract the text"
-    if b"\0" in start and sniff_encoding(start) == "utf-8":
-        try:
-            codecs.getincrementaldecoder("utf-8")().decode(start)
-        except UnicodeDecodeError:
-            return f"a binary file, not text; {EXPORT}"
+    if MARKUP.match(start.lstrip()) and b"</" in start and not layout.any_text:
+        way = "if the download has failed, fetch it again; otherwise extract the text"
+        return f"a web page or XML, not data: {way} ({layout.as_any_text})"
+    decoder = codecs.getincrementaldecoder(sniff_encoding(start))("replace")
+    if layout.encoding is None and b"\0" in start and "\0" in decoder.decode(start):
+        return f"a binary file, not text; {EXPORT} (or name its encoding by {layout.prefix}encoding)"
     return None
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from sentence_order.config.schema import InputFormat, OnError, PredictConfig
-from sentence_order.config.validation import check_layout
+from sentence_order.config.validation import check_layout, find_refused
 from sentence_order.data.files import find_files
-from sentence_order.data.formats import find_format, format_by_name
+from sentence_order.data.formats import find_format, format_by_name, has_separator
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import read_documents
+from sentence_order.data.readers import read_files
 from sentence_order.data.records import stop_at_fault
 from sentence_order.data.streams import failures_as_user_errors, open_text
 from sentence_order.errors import UserError, printable
@@ -33,27 +33,29 @@ def find_inputs(config: PredictConfig) -> list[str]:
 def check_input(config: PredictConfig) -> None:
     """Reads the first document of each file. Raises UserError if that is not possible."""
     on_fault = stop_at_fault if config.on_error is OnError.stop else lambda fault: None
-    for path in find_inputs(config):
-        if path != "-":
-            source = input_format(config, path)
-            check_layout(config, source, "")
-            next(read_documents(path, source, Layout.of(config), on_fault))
-        elif config.format is InputFormat.parquet:
-            raise UserError("format=parquet: cannot be read from standard input; give a file")
-        else:
-            check_layout(config, None, "")
+    check_layout(config, None, "")
+    if config.input != "-":
+        files = [(path, input_format(config, path)) for path in find_inputs(config)]
+        list(read_files(files, Layout.of(config), on_fault, only_first=True))
+    elif config.format is InputFormat.parquet:
+        raise UserError("format=parquet: cannot be read from standard input; give a file")
 
 
 def input_format(config: PredictConfig, path: str) -> str:
-    """`format`, or the one that a file's name or, of others and of standard input, its beginning suggests."""
-    if config.format is not InputFormat.auto:
-        return config.format.value
-    is_stream = path == "-"
-    if not is_stream and (suggested := format_by_name(path)) is not None:
-        return suggested
-    with failures_as_user_errors(path), open_text(path, Layout.of(config)) as (start, _):
-        found = find_format(start)  # which leaves standard input as it was for the reader
-    if found == "text" and not is_stream:
+    """`format`, or the one that a file's name or, of others and of standard input, its beginning suggests.
+
+    What looks like text is a table, or JSON, if keys say so. Raises UserError if the keys are for other formats.
+    """
+    layout, is_text = Layout.of(config), False
+    found = config.format.value if config.format is not InputFormat.auto else format_by_name(path)
+    if found is None:
+        with failures_as_user_errors(path), open_text(path, layout) as (start, _):
+            found = find_format(start)  # which leaves standard input as it was for the reader
+            is_text = found == "text" and path != "-" and not has_separator(start)
+    if found == "text" and config.format is InputFormat.auto:
+        found = next((other for other in ("text", "csv", "jsonl") if not find_refused(config, other)), found)
+    check_layout(config, found, "")
+    if found == "text" and is_text:
         raise UserError(
             f"input: the name of {path} does not show its format; set format=text, format=jsonl, format=csv or "
             "format=parquet"

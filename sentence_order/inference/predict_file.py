@@ -10,7 +10,7 @@ from sentence_order.config.schema import OnError, PredictConfig
 from sentence_order.data.documents import Document, nothing_to_order
 from sentence_order.data.files import listed
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import describe_dialect, read_documents
+from sentence_order.data.readers import describe_dialects, read_files
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.files import choose_format, find_inputs, input_format, is_terminal, open_output
@@ -22,6 +22,8 @@ from sentence_order.runtime.device import choose_runtime
 
 # The most that is read, ordered and written at once, so that memory stays constant for any length of input.
 CHUNK_DOCUMENTS, CHUNK_SENTENCES = 4096, 40_000
+# Lines of plain text that are probably not the sentences of one document; the length in characters, on average.
+MANY_LINES, LONG_LINE = 10, 200
 
 
 def predict_file(config: PredictConfig) -> None:
@@ -38,12 +40,14 @@ def predict_file(config: PredictConfig) -> None:
 
     inputs = [(path, input_format(config, path)) for path in find_inputs(config)]
     layout = Layout.of(config)
-    documents = itertools.chain.from_iterable(read_documents(*each, layout, on_fault) for each in inputs)
-    documents = itertools.chain([next(documents)], documents)  # a mistake in the input is reported before loading
-
-    for dialect in dict.fromkeys(describe_dialect(*each, layout) for each in inputs if each[0] != "-"):
-        if dialect:
-            log.info("input: read as %s", dialect)
+    documents = read_files(inputs, layout, on_fault)
+    first = next(documents)  # a mistake in the input is reported before loading
+    documents = itertools.chain([first], documents)
+    count, length = len(first.sentences), sum(map(len, first.sentences))
+    if inputs[0][1] == "text" and config.text_layout == "lines" and length > LONG_LINE * max(MANY_LINES, count):
+        log.info("input: %d long lines are read as one document; text_layout=documents reads one in each", count)
+    for line in describe_dialects(inputs, layout):
+        log.info("input: %s", line)
     model = load_checkpoint(config.checkpoint)
     if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")

@@ -36,6 +36,16 @@ def test_every_orient_of_pandas_is_read(tmp_path: Path, orient: Any, indent: int
     }
 
 
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "table"])
+def test_the_columns_of_pandas_are_proposed(tmp_path: Path, orient: Any) -> None:
+    lists = pd.DataFrame([{"id": row["id"], "sents": row["sentences"]} for row in ROWS])
+    with pytest.raises(UserError, match=r"\(available: .*id, sents\); set data\.sentences_column=sents$"):
+        read(tmp_path, lists.to_json(orient=orient))
+    wide = pd.DataFrame([{"s1": row["sentences"][0], "s2": row["sentences"][1]} for row in ROWS])
+    with pytest.raises(UserError, match=r"s1, s2\); set 'data\.sentence_columns=\[s1,s2\]'$"):
+        read(tmp_path, wide.to_json(orient=orient))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -44,6 +54,7 @@ def test_every_orient_of_pandas_is_read(tmp_path: Path, orient: Any, indent: int
         "\n".join(json.dumps(row, indent=2) for row in ROWS),
         ",\n".join(json.dumps(row, indent=2) for row in ROWS),
         "\n".join(json.dumps([row]) for row in ROWS),
+        "\n".join(map(repr, ROWS)),
         "\ufeff" + json.dumps(ROWS, indent=1),
     ],
 )
@@ -58,6 +69,7 @@ def test_arrays_and_objects_over_several_lines_are_read(tmp_path: Path, text: st
         "\n".join(map(repr, SENTENCES)),
         json.dumps(SENTENCES),
         json.dumps(SENTENCES, indent=1),
+        "".join(json.dumps(sentences) + ",\n" for sentences in SENTENCES),
         json.dumps([[row["id"], row["sentences"]] for row in ROWS]),
     ],
 )

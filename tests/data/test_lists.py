@@ -32,6 +32,8 @@ def test_lists_are_read_as_they_were_printed(written: list[str | None]) -> None:
         ("['He left.' 'She ate.\\n'\n \"It's late.\"]", ["He left.", "She ate.\n", "It's late."]),
         ("['a', nan, None, 'b',]", ["a", None, None, "b"]),
         ("array(['a', 'b'], dtype='<U1')", ["a", "b"]),
+        ("[np.str_('a'), np.str_(\"b\")]", ["a", "b"]),
+        ("[u'a', u'b']", ["a", "b"]),
         ("['a' 'b'] and more", None),
         ("['a' ... 'b']", None),
         ("(He left.) She ate.", None),

@@ -22,6 +22,16 @@ PROSE = [
     "One\nTwo\nThree\n",
     "<b>He</b> came.\nHe left.\n",
     "Roses,red\nViolets,blue\n",
+    "Peel,chop\nBoil it,serve it\nEat it,all\n",
+    "Rose\tRed flower\nViolet\tBlue flower\nDaisy\tWhite flower\n",
+    "Anna;Otto\nHe came;she left\n",
+    "Mix, stir, bake\nCut it, eat it, go\nMix, stir it, bake\nCut, eat it, go\nA, b, c d\n",
+    '["Hello," he said]\n["No," she said]\n',
+    "['Tis the season]\n",
+    '{"name"} came home.\n',
+    "[1]\n[2]\n",
+    "Step 1, peel\nStep 2, boil it\nStep 3, eat it\n",
+    "<p> is a tag.\nIt closes with </p>.\n",
     "",
 ]
 
@@ -43,16 +53,25 @@ def test_prose_is_taken_for_text(tmp_path: Path, text: str) -> None:
         (",title,text\n0,Cake,He came.\n", "csv"),
         ("Story ID\tSentence 1\n7\tHe came.\n", "csv"),
         ('id;s1\n1;"He came; he left."\n2;"He\nsat."\n', "csv"),
+        ("id | text\n1 | He came.\n2 | He left.\n", "csv"),
+        ("id,s1,s2\n1,He came.\n2,He left.,She left.\n", "csv"),
+        ("sentence (1),sentence (2)\nHe came.,He left.\n", "csv"),
+        ("sep=;\none;two;three\nHe came;a;b\nHe left;a;b\nHe sat;a;b\n", "csv"),
+        ("\nid,text\n1,He came.\n", "csv"),
+        ("{'sentences': ['He came.', 'He left.']}\n", "jsonl"),
+        ('["He came.",\n "He left."]', "jsonl"),
+        ('["' + "He came. " * 9999, "jsonl"),
     ],
 )
 def test_other_formats_are_named_with_their_key(tmp_path: Path, text: str, found: str) -> None:
     assert find_format(text) == found
     (tmp_path / "stories.txt").write_text(text)
-    with pytest.raises(UserError, match=rf"stories\.txt: .*, not plain text; data={found} reads it"):
+    insist = "data=text data.any_text=true reads it as text"
+    with pytest.raises(UserError, match=rf"stories\.txt: .*, not plain text; data={found} reads it; {insist}"):
         list(read_documents(str(tmp_path / "stories.txt"), "text", Layout()))
-    with pytest.raises(UserError, match=f"; format={found} reads it"):
+    with pytest.raises(UserError, match=f"; format={found} reads it; format=text reads it as text"):
         list(read_documents(str(tmp_path / "stories.txt"), "text", Layout(prefix="")))
-    assert list(read_documents(str(tmp_path / "stories.txt"), "text", Layout(is_any_text=True)))
+    assert list(read_documents(str(tmp_path / "stories.txt"), "text", Layout(any_text=True)))
 
 
 def test_a_mark_between_sentences_makes_a_line_a_document(tmp_path: Path) -> None:
@@ -68,6 +87,36 @@ def test_a_mark_between_sentences_makes_a_line_a_document(tmp_path: Path) -> Non
     assert documents[2].id == f"{tmp_path}/dev.tsv:4"
     (tmp_path / "a.txt").write_text("He wrote:\n<eos> ends a text.\n")
     assert len(list(read_documents(str(tmp_path / "a.txt"), "text", Layout()))) == 1
+
+
+def test_a_mark_is_found_in_any_case_and_below_a_heading(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("A trip\nHe came. <EOS> He left.\nShe sat. <eos> She rose.\n")
+    documents = read_documents(str(tmp_path / "a.txt"), "text", Layout())
+    assert [document.sentences for document in documents] == [
+        ["A trip"],
+        ["He came.", "He left."],
+        ["She sat.", "She rose."],
+    ]
+
+
+def test_each_line_may_be_a_document_of_running_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("He came. He left.\n\nShe sat. She rose.\nAll slept.\n")
+    documents = read_documents(str(tmp_path / "a.txt"), "text", Layout(text_layout="documents"))
+    assert [document.sentences for document in documents] == [
+        ["He came.", "He left."],
+        ["She sat.", "She rose."],
+        ["All slept."],
+    ]
+
+
+def test_prose_is_read_under_any_name_and_a_header_is_not(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.tsv", "a.json"):
+        (tmp_path / name).write_text("He came, and left.\nThen it rained.\n")
+        assert len(list(read_documents(str(tmp_path / name), "text", Layout()))) == 1
+    (tmp_path / "a.csv").write_text("story\nHe came.\n")
+    with pytest.raises(UserError, match=r"for a file of this name: data=csv; .*data\.any_text=true"):
+        list(read_documents(str(tmp_path / "a.csv"), "text", Layout()))
+    assert list(read_documents(str(tmp_path / "a.csv"), "text", Layout(any_text=True)))
 
 
 def test_files_of_other_formats_than_expected_are_named(tmp_path: Path) -> None:

@@ -127,7 +127,9 @@ def test_commands_read_corpora_as_they_are_published(
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write(path)
     if name == "predict":
-        documents = [d.sentences for d in read_documents(config.input, input_format(config), Layout.of(config))]
+        documents = [
+            d.sentences for d in read_documents(config.input, input_format(config, config.input), Layout.of(config))
+        ]
     else:
         check_data(config.data)
         check_data_files(config.data, ["train", "validation", "test"])

@@ -15,7 +15,7 @@ import pytest
 from sentence_order.data import records
 from sentence_order.data.documents import Document
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import read_documents
+from sentence_order.data.readers import read_documents, read_files
 from sentence_order.data.records import read_parquet, stop_at_fault
 from sentence_order.errors import UserError
 from tests.data.test_streams import PACKERS
@@ -242,6 +242,29 @@ def test_a_line_that_is_too_long_is_not_left_out(
     with pytest.raises(UserError, match=r"file:\d: a line of more than"):
         list(read_documents(str(path), file_format, Layout(), faults.append))
     assert not faults
+
+
+def test_a_file_without_documents_is_left_out_if_others_have_some(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in {"a.txt": "He came.\n", "b.txt": "", "c.txt": "\n"}.items():
+        (tmp_path / name).write_text(text)
+    files = [(str(path), "text") for path in sorted(tmp_path.iterdir())]
+    assert len(list(read_files(files, Layout(), only_first=True))) == 1
+    with caplog.at_level("WARNING", "sentence_order"):
+        assert len(list(read_files(files, Layout()))) == 1
+    assert caplog.messages == [f"left out: {path}: the file holds no documents" for path, _ in files[1:]]
+    for only_first in (True, False):
+        with pytest.raises(UserError, match=r"b\.txt: the file holds no documents"):
+            list(read_files(files[1:], Layout(), only_first=only_first))
+
+
+def test_a_document_is_not_torn_by_the_end_of_a_file(tmp_path: Path) -> None:
+    for name, place in {"a.csv": 1, "b.csv": 2}.items():
+        (tmp_path / name).write_text(f"doc,place,text\n{name},0,x\nmid,{place},He came.\n")
+    layout = Layout(document_column="doc", position_column="place", text_column="text")
+    with pytest.raises(UserError, match=r"data\.document_column: 'mid' has rows in .*a\.csv and .*b\.csv"):
+        list(read_files([(str(path), "csv") for path in sorted(tmp_path.iterdir())], layout))
 
 
 def test_paths_that_are_not_files_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import describe_dialect, read_documents
+from sentence_order.data.readers import describe_dialects, read_documents
 from sentence_order.errors import UserError
 
 WIDE = {"sentence_columns": ["s1", "s2"]}
@@ -24,8 +24,9 @@ def test_the_separator_is_found_out(tmp_path: Path, delimiter: str) -> None:
     assert read(tmp_path, text, delimiter=delimiter, **WIDE) == [["He came", "Then, he; left|\t."]]
     named = {",": "", ";": "';'-separated; data.delimiter sets it", "\t": "tab-separated; data.delimiter sets it"}
     if delimiter in named:
-        assert describe_dialect(str(tmp_path / "file"), "csv", Layout(**WIDE)) == named[delimiter]
-        assert describe_dialect(str(tmp_path / "file"), "csv", Layout(delimiter=delimiter, **WIDE)) == ""
+        files, shown = [(str(tmp_path / "file"), "csv")], f"{tmp_path / 'file'} read as {named[delimiter]}"
+        assert list(describe_dialects(files, Layout(**WIDE))) == [shown] * (delimiter != ",")
+        assert list(describe_dialects(files, Layout(delimiter=delimiter, **WIDE))) == []
 
 
 def test_the_separator_is_the_one_that_gives_the_columns(tmp_path: Path) -> None:
@@ -33,6 +34,13 @@ def test_the_separator_is_the_one_that_gives_the_columns(tmp_path: Path) -> None
         ["He came.", "He left."]
     ]
     assert read(tmp_path, "s1\ts2\nHe came.\tHe left.\n", delimiter="tab", **WIDE) == [["He came.", "He left."]]
+
+
+def test_what_excel_and_people_put_before_or_into_a_header_is_no_part_of_it(tmp_path: Path) -> None:
+    for text in ("sep=|\ns1|s2\nHe came.|He left.\n", "\n\ns1, s2\nHe came.,He left.\n", "s1 ;s2\nHe came.;He left.\n"):
+        assert read(tmp_path, text, **WIDE) == [["He came.", "He left."]]
+    with pytest.raises(UserError, match=r":4: not CSV"):
+        read(tmp_path, '\nsep=,\ns1,s2\n"He" came.,x\n', **WIDE)
 
 
 def test_rows_may_be_short_and_end_in_empty_cells(tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def test_what_was_found_out_about_files_is_logged_once_for_each_kind(
         with caplog.at_level("INFO", "sentence_order"):
             assert len(load_splits(config, ALL)["train"]) == 6
         assert caplog.messages == [
-            f"data: {paths[0]} and 2 more read as ';'-separated; data.delimiter sets it",
-            f"data: {paths[1]} and 2 more read as ';'-separated, cp1252; data.delimiter and data.encoding set them",
+            f"data: {paths[0]} read as ';'-separated; data.delimiter sets it",
+            f"data: {paths[1]} read as ';'-separated, cp1252; data.delimiter and data.encoding set them",
         ]
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentence_order.data.layout import Layout
-from sentence_order.data.readers import describe_dialect, read_documents
+from sentence_order.data.readers import describe_dialects, read_documents
 from sentence_order.data.streams import sniff_encoding
 from sentence_order.errors import UserError
 
@@ -70,6 +70,9 @@ OTHERS = {
     "an Excel workbook or another Office document": zipped(b"x", "mimetype", "content.xml"),
     "an old Excel workbook": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500),
     "a zip archive of 2 files": zipped(b"x", "a.txt", "b.txt"),
+    "a zip archive of 0 files": zipped(b"x", ".DS_Store"),
+    "a zip archive of 0 files, not": b"PK\5\6" + bytes(18),
+    "a zip archive on standard input or within": zipped(zipped(b"x", "a.txt"), "a.zip"),
     "a Parquet file, not text; data=parquet": content_of(lambda stream: pq.write_table(TABLE, stream)),
     "an Arrow or Feather file": content_of(lambda stream: pyarrow.feather.write_feather(TABLE, stream)),
     "a Python pickle": pickle.dumps([["x", "y"]]),
@@ -77,9 +80,11 @@ OTHERS = {
     "a tar archive": tarred(CONTENT),
     "a tar archive; unpack": gzip.compress(tarred(CONTENT)),
     "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
+    "a binary file, not text; .* data.encoding": b"SQLite format 3\0\x10\0\1\1\0@  " + bytes(900),
     "a binary file": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)),
     "a web page or XML": b"<?xml version='1.0'?>\n<stories><s>He came.</s></stories>",
     "a web page": b"\n<!DOCTYPE html>\n<html><body><p>Quota exceeded</p></body></html>",
+    "a web page or XML, not data: if": b'<doc id="7" title="Cake">\nHe came.\n</doc>\n',
     "a web page or XML, not data": b"<tr>\n<td>Quota exceeded</td>\n</tr>\n",
 }
 
@@ -106,7 +111,8 @@ def test_encodings_and_line_ends_are_found_out(tmp_path: Path, encoding: str, li
     layout = Layout(sentence_columns=["s1", "s2"])
     assert [d.sentences for d in read_documents(str(path), "csv", layout)] == [["He ate at the café.", "“I left.”"]]
     if encoding in ("utf-16", "cp1252"):
-        assert describe_dialect(str(path), "csv", layout) == f"{encoding}; data.encoding sets it"
+        found = describe_dialects([(str(path), "csv")], layout)
+        assert list(found) == [f"{path} read as {encoding}; data.encoding sets it"]
 
 
 def test_other_encodings_are_named_by_a_key(tmp_path: Path) -> None:
@@ -118,6 +124,13 @@ def test_other_encodings_are_named_by_a_key(tmp_path: Path) -> None:
     assert document.sentences == ["Он пришёл.", "Мы поели."]
     with pytest.raises(UserError, match=r"not utf-16: .*; data\.encoding"):
         list(read_documents(str(path), "text", Layout(encoding="utf-16")))
+
+
+def test_a_typed_encoding_is_not_taken_for_a_binary_file(tmp_path: Path) -> None:
+    path = tmp_path / "stories.txt"
+    path.write_bytes("他来了。\n一 他走了。\n".encode("utf-16-le"))
+    (document,) = read_documents(str(path), "text", Layout(encoding="utf-16-le"))
+    assert document.sentences == ["他来了。", "一 他走了。"]
 
 
 def test_damaged_utf8_is_not_taken_for_another_encoding() -> None:

@@ -215,6 +215,9 @@ INPUTS = {
     "lines": (json.dumps({"sentences": STORY}), []),
     "table": ("s1;s2\nHe came.;He left.\n", ["sentence_columns=[s1,s2]"]),
     "rows": ("doc,text\na,He came.\na,He left.\n", ["document_column=doc", "text_column=text"]),
+    "ragged": ("who,what,why\nHe came.,He left.\n", ["sentence_columns=[who,what]"]),
+    "pipes": ("a | b\nHe came.|He left.\n", ["delimiter='|'", "sentence_columns=[a,b]"]),
+    "column": ("body\nHe came. He left.\n", ["text_column=body"]),
     "text": ("He came.\nHe left.\n", []),
     "mark": ("He came.<eos>He left.\n", []),
 }
@@ -227,9 +230,22 @@ def test_standard_input_is_read_as_what_it_begins_with(name: str, monkeypatch: p
     monkeypatch.setattr(sys, "stdin", stream)
     config = compose("predict", ["checkpoint=x", "input=-", *keys])
     check_input(config)
-    (document,) = read_documents("-", input_format(config), Layout.of(config))
+    (document,) = read_documents("-", input_format(config, "-"), Layout.of(config))
     assert document.sentences == STORY
     assert not stream.closed
+
+
+def test_keys_that_the_input_does_not_have_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("He came.\nHe left.\n")
+    (tmp_path / "a.jsonl").write_text("{}")
+    for typed, named in {
+        "a.txt text_column=x": "no field 'x'",
+        "a.txt records=x": "not JSON",
+        "a.txt text_column=x format=text": "text_column: only for .* not for text",
+        "a.jsonl delimiter=tab": "delimiter: only for csv, not for jsonl",
+    }.items():
+        with pytest.raises(UserError, match=named):
+            check_input(compose("predict", ["checkpoint=x", *f"input={tmp_path}/{typed}".split()]))
 
 
 def test_format_text_reads_anything_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +253,7 @@ def test_format_text_reads_anything_as_text(monkeypatch: pytest.MonkeyPatch) -> 
         stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(text.encode())))  # type: ignore[arg-type]
         monkeypatch.setattr(sys, "stdin", stream)
         config = compose("predict", ["checkpoint=x", "input=-", "format=text"])
-        (document,) = read_documents("-", input_format(config), Layout.of(config))
+        (document,) = read_documents("-", input_format(config, "-"), Layout.of(config))
         assert document.sentences == (["a <eos> b"] if sentences == 1 else sentences)
 
 
@@ -249,5 +265,5 @@ def test_tables_of_training_are_read_by_the_same_keys(tmp_path: Path) -> None:
     for typed in (["input=in.parquet", *keys], ["input=in.json", "records=data.rows", *keys]):
         config = compose("predict", ["checkpoint=x", *typed])
         path = str(tmp_path / config.input)
-        (document,) = read_documents(path, input_format(config), Layout.of(config))
+        (document,) = read_documents(path, input_format(config, config.input), Layout.of(config))
         assert (document.id, document.sentences) == ("1", STORY)
