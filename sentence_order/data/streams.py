@@ -121,7 +121,7 @@ def identify(start: bytes, layout: Layout) -> str | None:
         return f"a web page or XML, not data: {way} ({layout.as_any_text})"
     decoder = codecs.getincrementaldecoder(sniff_encoding(start))("replace")
     if layout.encoding is None and b"\0" in start and "\0" in decoder.decode(start):
-        return f"a binary file, not text; {EXPORT} (or name its encoding by {layout.prefix}encoding)"
+        return f"a binary file, not text; {EXPORT}, or if it is text, set {layout.prefix}encoding"
     return None
 
 

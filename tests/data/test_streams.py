@@ -80,7 +80,7 @@ OTHERS = {
     "a tar archive": tarred(CONTENT),
     "a tar archive; unpack": gzip.compress(tarred(CONTENT)),
     "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
-    "a binary file, not text; .* data.encoding": b"SQLite format 3\0\x10\0\1\1\0@  " + bytes(900),
+    "a binary file, not text; .* set data.encoding": b"SQLite format 3\0\x10\0\1\1\0@  " + bytes(900),
     "a binary file": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)),
     "a web page or XML": b"<?xml version='1.0'?>\n<stories><s>He came.</s></stories>",
     "a web page": b"\n<!DOCTYPE html>\n<html><body><p>Quota exceeded</p></body></html>",
