@@ -143,7 +143,7 @@ class DataConfig(GoldOrderConfig, LayoutConfig, SplitsConfig):
 
     hub_id: str | None = key(None, "Data set of the Hugging Face hub, owner/name, or the folder of one.", **PATH)
     hub_config: str | None = key(None, "Configuration (subset) of that data set, if it has several.")
-    any_text: bool = key(False, "Reads with data=text also what looks like JSON, a table or a web page, line by line.")
+    any_text: bool = key(False, "Reads with data=text also what looks like JSON, a table or a web page.")
     max_sentences: int = key(100, "Sentences read of a document; later ones are dropped.", Range(2, low_allowed=True))
     max_sentence_tokens: int = key(128, "Tokens read of a sentence, special ones included.", Range(3, low_allowed=True))
     strip_enumeration: bool = key(False, "Hides numbers and times at the heads of sentences (Step 2:) from the model.")
