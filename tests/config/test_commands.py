@@ -137,7 +137,7 @@ def test_printed_commands_find_their_run(
     monkeypatch.chdir(tmp_path)
     for name in names:
         folder = make_run(tmp_path / name, [], [0, 1, 2])
-        refused = command("train", "encoder=tiny", override("output_dir", name), "seed=1", "resume=auto")
+        refused = command("train", "encoder=tiny", override("output_dir", unambiguous(name)), "seed=1", "resume=auto")
         assert " alone)" in refused.stderr, (name, refused.stderr)
         typed = refused.stderr.split("resume it unchanged (")[1].split(" alone)")[0]
         (repeat,) = re.findall("    python -m sentence_order.report (.*)", list_reports({}, [], [Path(name)]))
