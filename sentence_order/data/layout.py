@@ -16,7 +16,8 @@ DOCUMENT_NAME = re.compile(r"(?:story|doc|document|article|paper|recipe|text|par
 POSITION_NAME = re.compile(
     r".*(?:order|position|pos|index|idx|number|step|rank)|(?:sent(?:ence)?|line|step)_?(?:id|no|num|nr)", re.I
 )
-MAX_RATIO = 5  # of the lengths of columns that each hold a sentence
+SENTENCE_END = re.compile(r"[.!?…。\uff01\uff1f]\W*$")
+MAX_RATIO = 5  # of the longest column to the one in the middle, if each holds a sentence
 MAX_DEPTH = 5  # of objects within objects, in which sentences are looked for
 
 
@@ -110,8 +111,10 @@ def _find_keys(record: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     longest = {"text_column": max(texts, key=lambda name: len(texts[name]))}
     if documents and positions:
         return {"document_column": documents[0], "position_column": positions[0], **longest}
-    if len(texts) > 2 and max(map(len, texts.values())) < MAX_RATIO * min(map(len, texts.values())):
-        return {"sentence_columns": list(texts), **identity}
+    whole = [name for name, text in texts.items() if SENTENCE_END.search(text)] or list(texts)
+    lengths = sorted(len(texts[name]) for name in whole)
+    if len(whole) > 2 and lengths[-1] < MAX_RATIO * lengths[len(lengths) // 2]:
+        return {"sentence_columns": whole, **identity}
     if depth and len(split_sentences(texts[longest["text_column"]])) < 2:
         return {}  # an object for each sentence, which would lose its document
     return {**longest, **identity}

@@ -33,6 +33,10 @@ STEPS = '["Mix the eggs and the flour.", "Bake it for an hour."]'
         ),
         ({"data": {"docs": [{"sentences": ["He left."]}]}}, "records=data.docs"),
         ({"first part": "He left.", "number": "3"}, "text_column=first part"),
+        (
+            {"topic": "known plots", "first": "He came home at night.", "then": "He ate.", "last": "He went to bed."},
+            "sentence_columns=[first,then,last]",
+        ),
     ],
 )
 @pytest.mark.parametrize("prefix", ["data.", ""])
