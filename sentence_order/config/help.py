@@ -1,7 +1,6 @@
 """The text of `--help`, of all groups and keys or of those named; docs/configuration.md is made of the same parts."""
 
 import itertools
-import os
 import re
 import shutil
 import textwrap
@@ -26,6 +25,7 @@ from sentence_order.config.parsing import (
     option_files,
     options_of,
     parse_flags,
+    search_path,
 )
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.errors import UserError
@@ -41,8 +41,7 @@ def help_text(name: str, words: list[str]) -> str:
     flags = parse_flags(words)
     topics = [word for word in flags.overrides if re.fullmatch(r"\w+(\.\w+)*", word)]
     given = [] if flags.multirun else [word for word in flags.overrides if word not in topics]
-    if dirs := config_dirs(flags):
-        given.append(override("hydra.searchpath", [f"file://{os.path.abspath(folder)}" for folder in dirs]))
+    given += search_path(dirs := config_dirs(flags))
     typed = compose_typed(name, given)
     return "\n\n".join(_explain(name, topic, dirs, *typed) for topic in topics) or _list_all(name, dirs, *typed)
 

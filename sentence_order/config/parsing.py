@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -67,6 +67,11 @@ def config_dirs(flags: argparse.Namespace) -> list[str]:
             found: Any = parsed.value()
             paths += found if isinstance(found, list) else []
     return [str(path).removeprefix("file://") for path in paths]
+
+
+def search_path(dirs: Sequence[str]) -> list[str]:
+    """The override by which Hydra finds the configs in folders of one's own; none without folders."""
+    return [override("hydra.searchpath", [f"file://{os.path.abspath(folder)}" for folder in dirs])] if dirs else []
 
 
 def option_files(group: str, name: str = "", dirs: Iterable[str] = ()) -> dict[str, Path]:

@@ -94,7 +94,7 @@ def _row_from_record(record: Record, layout: Layout, where: str) -> tuple[float,
             raise UserError(f"{where}: field '{layout.position_column}' must be a number, not {str(value)[:40]!r}")
     sentence = _read_cell(record, str(layout.text_column), str | None, "a sentence", where) or ""
     group = _read_group(record, layout, where)
-    _check_encodable(where, name, sentence, group)
+    check_encodable(where, name, sentence, group)
     return position, Document(name, [sentence], group, where)
 
 
@@ -118,7 +118,7 @@ def document_from_record(record: Record, layout: Layout, where: str) -> Document
         value = _read_cell(record, name, list | str, "a list of strings", where)
         sentences = _read_list(value, where, name, layout.prefix)
     group = _read_group(record, layout, where)
-    _check_encodable(where, document_id, group, *sentences)
+    check_encodable(where, document_id, group, *sentences)
 
     how = layout.gold_order, layout.gold_order_base, where
     if layout.gold_order_column:
@@ -177,8 +177,8 @@ def _read_group(record: Record, layout: Layout, where: str) -> str:
     return "" if is_blank(group) else " ".join(str(group).split())
 
 
-def _check_encodable(where: str, *texts: str) -> None:
-    """JSON can spell half a character, which no tokenizer takes."""
+def check_encodable(where: str, *texts: str) -> None:
+    """Raises UserError for half a character, which JSON and Python can spell, and no tokenizer takes."""
     try:
         "".join(texts).encode()
     except UnicodeEncodeError as error:

@@ -8,7 +8,13 @@ from typing import Any
 import xxhash
 
 from sentence_order.config.schema import DataConfig, Source
-from sentence_order.data.documents import Document, document_from_record, documents_from_records, find_unused_gold_order
+from sentence_order.data.documents import (
+    Document,
+    check_encodable,
+    document_from_record,
+    documents_from_records,
+    find_unused_gold_order,
+)
 from sentence_order.data.layout import Layout
 from sentence_order.data.records import names_of, stop_at_fault
 from sentence_order.errors import UserError
@@ -81,11 +87,7 @@ def check_sentences(given: Any, name: str = "sentences") -> list[str]:
             what = f"{_describe(sentence)}, not a text"
             hint = "; leave out what is missing" if sentence is None or sentence != sentence else ""
             raise TypeError(f"{name}: a list of sentences is due; {name}[{i}] is {what}{hint}")
-        if not sentence.isascii():
-            try:
-                sentence.encode()
-            except UnicodeEncodeError as error:  # which no tokenizer takes
-                raise UserError(f"{name}[{i}]: holds half a surrogate pair") from error
+        check_encodable(f"{name}[{i}]", sentence)
     return [str(sentence) for sentence in sentences]  # numpy has texts of its own
 
 

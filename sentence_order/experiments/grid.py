@@ -1,7 +1,6 @@
 """The grid of a sweep, before its first job: depths of freezing made from the encoder, and jobs that cannot exist."""
 
 import itertools
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,8 +11,8 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from sentence_order.config import cli
-from sentence_order.config.commands import key_of, override, parse_override
-from sentence_order.config.parsing import initialized_hydra, parse_flags
+from sentence_order.config.commands import key_of, parse_override
+from sentence_order.config.parsing import initialized_hydra, parse_flags, search_path
 from sentence_order.config.schema import EncoderConfig, TrainConfig
 from sentence_order.errors import UserError, counted
 from sentence_order.experiments.job import print_line
@@ -52,8 +51,7 @@ def check_grid(words: list[str], swept: Mapping[str, list[str] | None], fixed: C
     Returns the depths of freezing, if the sweep's file leaves these to the encoder. `swept`, `fixed`: see `swept_keys`.
     """
     folder = parse_flags(words).config_dir
-    own_configs = [override("hydra.searchpath", [f"file://{os.path.abspath(folder)}"])] if folder else []
-    given = [*own_configs, *(text for text in words if key_of(text) in fixed)]
+    given = [*search_path([folder] if folder else []), *(text for text in words if key_of(text) in fixed)]
     try:
         with initialized_hydra():
             sweeper = hydra.compose("train", given, return_hydra_config=True).hydra.sweeper

@@ -169,7 +169,8 @@ class Trainer:
         started, date, origin = time.perf_counter(), datetime.now(UTC), provenance()
         folder = Path(config.output_dir)
         _agree_on_config(processes, config)
-        if processes.broadcast(processes.is_main and check_inputs(config)) is RunStatus.FINISHED:
+        check = check_inputs if self.command is None else run_dir.check_run_dir  # a command has checked what it reads
+        if processes.broadcast(processes.is_main and check(config)) is RunStatus.FINISHED:
             run_dir.log_finished(config)
             return
         setup = set_up(config, processes, self.documents)
