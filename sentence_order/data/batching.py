@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,21 @@ def load_batches(
         pin_memory=pin_memory,
         generator=torch.Generator(),  # or it would draw from the one that dropout draws from
     )
+
+
+@contextmanager
+def running_workers(loader: "DataLoader[Batch]") -> Iterator[Iterator[Batch]]:
+    """Within the block, an iterator over the batches of a loader, whose workers end with the block.
+
+    PyTorch ends them with the last reference to the iterator. If one is left when the program ends, Python sends them
+    SIGTERM, which they ignore, and waits for them without an end.
+    """
+    batches = iter(loader)
+    try:
+        yield batches
+    finally:
+        if loader.num_workers:
+            batches._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def _load_batch(corpus: "Corpus", seed: int, epoch: int | None, rows: list[int]) -> Batch:

@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -88,14 +88,14 @@ class TrainingLoop:
         memory, another process of the run has ended, or `debug.overfit` has not ordered its documents.
         """
         self.model.train()
-        with self.signals.deferred(), self.progress, self._add_run_context_to_errors():
-            total, done = self.plan.total_steps, self.state.step
-            task = self.progress.add_task("training", total=total, completed=done, unit="steps", note="")
+        inputs = self.plan.batches(start=self.state.step)
+        with self.signals.deferred(), self.progress, self._add_run_context_to_errors(), closing(inputs):
+            total = self.plan.total_steps
+            task = self.progress.add_task("training", total=total, completed=self.state.step, unit="steps", note="")
             if self.state.validation_pending:  # a signal had interrupted it
                 self.validate()
                 self.save_checkpoint()
                 self.progress.update(task, note=self._progress_note())
-            inputs = self.plan.batches(start=done)
 
             while not self.check_stop():  # max_steps, early stopping, overfit, a signal in any process
                 step_input = next(inputs)

@@ -3,13 +3,13 @@
 import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from sentence_order.config.schema import TrainerConfig
-from sentence_order.data.batching import load_batches, make_batches
+from sentence_order.data.batching import load_batches, make_batches, running_workers
 from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import counted
@@ -61,8 +61,8 @@ class TrainingPlan:
         """The choices for a line of the console."""
         return f"{self.workers} workers, {counted(self.total_steps, 'step')}, validation every {self.eval_every}"
 
-    def batches(self, start: int) -> Iterator[StepInput]:
-        """The inputs of every step from the one after `start` steps on, without an end."""
+    def batches(self, start: int) -> Generator[StepInput, None, None]:
+        """The inputs of every step from the one after `start` steps on, without an end; close it to end its workers."""
         skip = start
         for epoch in itertools.count():
             micro_batches = self._micro_batches(epoch)
@@ -73,24 +73,24 @@ class TrainingPlan:
             yield from self._epoch(epoch, micro_batches, skip * self.config.accumulate)
             skip = 0
 
-    def _epoch(self, epoch: int, micro_batches: list[list[int]], done: int) -> Iterator[StepInput]:
+    def _epoch(self, epoch: int, micro_batches: list[list[int]], done: int) -> Generator[StepInput, None, None]:
         """The inputs of the steps of an epoch after the first `done` micro-batches."""
         sizes, tokens, total = self.train.sizes, self.train.tokens, len(micro_batches)
         shards = [self.runtime.processes.shard(rows) for rows in micro_batches[done:]]
         pinned = self.runtime.device.type == "cuda"
-        loaded = iter(load_batches(self.train, shards, self.seed, epoch, self.workers, pinned))
-        for first in range(done, total, self.config.accumulate):
-            parts = micro_batches[first : first + self.config.accumulate]
-            rows = np.concatenate(parts)
-            yield StepInput(
-                epoch_before=epoch + first / total,
-                epoch_after=epoch + (first + len(parts)) / total,
-                num_documents=len(rows),
-                num_pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
-                num_tokens=int(tokens[rows].sum()),
-                padded_size=sum(len(part) * int(tokens[part].max()) for part in parts),
-                batches=[batch for batch in itertools.islice(loaded, len(parts)) if batch],
-            )
+        with running_workers(load_batches(self.train, shards, self.seed, epoch, self.workers, pinned)) as loaded:
+            for first in range(done, total, self.config.accumulate):
+                parts = micro_batches[first : first + self.config.accumulate]
+                rows = np.concatenate(parts)
+                yield StepInput(
+                    epoch_before=epoch + first / total,
+                    epoch_after=epoch + (first + len(parts)) / total,
+                    num_documents=len(rows),
+                    num_pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
+                    num_tokens=int(tokens[rows].sum()),
+                    padded_size=sum(len(part) * int(tokens[part].max()) for part in parts),
+                    batches=[batch for batch in itertools.islice(loaded, len(parts)) if batch],
+                )
 
     def _micro_batches(self, epoch: int) -> list[list[int]]:
         return make_batches(self.train.tokens, self.config.batch_tokens, self.seed, epoch)
