@@ -4,9 +4,9 @@
 
 In one process and by turns, on the same documents: the real loop (`TrainingLoop.train`: examples, batches, losses,
 checks, progress, log, learning rates); a bare forward, backward, clip and AdamW step on batches made beforehand; and,
-for the unfrozen model, only the matrix products of its linear layers, by PyTorch's own functions and, on a CPU that has
-it, by oneDNN: the ceiling of any implementation on that library; there also the bare step with PyTorch's own linear
-layers.
+for the unfrozen model, only the matrix products of its linear layers, by PyTorch's own functions and, on a CPU, by
+oneDNN and in bf16: the ceiling of any implementation on that library; on a CPU also the bare step with PyTorch's own
+linear layers, and in bf16.
 """
 
 import itertools
@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,10 +29,11 @@ from sentence_order.data.examples import Batch
 from sentence_order.errors import UserError
 from sentence_order.losses import count_pairs
 from sentence_order.model.encoder import encoder_layers
-from sentence_order.model.linear import Linear, onednn_available, product
+from sentence_order.model.linear import use_kernels
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import set_up_logging
 from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.kernels import DEFAULT, ONEDNN, PYTORCH, Kernels, multiply, onednn_available
 from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.optimization import make_optimizer
 from sentence_order.training.plan import TrainingPlan
@@ -122,14 +124,6 @@ def make_bare_step(model: SentenceOrdererModel, config: TrainConfig, runtime: Ru
     return step
 
 
-def remove_onednn(model: SentenceOrdererModel) -> SentenceOrdererModel:
-    """Replaces a model's linear layers by PyTorch's own."""
-    for module in model.modules():
-        if type(module) is Linear:
-            module.__class__ = torch.nn.Linear
-    return model
-
-
 def make_products_step(model: SentenceOrdererModel, runtime: Runtime, multiply: Multiply) -> Step:
     """The three matrix products that each linear layer of the encoder needs for a training step, and nothing else.
 
@@ -160,11 +154,16 @@ def make_steps(config: TrainConfig, runtime: Runtime, products: bool) -> dict[st
     model = set_up(config).model.train()
     steps = {"bare step": make_bare_step(model, config, runtime)}
     if products:
-        steps["products by PyTorch"] = make_products_step(model, runtime, lambda x, weight: torch.mm(x, weight.T))
-    if products and runtime.device.type == "cpu" and onednn_available():
-        steps["products by oneDNN"] = make_products_step(model, runtime, product)
-        plain = remove_onednn(set_up(config).model.train())
-        steps["bare step by PyTorch"] = make_bare_step(plain, config, runtime)
+        steps["products by PyTorch"] = make_products_step(model, runtime, partial(multiply, PYTORCH))
+    if products and runtime.device.type == "cpu":
+        in_bf16 = runtime.with_kernels(Kernels(bf16=True))
+        if onednn_available():
+            steps["products by oneDNN"] = make_products_step(model, runtime, partial(multiply, ONEDNN))
+        steps["products in bf16"] = make_products_step(model, in_bf16, partial(multiply, PYTORCH))
+        for name, kernels in {"by PyTorch": DEFAULT, "in bf16": Kernels(bf16=True)}.items():
+            other = set_up(config).model.train()
+            use_kernels(other, kernels)
+            steps[f"bare step {name}"] = make_bare_step(other, config, runtime)
     return steps
 
 

@@ -18,7 +18,7 @@ from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
 from benchmarks.checks.steps import STEPS, make_loop
 from sentence_order.config.commands import override
-from sentence_order.model.linear import onednn_available
+from sentence_order.runtime.kernels import onednn_available
 from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.plan import StepInput
 

@@ -31,8 +31,11 @@ Decoder = Callable[..., Tensor]
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Decoders take thousands of small steps: more threads gain nothing, and wait for each other on a busy machine."""
+def one_thread() -> Iterator[None]:
+    """Within the block, PyTorch computes in one thread.
+
+    Decoders take thousands of small steps: more threads gain nothing, and wait for each other on a busy machine.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -41,7 +44,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@_one_thread()
+@one_thread()
 def decode(
     decoder: Decoder, scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, *, beam_width: int = 64
 ) -> tuple[Tensor, Tensor]:

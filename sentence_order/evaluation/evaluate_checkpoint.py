@@ -21,6 +21,7 @@ from sentence_order.evaluation.results import as_json, decoder_results, provenan
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.limits import check_fits
+from sentence_order.model.linear import place_model
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.console import console, log, progress_bar, set_up_logging
@@ -31,9 +32,8 @@ def evaluate_checkpoint(config: EvaluateConfig) -> None:
     """Evaluates a checkpoint on one split, prints tables and writes the results. Raises UserError."""
     set_up_logging()
     model = load_checkpoint(config.checkpoint)
-    runtime = choose_runtime(config.device, config.precision)
+    runtime = place_model(model, choose_runtime(config.device, config.precision))
     log.info("%s", runtime.describe())
-    model.to(runtime.device)
     evaluation, corpus, record = evaluate_model(model, config, runtime, f"checkpoint={config.checkpoint}")
 
     name = config.split.value

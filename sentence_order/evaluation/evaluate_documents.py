@@ -10,6 +10,7 @@ from sentence_order.data.memory import Documents, collect_documents
 from sentence_order.evaluation.evaluate_checkpoint import evaluate_model
 from sentence_order.evaluation.results import values_of
 from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.model.linear import place_model
 from sentence_order.runtime.device import choose_runtime
 
 
@@ -70,7 +71,7 @@ def evaluate_documents(
     }
     config = config_from(values, EvaluateConfig)
     check_ranges(config)
-    runtime = choose_runtime(str(orderer.model.device), config.precision)
+    runtime = place_model(orderer.model, choose_runtime(str(orderer.model.device), config.precision))
     _, _, record = evaluate_model(
         orderer.model, config, runtime, "this model", collect_documents(documents, "documents")
     )

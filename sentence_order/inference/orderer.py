@@ -18,6 +18,7 @@ from sentence_order.config.validation import check_ranges
 from sentence_order.data.memory import Documents, check_sentences, collect_documents
 from sentence_order.inference.ordering import Prediction, order_documents
 from sentence_order.model.checkpoint import find_checkpoint, load_model
+from sentence_order.model.linear import place_model
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import progress_bar
 from sentence_order.runtime.device import choose_runtime
@@ -129,7 +130,7 @@ class SentenceOrderer:
         check_ranges(config)
         order = partial(
             order_documents,
-            *(self.model, texts, choose_runtime(str(self.model.device), config.precision)),
+            *(self.model, texts, place_model(self.model, choose_runtime(str(self.model.device), config.precision))),
             decoder=config.decoder.name and config.decoder.name.value,
             beam_width=config.decoder.beam_width,
             batch_tokens=config.batch_tokens,

@@ -16,6 +16,7 @@ from sentence_order.errors import UserError, counted
 from sentence_order.inference.files import choose_format, find_inputs, input_format, is_terminal, open_output
 from sentence_order.inference.ordering import Prediction, find_document_excess, order_documents
 from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.linear import place_model
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import log, progress_bar, set_up_logging
 from sentence_order.runtime.device import choose_runtime
@@ -51,9 +52,8 @@ def predict_file(config: PredictConfig) -> None:
     model = load_checkpoint(config.checkpoint)
     if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
-    runtime = choose_runtime(config.device, config.precision)
+    runtime = place_model(model, choose_runtime(config.device, config.precision))
     log.info("%s", runtime.describe())
-    model.to(runtime.device)
 
     bar = progress_bar()
     bar.disable |= is_terminal(config.output)  # it would be drawn among the results

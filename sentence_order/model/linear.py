@@ -1,81 +1,88 @@
-"""Linear layers whose matrix products run in oneDNN on a CPU.
+"""Linear layers whose matrix products are computed, on a CPU, by the kernels that were chosen for this machine.
 
-PyTorch computes those of float32 tensors by MKL, which leaves the wider vector units of many processors idle. Weights,
-names and results are those of `torch.nn.Linear`, up to rounding.
+Weights, names and results are those of `torch.nn.Linear`, up to rounding.
 """
 
-import functools
-import logging
+from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-log = logging.getLogger(__name__)
+from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.kernels import DEFAULT, Kernels, choose_kernels, multiply
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`, computed by oneDNN if input and weight are float32 on a CPU that supports it."""
+    """`nn.Linear`, computed by `kernels` if input and weight are float32 on a CPU."""
+
+    kernels = DEFAULT
 
     def forward(self, x: Tensor) -> Tensor:
         plain = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32 and x.numel()
         if not plain or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
-        product_XO = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias)
+        product_XO = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias, self.kernels)
         return product_XO.view(*x.shape[:-1], self.out_features)
 
 
-def use_onednn(model: nn.Module) -> None:
-    """Turns every `nn.Linear` within a model into a `Linear`, if this machine supports oneDNN."""
-    if not onednn_available():
-        return
-    for module in model.modules():
-        if type(module) is nn.Linear and module.out_features > 1:  # of one column, oneDNN is slow
-            module.__class__ = Linear
+def linear_layers(model: nn.Module) -> list[nn.Linear]:
+    """Those within a model whose products matter; with one column, oneDNN is slow."""
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear) and type(m) in (nn.Linear, Linear)]
+    return [layer for layer in linear if layer.out_features > 1]
 
 
-def log_kernel(device: torch.device) -> None:
-    """Logs which kernels compute the linear layers on a CPU."""
-    if device.type == "cpu":
-        onednn = "oneDNN (auto: as fast as MKL on this processor, or faster)"
-        log.debug(
-            "linear layers: %s", onednn if onednn_available() else "PyTorch's own (auto: oneDNN is not available)"
-        )
+def count_shapes(model: nn.Module) -> dict[tuple[int, int], int]:
+    """How many linear layers of a model have this number of outputs and inputs."""
+    return Counter((layer.out_features, layer.in_features) for layer in linear_layers(model))
 
 
-@functools.cache
-def onednn_available() -> bool:
-    """True if this build of PyTorch has oneDNN's linear layers for this processor."""
-    if not (torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")):
-        return False
-    ones = torch.ones(2, 2, device="cpu")  # also while a checkpoint is loaded, when new tensors have no content
-    try:  # PyTorch has the operator for its compiler, and does not promise it
-        return torch.equal(product(ones, ones), ones @ ones)
-    except (AttributeError, RuntimeError, TypeError):
-        return False
+def place_model(model: nn.Module, runtime: Runtime, *, auto_bf16: bool = False) -> Runtime:
+    """Moves a model to the device and, on a CPU, chooses what computes its linear layers; returns the runtime with it.
+
+    Args:
+        auto_bf16: multiply in bf16 if that is faster by far.
+    """
+    model.to(runtime.device)
+    if runtime.device.type != "cpu" or runtime.precision is torch.float16:
+        return runtime
+    bf16 = None if auto_bf16 else runtime.precision is torch.bfloat16
+    kernels = choose_kernels(count_shapes(model), bf16=bf16) if runtime.processes.is_main else DEFAULT
+    kernels = runtime.processes.broadcast(kernels)
+    use_kernels(model, kernels)
+    return runtime.with_kernels(kernels)
+
+
+def use_kernels(model: nn.Module, kernels: Kernels) -> None:
+    """Makes the linear layers of a model use these kernels."""
+    for layer in linear_layers(model):
+        layer.__class__ = nn.Linear if kernels == DEFAULT else Linear
+        if isinstance(layer, Linear):
+            layer.kernels = kernels
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, kernels: Kernels) -> Tensor:
+        if kernels.bf16:  # kept for the backward pass so, too
+            x_XI, weight_OI = x_XI.bfloat16(), weight_OI.bfloat16()
+            bias_O = None if bias_O is None else bias_O.bfloat16()
         ctx.save_for_backward(x_XI, weight_OI)
-        return product(x_XI, weight_OI, bias_O)
+        ctx.kernels = kernels
+        return multiply(kernels.forward, x_XI, weight_OI, bias_O).float()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_XO: Tensor) -> tuple[Tensor | None, ...]:
         x_XI, weight_OI = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.needs_input_grad
+        of_x, of_weight, of_bias, _ = ctx.needs_input_grad
+        kernels: Kernels = ctx.kernels
+        bias_O = gradient_XO.sum(0) if of_bias else None
+        gradient_XO = gradient_XO.to(weight_OI.dtype)
         return (
-            product(gradient_XO, weight_OI.T) if of_x else None,
-            product(gradient_XO.T, x_XI.T) if of_weight else None,
-            gradient_XO.sum(0) if of_bias else None,
+            multiply(kernels.input_gradient, gradient_XO, weight_OI.T).float() if of_x else None,
+            multiply(kernels.weight_gradient, gradient_XO.T, x_XI.T).float() if of_weight else None,
+            bias_O,
+            None,
         )
-
-
-def product(x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """`x @ weight.T + bias` by oneDNN; either matrix may be a transposed one."""
-    if not torch.backends.mkldnn.enabled:  # it ran out of memory: see `release_memory`
-        return nn.functional.linear(x_XI, weight_OI, bias_O)
-    return torch.ops.mkldnn._linear_pointwise(x_XI, weight_OI, bias_O, "none", [], "")

@@ -22,7 +22,6 @@ from sentence_order.model import encoder as encoders
 from sentence_order.model.attention import Layout, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.heads import HeadSize, mean_view
-from sentence_order.model.linear import use_onednn
 
 # In a checkpoint: 8 bytes for each document that it was trained on (see `data.identity.text_fingerprint`).
 DOCUMENTS_FILE = "training_documents.bin"
@@ -55,7 +54,6 @@ class SentenceOrdererModel(PreTrainedModel):
         size = HeadSize(own.hidden_size, config.head_width, config.dropout, own.num_attention_heads)
         self.heads = nn.ModuleDict({name: head.load()(size) for name, head in HEADS.items() if name in config.heads})
         self.frozen_blocks = self.permanently_frozen_blocks = frozenset[int]()  # numbers of `blocks`
-        use_onednn(self)
         self.post_init()
 
     @property

@@ -36,7 +36,7 @@ class PrefixKind:
         return cls(stages, min(stages - 1, layers) <= model.config.joint_from, stages > len(model.blocks))
 
 
-def prefix_key(model: SentenceOrdererModel, dtype: torch.dtype, precision: torch.dtype) -> str:
+def prefix_key(model: SentenceOrdererModel, dtype: torch.dtype, precision: str) -> str:
     """A fingerprint of everything that determines the output of the frozen prefix for given token ids.
 
     These are the weights and the settings of its blocks, where joint layers begin, how sentences are pooled, and the
@@ -52,7 +52,7 @@ def prefix_key(model: SentenceOrdererModel, dtype: torch.dtype, precision: torch
         "joint_from": min(model.config.joint_from, len(blocks) - 1),
         "pooling": model.config.pooling if kind.pooled else None,
         "dtype": str(dtype),
-        "precision": str(precision),
+        "precision": precision,
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=DIGEST_BYTES)
     for number, modules in enumerate(blocks):

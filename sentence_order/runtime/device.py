@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,11 +15,11 @@ import torch
 from sentence_order.config.schema import Precision
 from sentence_order.errors import UserError
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+from sentence_order.runtime.kernels import DEFAULT, Kernels
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16 autocast", torch.float16: "fp16 autocast, scaled losses"}
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,28 @@ class Runtime:
     device: torch.device
     precision: torch.dtype = torch.float32
     processes: Processes = SINGLE_PROCESS
+    kernels: Kernels = DEFAULT  # of linear layers, on a CPU
+
+    def with_kernels(self, kernels: Kernels) -> "Runtime":
+        """The same with other kernels of linear layers, which determine the precision."""
+        return replace(self, kernels=kernels, precision=torch.bfloat16 if kernels.bf16 else torch.float32)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context of every forward pass."""
-        if self.precision is torch.float32:
+        """The context of every forward pass. On a CPU in bf16 there is none: linear layers alone compute in it."""
+        if self.precision is torch.float32 or (self.device.type == "cpu" and self.precision is torch.bfloat16):
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.precision)
 
     def describe(self) -> str:
         """The choices for a line of the console."""
-        return f"device {self.device}, precision {PRECISIONS[self.precision]}"
+        return f"device {self.device}, precision {self.describe_precision()}"
+
+    def describe_precision(self) -> str:
+        if self.precision is torch.float32:
+            return "fp32"
+        if self.precision is torch.float16:
+            return "fp16 autocast, scaled losses"
+        return "bf16 in linear layers" if self.device.type == "cpu" else "bf16 autocast"
 
 
 def choose_runtime(device: str, precision: Precision, processes: Processes = SINGLE_PROCESS) -> Runtime:
@@ -49,7 +61,7 @@ def choose_runtime(device: str, precision: Precision, processes: Processes = SIN
     chosen, reason = _choose_device(device, processes)
     log.debug("device: %s (%s)", chosen, reason)
     dtype, reason = _choose_precision(precision, chosen)
-    log.debug("precision: %s (%s)", PRECISIONS[dtype], reason)
+    log.debug("precision: %s (%s)", str(dtype).removeprefix("torch."), reason)
     if processes.world_size > 1:
         what = "each with its shard of every batch (WORLD_SIZE, as torchrun sets it)"
         log.info("processes: %d, %s", processes.world_size, what)
@@ -96,7 +108,7 @@ def _choose_precision(setting: Precision, device: torch.device) -> tuple[torch.d
     if setting is not Precision.auto:
         return DTYPES[setting.value], "as set"
     if device.type == "cpu":
-        return torch.float32, "auto: on a CPU bf16 is no faster, and many times slower without hardware support"
+        return torch.float32, "auto: on a CPU"
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16, "auto: this CUDA device supports bf16"
     return torch.float32, "auto: this CUDA device does not support bf16; try precision=fp16"

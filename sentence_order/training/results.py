@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sentence_order.config.commands import environment, override, shell, tensorboard_command, unambiguous
 from sentence_order.config.schema import Source
 from sentence_order.errors import UserError, first_line
@@ -16,6 +18,7 @@ from sentence_order.evaluation.results import split_results, values_of, write_js
 from sentence_order.evaluation.tables import MAX_COLUMNS, baseline_table, breakdown_table, metric_table
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.checkpoint import load_checkpoint
+from sentence_order.model.linear import use_kernels
 from sentence_order.runtime.console import console, log, progress_bar
 from sentence_order.runtime.device import peak_memory
 from sentence_order.training.checkpoints import BOOTSTRAP_RESAMPLES, VALIDATION_FILE
@@ -59,6 +62,7 @@ def evaluate_best(loop: TrainingLoop, setup: Setup, training: dict[str, Any]) ->
     """The results of the best checkpoint on the test documents."""
     config, corpus = loop.config, setup.corpora["test"]
     best = load_checkpoint(str(loop.checkpoints.best), "output_dir").to(setup.runtime.device)
+    use_kernels(best, setup.runtime.kernels)
     best.freeze(best.config.frozen_blocks)  # the corpus may hold the output of its frozen prefix
     with progress_bar() as bar:
         evaluation = loop.evaluate(best, corpus, "test", bar)
@@ -102,6 +106,9 @@ def write_results(
         "seed": loop.config.seed,
         "device": str(setup.runtime.device),
         "processes": setup.runtime.processes.world_size,
+        "precision": setup.runtime.describe_precision(),
+        "kernels": str(setup.runtime.kernels),
+        "threads": torch.get_num_threads(),
         "train": training,
         "overlap": setup.overlap,
         **origin,

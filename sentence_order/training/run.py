@@ -52,7 +52,7 @@ from sentence_order.training.run_config import (
     write_config,
 )
 from sentence_order.training.run_dir import RunStatus
-from sentence_order.training.setup import Setup, attach_cache, parameter_table, set_up
+from sentence_order.training.setup import Setup, attach_cache, keep_kernels, parameter_table, set_up
 from sentence_order.training.state import digest_inputs, read_state
 from sentence_order.training.tracker import Tracker, remove_logs
 
@@ -189,6 +189,7 @@ class Trainer:
             if processes.is_main and status is RunStatus.INCOMPLETE:
                 write_config(folder, config, command.overrides)
             _log_setup(folder, config, setup)
+            setup = keep_kernels(setup, state and state.get("kernels"), config.precision)
             setup = attach_cache(config, setup, command.num_runs_sharing_cache)
 
             loop = self._make_loop(setup, signals, digests, state, origin["git_revision"])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from sentence_order.config.schema import Split, TrainConfig
+from sentence_order.config.schema import Precision, Split, TrainConfig
 from sentence_order.data.documents import Document
 from sentence_order.data.overlap import EarlierTraining, resolve_overlap
 from sentence_order.data.sources import load_splits
@@ -21,13 +21,14 @@ from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, freeze_phases, report_blocks
 from sentence_order.model.limits import check_fits
-from sentence_order.model.linear import log_kernel
+from sentence_order.model.linear import place_model, use_kernels
 from sentence_order.model.locations import TINY, find_local_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.device import Runtime, choose_runtime
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+from sentence_order.runtime.kernels import Kernels, is_available
 from sentence_order.training.run_config import read_config
 from sentence_order.training.run_dir import find_run
 
@@ -57,9 +58,9 @@ def set_up(
     """
     log.info("loading documents (%s) and encoder (%s)", config.data.source, config.encoder.name)
     runtime = choose_runtime(config.device, config.precision, processes)
-    log_kernel(runtime.device)
     with processes.main_process_first():
-        return _load(config, runtime, documents)
+        setup = _load(config, runtime, documents)
+    return replace(setup, runtime=place_model(setup.model, runtime))
 
 
 def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequence[Document]] | None) -> Setup:
@@ -93,7 +94,6 @@ def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequenc
     model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
     model.gradient_checkpointing = config.trainer.gradient_checkpointing
     blocks = report_blocks(model, phases)
-    model.to(runtime.device)
 
     corpora = {}
     for name, split in raw.items():
@@ -106,6 +106,27 @@ def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequenc
     if config.debug.overfit:
         corpora = dict.fromkeys(splits, corpora["train"])
     return Setup(model, corpora, runtime, blocks, overlap)
+
+
+def keep_kernels(setup: Setup, saved: dict[str, Any] | None, precision: Precision) -> Setup:
+    """Computes linear layers by the kernels that a run has begun with, where they are saved, or says why not."""
+    runtime = setup.runtime
+    if saved is None or runtime.device.type != "cpu" or (kernels := Kernels(**saved)) == runtime.kernels:
+        return setup
+    reason = None
+    if precision is not Precision.auto and kernels.bf16 != runtime.kernels.bf16:
+        reason = "precision has changed"
+    elif kernels.bf16 and not runtime.kernels.bf16:
+        reason = "bf16 is no faster on this machine"
+    elif not is_available(kernels):
+        reason = "this machine has no oneDNN"
+    if reason is not None:
+        message = "resuming with linear layers by %s, and by %s before: %s; products are rounded differently"
+        log.info(message, runtime.kernels, kernels, reason)
+        return setup
+    log.debug("linear layers: %s (as the run has begun)", kernels)
+    use_kernels(setup.model, kernels)
+    return replace(setup, runtime=runtime.with_kernels(kernels))
 
 
 def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int = 1) -> Setup:

@@ -1,38 +1,60 @@
-"""Linear layers that oneDNN computes equal PyTorch's own."""
-
-from pathlib import Path
+"""Linear layers by every kernel equal PyTorch's own."""
 
 import pytest
 import torch
 from torch import nn
 
-from sentence_order.model.linear import Linear, onednn_available, use_onednn
-from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.data.examples import collate, load_example
+from sentence_order.model import linear
+from sentence_order.model.linear import Linear, place_model, use_kernels
+from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.kernels import DEFAULT, ONEDNN, Kernels, onednn_available
+from tests.training.loops import corpus_of
 
 pytestmark = pytest.mark.skipif(not onednn_available(), reason="this build of PyTorch has no oneDNN for this processor")
 
 
-def pair(width: int = 24, out: int = 40, bias: bool = True) -> tuple[nn.Linear, nn.Linear]:
-    """PyTorch's layer, and the same one as ours."""
+KERNELS = [Kernels(forward=ONEDNN), Kernels(input_gradient=ONEDNN), Kernels(ONEDNN, ONEDNN, ONEDNN)]
+BF16 = Kernels(bf16=True)
+
+
+def pair(bias: bool = True, kernels: Kernels = KERNELS[-1]) -> tuple[nn.Linear, nn.Linear]:
+    """PyTorch's layer, and the same one with these kernels."""
     torch.manual_seed(0)
-    layers = [nn.Linear(width, out, bias=bias) for _ in range(2)]
+    layers = [nn.Linear(24, 40, bias=bias) for _ in range(2)]
     layers[1].load_state_dict(layers[0].state_dict())
-    use_onednn(layers[1])
+    use_kernels(layers[1], kernels)
     assert type(layers[1]) is Linear
     return layers[0], layers[1]
 
 
 @pytest.mark.parametrize("shape", [(24,), (7, 24), (1, 7, 24), (2, 3, 5, 24), (0, 24)], ids=str)
 @pytest.mark.parametrize("bias", [True, False])
-def test_output_and_gradients_equal_pytorchs(shape: tuple[int, ...], bias: bool) -> None:
+@pytest.mark.parametrize("kernels", [*KERNELS, BF16], ids=str)
+def test_output_and_gradients_equal_pytorchs(shape: tuple[int, ...], bias: bool, kernels: Kernels) -> None:
     results = []
-    for layer in pair(bias=bias):
+    for layer in pair(bias, kernels):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).requires_grad_()
         y = layer(x)
         y.square().sum().backward()
         results.append([y, x.grad, *(parameter.grad for parameter in layer.parameters())])
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for theirs, ours in zip(*results, strict=True):
+        assert ours.dtype is torch.float32
+        if kernels.bf16:  # which has eight bits
+            assert (ours - theirs).norm() <= 0.01 * theirs.norm()
+        else:
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_bf16_rounds_inputs_and_results_alone() -> None:
+    plain, ours = pair(kernels=BF16)
+    x = torch.randn(7, 24)
+    y = ours(x)
+    assert y.dtype is torch.float32
+    exact = x.bfloat16().double() @ plain.weight.bfloat16().double().T + plain.bias.bfloat16().double()
+    assert torch.equal(y, y.bfloat16().float())
+    torch.testing.assert_close(y.double(), exact, rtol=2**-8, atol=1e-6)  # the sum itself is not rounded to bf16
+    assert not torch.equal(y, plain(x))
 
 
 def test_inputs_and_gradients_need_not_be_contiguous() -> None:
@@ -64,10 +86,30 @@ def test_autocast_and_other_types_are_computed_by_pytorch() -> None:
     assert torch.equal(ours.double()(x.double()), plain.double()(x.double()))
 
 
-def test_a_loaded_model_uses_onednn_and_keeps_its_weights_names(make_model, tmp_path: Path) -> None:
-    make_model().save_pretrained(tmp_path)
-    onednn_available.cache_clear()
-    model = SentenceOrdererModel.from_pretrained(tmp_path)
+def test_placed_models_use_the_chosen_kernels(make_model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "choose_kernels", lambda shapes, bf16: KERNELS[0])
+    model = make_model()
+    names = [*model.state_dict()]
+    runtime = place_model(model, Runtime(torch.device("cpu")))
     kinds = {type(module) for name, module in model.named_modules() if name.endswith(("query", "dense", "left"))}
     assert kinds == {Linear}
-    assert not any("onednn" in name.lower() for name in model.state_dict())
+    assert runtime.kernels == KERNELS[0]
+    assert [*model.state_dict()] == names
+    use_kernels(model, DEFAULT)
+    assert not any(type(module) is Linear for module in model.modules())
+
+
+def test_bf16_on_a_cpu_is_for_linear_layers_alone(make_model, stories) -> None:
+    model = make_model()
+    batch = collate([load_example(corpus_of(model, stories), row, 0, None) for row in range(2)])
+    plain = model(batch["input_ids"], batch["lengths"])
+    seen: set[torch.dtype] = set()
+    for module in model.modules():
+        module.register_forward_hook(lambda _, __, output: seen.add(getattr(output, "dtype", torch.float32)))
+    runtime = place_model(model, Runtime(torch.device("cpu"), torch.bfloat16))
+    with runtime.autocast():
+        rounded = model(batch["input_ids"], batch["lengths"])
+    assert runtime.precision is torch.bfloat16
+    assert seen == {torch.float32}
+    assert not torch.equal(rounded["logits"], plain["logits"])
+    torch.testing.assert_close(rounded["logits"], plain["logits"], rtol=0.1, atol=0.05)

@@ -1,9 +1,16 @@
 """What a run starts from."""
 
+from dataclasses import asdict
+
 import pytest
+import torch
 
 from sentence_order.config.cli import compose
-from sentence_order.training.setup import set_up
+from sentence_order.config.schema import Precision
+from sentence_order.model.linear import Linear
+from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.kernels import DEFAULT, ONEDNN, Kernels
+from sentence_order.training.setup import Setup, keep_kernels, set_up
 
 
 @pytest.mark.parametrize(("frozen", "warned"), [("layers", True), ("depth", False)])
@@ -12,3 +19,38 @@ def test_layers_frozen_above_embeddings_that_train_are_warned_of(
 ) -> None:
     set_up(compose("train", ["debug=smoke", "device=cpu", f"freeze.{frozen}=half"]))
     assert ("freeze.depth=half freezes both" in caplog.text) == warned
+
+
+@pytest.mark.parametrize(
+    ("saved", "precision", "available", "kept", "reason"),
+    [
+        (Kernels(ONEDNN), "auto", True, True, "as the run has begun"),
+        (Kernels(ONEDNN), "auto", False, False, "this machine has no oneDNN"),
+        (Kernels(ONEDNN), "fp32", True, True, "as the run has begun"),
+        (Kernels(bf16=True), "auto", True, False, "bf16 is no faster on this machine"),
+        (Kernels(bf16=True), "fp32", True, False, "precision has changed"),
+    ],
+)
+def test_a_resumed_run_keeps_its_kernels_or_says_why_not(
+    make_model,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    saved: Kernels,
+    precision: str,
+    available: bool,
+    kept: bool,
+    reason: str,
+) -> None:
+    monkeypatch.setattr("sentence_order.training.setup.is_available", lambda kernels: available)
+    setup = Setup(make_model(), {}, Runtime(torch.device("cpu")), [], {})
+    with caplog.at_level("DEBUG", "sentence_order"):
+        resumed = keep_kernels(setup, asdict(saved), Precision(precision))
+    assert resumed.runtime.kernels == (saved if kept else DEFAULT)
+    assert any(isinstance(module, Linear) for module in setup.model.modules()) is kept
+    assert reason in caplog.text
+
+
+def test_a_run_begun_in_fp32_stays_in_it_where_bf16_is_faster(make_model) -> None:
+    setup = Setup(make_model(), {}, Runtime(torch.device("cpu")).with_kernels(Kernels(bf16=True)), [], {})
+    resumed = keep_kernels(setup, asdict(Kernels(ONEDNN, ONEDNN)), Precision.auto)
+    assert resumed.runtime == Runtime(torch.device("cpu"), kernels=Kernels(ONEDNN, ONEDNN))

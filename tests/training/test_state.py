@@ -1,5 +1,6 @@
 """A run that stops and resumes is the run that never stopped."""
 
+from dataclasses import asdict
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any
@@ -12,6 +13,7 @@ from sentence_order.errors import Interrupted, UserError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.files import atomic_folder
+from sentence_order.runtime.kernels import DEFAULT
 from sentence_order.runtime.manifest import MANIFEST
 from sentence_order.runtime.signals import Signals
 from sentence_order.training.loop import TrainingLoop
@@ -243,6 +245,7 @@ def test_another_number_of_threads_is_logged_on_resume(
     state = read_state(tmp_path / "checkpoints" / "last")
     assert state is not None
     assert state["threads"] == torch.get_num_threads()
+    assert state["kernels"] == asdict(DEFAULT)
     for threads, logged in ((torch.get_num_threads(), False), (7, True)):
         caplog.clear()
         with caplog.at_level("INFO", "sentence_order"):

@@ -1,0 +1,222 @@
+"""What computes the matrix products of linear layers on a CPU: chosen by measuring, once per machine.
+
+PyTorch takes products of float32 from MKL, which on some processors leaves the wider vector units idle; oneDNN's are
+faster there, and slower on others. Processors with units for bf16 multiply that several times as fast.
+"""
+
+import json
+import logging
+import platform
+import re
+import statistics
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+import xxhash
+from filelock import FileLock
+from torch import Tensor
+from torch.nn.functional import linear
+
+from sentence_order.decoding import one_thread
+from sentence_order.runtime.files import atomic_file, cache_folder
+
+log = logging.getLogger(__name__)
+
+PYTORCH, ONEDNN = "PyTorch", "oneDNN"
+PRODUCTS = ("forward", "input_gradient", "weight_gradient")
+# Another kernel than PyTorch's own must win by this factor, and bf16 by the other for training to take it by itself.
+MIN_GAIN, MIN_GAIN_BF16 = 1.05, 1.3
+# Measuring takes turns until the processor has taken these seconds, and at least three of them.
+SECONDS, MIN_TURNS = 0.25, 3
+# Half of the usual batch. Large layers are measured on fewer, which bounds the floating-point operations of a turn.
+TOKENS, MAX_FLOP = 256, 6e9
+# Products of fewer operations, as those of the tiny encoder, are not worth measuring.
+MIN_FLOP = 1e8
+
+Shapes = Mapping[tuple[int, int], int]  # how many layers have this number of outputs and inputs
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What computes the products of linear layers on a CPU: the output, and the gradients of input and weight.
+
+    Attributes:
+        bf16: inputs are rounded to bf16; sums are in float32.
+    """
+
+    forward: str = PYTORCH
+    input_gradient: str = PYTORCH
+    weight_gradient: str = PYTORCH
+    bf16: bool = False
+
+    def __str__(self) -> str:
+        names = [getattr(self, product) for product in PRODUCTS]
+        if len({*names}) == 1:
+            text = names[0]
+        else:
+            text = ", ".join(
+                f"{name} ({product.replace('_', ' ')})" for product, name in zip(PRODUCTS, names, strict=True)
+            )
+        return f"{text} in bf16" if self.bf16 else text
+
+
+DEFAULT = Kernels()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How many times as fast as PyTorch's own products in float32 others are, in the median of turns.
+
+    Attributes:
+        onednn: those of oneDNN, by product; empty if it is not available.
+        bf16: all three in bf16, against the faster ones in float32.
+    """
+
+    onednn: dict[str, float]
+    bf16: float
+
+    def __str__(self) -> str:
+        gains = ", ".join(f"{product.replace('_', ' ')} {gain:.2f}" for product, gain in self.onednn.items())
+        onednn = f"oneDNN is {gains} times as fast as PyTorch's own" if gains else "oneDNN is not available"
+        return f"{onednn}, bf16 {self.bf16:.2f} times as fast as these"
+
+    @property
+    def kernels(self) -> Kernels:
+        """The fastest in float32."""
+        faster = {product for product, gain in self.onednn.items() if gain >= MIN_GAIN}
+        forward, of_input, of_weight = (ONEDNN if product in faster else PYTORCH for product in PRODUCTS)
+        return Kernels(forward, of_input, of_weight)
+
+
+def multiply(kernel: str, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """`x @ weight.T + bias`; either matrix may be a transposed one."""
+    if kernel == PYTORCH or not torch.backends.mkldnn.enabled:  # it ran out of memory: see `release_memory`
+        return linear(x_XI, weight_OI, bias_O)
+    return torch.ops.mkldnn._linear_pointwise(x_XI, weight_OI, bias_O, "none", [], "")
+
+
+@cache
+def onednn_available() -> bool:
+    """True if this build of PyTorch has oneDNN's linear layers for this processor."""
+    if not (torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")):
+        return False
+    ones = torch.ones(2, 2, device="cpu")  # also while a checkpoint is loaded, when new tensors have no content
+    try:  # PyTorch has the operator for its compiler, and does not promise it
+        return torch.equal(multiply(ONEDNN, ones, ones), ones @ ones)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+
+
+def is_available(kernels: Kernels) -> bool:
+    """True if this machine has them; bf16 is computed everywhere, many times slower where the processor has it not."""
+    return onednn_available() or ONEDNN not in (getattr(kernels, product) for product in PRODUCTS)
+
+
+def choose_kernels(shapes: Shapes, *, bf16: bool | None = False) -> Kernels:
+    """What computes linear layers of these shapes on this machine; logs the choice with its reason.
+
+    It is measured once per machine: the figures are kept in the cache folder.
+
+    Args:
+        bf16: multiply in bf16; None: if that is faster by far.
+    """
+    if torch.are_deterministic_algorithms_enabled():
+        kernels, reason = Kernels(bf16=bool(bf16)), "runs are to be bit-identical"
+    elif bf16:
+        kernels, reason = Kernels(bf16=True), "precision=bf16"
+    elif 3 * TOKENS * _flop(shapes) < MIN_FLOP:
+        kernels, reason = Kernels(), "auto: too small to measure"
+    else:
+        measured = _measure_once(shapes)
+        kernels = measured.kernels
+        if bf16 is None and measured.bf16 >= MIN_GAIN_BF16:
+            kernels = Kernels(bf16=True)
+        reason = f"auto: {measured}"
+    log.debug("linear layers: %s (%s)", kernels, reason)
+    return kernels
+
+
+def _flop(shapes: Shapes) -> int:
+    """Floating-point operations of one product of every shape for a token."""
+    return sum(2 * outputs * inputs for outputs, inputs in shapes)
+
+
+def _measure_once(shapes: Shapes) -> Measurement:
+    """What was measured on this machine before; other processes wait for the first, so that all choose alike."""
+    key = {"processor": _processor(), "torch": torch.__version__, "shapes": sorted(shapes.items())}
+    digest = xxhash.xxh64_hexdigest(json.dumps(key, sort_keys=True).encode())
+    file = cache_folder() / "kernels" / f"{digest}.json"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock"), fallback_to_soft=False):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # not measured yet, or a damaged file
+                return Measurement(**json.loads(file.read_text(encoding="utf-8"))["measured"])
+            measurement = measure(shapes)
+            with atomic_file(file) as stream:
+                json.dump({**key, "measured": asdict(measurement)}, stream, indent=1)
+            return measurement
+    except OSError:  # nothing can be kept there
+        return measure(shapes)
+
+
+def _processor() -> str:
+    """Name and instructions of the processor."""
+    info = Path("/proc/cpuinfo")
+    name = re.search(r"model name\s*: (.+)", info.read_text() if info.exists() else "")
+    return f"{name[1] if name else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+@torch.no_grad()
+@one_thread()
+def measure(shapes: Shapes) -> Measurement:
+    """Times the products of every shape by each kernel, in turns.
+
+    What counts is the time of the processor in one thread, which other processes on the machine hardly change: the
+    choice is kept.
+    """
+    tokens = max(32, min(TOKENS, int(MAX_FLOP / (9 * _flop(shapes)))))
+    inputs = [
+        (torch.randn(tokens, width), torch.randn(outputs, width), torch.randn(tokens, outputs), count)
+        for (outputs, width), count in shapes.items()
+    ]
+    kernels = [PYTORCH, ONEDNN] if onednn_available() else [PYTORCH]
+    turns: list[dict[str, dict[str, float]]] = []
+    end = time.thread_time() + SECONDS
+    while len(turns) <= MIN_TURNS or time.thread_time() < end:
+        turns.append({kernel: _time(inputs, kernel) for kernel in kernels})
+        turns[-1]["bf16"] = _time(inputs, PYTORCH, torch.bfloat16)
+    del turns[0]  # which has warmed up
+
+    def median(kernel: str, product: str) -> float:
+        return statistics.median(turn[PYTORCH][product] / turn[kernel][product] for turn in turns)
+
+    onednn = {product: round(median(ONEDNN, product), 3) for product in PRODUCTS if ONEDNN in kernels}
+    chosen = Measurement(onednn, 1.0).kernels
+    gains = [
+        sum(turn[getattr(chosen, product)][product] for product in PRODUCTS) / sum(turn["bf16"].values())
+        for turn in turns
+    ]
+    return Measurement(onednn, round(statistics.median(gains), 3))
+
+
+def _time(
+    inputs: list[tuple[Tensor, Tensor, Tensor, int]], kernel: str, dtype: torch.dtype = torch.float32
+) -> dict[str, float]:
+    """The seconds that each product takes in all layers, the first of them with the rounding of all inputs."""
+    seconds = dict.fromkeys(PRODUCTS, 0.0)
+    for x, weight, gradient, count in inputs:
+        started = time.thread_time()
+        x_, weight_, gradient_ = (tensor.to(dtype) for tensor in (x, weight, gradient))
+        for product, left, right in zip(
+            PRODUCTS, (x_, gradient_, gradient_.T), (weight_, weight_.T, x_.T), strict=True
+        ):
+            multiply(kernel, left, right).float()
+            now = time.thread_time()
+            seconds[product] += count * (now - started)
+            started = now
+    return seconds
