@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import cuda
+from benchmarks.forks import fork, wait_for_exit
 from sentence_order.decoding import borda
 from sentence_order.decoding.scores import CleanScores
 from sentence_order.inference import predict_file
@@ -155,9 +156,14 @@ def stall() -> None:
 
 
 def hang() -> None:
-    """A check does not end, and is killed early."""
+    """A check waits for a process that does not end, and is killed early."""
     cuda.PATIENCE["cpu"] = 1
-    _replace_device_check(lambda *_: time.sleep(1000))
+
+    def wait() -> None:
+        print("waiting", flush=True)
+        time.sleep(1000)
+
+    _replace_device_check(lambda setup, _: wait_for_exit(fork(wait, setup.folder / "train.log")))
 
 
 def stop_all() -> None:

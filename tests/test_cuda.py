@@ -80,7 +80,7 @@ def test_every_line_passes(check: Check, part: str, tmp_path: Path) -> None:
         ("leave_out_autocast", "bf16", "a linear layer of the encoder computed in {torch.float32}"),
         ("repeat_sentences", "parts/scores", "decoder=borda: not a permutation"),
         ("die", "device", "its process died (SIGKILL)"),
-        ("hang", "device", "no progress for 1 s; killed"),
+        ("hang", "device", "no progress for 1 s; killed\n         | --- train.log\n         | waiting\n"),
     ],
 )
 def test_what_is_broken_fails(check: Check, fault: str, line: str, message: str, tmp_path: Path) -> None:

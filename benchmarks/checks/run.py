@@ -25,6 +25,7 @@ from sentence_order.runtime.console import set_up_logging
 # Beginnings of the names of checks that time nothing, two of which may run at once.
 MAY_OVERLAP = ("experiment/", "parts/")
 LOG_LINES = 60  # of what a failed check has printed
+HUNG_LINES = 10  # of what each process has printed that a hanging check had started
 STUCK = 10.0  # seconds after which a killed process is abandoned: it may be stuck in a driver
 
 
@@ -68,7 +69,7 @@ class Line:
 
     Attributes:
         status: "passed", "failed" or "not run": what had no time, or nothing to check, is neither of the others.
-        log: where it has failed, the end of what its process has printed.
+        log: where it has failed, the end of what its process has printed; if it hung, of all that it had started.
     """
 
     name: str
@@ -140,7 +141,7 @@ class _Running:
         if line.status == "passed" and line.faults:
             line.status = "failed"
         if line.status == "failed" and (log := self.folder.with_suffix(".log")).exists():
-            line.log = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+            line.log += _read_end(log, LOG_LINES)
         line.seconds = round(time.monotonic() - self.started, 1)
         shutil.rmtree(self.folder, ignore_errors=True)  # checkpoints of all lines together would be many
         return line
@@ -155,6 +156,8 @@ class _Running:
                 return "failed" if line.faults else "not run"
             if now >= heard + patience:
                 line.faults.append(f"no progress for {patience:.0f} s; killed")
+                for log in sorted(self.folder.glob("*.log")):
+                    line.log += [f"--- {log.name}", *_read_end(log, HUNG_LINES)]
                 return "failed"
             try:
                 alive = self.process.is_alive()
@@ -183,6 +186,10 @@ class _Running:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join(STUCK)
+
+
+def _read_end(log: Path, lines: int) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
 
 
 def _describe(code: int | None) -> str:

@@ -56,7 +56,8 @@ class Runtime:
 def choose_runtime(device: str, precision: Precision, processes: Processes = SINGLE_PROCESS) -> Runtime:
     """Resolves the config keys `device` and `precision`. Raises UserError if the device does not exist."""
     _keep_freed_memory()
-    # In bf16 and fp16 cuDNN's attention prepares a plan for every new shape, and here every batch has one.
+    # In bf16 and fp16 cuDNN's attention prepares a plan for every new shape, which batches keep bringing: a training
+    # step took 1.2 to 11 times as long (benchmarks/cuda.md).
     torch.backends.cuda.enable_cudnn_sdp(False)
     chosen, reason = _choose_device(device, processes)
     log.debug("device: %s (%s)", chosen, reason)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import random
 from pathlib import Path
 
@@ -110,9 +111,10 @@ def test_frozen_weights_do_not_move(make_model, stories, tmp_path: Path) -> None
 def test_nonfinite_loss_stops_and_names_documents(make_model, stories, tmp_path: Path, value: float, loss: str) -> None:
     model = make_model()
     poison = Poison(model, 2, value=value)
-    loop = loop_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=1, on_step=poison)
+    loop = loop_of(model, corpus_of(model, stories), tmp_path, max_steps=3, eval_every=1, workers=1, on_step=poison)
     with pytest.raises(TrainingError) as caught:
         train(loop)
+    assert not multiprocessing.active_children()  # workers, although the traceback refers to the batches
     message = str(caught.value)
     assert message.startswith(f"step 2: the loss is {loss}; documents: d")
     assert f"checkpoint: {tmp_path / 'checkpoints' / 'last'}; " in message

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from sentence_order.config.schema import TrainerConfig
 from sentence_order.data.tokenization import Corpus
@@ -69,6 +70,20 @@ def test_resuming_at_any_step_gives_the_same_inputs(corpus: Corpus) -> None:
     for start in (1, per_epoch - 1, per_epoch, per_epoch + 1, 2 * per_epoch, plan.total_steps):
         for one, other in zip(first(plan, 2, start), straight[start : start + 2], strict=True):
             assert_equal(one, other)
+
+
+def test_closed_batches_leave_no_worker(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor if something still refers to the iterator, with which PyTorch would end them."""
+    kept, plain = [], DataLoader.__iter__
+    monkeypatch.setattr(DataLoader, "__iter__", lambda loader: kept.append(plain(loader)) or kept[-1])
+    batches = plan_of(corpus, workers=2).batches(start=0)
+    next(batches)
+    workers = kept[0]._workers
+    assert [worker.is_alive() for worker in workers] == [True, True]
+    batches.close()
+    alive = [worker.is_alive() for worker in workers]
+    kept.clear()  # ends those that are left, for which Python would wait
+    assert alive == [False, False]
 
 
 def test_number_of_steps(corpus: Corpus) -> None:
