@@ -35,7 +35,7 @@ from sentence_order.runtime.console import set_up_logging
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.kernels import DEFAULT, ONEDNN, PYTORCH, Kernels, multiply, onednn_available
 from sentence_order.training.loop import TrainingLoop
-from sentence_order.training.optimization import make_optimizer
+from sentence_order.training.optimization import clipped_step, make_optimizer
 from sentence_order.training.plan import TrainingPlan
 from sentence_order.training.setup import Setup, attach_cache, set_up
 from sentence_order.training.tracker import Tracker
@@ -117,8 +117,8 @@ def make_bare_step(model: SentenceOrdererModel, config: TrainConfig, runtime: Ru
             scores = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
         total = loss(scores, batch["positions"], batch["mask"])
         (total / count_pairs(batch["mask"])).backward()
-        torch.nn.utils.clip_grad_norm_(trainable, config.optim.max_grad_norm)
-        optimizer.step()
+        norm = torch.nn.utils.get_total_norm([weight.grad for weight in trainable if weight.grad is not None])
+        clipped_step(optimizer, norm, config.optim.max_grad_norm)
         optimizer.zero_grad()
 
     return step

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import SchedulerType, get_scheduler
 
 from sentence_order.config.schema import OptimConfig
@@ -62,6 +62,15 @@ def make_lr_factor(config: OptimConfig, total_steps: int) -> Callable[[int], flo
     warmup = round(config.warmup * total_steps)
     scheduler = get_scheduler(SchedulerType(config.schedule.value), placeholder, warmup, total_steps)
     return scheduler.lr_lambdas[0]
+
+
+def clipped_step(optimizer: torch.optim.AdamW, total_norm: Tensor, max_norm: float) -> None:
+    """A step with the gradients clipped to a norm, as `torch.nn.utils.clip_grad_norm_` clips them.
+
+    The fused optimizer divides gradients as it reads them, which saves writing all of them before.
+    """
+    optimizer.grad_scale = ((total_norm + 1e-6) / max_norm).clamp(min=1)  # type: ignore[attr-defined]  # as GradScaler
+    optimizer.step()
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

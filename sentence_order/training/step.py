@@ -17,6 +17,7 @@ from sentence_order.runtime.device import Runtime, out_of_memory
 from sentence_order.training.optimization import (
     WeightAverage,
     add_unfrozen,
+    clipped_step,
     gradient_norms,
     make_lr_factor,
     make_optimizer,
@@ -167,11 +168,12 @@ class Stepper:
         if reason is None:
             self.scaler.unscale_(self.optimizer)
         blocks = gradient_norms(self.model) if self.norms_per_block else {}
-        norm = torch.nn.utils.clip_grad_norm_(self.trainable, self.config.max_grad_norm).item()
+        total_norm = torch.nn.utils.get_total_norm([w.grad for w in self.trainable if w.grad is not None])
+        norm = total_norm.item()
         if reason is None and not math.isfinite(norm):
             reason = f"the norm of the gradient is {norm}"
         if reason is None:
-            self.optimizer.step()
+            clipped_step(self.optimizer, total_norm, self.config.max_grad_norm)
             self.average.update()
         tags = {f"train/gradient_norm/{name}": value for name, value in blocks.items()}
         return {"train/gradient_norm": norm, **tags}, reason

@@ -9,6 +9,7 @@ from sentence_order.config.schema import OptimConfig, Schedule
 from sentence_order.training.optimization import (
     WeightAverage,
     add_unfrozen,
+    clipped_step,
     gradient_norms,
     make_lr_factor,
     make_optimizer,
@@ -120,3 +121,20 @@ def test_gradient_norms_of_blocks_add_up_to_that_of_all(make_model) -> None:
     assert list(norms) == ["layer_1", "layer_2", "layer_3", "set_layers", "heads"]
     total = torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]).norm()
     assert math.hypot(*norms.values()) == pytest.approx(total.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("max_norm", [0.5, 1e4, math.inf])
+def test_clipped_steps_equal_clipping_and_then_stepping(make_model, max_norm: float) -> None:
+    models = [make_model(), make_model()]
+    optimizers = [make_optimizer(model, OptimConfig()) for model in models]
+    for seed in range(3):
+        for model in models:
+            generator = torch.Generator().manual_seed(seed)
+            for weight in model.parameters():
+                weight.grad = torch.randn(weight.shape, generator=generator)
+        torch.nn.utils.clip_grad_norm_(models[0].parameters(), max_norm)
+        optimizers[0].step()
+        total_norm = torch.nn.utils.get_total_norm([weight.grad for weight in models[1].parameters()])
+        clipped_step(optimizers[1], total_norm, max_norm)
+    for expected, weight in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(weight, expected)
