@@ -18,13 +18,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from sentence_order.decoding.pointer import pointer_log_prob
-from sentence_order.decoding.scores import CleanScores, Scores, quantise
+from sentence_order.decoding.scores import MATRICES, CleanScores, Scores, quantise
 
 # Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
 # up to `MAX_SENTENCES` are exact, and do not depend on the order in which they are taken. 2**-16 is finer than
 # float32 resolves above 256 and than bfloat16 resolves above 0.004; no model is as sure as exp(2**14).
 _MAX_SCORE = 2.0**14
 MAX_SENTENCES = 4096
+# Documents are decoded so many at a time that each of their arrays holds this many scores and stays in the cache: fresh
+# memory for a large batch takes longer than all arithmetic, and too few documents are slowed down by each operation.
+_CHUNK_SCORES = 2**16
 
 # From clean scores of documents of one length and a beam width to `order_GS`, long; the pointer's reads the pointer.
 Decoder = Callable[..., Tensor]
@@ -71,79 +74,71 @@ def decode(
         order_BS = decoder(scores.pointer, mask_BS, tie_break_BS, beam_width)
         return order_BS, pointer_log_prob(scores.pointer, order_BS, mask_BS).double()
 
-    mask_SB = mask_BS.T.contiguous()
-    sentences, documents = mask_SB.shape
-    pairs_SSB, next_TTB, position_SSB = _clean_scores(scores, mask_SB)
-
-    # From here on sentence k is the k-th of its document by rank.
-    last = torch.iinfo(torch.long).max  # padding keeps its own places, since the sort is stable
-    canonical_SB = tie_break_BS.T.contiguous().long().masked_fill(~mask_SB, last).argsort(dim=0, stable=True)
-    pairs_SSB = _reorder(pairs_SSB, canonical_SB)
-    next_TTB = _reorder(next_TTB, pad(canonical_SB + 1, (0, 0, 1, 0)))  # the boundary, then the sentences
-    if position_SSB is not None:
-        position_SSB = position_SSB.gather(0, canonical_SB[:, None].expand_as(position_SSB))
-
-    length_B = mask_SB.sum(0)
-    order_SB = torch.arange(sentences)[:, None].repeat(1, documents)
-    for length in sorted(set(length_B.tolist()) - {0}):
-        rows_G = (length_B == length).nonzero().squeeze(1)
-        clean = CleanScores(
-            pairs_SSB[:length, :length].index_select(2, rows_G).permute(2, 0, 1),
-            next_TTB[: 1 + length, : 1 + length].index_select(2, rows_G).permute(2, 0, 1),
-            None if position_SSB is None else position_SSB[:length, :length].index_select(2, rows_G).permute(2, 0, 1),
-        )
-        order_SB[:length, rows_G] = decoder(clean, beam_width).T
-
-    first_E, second_E = torch.triu_indices(sentences, sentences, 1)
-    objective_B = _entries(pairs_SSB, order_SB[first_E], order_SB[second_E]).sum(0)
-    # From the boundary to the boundary again, where the path stays in place of padding, at no gain.
-    path_XB = pad((order_SB + 1) * mask_SB, (0, 0, 1, 1))
-    objective_B += _entries(next_TTB, path_XB[:-1], path_XB[1:]).sum(0)
-    return canonical_SB.gather(0, order_SB).T.contiguous(), objective_B
+    matrices = {name: scores[name].detach().cpu().contiguous() for name in MATRICES if name in scores}
+    documents, sentences = mask_BS.shape
+    order_BS = torch.arange(sentences).repeat(documents, 1)
+    objective_B = torch.zeros(documents, dtype=torch.float64)
+    size_B = mask_BS.sum(1)
+    for size in sorted(set(size_B.tolist()) - {0}):
+        for rows_G in (size_B == size).nonzero()[:, 0].split(max(1, _CHUNK_SCORES // (1 + size) ** 2)):
+            # From here on sentence k is the k-th of its document by rank.
+            rank_order_GS = tie_break_BS[rows_G, :size].argsort(dim=1, stable=True)
+            clean = _clean_scores(matrices, rows_G, rank_order_GS)
+            order_GS = decoder(clean, beam_width)
+            order_BS[rows_G, :size] = rank_order_GS.gather(1, order_GS)
+            objective_B[rows_G] = _objective(clean, order_GS)
+    return order_BS, objective_B
 
 
-def _clean_scores(scores: Scores, mask_SB: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Scores of pairs (S, S, B) and of neighbours (T, T, B), zero if a model has none, and of positions."""
-    sentences, documents = mask_SB.shape
-    pairs_SSB = torch.zeros(sentences, sentences, documents, dtype=torch.float64)
-    next_TTB = torch.zeros(1 + sentences, 1 + sentences, documents, dtype=torch.float64)
-    position_SSB = None
-    if scores.logits is not None:
-        assert scores.logits.shape == (documents, sentences, sentences)
-        pairs_SSB = _clean(scores.logits / 2, mask_SB)
-        pairs_SSB = quantise((pairs_SSB - pairs_SSB.transpose(0, 1)) / 2)
-    if scores.next_log_probs is not None:
-        assert scores.next_log_probs.shape == (documents, 1 + sentences, 1 + sentences)
-        boundary_1B = torch.ones(1, documents, dtype=torch.bool)
-        next_TTB = quantise(_clean(scores.next_log_probs, torch.cat([boundary_1B, mask_SB])))
-    if scores.position_logits is not None:
+def _clean_scores(matrices: dict[str, Tensor], rows_G: Tensor, order_GS: Tensor) -> CleanScores:
+    """Scores of some documents between the k-th and the l-th sentence of an order, zero if a model has none."""
+    order_SG = order_GS.T.contiguous()
+    item_TG = pad(order_SG + 1, (0, 0, 1, 0))  # the boundary, then the sentences
+    # Of half the log-odds, the antisymmetric part.
+    logits_SSG = _clean(matrices.get("logits"), rows_G, order_SG, order_SG, limit=2 * _MAX_SCORE)
+    pairs_SSG = quantise((logits_SSG - logits_SSG.transpose(0, 1)).div_(4))
+    next_TTG = quantise(_clean(matrices.get("next_log_probs"), rows_G, item_TG, item_TG))
+    position_GSS = None
+    if "position_logits" in matrices:
         # The mean of two log-probabilities, normalised over the sentences and over the positions of the document.
-        real_BSS = (mask_SB[:, None] & mask_SB[None]).permute(2, 0, 1)
-        logits_BSS = scores.position_logits.detach().cpu().double()
-        logits_BSS = logits_BSS.masked_fill(~real_BSS, -(2 * _MAX_SCORE))
-        position_BSS = (logits_BSS.log_softmax(1) + logits_BSS.log_softmax(2)) / 2
-        position_SSB = quantise(_clean(position_BSS, mask_SB, diagonal=True))
-    return pairs_SSB, next_TTB, position_SSB
+        position_S1 = torch.arange(len(order_SG))[:, None]
+        logits_SSG = _clean(matrices["position_logits"], rows_G, order_SG, position_S1, diagonal=True)
+        position_SSG = (logits_SSG.log_softmax(0) + logits_SSG.log_softmax(1)) / 2
+        position_GSS = quantise(position_SSG.clamp_(min=-_MAX_SCORE)).permute(2, 0, 1)
+    return CleanScores(pairs_SSG.permute(2, 0, 1), next_TTG.permute(2, 0, 1), position_GSS)
 
 
-def _clean(scores_BSS: Tensor, mask_SB: Tensor, diagonal: bool = False) -> Tensor:
-    """Float64 on the CPU, bounded, zero on padding and, unless `diagonal`, the diagonal; a NaN is a ValueError."""
-    scores_SSB = scores_BSS.detach().cpu().double().permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
-    scores_SSB.masked_fill_(~mask_SB[:, None], 0.0).masked_fill_(~mask_SB[None], 0.0)
+def _clean(
+    scores_BSS: Tensor | None,
+    rows_G: Tensor,
+    row_XG: Tensor,
+    column_YG: Tensor,
+    limit: float = _MAX_SCORE,
+    diagonal: bool = False,
+) -> Tensor:
+    """Float64 `scores_XYG`: these rows and columns of some documents, bounded and, unless `diagonal`, zero there.
+
+    Documents are innermost, where arithmetic over them is fastest. A NaN is a ValueError.
+    """
+    if scores_BSS is None:
+        return torch.zeros(len(row_XG), len(column_YG), len(rows_G), dtype=torch.float64)
+    documents, width, _ = scores_BSS.shape
+    entry_XYG = (rows_G * width + row_XG)[:, None] * width + column_YG
+    scores_XYG = scores_BSS.flatten().index_select(0, entry_XYG.flatten()).double().view_as(entry_XYG)
     if not diagonal:
-        scores_SSB.diagonal().zero_()
-    broken_B = scores_SSB.isnan().flatten(0, 1).any(0)
-    if broken_B.any():
-        raise ValueError(f"NaN among the scores of document {int(broken_B.nonzero()[0])} of {len(broken_B)}")
-    return scores_SSB.clamp_(-_MAX_SCORE, _MAX_SCORE)
+        scores_XYG.diagonal().zero_()
+    if scores_XYG.clamp_(-limit, limit).sum().isnan():
+        broken = rows_G[scores_XYG.isnan().any(0).any(0)][0]
+        raise ValueError(f"NaN among the scores of document {int(broken)} of {documents}")
+    return scores_XYG
 
 
-def _reorder(scores_SSB: Tensor, order_SB: Tensor) -> Tensor:
-    """`scores_SSB` between the k-th and the l-th sentence of an order."""
-    return _entries(scores_SSB, order_SB[:, None], order_SB[None]).view_as(scores_SSB)
-
-
-def _entries(scores_SSB: Tensor, row_EB: Tensor, column_EB: Tensor) -> Tensor:
-    """`scores_EB`, the given entries of each document: a flat gather takes half as long as indexing."""
-    entry_EB = (row_EB * len(scores_SSB) + column_EB).flatten(0, -2)
-    return scores_SSB.flatten(0, 1).gather(0, entry_EB)
+def _objective(scores: CleanScores, order_GS: Tensor) -> Tensor:
+    sentences = order_GS.shape[1]
+    order_SG = order_GS.T.contiguous()
+    first_E, second_E = torch.triu_indices(sentences, sentences, 1)
+    pair_EG = order_SG.index_select(0, first_E) * sentences + order_SG.index_select(0, second_E)
+    path_XG = pad(order_SG + 1, (0, 0, 1, 1))  # from the boundary to the boundary again
+    link_TG = path_XG[:-1] * (1 + sentences) + path_XG[1:]
+    pair_scores_EG = scores.pairs_GSS.permute(1, 2, 0).flatten(0, 1).gather(0, pair_EG)
+    return pair_scores_EG.sum(0) + scores.next_GTT.permute(1, 2, 0).flatten(0, 1).gather(0, link_TG).sum(0)

@@ -139,6 +139,26 @@ def test_a_mixed_batch_equals_its_documents_one_by_one(name: str) -> None:
         assert decode_one(name, *doc) == (order_S[:n].tolist(), objective_.item())
 
 
+def test_documents_of_a_large_batch_are_decoded_independently() -> None:
+    documents, sentences = 6000, 5
+    generator = torch.Generator().manual_seed(0)
+    logits_BSS = torch.randint(-2, 3, (documents, sentences, sentences), generator=generator).double()
+    next_BTT = torch.randint(-2, 1, (documents, sentences + 1, sentences + 1), generator=generator).double()
+    size_B = torch.randint(4, sentences + 1, (documents,), generator=generator)
+    mask_BS = torch.arange(sentences) < size_B[:, None]
+    rank_BS = torch.rand(documents, sentences, generator=generator).argsort(1)
+
+    def decode_rows(rows_G: Tensor) -> tuple[Tensor, Tensor]:
+        scores = Scores(logits=logits_BSS[rows_G], next_log_probs=next_BTT[rows_G])
+        return decode(DECODERS["exact"].load(), scores, mask_BS[rows_G], rank_BS[rows_G])
+
+    order_BS, objective_B = decode_rows(torch.arange(documents))
+    for rows_G in torch.randperm(documents, generator=generator).split(100):
+        order_GS, objective_G = decode_rows(rows_G)
+        assert torch.equal(order_GS, order_BS[rows_G])
+        assert torch.equal(objective_G, objective_B[rows_G])
+
+
 @every_decoder
 @pytest.mark.parametrize("n", [1, 2, 5, 12, 20])
 @pytest.mark.parametrize("strength", [8.0, math.inf])
