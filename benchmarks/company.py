@@ -132,8 +132,8 @@ def median(values: Sequence[float]) -> Interval:
 def format_table(seconds: Seconds, steps: int) -> list[str]:
     """Markdown, a row for every setting beside every company."""
     lines = [f"| beside | waiting threads | seconds of {steps} steps | to default | turns |", "|---|---|---|---|---|"]
-    for (company, arm), by_turn in sorted(seconds.items(), key=lambda item: [*COMPANY].index(item[0][0])):
-        default = seconds[company, DEFAULT]
+    for company, arm in sorted(seconds, key=lambda key: ([*COMPANY].index(key[0]), [*ARMS].index(key[1]))):
+        by_turn, default = seconds[company, arm], seconds[company, DEFAULT]
         ratios = median([by_turn[turn] / default[turn] for turn in by_turn.keys() & default.keys()])
         own = format_interval(median([*by_turn.values()]), 1)
         lines.append(f"| {company} | {arm} | {own} | {format_interval(ratios, 2)} | {len(by_turn)} |")
