@@ -94,7 +94,6 @@ def _set_environment(device: str, folder: Path) -> None:
     """For this process and all that it starts, before a library reads it."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     os.environ |= {"HF_DATASETS_CACHE": str(folder / "datasets"), "SENTENCE_ORDER_CACHE": str(folder / "prefixes")}
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # processes compute side by side
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # a library that looks for CUDA when imported starts nothing
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

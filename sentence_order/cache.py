@@ -10,12 +10,14 @@ from sentence_order import version_text
 from sentence_order.config import cli
 from sentence_order.errors import UserError, printable
 from sentence_order.runtime.files import cache_folder
+from sentence_order.runtime.threads import spin_briefly
 
 KEY_CHARACTERS = 12
 
 
 def main() -> None:
     """The console script `sentence-order-cache`."""
+    spin_briefly()
     parser = argparse.ArgumentParser(
         prog="sentence-order-cache",
         description="What later runs read: hidden states of frozen layers, documents and their tokens (group cache).",

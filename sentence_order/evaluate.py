@@ -13,6 +13,7 @@ from sentence_order.errors import UserError
 from sentence_order.inference.files import check_suffix
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.runtime.console import set_up_logging
+from sentence_order.runtime.threads import spin_briefly
 from sentence_order.training.outputs import check_overwrites, data_files, same_file
 from sentence_order.training.run_config import read_config
 from sentence_order.training.run_dir import find_run, warn_if_unfinished
@@ -75,6 +76,7 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
 
 def main() -> None:
     """The console script `sentence-order-evaluate`."""
+    spin_briefly()
     cli.run("evaluate", evaluate)
 
 

@@ -9,6 +9,7 @@ from sentence_order.config.validation import check_effects, check_ranges
 from sentence_order.inference.files import check_input, check_partial, check_suffix, partial_path
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.runtime.console import set_up_logging
+from sentence_order.runtime.threads import spin_briefly
 from sentence_order.training.outputs import check_overwrites, named_files
 from sentence_order.training.run_dir import warn_if_unfinished
 
@@ -47,6 +48,7 @@ def predict(config: PredictConfig) -> None:
 
 def main() -> None:
     """The console script `sentence-order-predict`."""
+    spin_briefly()
     cli.run("predict", predict)
 
 

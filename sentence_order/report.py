@@ -8,6 +8,7 @@ from sentence_order.config import cli
 from sentence_order.config.schema import MARGIN, MAX_RESAMPLES
 from sentence_order.errors import UserError
 from sentence_order.runtime.files import check_writable
+from sentence_order.runtime.threads import spin_briefly
 from sentence_order.training.outputs import check_overwrites
 from sentence_order.training.run_dir import RESULTS_FILE
 
@@ -20,6 +21,7 @@ REPORT_FILES = [
 
 def main() -> None:
     """The console script `sentence-order-report`."""
+    spin_briefly()
     parser = argparse.ArgumentParser(
         prog="sentence-order-report",
         description="Groups runs that differ in their seed only, compares these arms, and writes report.md (a verdict, "

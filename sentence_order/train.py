@@ -11,6 +11,7 @@ from sentence_order.config.words import read_words
 from sentence_order.experiments.job import is_job, num_runs_sharing_cache, stop_with_parent
 from sentence_order.experiments.sweep import Sweep
 from sentence_order.runtime.console import set_up_logging
+from sentence_order.runtime.threads import spin_briefly
 from sentence_order.training.checks import check_inputs
 from sentence_order.training.run_dir import RunStatus, check_unchanged, log_finished, resolve_resume
 
@@ -37,6 +38,7 @@ def train(config: TrainConfig) -> None:
 
 def main() -> None:
     """The console script `sentence-order-train`."""
+    spin_briefly()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     stop_with_parent()
     with cli.one_line_errors():

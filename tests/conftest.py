@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
+
+from sentence_order.runtime.threads import count_cpus, spin_briefly
 
 # Before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # On small tensors threads only wait for each other, here and in commands run as subprocesses.
 os.environ["OMP_NUM_THREADS"] = "1"
-torch.set_num_threads(1)
+spin_briefly()
+
+import torch
 
 from sentence_order.config.schema import (
     DataConfig,
@@ -33,6 +36,14 @@ from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.runtime.console import log
 from tests import properties  # noqa: F401 - the settings of hypothesis
 from tests.forks import Server
+
+torch.set_num_threads(1)
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers() -> Iterator[None]:
+    """`-n auto` starts no more processes than a container's quota has CPUs."""
+    return min((yield), count_cpus())
 
 
 @pytest.fixture(autouse=True, scope="session")

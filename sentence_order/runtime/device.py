@@ -16,6 +16,7 @@ from sentence_order.config.schema import Precision
 from sentence_order.errors import UserError
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 from sentence_order.runtime.kernels import DEFAULT, Kernels
+from sentence_order.runtime.threads import count_cpus, limit_threads
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,11 @@ class Runtime:
 
 
 def choose_runtime(device: str, precision: Precision, processes: Processes = SINGLE_PROCESS) -> Runtime:
-    """Resolves the config keys `device` and `precision`. Raises UserError if the device does not exist."""
+    """Resolves the config keys `device` and `precision`. Raises UserError if the device does not exist.
+
+    It also limits the number of PyTorch's threads, see `limit_threads`.
+    """
+    limit_threads()
     _keep_freed_memory()
     # In bf16 and fp16 cuDNN's attention prepares a plan for every new shape, which batches keep bringing: a training
     # step took 1.2 to 11 times as long (benchmarks/cuda.md).
@@ -82,7 +87,7 @@ def _keep_freed_memory() -> None:
 
 def _choose_device(setting: str, processes: Processes) -> tuple[torch.device, str]:
     if setting == "auto" and not torch.cuda.is_available():
-        return torch.device("cpu"), f"auto: no CUDA device; {torch.get_num_threads()} threads"
+        return torch.device("cpu"), "auto: no CUDA device"
     if processes.world_size > 1 and setting in ("auto", "cuda"):
         if processes.local_rank >= torch.cuda.device_count():
             raise UserError(
@@ -158,7 +163,7 @@ def choose_workers(setting: int | None, device: torch.device) -> int:
     elif device.type == "cpu":
         workers, reason = 0, "auto: on a CPU they would take the cores that train"
     else:
-        workers = max(0, min(4, (os.cpu_count() or 1) - 1))
+        workers = max(0, min(4, count_cpus() - 1))
         reason = "auto: up to 4, one core left to the training process"
     log.debug("workers: %d (%s)", workers, reason)
     return workers
