@@ -56,12 +56,16 @@ def find_enumeration(sentences: Sequence[str]) -> tuple[str, list[re.Match[str] 
 
     Most sentences have one, and they are not all equal; numbers and letters all differ.
     """
-    heads = [unicodedata.normalize("NFKC", sentence.translate(_CIRCLED)) for sentence in sentences]
+    heads = [
+        sentence if sentence.isascii() else unicodedata.normalize("NFKC", sentence.translate(_CIRCLED))
+        for sentence in sentences
+    ]
+    count = len(sentences)
+    fewest = min(max(2, MIN_SHARE_OF_TWO * count), max(3, MIN_SHARE_OF_THREE * count))
     for kind, pattern in KINDS.items():
         matches = [pattern.match(head) for head in heads]
         found = [match for match in matches if match]
-        count = len(sentences)
-        if len(found) < max(2, MIN_SHARE_OF_TWO * count) and len(found) < max(3, MIN_SHARE_OF_THREE * count):
+        if len(found) < fewest:
             continue
         values = {read_value(kind, match) for match in found}
         words = {match["word"].casefold() for match in found if "word" in pattern.groupindex}

@@ -1,8 +1,6 @@
 """What a document is: its text, wherever its file is and whatever its id; and the ranks by which ties are broken."""
 
-import functools
 import hashlib
-import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -22,15 +20,21 @@ def text_fingerprint(sentences: Sequence[str]) -> int:
     than two sentences, which have no order. A copy that is cut into other sentences has another fingerprint.
     """
     real = strip_enumeration([sentence for sentence in sentences if sentence.strip()])
-    folded = (unicodedata.normalize("NFKC", text).casefold().translate(_passed_over()) for text in real)
+    folded = (unicodedata.normalize("NFKC", text).casefold().translate(_FOLDED) for text in real)
     return int.from_bytes(_digest("\n".join(sorted(folded)), 8), "little") if len(real) > 1 else 0
 
 
-@functools.cache
-def _passed_over() -> dict[int, None]:
-    """Punctuation, white space, and control and format characters, for `str.translate`."""
-    categories = ((code, unicodedata.category(chr(code))) for code in range(sys.maxunicode + 1))
-    return {code: None for code, category in categories if category[0] in "PZ" or category in ("Cc", "Cf")}
+class _Folded(dict[int, int | None]):
+    """For `str.translate`, removes punctuation, white space, and control and format characters; it fills as it is used,
+    since a table of all of Unicode takes a quarter of a second."""
+
+    def __missing__(self, code: int) -> int | None:
+        category = unicodedata.category(chr(code))
+        self[code] = None if category[0] in "PZ" or category in ("Cc", "Cf") else code
+        return self[code]
+
+
+_FOLDED = _Folded()
 
 
 def rank_texts(texts: Sequence[str]) -> list[int]:

@@ -84,7 +84,7 @@ def _find_enumeration(corpus: Corpus, is_stripped: bool) -> str | None:
     has_longer = bool((corpus.sizes > 2).any())
     rows = np.flatnonzero(corpus.sizes > 2) if has_longer else np.arange(len(corpus))
     rows = rows[np.linspace(0, len(rows) - 1, min(NUM_SEARCHED, len(rows))).astype(int)]
-    texts = corpus.documents.select(rows)["sentences"]
+    texts = corpus.documents.select(rows)["sentences"][:]
     texts = [strip_enumeration(text) for text in texts] if is_stripped else texts
     found = [(text, *how) for text in texts if (how := reveals_order(text))]
     if not found:

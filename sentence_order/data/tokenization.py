@@ -90,10 +90,9 @@ class Corpus:
     @property
     def share_of_equal_pairs(self) -> FloatArray:
         """Of each document's pairs of sentences, the share with equal texts: the tau that random orders reach."""
-        document_T = np.repeat(np.arange(len(self)), self.sizes)
-        texts = np.stack([document_T, self.text_rank], axis=1)
-        (document, _), count = (found.T for found in np.unique(texts, axis=0, return_counts=True))
-        equal_D = np.bincount(document, weights=count * (count - 1), minlength=len(self))
+        document_T, width = np.repeat(np.arange(len(self)), self.sizes), self.sizes.max()  # above every rank
+        texts, count = np.unique(document_T * width + self.text_rank, return_counts=True)
+        equal_D = np.bincount(texts // width, weights=count * (count - 1), minlength=len(self))
         return equal_D / (self.sizes * (self.sizes - 1))
 
     def row(self, document: int) -> dict[str, Any]:

@@ -5,10 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
 from sentence_order.config.commands import as_typed, unambiguous
 from sentence_order.config.components import DECODERS, HEADS
 from sentence_order.config.parsing import options_of
@@ -25,6 +21,9 @@ REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokeniz
 
 def is_hub_id(name: str) -> bool:
     """True if a text may be the name of a repository, such as `owner/name`."""
+    from huggingface_hub.errors import HFValidationError  # a tenth of a second, which `--help` does without
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -58,6 +57,8 @@ def find_depth(encoder: EncoderConfig, download: bool = False) -> int | None:
 
     Raises UserError for a wrong name.
     """
+    from huggingface_hub import hf_hub_download
+
     if encoder.name == TINY:
         return encoder.tiny_layers
     check_encoder_name(encoder.name)

@@ -203,4 +203,13 @@ def test_help_loads_nothing_heavy(name: str) -> None:
     assert done.stdout.startswith({"train": "Trains", "evaluate": "Evaluates", "predict": "Orders"}[name])
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "hydra" in imported
-    assert not imported & {"torch", "transformers", "datasets", "numpy", "scipy", "matplotlib", "pyarrow"}
+    assert not imported & {
+        "torch",
+        "transformers",
+        "datasets",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "pyarrow",
+        "huggingface_hub.utils",
+    }
