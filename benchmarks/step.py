@@ -33,7 +33,7 @@ from sentence_order.model.linear import use_kernels
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import set_up_logging
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.kernels import DEFAULT, ONEDNN, PYTORCH, Kernels, multiply, onednn_available
+from sentence_order.runtime.kernels import BF16, DEFAULT, ONEDNN, PYTORCH, multiply, onednn_available
 from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.optimization import clipped_step, make_optimizer
 from sentence_order.training.plan import TrainingPlan
@@ -156,11 +156,11 @@ def make_steps(config: TrainConfig, runtime: Runtime, products: bool) -> dict[st
     if products:
         steps["products by PyTorch"] = make_products_step(model, runtime, partial(multiply, PYTORCH))
     if products and runtime.device.type == "cpu":
-        in_bf16 = runtime.with_kernels(Kernels(bf16=True))
+        in_bf16 = replace(runtime, precision=torch.bfloat16)
         if onednn_available():
             steps["products by oneDNN"] = make_products_step(model, runtime, partial(multiply, ONEDNN))
         steps["products in bf16"] = make_products_step(model, in_bf16, partial(multiply, PYTORCH))
-        for name, kernels in {"by PyTorch": DEFAULT, "in bf16": Kernels(bf16=True)}.items():
+        for name, kernels in {"by PyTorch": DEFAULT, "in bf16": BF16}.items():
             other = set_up(config).model.train()
             use_kernels(other, kernels)
             steps[f"bare step {name}"] = make_bare_step(other, config, runtime)

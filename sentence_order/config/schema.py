@@ -44,6 +44,7 @@ SHUFFLES = "Permutations of each document whose scores are averaged; useful with
 EVAL_TOKENS = "Tokens read at once, padding included: more are faster and need more memory, with the same results."
 DEVICE = "Where to compute: cpu, cuda or cuda:N. auto: a CUDA device if there is one."
 PRECISION = "Arithmetic of the model. auto: bf16 on a CUDA device that has it, otherwise fp32."
+PRECISION_OF_TRAINING = PRECISION.replace("fp32.", "fp32, where training on a CPU may multiply in bf16.")
 
 
 @dataclass
@@ -341,7 +342,7 @@ class TrainConfig:
     on_nonfinite: OnNonfinite = key(OnNonfinite.stop, "What to do if a loss or gradient is not finite.", **CHANGEABLE)
     max_nonfinite: int = key(10, "Steps that on_nonfinite=skip skips before the run ends.", NOT_NEGATIVE, **CHANGEABLE)
     device: str = key("auto", DEVICE, **OF_PREFIX, **CHANGEABLE)
-    precision: Precision = key(Precision.auto, PRECISION, **OF_PREFIX, **CHANGEABLE)
+    precision: Precision = key(Precision.auto, PRECISION_OF_TRAINING, **OF_PREFIX, **CHANGEABLE)
     seed: int = key(0, "Seed of new weights, batches and shuffles.", NOT_NEGATIVE, **PER_SEED)
     output_dir: str = key(MISSING, "Folder of the run.", **PATH, **IGNORED, **PER_SEED)
 

@@ -4,6 +4,7 @@ Weights, names and results are those of `torch.nn.Linear`, up to rounding.
 """
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.kernels import DEFAULT, Kernels, choose_kernels, multiply
+from sentence_order.runtime.kernels import BF16, DEFAULT, Kernels, choose_kernels, multiply
 
 
 class Linear(nn.Linear):
@@ -23,7 +24,11 @@ class Linear(nn.Linear):
         plain = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32 and x.numel()
         if not plain or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
-        product_XO = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias, self.kernels)
+        inputs = x.reshape(-1, self.in_features), self.weight, self.bias
+        if self.kernels.bf16 if torch.is_grad_enabled() else self.kernels.bf16_inference:
+            product_XO = _LinearBf16.apply(*inputs)
+        else:
+            product_XO = _Linear.apply(*inputs, self.kernels)
         return product_XO.view(*x.shape[:-1], self.out_features)
 
 
@@ -42,16 +47,19 @@ def place_model(model: nn.Module, runtime: Runtime, *, auto_bf16: bool = False) 
     """Moves a model to the device and, on a CPU, chooses what computes its linear layers; returns the runtime with it.
 
     Args:
-        auto_bf16: multiply in bf16 if that is faster by far.
+        auto_bf16: in fp32, multiply in bf16 where gradients are recorded, if that is faster by far.
     """
     model.to(runtime.device)
     if runtime.device.type != "cpu" or runtime.precision is torch.float16:
         return runtime
-    bf16 = None if auto_bf16 else runtime.precision is torch.bfloat16
-    kernels = choose_kernels(count_shapes(model), bf16=bf16) if runtime.processes.is_main else DEFAULT
+    kernels = DEFAULT
+    if runtime.precision is torch.bfloat16:
+        kernels = BF16
+    elif runtime.processes.is_main:
+        kernels = choose_kernels(count_shapes(model), auto_bf16=auto_bf16)
     kernels = runtime.processes.broadcast(kernels)
     use_kernels(model, kernels)
-    return runtime.with_kernels(kernels)
+    return replace(runtime, kernels=kernels)
 
 
 def use_kernels(model: nn.Module, kernels: Kernels) -> None:
@@ -65,24 +73,40 @@ def use_kernels(model: nn.Module, kernels: Kernels) -> None:
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, kernels: Kernels) -> Tensor:
-        if kernels.bf16:  # kept for the backward pass so, too
-            x_XI, weight_OI = x_XI.bfloat16(), weight_OI.bfloat16()
-            bias_O = None if bias_O is None else bias_O.bfloat16()
         ctx.save_for_backward(x_XI, weight_OI)
         ctx.kernels = kernels
-        return multiply(kernels.forward, x_XI, weight_OI, bias_O).float()
+        return multiply(kernels.forward, x_XI, weight_OI, bias_O)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_XO: Tensor) -> tuple[Tensor | None, ...]:
         x_XI, weight_OI = ctx.saved_tensors
         of_x, of_weight, of_bias, _ = ctx.needs_input_grad
-        kernels: Kernels = ctx.kernels
-        bias_O = gradient_XO.sum(0) if of_bias else None
-        gradient_XO = gradient_XO.to(weight_OI.dtype)
         return (
-            multiply(kernels.input_gradient, gradient_XO, weight_OI.T).float() if of_x else None,
-            multiply(kernels.weight_gradient, gradient_XO.T, x_XI.T).float() if of_weight else None,
-            bias_O,
+            multiply(ctx.kernels.input_gradient, gradient_XO, weight_OI.T) if of_x else None,
+            multiply(ctx.kernels.weight_gradient, gradient_XO.T, x_XI.T) if of_weight else None,
+            gradient_XO.sum(0) if of_bias else None,
             None,
+        )
+
+
+class _LinearBf16(torch.autograd.Function):
+    """The same with inputs rounded to bf16 once for all products, and results in float32."""
+
+    @staticmethod
+    def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+        x_XI, weight_OI = x_XI.bfloat16(), weight_OI.bfloat16()
+        ctx.save_for_backward(x_XI, weight_OI)
+        return nn.functional.linear(x_XI, weight_OI, None if bias_O is None else bias_O.bfloat16()).float()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_XO: Tensor) -> tuple[Tensor | None, ...]:
+        x_XI, weight_OI = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        rounded_XO = gradient_XO.bfloat16()
+        return (
+            (rounded_XO @ weight_OI).float() if of_x else None,
+            (rounded_XO.T @ x_XI).float() if of_weight else None,
+            gradient_XO.sum(0) if of_bias else None,
         )

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,10 +32,6 @@ class Runtime:
     processes: Processes = SINGLE_PROCESS
     kernels: Kernels = DEFAULT  # of linear layers, on a CPU
 
-    def with_kernels(self, kernels: Kernels) -> "Runtime":
-        """The same with other kernels of linear layers, which determine the precision."""
-        return replace(self, kernels=kernels, precision=torch.bfloat16 if kernels.bf16 else torch.float32)
-
     def autocast(self) -> AbstractContextManager[object]:
         """The context of every forward pass. On a CPU in bf16 there is none: linear layers alone compute in it."""
         if self.precision is torch.float32 or (self.device.type == "cpu" and self.precision is torch.bfloat16):
@@ -44,7 +40,8 @@ class Runtime:
 
     def describe(self) -> str:
         """The choices for a line of the console."""
-        return f"device {self.device}, precision {self.describe_precision()}"
+        training = ", bf16 in trained linear layers" if self.kernels.bf16 and not self.kernels.bf16_inference else ""
+        return f"device {self.device}, precision {self.describe_precision()}{training}"
 
     def describe_precision(self) -> str:
         if self.precision is torch.float32:
@@ -67,7 +64,7 @@ def choose_runtime(device: str, precision: Precision, processes: Processes = SIN
     chosen, reason = _choose_device(device, processes)
     log.debug("device: %s (%s)", chosen, reason)
     dtype, reason = _choose_precision(precision, chosen)
-    log.debug("precision: %s (%s)", str(dtype).removeprefix("torch."), reason)
+    log.debug("precision: %s (%s)", next(name for name, one in DTYPES.items() if one is dtype), reason)
     if processes.world_size > 1:
         what = "each with its shard of every batch (WORLD_SIZE, as torchrun sets it)"
         log.info("processes: %d, %s", processes.world_size, what)

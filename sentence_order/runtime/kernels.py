@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -46,15 +46,20 @@ class Kernels:
     """What computes the products of linear layers on a CPU: the output, and the gradients of input and weight.
 
     Attributes:
-        bf16: inputs are rounded to bf16; sums are in float32.
+        forward, input_gradient, weight_gradient: the library for each product in float32.
+        bf16: PyTorch multiplies inputs rounded to bf16, and sums in float32, where gradients are recorded.
+        bf16_inference: and where none are: in frozen layers below the trained ones, and in evaluation.
     """
 
     forward: str = PYTORCH
     input_gradient: str = PYTORCH
     weight_gradient: str = PYTORCH
     bf16: bool = False
+    bf16_inference: bool = False
 
     def __str__(self) -> str:
+        if self.bf16_inference:
+            return "PyTorch in bf16"
         names = [getattr(self, product) for product in PRODUCTS]
         if len({*names}) == 1:
             text = names[0]
@@ -62,10 +67,10 @@ class Kernels:
             text = ", ".join(
                 f"{name} ({product.replace('_', ' ')})" for product, name in zip(PRODUCTS, names, strict=True)
             )
-        return f"{text} in bf16" if self.bf16 else text
+        return f"{text}; PyTorch in bf16 where gradients are recorded" if self.bf16 else text
 
 
-DEFAULT = Kernels()
+DEFAULT, BF16 = Kernels(), Kernels(bf16=True, bf16_inference=True)
 
 
 @dataclass(frozen=True)
@@ -117,25 +122,21 @@ def is_available(kernels: Kernels) -> bool:
     return onednn_available() or ONEDNN not in (getattr(kernels, product) for product in PRODUCTS)
 
 
-def choose_kernels(shapes: Shapes, *, bf16: bool | None = False) -> Kernels:
-    """What computes linear layers of these shapes on this machine; logs the choice with its reason.
+def choose_kernels(shapes: Shapes, *, auto_bf16: bool = False) -> Kernels:
+    """What computes linear layers of these shapes on this machine in float32; logs the choice with its reason.
 
     It is measured once per machine: the figures are kept in the cache folder.
 
     Args:
-        bf16: multiply in bf16; None: if that is faster by far.
+        auto_bf16: multiply in bf16 where gradients are recorded, if that is faster by far.
     """
     if torch.are_deterministic_algorithms_enabled():
-        kernels, reason = Kernels(bf16=bool(bf16)), "runs are to be bit-identical"
-    elif bf16:
-        kernels, reason = Kernels(bf16=True), "precision=bf16"
+        kernels, reason = DEFAULT, "auto: runs are to be bit-identical"
     elif 3 * TOKENS * _flop(shapes) < MIN_FLOP:
-        kernels, reason = Kernels(), "auto: too small to measure"
+        kernels, reason = DEFAULT, "auto: too small to measure"
     else:
         measured = _measure_once(shapes)
-        kernels = measured.kernels
-        if bf16 is None and measured.bf16 >= MIN_GAIN_BF16:
-            kernels = Kernels(bf16=True)
+        kernels = replace(measured.kernels, bf16=auto_bf16 and measured.bf16 >= MIN_GAIN_BF16)
         reason = f"auto: {measured}"
     log.debug("linear layers: %s (%s)", kernels, reason)
     return kernels

@@ -60,7 +60,7 @@ def set_up(
     runtime = choose_runtime(config.device, config.precision, processes)
     with processes.main_process_first():
         setup = _load(config, runtime, documents)
-    return replace(setup, runtime=place_model(setup.model, runtime))
+    return replace(setup, runtime=place_model(setup.model, runtime, auto_bf16=config.precision is Precision.auto))
 
 
 def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequence[Document]] | None) -> Setup:
@@ -126,7 +126,7 @@ def keep_kernels(setup: Setup, saved: dict[str, Any] | None, precision: Precisio
         return setup
     log.debug("linear layers: %s (as the run has begun)", kernels)
     use_kernels(setup.model, kernels)
-    return replace(setup, runtime=runtime.with_kernels(kernels))
+    return replace(setup, runtime=replace(runtime, kernels=kernels))
 
 
 def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int = 1) -> Setup:

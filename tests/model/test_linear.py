@@ -8,14 +8,13 @@ from sentence_order.data.examples import collate, load_example
 from sentence_order.model import linear
 from sentence_order.model.linear import Linear, place_model, use_kernels
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.kernels import DEFAULT, ONEDNN, Kernels, onednn_available
+from sentence_order.runtime.kernels import BF16, DEFAULT, ONEDNN, Kernels, onednn_available
 from tests.training.loops import corpus_of
 
 pytestmark = pytest.mark.skipif(not onednn_available(), reason="this build of PyTorch has no oneDNN for this processor")
 
 
 KERNELS = [Kernels(forward=ONEDNN), Kernels(input_gradient=ONEDNN), Kernels(ONEDNN, ONEDNN, ONEDNN)]
-BF16 = Kernels(bf16=True)
 
 
 def pair(bias: bool = True, kernels: Kernels = KERNELS[-1]) -> tuple[nn.Linear, nn.Linear]:
@@ -87,7 +86,7 @@ def test_autocast_and_other_types_are_computed_by_pytorch() -> None:
 
 
 def test_placed_models_use_the_chosen_kernels(make_model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "choose_kernels", lambda shapes, bf16: KERNELS[0])
+    monkeypatch.setattr(linear, "choose_kernels", lambda shapes, auto_bf16: KERNELS[0])
     model = make_model()
     names = [*model.state_dict()]
     runtime = place_model(model, Runtime(torch.device("cpu")))
@@ -97,6 +96,14 @@ def test_placed_models_use_the_chosen_kernels(make_model, monkeypatch: pytest.Mo
     assert [*model.state_dict()] == names
     use_kernels(model, DEFAULT)
     assert not any(type(module) is Linear for module in model.modules())
+
+
+def test_bf16_may_be_for_passes_that_record_gradients_alone() -> None:
+    plain, ours = pair(kernels=Kernels(bf16=True))
+    x = torch.randn(7, 24)
+    assert torch.equal(ours(x), pair(kernels=BF16)[1](x))
+    with torch.no_grad():
+        assert torch.equal(ours(x), plain(x))
 
 
 def test_bf16_on_a_cpu_is_for_linear_layers_alone(make_model, stories) -> None:

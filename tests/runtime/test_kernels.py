@@ -41,8 +41,8 @@ def test_another_kernel_is_taken_where_it_wins_by_five_percent(
 @pytest.mark.parametrize(("gain", "bf16"), [(1.2, False), (1.5, True)])
 def test_bf16_is_taken_where_it_may_and_pays(monkeypatch: pytest.MonkeyPatch, gain: float, bf16: bool) -> None:
     returns(monkeypatch, bf16=gain)
-    assert choose_kernels(SHAPES, bf16=None).bf16 is bf16
-    assert not choose_kernels(SHAPES, bf16=False).bf16
+    assert choose_kernels(SHAPES, auto_bf16=True) == Kernels(bf16=bf16)
+    assert choose_kernels(SHAPES) == DEFAULT
 
 
 def test_it_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -73,8 +73,7 @@ def test_small_layers_and_deterministic_runs_use_pytorchs(monkeypatch: pytest.Mo
     assert choose_kernels({(64, 64): 4}) == DEFAULT
     torch.use_deterministic_algorithms(True)
     try:
-        assert choose_kernels(SHAPES, bf16=None) == DEFAULT
-        assert choose_kernels(SHAPES, bf16=True) == Kernels(bf16=True)
+        assert choose_kernels(SHAPES, auto_bf16=True) == DEFAULT
     finally:
         torch.use_deterministic_algorithms(False)
     assert not measured
