@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from sentence_order.decoding import one_thread
+from sentence_order.errors import UserError
 from sentence_order.runtime.files import atomic_file, cache_folder
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ PRODUCTS = ("forward", "input_gradient", "weight_gradient")
 MIN_GAIN, MIN_GAIN_BF16 = 1.05, 1.3
 # Measuring takes turns until the processor has taken these seconds, and at least three of them.
 SECONDS, MIN_TURNS = 0.25, 3
+LOCK_SECONDS = 30.0  # that a process waits for another that measures
 # Half of the usual batch. Large layers are measured on fewer, which bounds the floating-point operations of a turn.
 TOKENS, MAX_FLOP = 256, 6e9
 # Products of fewer operations, as those of the tiny encoder, are not worth measuring.
@@ -79,7 +81,7 @@ class Measurement:
 
     Attributes:
         onednn: those of oneDNN, by product; empty if it is not available.
-        bf16: all three in bf16, against the faster ones in float32.
+        bf16: all three in bf16, against the faster ones in float32; 0 if the processor has no units for it.
     """
 
     onednn: dict[str, float]
@@ -88,7 +90,8 @@ class Measurement:
     def __str__(self) -> str:
         gains = ", ".join(f"{product.replace('_', ' ')} {gain:.2f}" for product, gain in self.onednn.items())
         onednn = f"oneDNN is {gains} times as fast as PyTorch's own" if gains else "oneDNN is not available"
-        return f"{onednn}, bf16 {self.bf16:.2f} times as fast as these"
+        bf16 = f"bf16 {self.bf16:.2f} times as fast as the faster ones" if self.bf16 else "this processor has no bf16"
+        return f"{onednn}, {bf16}"
 
     @property
     def kernels(self) -> Kernels:
@@ -118,7 +121,7 @@ def onednn_available() -> bool:
 
 
 def is_available(kernels: Kernels) -> bool:
-    """True if this machine has them; bf16 is computed everywhere, many times slower where the processor has it not."""
+    """True if this machine has oneDNN's, or they are PyTorch's own."""
     return onednn_available() or ONEDNN not in (getattr(kernels, product) for product in PRODUCTS)
 
 
@@ -151,25 +154,34 @@ def _measure_once(shapes: Shapes) -> Measurement:
     """What was measured on this machine before; other processes wait for the first, so that all choose alike."""
     key = {"processor": _processor(), "torch": torch.__version__, "shapes": sorted(shapes.items())}
     digest = xxhash.xxh64_hexdigest(json.dumps(key, sort_keys=True).encode())
-    file = cache_folder() / "kernels" / f"{digest}.json"
     try:
+        file = cache_folder() / "kernels" / f"{digest}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_suffix(".lock"), fallback_to_soft=False):
+        with FileLock(file.with_suffix(".lock"), fallback_to_soft=False, timeout=LOCK_SECONDS):
             with suppress(OSError, ValueError, KeyError, TypeError):  # not measured yet, or a damaged file
                 return Measurement(**json.loads(file.read_text(encoding="utf-8"))["measured"])
             measurement = measure(shapes)
             with atomic_file(file) as stream:
                 json.dump({**key, "measured": asdict(measurement)}, stream, indent=1)
             return measurement
-    except OSError:  # nothing can be kept there
+    except (OSError, NotImplementedError, UserError):  # nothing can be kept or locked there, or there is no home folder
         return measure(shapes)
 
 
 def _processor() -> str:
     """Name and instructions of the processor."""
-    info = Path("/proc/cpuinfo")
-    name = re.search(r"model name\s*: (.+)", info.read_text() if info.exists() else "")
+    name = re.search(r"model name\s*: (.+)", _cpu_info())
     return f"{name[1] if name else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def has_bf16() -> bool:
+    """True if the processor has units for bf16, without which products in it are many times slower."""
+    return re.search(r"\b(avx512_bf16|amx_bf16)\b", _cpu_info()) is not None
+
+
+def _cpu_info() -> str:
+    file = Path("/proc/cpuinfo")
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 @torch.no_grad()
@@ -190,19 +202,22 @@ def measure(shapes: Shapes) -> Measurement:
     end = time.thread_time() + SECONDS
     while len(turns) <= MIN_TURNS or time.thread_time() < end:
         turns.append({kernel: _time(inputs, kernel) for kernel in kernels})
-        turns[-1]["bf16"] = _time(inputs, PYTORCH, torch.bfloat16)
+        if has_bf16():
+            turns[-1]["bf16"] = _time(inputs, PYTORCH, torch.bfloat16)
     del turns[0]  # which has warmed up
 
     def median(kernel: str, product: str) -> float:
         return statistics.median(turn[PYTORCH][product] / turn[kernel][product] for turn in turns)
 
     onednn = {product: round(median(ONEDNN, product), 3) for product in PRODUCTS if ONEDNN in kernels}
-    chosen = Measurement(onednn, 1.0).kernels
-    gains = [
-        sum(turn[getattr(chosen, product)][product] for product in PRODUCTS) / sum(turn["bf16"].values())
-        for turn in turns
-    ]
-    return Measurement(onednn, round(statistics.median(gains), 3))
+    bf16 = 0.0
+    if has_bf16():
+        fastest = Measurement(onednn, bf16).kernels
+        bf16 = statistics.median(
+            sum(turn[getattr(fastest, product)][product] for product in PRODUCTS) / sum(turn["bf16"].values())
+            for turn in turns
+        )
+    return Measurement(onednn, round(bf16, 3))
 
 
 def _time(

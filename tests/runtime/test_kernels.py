@@ -79,9 +79,17 @@ def test_small_layers_and_deterministic_runs_use_pytorchs(monkeypatch: pytest.Mo
     assert not measured
 
 
+def test_bf16_is_not_tried_where_it_would_take_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_cpu_info", lambda: "model name\t: Old\nflags\t\t: fpu avx2")
+    measurement = kernels.measure({(96, 48): 2})
+    assert measurement.bf16 == 0
+    assert str(measurement).endswith("this processor has no bf16")
+
+
 def test_measuring_times_every_kernel() -> None:
     threads = torch.get_num_threads()
     measurement = kernels.measure({(96, 48): 2, (48, 96): 1})
     assert set(measurement.onednn) == ({*kernels.PRODUCTS} if kernels.onednn_available() else set())
-    assert all(gain > 0 for gain in [*measurement.onednn.values(), measurement.bf16])
+    assert all(gain > 0 for gain in measurement.onednn.values())
+    assert (measurement.bf16 > 0) == kernels.has_bf16()
     assert torch.get_num_threads() == threads
