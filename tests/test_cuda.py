@@ -77,7 +77,7 @@ def test_every_line_passes(check: Check, part: str, tmp_path: Path) -> None:
         ("lose_half", "memory", "the gradient of the split batch differs by "),
         ("make_nan", "parts/scores", "loss.ranknet: loss and gradient are (nan, nan), on the CPU (nan, nan)"),
         ("break_gradients", "parts/scores", "loss.ranknet: loss and gradient are ("),
-        ("leave_out_autocast", "bf16", "a linear layer of the encoder computed in {torch.float32}"),
+        ("leave_out_autocast", "fp16", "a linear layer of the encoder computed in {torch.float32}"),
         ("repeat_sentences", "parts/scores", "decoder=borda: not a permutation"),
         ("die", "device", "its process died (SIGKILL)"),
         ("hang", "device", "no progress for 1 s; killed\n         | --- train.log\n         | waiting\n"),

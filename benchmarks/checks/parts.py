@@ -16,6 +16,7 @@ from sentence_order.decoding.scores import MATRICES, Scores
 from sentence_order.errors import first_line
 from sentence_order.losses import count_pairs, weighted_loss
 from sentence_order.model import heads
+from sentence_order.model.linear import place_model
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime, make_deterministic
 from sentence_order.training.setup import set_up
@@ -56,7 +57,8 @@ def check_parts(name: str, setup: Setup, report: Report) -> None:
     for what, values in found.items():
         close = all(abs(a - b) <= 1e-3 * (1 + abs(b)) for a, b in zip(values, expected[what], strict=True))
         report.expect(close, f"{what}: loss and gradient are {values}, on the CPU {expected[what]}")
-    for what, values in _compute_losses(prepared.model, batch, Runtime(device, torch.bfloat16), report)[0].items():
+    in_bf16 = place_model(prepared.model, Runtime(device, torch.bfloat16))
+    for what, values in _compute_losses(prepared.model, batch, in_bf16, report)[0].items():
         report.expect(all(map(math.isfinite, values)), f"{what}: loss and gradient in bf16 are {values}")
 
     decoders = readers_of(set(on_cpu.config.heads), DECODERS)
