@@ -8,7 +8,7 @@ from collections import Counter
 from math import prod
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from sentence_order.data.enumeration import strip_enumeration as strip
 from sentence_order.data.identity import document_key, rank_texts
@@ -98,12 +98,13 @@ def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """The token ids of each text. Raises UserError if the tokenizer fails."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    is_plain = getattr(type(tokenizer), "_encode_plus", None) is PreTrainedTokenizerFast._encode_plus
     try:
-        if backend is None:
+        if not is_plain:
             ids: list[list[int]] = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
             return ids
         # As `tokenizer(texts)` does, which also makes what is not used here, and takes more than twice the time.
+        backend = tokenizer.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
         backend.encode_special_tokens = tokenizer.split_special_tokens

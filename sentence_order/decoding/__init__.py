@@ -76,6 +76,9 @@ def decode(
 
     matrices = {name: scores[name].detach().cpu().contiguous() for name in MATRICES if name in scores}
     documents, sentences = mask_BS.shape
+    for name, matrix in matrices.items():
+        width = sentences + (name == "next_log_probs")  # with the boundary
+        assert matrix.shape == (documents, width, width), f"{name}: {tuple(matrix.shape)}"
     order_BS = torch.arange(sentences).repeat(documents, 1)
     objective_B = torch.zeros(documents, dtype=torch.float64)
     size_B = mask_BS.sum(1)

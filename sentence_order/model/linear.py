@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.kernels import BF16, DEFAULT, Kernels, choose_kernels, multiply
+from sentence_order.runtime.kernels import BF16, DEFAULT, Kernels, choose_kernels, has_bf16, multiply, onednn_available
 
 
 class Linear(nn.Linear):
@@ -25,7 +26,7 @@ class Linear(nn.Linear):
         if not plain or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         inputs = x.reshape(-1, self.in_features), self.weight, self.bias
-        if self.kernels.bf16 if torch.is_grad_enabled() else self.kernels.bf16_inference:
+        if self.kernels.bf16 == "all" or (self.kernels.bf16 == "training" and torch.is_grad_enabled()):
             product_XO = _LinearBf16.apply(*inputs)
         else:
             product_XO = _Linear.apply(*inputs, self.kernels)
@@ -43,7 +44,7 @@ def count_shapes(model: nn.Module) -> dict[tuple[int, int], int]:
     return Counter((layer.out_features, layer.in_features) for layer in linear_layers(model))
 
 
-def place_model(model: nn.Module, runtime: Runtime, *, auto_bf16: bool = False) -> Runtime:
+def place_model(model: SentenceOrdererModel, runtime: Runtime, *, auto_bf16: bool = False) -> Runtime:
     """Moves a model to the device and, on a CPU, chooses what computes its linear layers; returns the runtime with it.
 
     Args:
@@ -52,12 +53,14 @@ def place_model(model: nn.Module, runtime: Runtime, *, auto_bf16: bool = False) 
     model.to(runtime.device)
     if runtime.device.type != "cpu" or runtime.precision is torch.float16:
         return runtime
-    kernels = DEFAULT
+    processes, kernels = runtime.processes, DEFAULT
     if runtime.precision is torch.bfloat16:
         kernels = BF16
-    elif runtime.processes.is_main:
-        kernels = choose_kernels(count_shapes(model), auto_bf16=auto_bf16)
-    kernels = runtime.processes.broadcast(kernels)
+    elif processes.is_main:
+        # Of the encoder, so that all jobs of a sweep choose alike.
+        kernels = choose_kernels(count_shapes(model.encoder), auto_bf16=auto_bf16)
+    found = processes.gather((kernels, onednn_available(), has_bf16()))
+    kernels = found[0][0].only(all(onednn for _, onednn, _ in found), all(bf16 for _, _, bf16 in found))
     use_kernels(model, kernels)
     return replace(runtime, kernels=kernels)
 
@@ -91,7 +94,7 @@ class _Linear(torch.autograd.Function):
 
 
 class _LinearBf16(torch.autograd.Function):
-    """The same with inputs rounded to bf16 once for all products, and results in float32."""
+    """The same in bf16, as autocast computes them: inputs are rounded, once for all products, and so are results."""
 
     @staticmethod
     def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:

@@ -83,7 +83,7 @@ class _Filler:
         self.model, self.index, self.config, self.runtime = model, index, config, runtime
         self.store = Store(cache_folder(config.dir))
         self.dtype = getattr(torch, config.dtype.value)
-        self.key = prefix_key(model, self.dtype, runtime.describe_precision())
+        self.key = prefix_key(model, self.dtype, runtime.precision, in_linear_layers=runtime.kernels.bf16 == "all")
         encoder = model.encoder.config
         self.width = int(encoder.hidden_size)
         self.description = {

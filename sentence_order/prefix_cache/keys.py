@@ -36,12 +36,14 @@ class PrefixKind:
         return cls(stages, min(stages - 1, layers) <= model.config.joint_from, stages > len(model.blocks))
 
 
-def prefix_key(model: SentenceOrdererModel, dtype: torch.dtype, precision: str) -> str:
+def prefix_key(
+    model: SentenceOrdererModel, dtype: torch.dtype, precision: torch.dtype, *, in_linear_layers: bool = False
+) -> str:
     """A fingerprint of everything that determines the output of the frozen prefix for given token ids.
 
     These are the weights and the settings of its blocks, where joint layers begin, how sentences are pooled, and the
-    precision in which its output is computed and stored. Text, tokenizer and maximal length determine the token ids,
-    and are covered by the key of each text.
+    precision in which its output, or its linear layers alone, are computed, and the one in which it is stored. Text,
+    tokenizer and maximal length determine the token ids, and are covered by the key of each text.
     """
     kind = PrefixKind.of(model)
     blocks = model.blocks[: kind.stages]
@@ -52,7 +54,7 @@ def prefix_key(model: SentenceOrdererModel, dtype: torch.dtype, precision: str) 
         "joint_from": min(model.config.joint_from, len(blocks) - 1),
         "pooling": model.config.pooling if kind.pooled else None,
         "dtype": str(dtype),
-        "precision": precision,
+        "precision": f"{precision} in linear layers" if in_linear_layers else str(precision),
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=DIGEST_BYTES)
     for number, modules in enumerate(blocks):

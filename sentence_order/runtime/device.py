@@ -40,12 +40,12 @@ class Runtime:
 
     def describe(self) -> str:
         """The choices for a line of the console."""
-        training = ", bf16 in trained linear layers" if self.kernels.bf16 and not self.kernels.bf16_inference else ""
-        return f"device {self.device}, precision {self.describe_precision()}{training}"
+        return f"device {self.device}, precision {self.describe_precision()}"
 
     def describe_precision(self) -> str:
+        """What is computed in which precision."""
         if self.precision is torch.float32:
-            return "fp32"
+            return "fp32, bf16 in trained linear layers" if self.kernels.bf16 == "training" else "fp32"
         if self.precision is torch.float16:
             return "fp16 autocast, scaled losses"
         return "bf16 in linear layers" if self.device.type == "cpu" else "bf16 autocast"

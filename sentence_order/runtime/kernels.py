@@ -13,8 +13,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 import xxhash
@@ -32,13 +33,14 @@ PYTORCH, ONEDNN = "PyTorch", "oneDNN"
 PRODUCTS = ("forward", "input_gradient", "weight_gradient")
 # Another kernel than PyTorch's own must win by this factor, and bf16 by the other for training to take it by itself.
 MIN_GAIN, MIN_GAIN_BF16 = 1.05, 1.3
+VERSION = 1  # of how it is measured
 # Measuring takes turns until the processor has taken these seconds, and at least three of them.
 SECONDS, MIN_TURNS = 0.25, 3
 LOCK_SECONDS = 30.0  # that a process waits for another that measures
-# Half of the usual batch. Large layers are measured on fewer, which bounds the floating-point operations of a turn.
-TOKENS, MAX_FLOP = 256, 6e9
+# A quarter of the usual batch. Large layers are measured on fewer: this bounds the floating-point operations of a turn.
+TOKENS, MAX_FLOP = 128, 6e9
 # Products of fewer operations, as those of the tiny encoder, are not worth measuring.
-MIN_FLOP = 1e8
+MIN_FLOP = 5e7
 
 Shapes = Mapping[tuple[int, int], int]  # how many layers have this number of outputs and inputs
 
@@ -49,30 +51,33 @@ class Kernels:
 
     Attributes:
         forward, input_gradient, weight_gradient: the library for each product in float32.
-        bf16: PyTorch multiplies inputs rounded to bf16, and sums in float32, where gradients are recorded.
-        bf16_inference: and where none are: in frozen layers below the trained ones, and in evaluation.
+        bf16: where PyTorch multiplies in bf16 instead: nowhere; in training, where gradients are recorded; or in all
+            passes. Inputs and results are rounded, sums are in float32.
     """
 
     forward: str = PYTORCH
     input_gradient: str = PYTORCH
     weight_gradient: str = PYTORCH
-    bf16: bool = False
-    bf16_inference: bool = False
+    bf16: Literal["nowhere", "training", "all"] = "nowhere"
 
     def __str__(self) -> str:
-        if self.bf16_inference:
+        if self.bf16 == "all":
             return "PyTorch in bf16"
         names = [getattr(self, product) for product in PRODUCTS]
         if len({*names}) == 1:
             text = names[0]
         else:
-            text = ", ".join(
-                f"{name} ({product.replace('_', ' ')})" for product, name in zip(PRODUCTS, names, strict=True)
-            )
-        return f"{text}; PyTorch in bf16 where gradients are recorded" if self.bf16 else text
+            each = zip(PRODUCTS, names, strict=True)
+            text = ", ".join(f"{name} ({product.replace('_', ' ')})" for product, name in each)
+        return f"{text}; PyTorch in bf16 where gradients are recorded" if self.bf16 == "training" else text
+
+    def only(self, onednn: bool, bf16: bool) -> "Kernels":
+        """The same for machines of which some may lack oneDNN, or units for bf16."""
+        kernels = self if onednn else Kernels(bf16=self.bf16)
+        return replace(kernels, bf16="nowhere") if kernels.bf16 == "training" and not bf16 else kernels
 
 
-DEFAULT, BF16 = Kernels(), Kernels(bf16=True, bf16_inference=True)
+DEFAULT, BF16 = Kernels(), Kernels(bf16="all")
 
 
 @dataclass(frozen=True)
@@ -120,11 +125,6 @@ def onednn_available() -> bool:
         return False
 
 
-def is_available(kernels: Kernels) -> bool:
-    """True if this machine has oneDNN's, or they are PyTorch's own."""
-    return onednn_available() or ONEDNN not in (getattr(kernels, product) for product in PRODUCTS)
-
-
 def choose_kernels(shapes: Shapes, *, auto_bf16: bool = False) -> Kernels:
     """What computes linear layers of these shapes on this machine in float32; logs the choice with its reason.
 
@@ -138,9 +138,11 @@ def choose_kernels(shapes: Shapes, *, auto_bf16: bool = False) -> Kernels:
     elif 3 * TOKENS * _flop(shapes) < MIN_FLOP:
         kernels, reason = DEFAULT, "auto: too small to measure"
     else:
-        measured = _measure_once(shapes)
-        kernels = replace(measured.kernels, bf16=auto_bf16 and measured.bf16 >= MIN_GAIN_BF16)
-        reason = f"auto: {measured}"
+        measured = _measure_once(tuple(sorted(shapes.items())))
+        kernels = measured.kernels
+        if auto_bf16 and measured.bf16 >= MIN_GAIN_BF16:
+            kernels = replace(kernels, bf16="training")
+        reason = f"auto: {measured}; they must win by {MIN_GAIN} and {MIN_GAIN_BF16}"
     log.debug("linear layers: %s (%s)", kernels, reason)
     return kernels
 
@@ -150,35 +152,39 @@ def _flop(shapes: Shapes) -> int:
     return sum(2 * outputs * inputs for outputs, inputs in shapes)
 
 
-def _measure_once(shapes: Shapes) -> Measurement:
+@cache
+def _measure_once(shapes: tuple[tuple[tuple[int, int], int], ...]) -> Measurement:
     """What was measured on this machine before; other processes wait for the first, so that all choose alike."""
-    key = {"processor": _processor(), "torch": torch.__version__, "shapes": sorted(shapes.items())}
+    key = {"version": VERSION, "processor": _processor(), "torch": torch.__version__, "shapes": shapes}
     digest = xxhash.xxh64_hexdigest(json.dumps(key, sort_keys=True).encode())
+    measured = None
     try:
         file = cache_folder() / "kernels" / f"{digest}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock"), fallback_to_soft=False, timeout=LOCK_SECONDS):
             with suppress(OSError, ValueError, KeyError, TypeError):  # not measured yet, or a damaged file
                 return Measurement(**json.loads(file.read_text(encoding="utf-8"))["measured"])
-            measurement = measure(shapes)
+            measured = measure(dict(shapes))
             with atomic_file(file) as stream:
-                json.dump({**key, "measured": asdict(measurement)}, stream, indent=1)
-            return measurement
+                json.dump({**key, "measured": asdict(measured)}, stream, indent=1)
     except (OSError, NotImplementedError, UserError):  # nothing can be kept or locked there, or there is no home folder
-        return measure(shapes)
+        pass
+    return measured or measure(dict(shapes))
 
 
 def _processor() -> str:
     """Name and instructions of the processor."""
     name = re.search(r"model name\s*: (.+)", _cpu_info())
-    return f"{name[1] if name else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
+    bf16 = "bf16" if has_bf16() else "no bf16"
+    return f"{name[1] if name else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}, {bf16}"
 
 
 def has_bf16() -> bool:
     """True if the processor has units for bf16, without which products in it are many times slower."""
-    return re.search(r"\b(avx512_bf16|amx_bf16)\b", _cpu_info()) is not None
+    return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", _cpu_info()) is not None
 
 
+@cache
 def _cpu_info() -> str:
     file = Path("/proc/cpuinfo")
     return file.read_text(encoding="utf-8") if file.exists() else ""
@@ -189,12 +195,13 @@ def _cpu_info() -> str:
 def measure(shapes: Shapes) -> Measurement:
     """Times the products of every shape by each kernel, in turns.
 
-    What counts is the time of the processor in one thread, which other processes on the machine hardly change: the
-    choice is kept.
+    What counts is the time of the processor in one thread, which other processes on the machine change by some percent,
+    and the time that several threads take by a factor of two or more.
     """
     tokens = max(32, min(TOKENS, int(MAX_FLOP / (9 * _flop(shapes)))))
+    drawn = partial(torch.randn, generator=torch.Generator().manual_seed(0))  # not from the state of a run's own draws
     inputs = [
-        (torch.randn(tokens, width), torch.randn(outputs, width), torch.randn(tokens, outputs), count)
+        (drawn(tokens, width), drawn(outputs, width), drawn(tokens, outputs), count)
         for (outputs, width), count in shapes.items()
     ]
     kernels = [PYTORCH, ONEDNN] if onednn_available() else [PYTORCH]

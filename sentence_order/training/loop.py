@@ -292,7 +292,7 @@ class TrainingLoop:
             "num_pending_phases": len(self.pending_phases),
             "digests": self.digests,
             "threads": torch.get_num_threads(),
-            "kernels": asdict(self.runtime.kernels),
+            "kernels": asdict(self.runtime.kernels) if self.runtime.device.type == "cpu" else None,
             "logged_bytes": self.tracker.sync() if self.tracker else 0,
             "random": self.runtime.processes.gather(get_rng_state(self.runtime.device)),
         }

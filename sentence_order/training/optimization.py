@@ -71,6 +71,7 @@ def clipped_step(optimizer: torch.optim.AdamW, total_norm: Tensor, max_norm: flo
     """
     optimizer.grad_scale = ((total_norm + 1e-6) / max_norm).clamp(min=1)  # type: ignore[attr-defined]  # as GradScaler
     optimizer.step()
+    optimizer.grad_scale = None  # type: ignore[attr-defined]
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -107,7 +107,7 @@ def write_results(
         "device": str(setup.runtime.device),
         "processes": setup.runtime.processes.world_size,
         "precision": setup.runtime.describe_precision(),
-        "kernels": str(setup.runtime.kernels),
+        "kernels": str(setup.runtime.kernels) if setup.runtime.device.type == "cpu" else None,
         "threads": torch.get_num_threads(),
         "train": training,
         "overlap": setup.overlap,

@@ -28,7 +28,7 @@ from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.device import Runtime, choose_runtime
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
-from sentence_order.runtime.kernels import Kernels, is_available
+from sentence_order.runtime.kernels import Kernels, has_bf16, onednn_available
 from sentence_order.training.run_config import read_config
 from sentence_order.training.run_dir import find_run
 
@@ -114,12 +114,11 @@ def keep_kernels(setup: Setup, saved: dict[str, Any] | None, precision: Precisio
     if saved is None or runtime.device.type != "cpu" or (kernels := Kernels(**saved)) == runtime.kernels:
         return setup
     reason = None
-    if precision is not Precision.auto and kernels.bf16 != runtime.kernels.bf16:
+    is_auto = precision is Precision.auto and "all" not in (kernels.bf16, runtime.kernels.bf16)
+    if not is_auto and kernels.bf16 != runtime.kernels.bf16:
         reason = "precision has changed"
-    elif kernels.bf16 and not runtime.kernels.bf16:
-        reason = "bf16 is no faster on this machine"
-    elif not is_available(kernels):
-        reason = "this machine has no oneDNN"
+    elif kernels != kernels.only(onednn_available(), has_bf16()):
+        reason = "this machine does not have them"
     if reason is not None:
         message = "resuming with linear layers by %s, and by %s before: %s; products are rounded differently"
         log.info(message, runtime.kernels, kernels, reason)

@@ -1,6 +1,7 @@
 """A tokenizer from anyone neither fills the memory nor ends in a traceback."""
 
 import base64
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,17 @@ def test_a_pattern_that_runs_out_of_steps_is_one_line(folder: Path) -> None:
     with pytest.raises(UserError, match=rf"^the tokenizer of {folder} fails on this text: ") as caught:
         encode(tokenizer, ["x" * 40_000])
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("split_special_tokens", [False, True])
+def test_token_ids_are_those_of_the_tokenizers_own_call(tiny_model, split_special_tokens: bool) -> None:
+    tokenizer = copy.deepcopy(tiny_model.tokenizer)
+    tokenizer.split_special_tokens = split_special_tokens
+    texts = ["Tom got up late.", "He [SEP] missed [CLS] the bus!", "", "a" * 500, "naïve café, 東京"]
+    for truncates in (False, True):
+        if truncates:  # as a tokenizer.json may
+            tokenizer.backend_tokenizer.enable_truncation(3)
+            tokenizer.backend_tokenizer.enable_padding()
+        ids = encode(tokenizer, texts)
+        assert ids == tokenizer(texts, verbose=False)["input_ids"]
+    assert len(ids[1]) > 3

@@ -99,7 +99,7 @@ def test_placed_models_use_the_chosen_kernels(make_model, monkeypatch: pytest.Mo
 
 
 def test_bf16_may_be_for_passes_that_record_gradients_alone() -> None:
-    plain, ours = pair(kernels=Kernels(bf16=True))
+    plain, ours = pair(kernels=Kernels(bf16="training"))
     x = torch.randn(7, 24)
     assert torch.equal(ours(x), pair(kernels=BF16)[1](x))
     with torch.no_grad():

@@ -103,7 +103,7 @@ def test_a_sentence_is_computed_once_in_whichever_documents_and_runs_it_occurs(
 ) -> None:
     """Everything that is computed is stored, so that nothing is stored twice."""
     model = make_frozen()
-    key = prefix_key(model, torch.float32, "fp32")
+    key = prefix_key(model, torch.float32, torch.float32)
     known: set[str] = set()
     for texts in (stories[:20], [story[::-1] for story in stories], stories[10:]):
         attach(model, corpus_of(model, texts), tmp_path)
@@ -298,7 +298,7 @@ def test_least_recently_read_states_are_removed_and_those_being_read_stay(
     attach(others[1], corpus, tmp_path, max_gb=2.1 * size / 1e9)
     assert (reading.states[0] == before).all()
     kept = {entry.key for entry in Store(tmp_path).entries()}
-    assert kept == {prefix_key(made, torch.float32, "fp32") for made in (model, others[1])}
+    assert kept == {prefix_key(made, torch.float32, torch.float32) for made in (model, others[1])}
 
 
 def test_the_size_is_logged_before_filling(make_frozen: MakeFrozen, stories, tmp_path: Path, caplog) -> None:

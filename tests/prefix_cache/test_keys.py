@@ -18,7 +18,10 @@ SIZES = {"vocab_size": 99, "hidden_size": 24, "num_attention_heads": 2}
 
 
 def key(
-    model: SentenceOrdererModel, blocks: set[int], dtype: torch.dtype = torch.float32, precision: str = "fp32"
+    model: SentenceOrdererModel,
+    blocks: set[int],
+    dtype: torch.dtype = torch.float32,
+    precision: torch.dtype = torch.float32,
 ) -> str:
     model.freeze(blocks)
     return prefix_key(model, dtype, precision)

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 
 from sentence_order.runtime import kernels
-from sentence_order.runtime.kernels import DEFAULT, ONEDNN, PYTORCH, Kernels, Measurement, choose_kernels
+from sentence_order.runtime.kernels import BF16, DEFAULT, ONEDNN, PYTORCH, Kernels, Measurement, choose_kernels
 
 SHAPES = {(384, 384): 4, (1536, 384): 1}
 
@@ -15,6 +16,7 @@ SHAPES = {(384, 384): 4, (1536, 384): 1}
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTENCE_ORDER_CACHE", str(tmp_path))
+    kernels._measure_once.cache_clear()
 
 
 def returns(monkeypatch: pytest.MonkeyPatch, *gains: float, bf16: float = 1.0) -> list[object]:
@@ -38,8 +40,10 @@ def test_another_kernel_is_taken_where_it_wins_by_five_percent(
     assert "forward 1.06, input gradient 1.04, weight gradient 0.90 times as fast as PyTorch's own" in caplog.text
 
 
-@pytest.mark.parametrize(("gain", "bf16"), [(1.2, False), (1.5, True)])
-def test_bf16_is_taken_where_it_may_and_pays(monkeypatch: pytest.MonkeyPatch, gain: float, bf16: bool) -> None:
+@pytest.mark.parametrize(("gain", "bf16"), [(1.2, "nowhere"), (1.5, "training")])
+def test_bf16_is_taken_where_it_may_and_pays(
+    monkeypatch: pytest.MonkeyPatch, gain: float, bf16: Literal["nowhere", "training"]
+) -> None:
     returns(monkeypatch, bf16=gain)
     assert choose_kernels(SHAPES, auto_bf16=True) == Kernels(bf16=bf16)
     assert choose_kernels(SHAPES) == DEFAULT
@@ -50,22 +54,33 @@ def test_it_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     first = choose_kernels(SHAPES)
     returns(monkeypatch, 0.5)
     assert choose_kernels(SHAPES) == first
+    kernels._measure_once.cache_clear()  # as in another process
+    assert choose_kernels(SHAPES) == first
     assert len(measured) == 1
     (file,) = (tmp_path / "kernels").glob("*.json")
     assert json.loads(file.read_text())["torch"] == torch.__version__
 
     file.write_text("{")  # as after a full disk
+    kernels._measure_once.cache_clear()
     assert choose_kernels(SHAPES) == DEFAULT
     assert choose_kernels({(768, 768): 4}) == DEFAULT
     assert len([*(tmp_path / "kernels").glob("*.json")]) == 2
 
 
-def test_what_cannot_be_kept_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_cannot_be_kept_is_measured_once_per_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SENTENCE_ORDER_CACHE", str(tmp_path / "file" / "folder"))
     (tmp_path / "file").touch()
     measured = returns(monkeypatch, 1.5)
-    assert choose_kernels(SHAPES) == choose_kernels(SHAPES)
-    assert len(measured) == 2
+    assert choose_kernels(SHAPES) == choose_kernels(SHAPES) == Kernels(ONEDNN)
+    assert len(measured) == 1
+
+
+def test_machines_that_train_together_use_what_all_have() -> None:
+    chosen = Kernels(ONEDNN, ONEDNN, PYTORCH, bf16="training")
+    assert chosen.only(onednn=True, bf16=True) == chosen
+    assert chosen.only(onednn=True, bf16=False) == Kernels(ONEDNN, ONEDNN, PYTORCH)
+    assert chosen.only(onednn=False, bf16=True) == Kernels(bf16="training")
+    assert BF16.only(onednn=False, bf16=False) == BF16  # as set
 
 
 def test_small_layers_and_deterministic_runs_use_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,9 +102,10 @@ def test_bf16_is_not_tried_where_it_would_take_minutes(monkeypatch: pytest.Monke
 
 
 def test_measuring_times_every_kernel() -> None:
-    threads = torch.get_num_threads()
+    threads, random_state = torch.get_num_threads(), torch.get_rng_state()
     measurement = kernels.measure({(96, 48): 2, (48, 96): 1})
     assert set(measurement.onednn) == ({*kernels.PRODUCTS} if kernels.onednn_available() else set())
     assert all(gain > 0 for gain in measurement.onednn.values())
     assert (measurement.bf16 > 0) == kernels.has_bf16()
     assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), random_state)

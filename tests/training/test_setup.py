@@ -7,7 +7,7 @@ import torch
 
 from sentence_order.config.cli import compose
 from sentence_order.config.schema import Precision
-from sentence_order.model.linear import Linear
+from sentence_order.model.linear import Linear, use_kernels
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.kernels import BF16, DEFAULT, ONEDNN, Kernels
 from sentence_order.training.setup import Setup, keep_kernels, set_up
@@ -21,15 +21,19 @@ def test_layers_frozen_above_embeddings_that_train_are_warned_of(
     assert ("freeze.depth=half freezes both" in caplog.text) == warned
 
 
+IN_TRAINING = Kernels(ONEDNN, ONEDNN, bf16="training")
+
+
 @pytest.mark.parametrize(
-    ("saved", "precision", "available", "kept", "reason"),
+    ("saved", "own", "precision", "reason"),
     [
-        (Kernels(ONEDNN), "auto", True, True, "as the run has begun"),
-        (Kernels(ONEDNN), "auto", False, False, "this machine has no oneDNN"),
-        (Kernels(ONEDNN), "fp32", True, True, "as the run has begun"),
-        (Kernels(bf16=True), "auto", True, False, "bf16 is no faster on this machine"),
-        (Kernels(bf16=True), "fp32", True, False, "precision has changed"),
-        (BF16, "auto", True, False, "bf16 is no faster on this machine"),
+        (IN_TRAINING, DEFAULT, "auto", "as the run has begun"),
+        (Kernels(ONEDNN), IN_TRAINING, "auto", "as the run has begun"),
+        (Kernels(ONEDNN), DEFAULT, "fp32", "as the run has begun"),
+        (IN_TRAINING, DEFAULT, "fp32", "precision has changed"),
+        (BF16, IN_TRAINING, "auto", "precision has changed"),
+        (IN_TRAINING, BF16, "bf16", "precision has changed"),
+        (Kernels(ONEDNN), BF16, "bf16", "precision has changed"),
     ],
 )
 def test_a_resumed_run_keeps_its_kernels_or_says_why_not(
@@ -37,24 +41,32 @@ def test_a_resumed_run_keeps_its_kernels_or_says_why_not(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     saved: Kernels,
+    own: Kernels,
     precision: str,
-    available: bool,
-    kept: bool,
     reason: str,
 ) -> None:
-    monkeypatch.setattr("sentence_order.training.setup.is_available", lambda kernels: available)
-    setup = Setup(make_model(), {}, Runtime(torch.device("cpu")), [], {})
+    for name in ("onednn_available", "has_bf16"):
+        monkeypatch.setattr(f"sentence_order.training.setup.{name}", lambda: True)
+    setup = Setup(make_model(), {}, Runtime(torch.device("cpu"), kernels=own), [], {})
+    use_kernels(setup.model, own)
     with caplog.at_level("DEBUG", "sentence_order"):
         resumed = keep_kernels(setup, asdict(saved), Precision(precision))
-    assert resumed.runtime.kernels == (saved if kept else DEFAULT)
-    assert any(isinstance(module, Linear) for module in setup.model.modules()) is kept
+    kept = saved if reason == "as the run has begun" else own
+    assert resumed.runtime.kernels == kept
+    layers = [module for module in setup.model.modules() if isinstance(module, Linear)]
+    assert {layer.kernels for layer in layers} == ({kept} - {DEFAULT})
     assert reason in caplog.text
 
 
-def test_a_run_begun_in_fp32_stays_in_it_where_bf16_is_faster(make_model) -> None:
-    setup = Setup(make_model(), {}, Runtime(torch.device("cpu"), kernels=Kernels(bf16=True)), [], {})
-    resumed = keep_kernels(setup, asdict(Kernels(ONEDNN, ONEDNN)), Precision.auto)
-    assert resumed.runtime == Runtime(torch.device("cpu"), kernels=Kernels(ONEDNN, ONEDNN))
+@pytest.mark.parametrize("name", ["onednn_available", "has_bf16"])
+def test_kernels_that_a_machine_does_not_have_are_not_kept(
+    make_model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    monkeypatch.setattr(f"sentence_order.training.setup.{name}", lambda: False)
+    setup = Setup(make_model(), {}, Runtime(torch.device("cpu")), [], {})
+    with caplog.at_level("INFO", "sentence_order"):
+        assert keep_kernels(setup, asdict(IN_TRAINING), Precision.auto) is setup
+    assert "this machine does not have them" in caplog.text
 
 
 @pytest.mark.parametrize(("precision", "auto"), [("auto", True), ("fp32", False)])
@@ -62,7 +74,7 @@ def test_training_may_choose_bf16_by_itself_unless_precision_is_set(
     precision: str, auto: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def choose(shapes: object, auto_bf16: bool) -> Kernels:
-        return Kernels(bf16=auto_bf16)
+        return Kernels(bf16="training" if auto_bf16 else "nowhere")
 
     monkeypatch.setattr("sentence_order.model.linear.choose_kernels", choose)
     runtime = set_up(compose("train", ["debug=smoke", "device=cpu", f"precision={precision}"])).runtime
