@@ -58,7 +58,15 @@ def test_a_run_logs_its_choices_and_the_next_commands(trained: Path) -> None:
     documents = [line for line in lines if " documents, " in line and " sentences, " in line]
     assert len({line.index("documents,") for line in documents}) == 1
     assert len(documents) == 3
-    for reason in ("device: cpu (", "precision: fp32 (", "workers: 0 (", "prefix cache: off ("):
+    results = results_of(trained)
+    assert (results["precision"], results["kernels"], results["threads"]) == ("fp32", "PyTorch", 1)
+    for reason in (
+        "device: cpu (",
+        "precision: fp32 (",
+        "linear layers: PyTorch (",
+        "workers: 0 (",
+        "prefix cache: off (",
+    ):
         assert reason in (trained / "train.log").read_text()
         assert reason not in output
     for program in ("evaluate", "predict"):
