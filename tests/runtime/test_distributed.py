@@ -71,7 +71,10 @@ def assert_same(run: Path, single: Path) -> None:
     assert [line.keys() for line in lines] == [line.keys() for line in expected]
     for line, other in zip(lines, expected, strict=True):
         for tag, value in line.items():
-            assert value == pytest.approx(other[tag], abs=1e-5 if "norm" in tag else 1e-6), (tag, line["step"])
+            # Of orders that are nearly a tie, rounding may choose another: that of one document in 20 or 41.
+            decided = tag.startswith("validation/") and "loss" not in tag
+            close = 0.05 if decided else 1e-5 if "norm" in tag else 1e-6
+            assert value == pytest.approx(other[tag], abs=close), (tag, line["step"])
     one, other = (read_state(folder / "checkpoints" / "last") for folder in (run, single))
     assert one is not None
     assert other is not None
