@@ -6,8 +6,10 @@ import time
 import torch
 
 from sentence_order.config.components import DECODERS
+from sentence_order.config.schema import Precision
 from sentence_order.decoding import decode
 from sentence_order.decoding.scores import Scores
+from sentence_order.runtime.device import choose_runtime
 
 TURNS = 7
 # (decoder, sentences of a document, documents of a batch)
@@ -19,6 +21,7 @@ CASES = [
 
 
 def main() -> None:
+    choose_runtime("cpu", Precision.fp32)  # keeps freed memory, as the commands do
     print(f"documents per second, in one thread: median, slowest and fastest of {TURNS} turns\n")
     print("| decoder | sentences | median | slowest | fastest |\n|---|---|---|---|---|")
     generator = torch.Generator().manual_seed(0)

@@ -42,7 +42,7 @@ from sentence_order.training.tracker import Tracker
 
 Multiply = Callable[[torch.Tensor, torch.Tensor], object]
 Step = Callable[[Batch], object]
-STEPS_PER_TURN, TURNS = 10, 8
+STEPS_PER_TURN, TURNS = 10, 10
 SETTINGS = ["data.limit_train=2000", "trainer.accumulate=1", f"trainer.eval_every={NEVER}", "trainer.epochs=100"]
 
 
