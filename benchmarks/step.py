@@ -9,6 +9,7 @@ oneDNN and in bf16: the ceiling of any implementation on that library; on a CPU 
 linear layers, and in bf16.
 """
 
+import copy
 import itertools
 import sys
 import tempfile
@@ -161,7 +162,7 @@ def make_steps(config: TrainConfig, runtime: Runtime, products: bool) -> dict[st
             steps["products by oneDNN"] = make_products_step(model, runtime, partial(multiply, ONEDNN))
         steps["products in bf16"] = make_products_step(model, in_bf16, partial(multiply, PYTORCH))
         for name, kernels in {"by PyTorch": DEFAULT, "in bf16": BF16}.items():
-            other = set_up(config).model.train()
+            other = copy.deepcopy(model)
             use_kernels(other, kernels)
             steps[f"bare step {name}"] = make_bare_step(other, config, runtime)
     return steps

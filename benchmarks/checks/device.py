@@ -3,10 +3,8 @@
 import logging
 import os
 import platform
-import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import torch
 import transformers
@@ -15,6 +13,7 @@ from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
 from sentence_order.config.schema import Precision
 from sentence_order.runtime.device import choose_runtime
+from sentence_order.runtime.kernels import processor_name
 
 
 def check_device(setup: Setup, report: Report) -> None:
@@ -53,6 +52,4 @@ def _describe_gpu() -> str:
 
 
 def _describe_cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    name = re.search(r"model name\s*: (.+)", info.read_text() if info.exists() else "")
-    return f"{name[1] if name else platform.machine()}, {os.cpu_count()} cores, threads: {torch.get_num_threads()}"
+    return f"{processor_name()}, {os.cpu_count()} cores, threads: {torch.get_num_threads()}"

@@ -155,7 +155,9 @@ def _flop(shapes: Shapes) -> int:
 @cache
 def _measure_once(shapes: tuple[tuple[tuple[int, int], int], ...]) -> Measurement:
     """What was measured on this machine before; other processes wait for the first, so that all choose alike."""
-    key = {"version": VERSION, "processor": _processor(), "torch": torch.__version__, "shapes": shapes}
+    instructions = [torch.backends.cpu.get_cpu_capability(), *(["bf16"] if has_bf16() else [])]
+    processor = ", ".join([processor_name(), *instructions])
+    key = {"version": VERSION, "processor": processor, "torch": torch.__version__, "shapes": shapes}
     digest = xxhash.xxh64_hexdigest(json.dumps(key, sort_keys=True).encode())
     measured = None
     try:
@@ -172,19 +174,18 @@ def _measure_once(shapes: tuple[tuple[tuple[int, int], int], ...]) -> Measuremen
     return measured or measure(dict(shapes))
 
 
-def _processor() -> str:
-    """Name and instructions of the processor."""
+def processor_name() -> str:
+    """The name of the processor."""
     name = re.search(r"model name\s*: (.+)", _cpu_info())
-    bf16 = "bf16" if has_bf16() else "no bf16"
-    return f"{name[1] if name else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}, {bf16}"
+    return name[1] if name else platform.machine()
 
 
+@cache
 def has_bf16() -> bool:
     """True if the processor has units for bf16, without which products in it are many times slower."""
     return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", _cpu_info()) is not None
 
 
-@cache
 def _cpu_info() -> str:
     file = Path("/proc/cpuinfo")
     return file.read_text(encoding="utf-8") if file.exists() else ""

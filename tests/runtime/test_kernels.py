@@ -1,6 +1,7 @@
 """What computes linear layers is measured once per machine, and the choice has its reasons."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,12 @@ SHAPES = {(384, 384): 4, (1536, 384): 1}
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SENTENCE_ORDER_CACHE", str(tmp_path))
     kernels._measure_once.cache_clear()
+    kernels.has_bf16.cache_clear()
+    yield
+    kernels.has_bf16.cache_clear()
 
 
 def returns(monkeypatch: pytest.MonkeyPatch, *gains: float, bf16: float = 1.0) -> list[object]:
