@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 ATTENTION = "sentence_order_segments"
+# On a CPU the fused kernel gains nothing from a second thread on short rows; `benchmarks/speed.md` has the figures.
+MAX_PLAIN_TOKENS = 96
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,20 @@ def segment_attention(
     """
     segments = attention_mask
     q_NALV, k_NALV, v_NALV = (segments.unpack(x[0].transpose(0, 1)).transpose(1, 2) for x in (query, key, value))
-    out_NALV = nn.functional.scaled_dot_product_attention(
-        q_NALV, k_NALV, v_NALV, attn_mask=segments.mask_NL[:, None, None, :], dropout_p=dropout, scale=scaling
-    )
+    mask_N11L = segments.mask_NL[:, None, None, :]
+    plain = query.device.type == "cpu" and mask_N11L.shape[-1] <= MAX_PLAIN_TOKENS
+    attend = _plain_attention if plain else nn.functional.scaled_dot_product_attention
+    out_NALV = attend(q_NALV, k_NALV, v_NALV, mask_N11L, dropout, scale=scaling)
     return segments.pack(out_NALV.transpose(1, 2))[None], None
+
+
+def _plain_attention(
+    q_NALV: Tensor, k_NALV: Tensor, v_NALV: Tensor, mask_N11L: Tensor, dropout: float, *, scale: float | None
+) -> Tensor:
+    """`nn.functional.scaled_dot_product_attention` by plain products."""
+    scores_NALL = (scale or q_NALV.shape[-1] ** -0.5) * q_NALV @ k_NALV.transpose(-1, -2)
+    scores_NALL += torch.zeros_like(mask_N11L, dtype=scores_NALL.dtype).masked_fill(~mask_N11L, -torch.inf)
+    return nn.functional.dropout(scores_NALL.softmax(-1), dropout) @ v_NALV
 
 
 AttentionInterface.register(ATTENTION, segment_attention)
