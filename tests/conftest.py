@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sentence_order.runtime.threads import count_cpus, spin_briefly
+from sentence_order.runtime.threads import SPIN_IN_COMPANY, count_cpus
 
 # Before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # On small tensors threads only wait for each other, here and in commands run as subprocesses.
-os.environ["OMP_NUM_THREADS"] = "1"
-spin_briefly()
+os.environ |= {"OMP_NUM_THREADS": "1", **SPIN_IN_COMPANY}
 
 import torch
 

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +12,10 @@ log = logging.getLogger(__name__)
 
 # OpenMP threads that wait for each other, dozens of times a step, spin: by default for 3 ms (libgomp, which PyTorch's
 # CPU wheels bring) or 200 ms (LLVM's and Intel's library), in which those they wait for may need that very core.
-# libgomp counts turns of a loop, the other two milliseconds, and each ignores what is the other's.
-SHORT_SPIN = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
+# libgomp counts turns of a loop, the other two milliseconds, and each ignores what is the other's. Alone, sleeping
+# sooner than this costs a sixth of the speed and more; in company it is spinning that costs (benchmarks/speed.md).
+SPIN_ALONE = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
+SPIN_IN_COMPANY = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
 SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -20,10 +23,23 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def spin_briefly() -> None:
     """Makes waiting threads spin for a short time before they sleep, in this process and all that it starts.
 
-    What the user has set stays. PyTorch reads it when it is imported: later, this does nothing.
+    It is shorter if other programs compute at this moment. What the user has set stays. PyTorch reads it when it is
+    imported: later, this does nothing.
     """
     if "torch" not in sys.modules and not _find_set(SPIN_VARIABLES):
-        os.environ |= SHORT_SPIN
+        os.environ |= SPIN_IN_COMPANY if has_company() else SPIN_ALONE
+
+
+def has_company(load: Path = Path("/proc/loadavg")) -> bool:
+    """True if other programs compute at this moment and leave fewer CPUs than this process may use."""
+    others = []
+    with suppress(OSError):  # no Linux
+        for _ in range(5):
+            time.sleep(0.002)
+            # "0.20 0.18 0.12 3/80 11206": three run or wait for a CPU, this process is one of them
+            others.append(int(load.read_text().split()[3].split("/")[0]) - 1)
+        return sorted(others)[2] + count_cpus() > (os.cpu_count() or 1)
+    return False
 
 
 def limit_threads() -> None:
@@ -41,8 +57,10 @@ def limit_threads() -> None:
     spin = _find_set(SPIN_VARIABLES)
     if not spin:
         waiting = "spin as long as is the default of OpenMP (PyTorch was imported before a shorter time could be set)"
-    elif spin == SHORT_SPIN:
-        waiting = f"spin briefly (auto: {_format(spin)}, to leave the CPU to other processes)"
+    elif spin == SPIN_ALONE:
+        waiting = f"spin briefly (auto: {_format(spin)}, nothing else ran when the program started)"
+    elif spin == SPIN_IN_COMPANY:
+        waiting = f"hardly spin (auto: {_format(spin)}, other programs ran when the program started)"
     else:
         waiting = f"as set: {_format(spin)}"
     log.debug("threads: %d (%s)", torch.get_num_threads(), reason)

@@ -1,5 +1,6 @@
 """Waiting threads spin briefly unless the user says otherwise, and there are no more threads than CPUs for them."""
 
+import ast
 import logging
 import math
 import os
@@ -14,9 +15,18 @@ import torch
 from sentence_order.__main__ import COMMANDS
 from sentence_order.config.schema import Precision
 from sentence_order.runtime import device, threads
-from sentence_order.runtime.threads import SHORT_SPIN, SPIN_VARIABLES, THREAD_VARIABLES, count_cpus, read_quota
+from sentence_order.runtime.threads import (
+    SPIN_ALONE,
+    SPIN_IN_COMPANY,
+    SPIN_VARIABLES,
+    THREAD_VARIABLES,
+    count_cpus,
+    has_company,
+    read_quota,
+)
 
-SHORT_SPIN_TEXT = " ".join(f"{name}={value}" for name, value in SHORT_SPIN.items())
+SPINS = [SPIN_ALONE, SPIN_IN_COMPANY]
+ALONE_TEXT, COMPANY_TEXT = (" ".join(f"{name}={value}" for name, value in spin.items()) for spin in SPINS)
 # Runs a command with --version and then imports torch, whose OpenMP says what it has read.
 COMMAND = """
 import os, runpy, sys
@@ -64,15 +74,41 @@ def write_files(root: Path, **files: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_short_spin_before_torch_is_imported(name: str) -> None:
     done = run_command(f"sentence_order.{name}")
-    assert done.stdout.splitlines()[-1] == str(SHORT_SPIN)
+    spin = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert spin in SPINS
     if "GOMP_SPINCOUNT" in done.stderr:  # with another OpenMP, torch prints other names
-        assert f"GOMP_SPINCOUNT = '{SHORT_SPIN['GOMP_SPINCOUNT']}'" in done.stderr
+        assert f"GOMP_SPINCOUNT = '{spin['GOMP_SPINCOUNT']}'" in done.stderr
 
 
 def test_modules_of_benchmarks_have_it_as_well(unset: pytest.MonkeyPatch) -> None:
     code = "import benchmarks, os, sys; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == f"{SHORT_SPIN['GOMP_SPINCOUNT']} False\n"
+    assert done.stdout in [f"{spin['GOMP_SPINCOUNT']} False\n" for spin in SPINS]
+
+
+@pytest.mark.parametrize(
+    ("running", "cpus", "machine", "expected"),
+    [(1, 2, 2, False), (2, 2, 2, True), (4, 4, 8, False), (5, 4, 8, False), (6, 4, 8, True)],
+)
+def test_company_is_who_takes_cpus_of_this_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, running: int, cpus: int, machine: int, expected: bool
+) -> None:
+    monkeypatch.setattr(threads, "count_cpus", lambda: cpus)
+    monkeypatch.setattr(os, "cpu_count", lambda: machine)
+    write_files(tmp_path, loadavg=f"0.20 0.18 0.12 {running}/80 11206\n")
+    assert has_company(tmp_path / "loadavg") is expected
+    assert not has_company(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("company", "expected"), [(False, SPIN_ALONE), (True, SPIN_IN_COMPANY)])
+def test_in_company_the_spin_is_shorter(unset: pytest.MonkeyPatch, company: bool, expected: dict[str, str]) -> None:
+    unset.delitem(sys.modules, "torch")
+    unset.setattr(threads, "has_company", lambda: company)
+    for name in SPIN_ALONE:  # also to be taken back
+        unset.setenv(name, "")
+        os.environ.pop(name)
+    threads.spin_briefly()
+    assert {name: os.environ[name] for name in SPIN_VARIABLES if name in os.environ} == expected
 
 
 @pytest.mark.parametrize("name", SPIN_VARIABLES)
@@ -92,7 +128,8 @@ def test_nothing_is_set_once_torch_is_imported(unset: pytest.MonkeyPatch) -> Non
     ("variables", "expected"),
     [
         ({}, "spin as long as is the default of OpenMP (PyTorch was imported before a shorter time could be set)"),
-        (SHORT_SPIN, f"spin briefly (auto: {SHORT_SPIN_TEXT}, to leave the CPU to other processes)"),
+        (SPIN_ALONE, f"spin briefly (auto: {ALONE_TEXT}, nothing else ran when the program started)"),
+        (SPIN_IN_COMPANY, f"hardly spin (auto: {COMPANY_TEXT}, other programs ran when the program started)"),
         ({"OMP_WAIT_POLICY": "PASSIVE"}, "as set: OMP_WAIT_POLICY=PASSIVE"),
     ],
 )
@@ -109,8 +146,8 @@ def test_the_log_says_how_threads_wait(
 
 def test_the_docs_name_the_spin_of_the_commands() -> None:
     docs = Path(__file__).resolve().parents[2] / "docs"
-    assert f"waiting threads: spin briefly (auto: {SHORT_SPIN_TEXT}," in (docs / "devices.md").read_text()
-    line = f'os.environ.setdefault("GOMP_SPINCOUNT", "{SHORT_SPIN["GOMP_SPINCOUNT"]}")'
+    assert f"waiting threads: spin briefly (auto: {ALONE_TEXT}," in (docs / "devices.md").read_text()
+    line = f'os.environ.setdefault("GOMP_SPINCOUNT", "{SPIN_IN_COMPANY["GOMP_SPINCOUNT"]}")'
     assert line in (docs / "training_from_python.md").read_text()
 
 
