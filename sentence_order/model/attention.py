@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 ATTENTION = "sentence_order_segments"
-# On a CPU the fused kernel gains nothing from a second thread on short rows; `benchmarks/speed.md` has the figures.
+# On a CPU the fused kernel gains little from a second thread on short rows; `benchmarks/speed.md` has the figures.
 MAX_PLAIN_TOKENS = 96
 
 
