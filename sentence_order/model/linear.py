@@ -22,14 +22,12 @@ class Linear(nn.Linear):
     kernels = DEFAULT
 
     def forward(self, x: Tensor) -> Tensor:
-        plain = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32 and x.numel()
-        if not plain or torch.is_autocast_enabled("cpu"):
+        float32 = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32 and x.numel()
+        bf16 = self.kernels.bf16 == "all" or (self.kernels.bf16 == "training" and torch.is_grad_enabled())
+        if not float32 or torch.is_autocast_enabled("cpu") or not (bf16 or self.kernels.use_onednn):
             return super().forward(x)
         inputs = x.reshape(-1, self.in_features), self.weight, self.bias
-        if self.kernels.bf16 == "all" or (self.kernels.bf16 == "training" and torch.is_grad_enabled()):
-            product_XO = _LinearBf16.apply(*inputs)
-        else:
-            product_XO = _Linear.apply(*inputs, self.kernels)
+        product_XO = _LinearBf16.apply(*inputs) if bf16 else _Linear.apply(*inputs, self.kernels)
         return product_XO.view(*x.shape[:-1], self.out_features)
 
 
@@ -73,21 +71,37 @@ def use_kernels(model: nn.Module, kernels: Kernels) -> None:
             layer.kernels = kernels
 
 
+def pad_rows(x_XI: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The same in `dtype`, followed by rows of zeros: up to 16, 32, ..., 512, 544, ..., 1024, 1088, ... of them.
+
+    For each number of rows that oneDNN meets it compiles kernels anew and keeps them: a megabyte and more for a few
+    layers, and the tokens of a batch have any number.
+    """
+    rows = len(x_XI)
+    step = max(16, 2 ** ((rows - 1).bit_length() - 5))
+    padded_XI = x_XI.new_empty(-(-rows // step) * step, x_XI.shape[1], dtype=dtype)
+    padded_XI[:rows] = x_XI
+    padded_XI[rows:] = 0
+    return padded_XI
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, kernels: Kernels) -> Tensor:
+        rows, x_XI = len(x_XI), pad_rows(x_XI)
         ctx.save_for_backward(x_XI, weight_OI)
         ctx.kernels = kernels
-        return multiply(kernels.forward, x_XI, weight_OI, bias_O)
+        return multiply(kernels.forward, x_XI, weight_OI, bias_O)[:rows]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_XO: Tensor) -> tuple[Tensor | None, ...]:
         x_XI, weight_OI = ctx.saved_tensors
         of_x, of_weight, of_bias, _ = ctx.needs_input_grad
+        rows, padded_XO = len(gradient_XO), pad_rows(gradient_XO)
         return (
-            multiply(ctx.kernels.input_gradient, gradient_XO, weight_OI.T) if of_x else None,
-            multiply(ctx.kernels.weight_gradient, gradient_XO.T, x_XI.T) if of_weight else None,
+            multiply(ctx.kernels.input_gradient, padded_XO, weight_OI.T)[:rows] if of_x else None,
+            multiply(ctx.kernels.weight_gradient, padded_XO.T, x_XI.T) if of_weight else None,
             gradient_XO.sum(0) if of_bias else None,
             None,
         )
@@ -98,18 +112,18 @@ class _LinearBf16(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-        x_XI, weight_OI = x_XI.bfloat16(), weight_OI.bfloat16()
+        rows, x_XI, weight_OI = len(x_XI), pad_rows(x_XI, torch.bfloat16), weight_OI.bfloat16()
         ctx.save_for_backward(x_XI, weight_OI)
-        return nn.functional.linear(x_XI, weight_OI, None if bias_O is None else bias_O.bfloat16()).float()
+        return nn.functional.linear(x_XI, weight_OI, None if bias_O is None else bias_O.bfloat16())[:rows].float()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_XO: Tensor) -> tuple[Tensor | None, ...]:
         x_XI, weight_OI = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
-        rounded_XO = gradient_XO.bfloat16()
+        rows, rounded_XO = len(gradient_XO), pad_rows(gradient_XO, torch.bfloat16)
         return (
-            (rounded_XO @ weight_OI).float() if of_x else None,
+            (rounded_XO @ weight_OI)[:rows].float() if of_x else None,
             (rounded_XO.T @ x_XI).float() if of_weight else None,
             gradient_XO.sum(0) if of_bias else None,
         )
