@@ -10,6 +10,7 @@ from benchmarks.checks.setup import Setup
 from benchmarks.checks.steps import TrainedSteps, find_greatest_difference, train_steps
 from sentence_order.model.linear import Linear
 from sentence_order.runtime.device import DTYPES
+from sentence_order.runtime.kernels import BF16
 from sentence_order.training.loop import TrainingLoop
 
 # How far losses in another precision may lie from those in fp32, in nats per pair.
@@ -35,7 +36,7 @@ def check_half(precision: str, setup: Setup, report: Report) -> None:
         next(m for m in layer.modules() if isinstance(m, torch.nn.Linear)).register_forward_hook(
             # On a CPU a layer rounds its inputs to bf16, and returns float32.
             lambda layer, _, output: seen.add(
-                torch.bfloat16 if isinstance(layer, Linear) and layer.kernels.bf16 else output.dtype
+                torch.bfloat16 if isinstance(layer, Linear) and layer.kernels == BF16 else output.dtype
             )
         )
 
