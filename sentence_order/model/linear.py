@@ -24,10 +24,13 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         float32 = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32 and x.numel()
         bf16 = self.kernels.bf16 == "all" or (self.kernels.bf16 == "training" and torch.is_grad_enabled())
-        if not float32 or torch.is_autocast_enabled("cpu") or not (bf16 or self.kernels.use_onednn):
+        onednn = self.kernels.use_onednn and torch.backends.mkldnn.enabled  # it is off after a lack of memory
+        if not float32 or torch.is_autocast_enabled("cpu") or not (bf16 or onednn):
             return super().forward(x)
         inputs = x.reshape(-1, self.in_features), self.weight, self.bias
         product_XO = _LinearBf16.apply(*inputs) if bf16 else _Linear.apply(*inputs, self.kernels)
+        if len(product_XO) > len(inputs[0]):  # not within the function, whose views may not be changed in place
+            product_XO = product_XO[: len(inputs[0])]
         return product_XO.view(*x.shape[:-1], self.out_features)
 
 
@@ -79,6 +82,8 @@ def pad_rows(x_XI: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """
     rows = len(x_XI)
     step = max(16, 2 ** ((rows - 1).bit_length() - 5))
+    if rows % step == 0:
+        return x_XI.to(dtype)
     padded_XI = x_XI.new_empty(-(-rows // step) * step, x_XI.shape[1], dtype=dtype)
     padded_XI[:rows] = x_XI
     padded_XI[rows:] = 0
@@ -86,22 +91,22 @@ def pad_rows(x_XI: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
+    """The output has the rows of the padded input. What is saved is the input as it is, which layers may share."""
+
     @staticmethod
     def forward(ctx: Any, x_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, kernels: Kernels) -> Tensor:
-        rows, x_XI = len(x_XI), pad_rows(x_XI)
         ctx.save_for_backward(x_XI, weight_OI)
         ctx.kernels = kernels
-        return multiply(kernels.forward, x_XI, weight_OI, bias_O)[:rows]
+        return multiply(kernels.forward, pad_rows(x_XI), weight_OI, bias_O)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_XO: Tensor) -> tuple[Tensor | None, ...]:
         x_XI, weight_OI = ctx.saved_tensors
         of_x, of_weight, of_bias, _ = ctx.needs_input_grad
-        rows, padded_XO = len(gradient_XO), pad_rows(gradient_XO)
         return (
-            multiply(ctx.kernels.input_gradient, padded_XO, weight_OI.T)[:rows] if of_x else None,
-            multiply(ctx.kernels.weight_gradient, padded_XO.T, x_XI.T) if of_weight else None,
+            multiply(ctx.kernels.input_gradient, gradient_XO, weight_OI.T)[: len(x_XI)] if of_x else None,
+            multiply(ctx.kernels.weight_gradient, gradient_XO.T, pad_rows(x_XI).T) if of_weight else None,
             gradient_XO.sum(0) if of_bias else None,
             None,
         )
