@@ -77,8 +77,8 @@ def use_kernels(model: nn.Module, kernels: Kernels) -> None:
 def pad_rows(x_XI: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """The same in `dtype`, with rows of zeros appended up to the next of 16, 32, ..., 512, 544, ..., 1024, 1088, ...
 
-    For each number of rows that oneDNN meets it compiles kernels anew and keeps them, a megabyte and more for a few
-    layers; and a batch has any number of tokens.
+    For each number of rows that oneDNN meets it compiles kernels anew and keeps them, megabytes for a few layers; and
+    a batch has any number of tokens.
     """
     rows = len(x_XI)
     step = max(16, 2 ** ((rows - 1).bit_length() - 5))

@@ -129,7 +129,7 @@ def out_of_memory(error: BaseException) -> bool:
 def release_memory(device: torch.device) -> None:
     """Returns freed memory to the device or the system, after an allocation that failed.
 
-    On a CPU it also switches oneDNN off from then on, which needs memory of its own for every new shape.
+    On a CPU it also switches oneDNN off from then on, which keeps memory for what it compiles.
     """
     gc.collect()
     if device.type == "cuda":
