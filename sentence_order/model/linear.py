@@ -23,8 +23,9 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         float32 = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32 and x.numel()
-        bf16 = self.kernels.bf16 == "all" or (self.kernels.bf16 == "training" and torch.is_grad_enabled())
-        onednn = self.kernels.use_onednn and torch.backends.mkldnn.enabled  # it is off after a lack of memory
+        records = torch.is_grad_enabled()
+        bf16 = self.kernels.bf16 == "all" or (self.kernels.bf16 == "training" and records)
+        onednn = self.kernels.use_onednn(records) and torch.backends.mkldnn.enabled  # off after a lack of memory
         if not float32 or torch.is_autocast_enabled("cpu") or not (bf16 or onednn):
             return super().forward(x)
         inputs = x.reshape(-1, self.in_features), self.weight, self.bias

@@ -71,10 +71,9 @@ class Kernels:
             text = ", ".join(f"{name} ({product.replace('_', ' ')})" for product, name in each)
         return f"{text}; PyTorch in bf16 where gradients are recorded" if self.bf16 == "training" else text
 
-    @property
-    def use_onednn(self) -> bool:
-        """True if oneDNN computes any product in float32."""
-        return ONEDNN in (self.forward, self.input_gradient, self.weight_gradient)
+    def use_onednn(self, records: bool) -> bool:
+        """True if oneDNN computes any product in float32 of a pass that records gradients, or of one that does not."""
+        return self.forward == ONEDNN or (records and ONEDNN in (self.input_gradient, self.weight_gradient))
 
     def only(self, onednn: bool, bf16: bool) -> "Kernels":
         """The same for machines of which some may lack oneDNN, or units for bf16."""

@@ -74,6 +74,13 @@ def test_products_have_few_numbers_of_rows(kernels: Kernels) -> None:
     assert max(seen.rows) == 2304
 
 
+def test_rows_are_rounded_up_for_onednn_alone() -> None:
+    _, layer = pair(kernels=Kernels(input_gradient=ONEDNN))
+    with torch.no_grad(), SeenRows() as seen:
+        layer(torch.randn(7, 24))
+    assert seen.rows == {7}
+
+
 @given(rows=st.integers(1, 100_000))
 def test_rows_of_zeros_are_few(rows: int) -> None:
     x = torch.arange(rows, dtype=torch.float32)[:, None]
