@@ -29,7 +29,6 @@ from sentence_order.config.schema import TrainConfig
 from sentence_order.data.examples import Batch
 from sentence_order.errors import UserError
 from sentence_order.losses import count_pairs
-from sentence_order.model.encoder import encoder_layers
 from sentence_order.model.linear import use_kernels
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import set_up_logging
@@ -130,7 +129,12 @@ def make_products_step(model: SentenceOrdererModel, runtime: Runtime, multiply: 
 
     `multiply(x, weight)` is `x @ weight.T`.
     """
-    linear = [m for layer in encoder_layers(model.encoder) for m in layer.modules() if isinstance(m, torch.nn.Linear)]
+    linear = [
+        m
+        for layer in model.family.find_layers(model.encoder)
+        for m in layer.modules()
+        if isinstance(m, torch.nn.Linear)
+    ]
     kind = {"device": runtime.device, "dtype": runtime.precision}
     weights = [torch.randn(layer.out_features, layer.in_features, **kind) for layer in linear]
     inputs = {width: torch.randn(16384, width, **kind) for weight in weights for width in weight.shape}

@@ -1,22 +1,33 @@
 """Makes the model that a training config describes."""
 
+import logging
+
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from sentence_order.config import schema
 from sentence_order.config.commands import as_typed
 from sentence_order.config.keys import flatten_config
-from sentence_order.errors import UserError, counted
+from sentence_order.errors import UserError, counted, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import check_vocabulary, load_encoder, longest_sentence
+from sentence_order.model.encoder import check_vocabulary, load_encoder
+from sentence_order.model.families import find_family
+from sentence_order.model.families.whole import count_layers
 from sentence_order.model.freezing import first_joint_layer
+from sentence_order.model.independence import check_independence
 from sentence_order.model.locations import TINY
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_config
 
-# The names that families of encoders give to the rates of dropout.
-DROPOUT = {"hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "attention_dropout"}
-DROPOUT |= {"dropout": "dropout", "attention_dropout": "attention_dropout"}
+log = logging.getLogger(__name__)
+
+# The names that encoders give to the rates of dropout, and the key that sets each.
+DROPOUT = dict.fromkeys(
+    ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout", "activation_dropout", "dropout_rate"),
+    "dropout",
+)
+DROPOUT |= {"resid_pdrop": "dropout", "embd_pdrop": "dropout", "hidden_dropout": "dropout", "ff_dropout": "dropout"}
+DROPOUT |= dict.fromkeys(("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"), "attention_dropout")
 
 
 def build_model(
@@ -46,23 +57,24 @@ def build_model(
     assert decoder.name is not None
     assert decoder.beam_width is not None
 
-    longest, layers = longest_sentence(own), own.num_hidden_layers
+    family, layers = find_family(own), count_layers(own)
+    longest = family.longest_sentence(own)
     if data.max_sentence_tokens > longest:
         raise UserError(
             f"data.max_sentence_tokens: {data.max_sentence_tokens} is more than the {longest} positions of "
             f"{encoder.name}"
         )
     joint_from = first_joint_layer(encoder, layers)
+    if not family.by_layer:
+        _check_whole(encoder, own.model_type)
+        joint_from = layers
     _check_joint(encoder, joint_from, layers, model)
 
     settings = own.to_dict()
     settings.pop("_name_or_path", None)  # a path of the machine that trained the model
     settings.update({key: getattr(model, name) for key, name in DROPOUT.items() if key in settings})
-    own_settings = flatten_config(model)
-    del own_settings["attention_dropout"]  # it is in `settings`
-
     config = SentenceOrdererConfig(
-        **own_settings,
+        **flatten_config(model),
         encoder=settings,
         joint_from=joint_from,
         joint=encoder.joint.value,
@@ -78,7 +90,24 @@ def build_model(
     if pretrained is not None:
         made.encoder.load_state_dict(pretrained.state_dict())
     made.tokenizer = tokenizer
+    try:
+        check_independence(made, f"encoder.name: {encoder.name}")
+    except Exception as error:  # of the library's own code, on what it cannot run
+        if family.by_layer or isinstance(error, UserError):
+            raise
+        raise UserError(f"encoder.name: {encoder.name} cannot be used: it fails with {first_line(error)}") from error
     return made
+
+
+def _check_whole(encoder: schema.EncoderConfig, model_type: str) -> None:
+    """Raises UserError for settings of an encoder that is run as a whole."""
+    why = f"an encoder of type '{model_type}' is read as a whole, sentence by sentence"
+    if encoder.joint_from not in ("half", "all"):
+        raise UserError(f"encoder.joint_from: {why}; leave it out, or set it to all")
+    for key, usual in (("joint", schema.Joint.documents), ("position_ids", schema.PositionIds.per_sentence)):
+        if (value := getattr(encoder, key)) != usual:
+            raise UserError(f"encoder.{key}={value}: {why}; leave it out")
+    log.info("encoder: %s; no layer reads across sentences but the set layers", why)
 
 
 def _check_joint(encoder: schema.EncoderConfig, joint_from: int, layers: int, model: schema.ModelConfig) -> None:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.independence import check_independence
 from sentence_order.model.locations import REQUIRED_FILES, find_local_checkpoint, read_checkpoint_config
 from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
 from sentence_order.model.weights import find_mismatch, shapes_of_module
@@ -95,4 +96,5 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
         raise UserError(f"{complaint}: {broken[0]} contains NaN or infinity")
     if (documents := folder / DOCUMENTS_FILE).is_file():
         model.training_documents = np.fromfile(documents, dtype="<u8")
-    return model.eval()
+    check_independence(model.eval(), f"{key}: {folder}")
+    return model

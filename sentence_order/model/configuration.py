@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from dataclasses import field
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from sentence_order.config.components import HEADS, LOSSES
 from sentence_order.config.schema import BEAM_WIDTH, DecoderName, Joint, Pooling, PositionIds
 from sentence_order.errors import UserError
-from sentence_order.model.encoder import ARCHITECTURES, longest_sentence
+from sentence_order.model.encoder import encoder_config
+from sentence_order.model.families import find_family
+from sentence_order.model.families.whole import count_layers
 from sentence_order.runtime.files import MODEL_TYPE
 
 
@@ -29,7 +31,8 @@ class SentenceOrdererConfig(PreTrainedConfig):
     set_layers: int = 1  # further layers, over the sentence vectors of a document
     heads: list[str] = field(default_factory=lambda: ["pairs", "neighbours"])
     head_width: int = 256  # hidden units of each head
-    dropout: float = 0.0  # in the heads, before the hidden layer; that of the layers is in `encoder`
+    dropout: float = 0.0  # in set layers and, before the hidden layer, in heads; the encoder's is in `encoder`
+    attention_dropout: float = 0.0  # in set layers
     max_sentence_tokens: int = 128  # longer sentences are cut, special tokens included
     strip_enumeration: bool = False  # numbers and times at the heads of sentences are not read
     # The encoder's blocks that were frozen throughout training: 0 the embeddings, k its k-th layer.
@@ -49,7 +52,8 @@ class SentenceOrdererConfig(PreTrainedConfig):
     def longest_sentence(self) -> int:
         """The number of tokens that the encoder can read at once."""
         assert self.encoder is not None
-        return longest_sentence(AutoConfig.for_model(**self.encoder))
+        config = encoder_config(self.encoder)
+        return find_family(config).longest_sentence(config)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -70,13 +74,16 @@ class SentenceOrdererConfig(PreTrainedConfig):
         for name, kind in kinds.items():
             if getattr(self, name) not in (choices := [choice.value for choice in kind]):
                 raise UserError(f"{name}: one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        if not isinstance(self.encoder, dict) or self.encoder.get("model_type") not in ARCHITECTURES:
-            raise UserError(f"its encoder must be one of {', '.join(ARCHITECTURES)}")
-        encoder = AutoConfig.for_model(**self.encoder)
-        layers = encoder.num_hidden_layers
+        if not isinstance(self.encoder, dict):
+            raise UserError(f"encoder: the configuration of an encoder, not {self.encoder!r}")
+        try:
+            encoder = encoder_config(self.encoder)
+        except ValueError as error:
+            raise UserError(f"encoder: {error}") from error
+        layers, longest = count_layers(encoder), find_family(encoder).longest_sentence(encoder)
 
         ranges = {"set_layers": (0, 1000), "head_width": (1, 2**20), "beam_width": (1, 2**31)}
-        ranges |= {"joint_from": (0, layers), "max_sentence_tokens": (3, longest_sentence(encoder))}
+        ranges |= {"joint_from": (0, layers), "max_sentence_tokens": (3, longest)}
         if not 0 <= layers <= 1000:
             raise UserError(f"encoder.num_hidden_layers: from 0 to 1000, not {layers}")
         for name, (least, most) in ranges.items():

@@ -1,21 +1,28 @@
-"""The families of encoders that can be used, how to load one, and where its blocks are."""
+"""Loads encoders and their tokenizers, from the hub or a folder; nothing that is loaded runs code."""
 
 import copy
 import functools
 import hashlib
+import importlib.metadata
+import importlib.util
+import inspect
 import logging
 from collections.abc import Callable
+from math import prod
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import transformers
-from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from tokenizers.processors import TemplateProcessing
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import cached_file
 
-from sentence_order.data.encoding import check_tokenizer
+from sentence_order.data.encoding import check_tokenizer, encode
 from sentence_order.errors import UserError, first_line
-from sentence_order.model.attention import ATTENTION
+from sentence_order.model.families import find_family
 from sentence_order.model.locations import MINILM, check_encoder_name, packaged_minilm
 from sentence_order.model.weights import find_mismatch, shapes_of_module, shapes_of_pretrained
 
@@ -23,86 +30,153 @@ log = logging.getLogger(__name__)
 
 # Loading never runs code: neither that of a repository, nor that of a pickle.
 NO_CODE = {"trust_remote_code": False, "weights_only": True}
-AS_BUILT = {"dtype": torch.float32, "attn_implementation": ATTENTION}
 # Chunks save memory and change nothing else, and must divide the number of tokens, which varies here.
 NO_CHUNKS = 0
+# Types of encoders that transformers has since a release newer than the oldest one that is accepted here.
+SINCE = {"gte": "5.18", "ultrabert": "5.20"}
+# A tokenizer that is such a file alone is read by sentencepiece.
+SENTENCEPIECE_FILES = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-class Architecture(NamedTuple):
-    """Where the layers of a family of encoders are, and at which id its positions start."""
-
-    layers: str = "encoder.layer"
-    offset_positions: bool = False  # RoBERTa's positions start behind the padding index
-
-
-# Absolute positions are what makes the output independent of the input's order: they restart at every sentence.
-# Relative ones (MPNet, DeBERTa, T5) depend on a token's index in the input and would reveal its order.
-ARCHITECTURES = {
-    "bert": Architecture(),
-    "distilbert": Architecture("transformer.layer"),
-    "electra": Architecture(),
-    "roberta": Architecture(offset_positions=True),
-    "xlm-roberta": Architecture(offset_positions=True),
-    "camembert": Architecture(offset_positions=True),
-}
+def encoder_config(settings: dict[str, Any]) -> PreTrainedConfig:
+    """The configuration of an encoder. Raises ValueError for a type that transformers does not have as a text encoder,
+    or values that no encoder has."""
+    _check_type(settings)
+    config = transformers.AutoConfig.for_model(**settings)
+    _check_config(config)
+    return config
 
 
-def check_architecture(config: PreTrainedConfig, name: str) -> None:
-    """Raises UserError if the encoder cannot be run sentence by sentence without leaking the input's order."""
-    if config.model_type not in ARCHITECTURES:
-        raise UserError(
-            f"encoder.name: {name} is of type '{config.model_type}', which is not supported: the encoder must have "
-            f"absolute positions that restart at every sentence; accepted are {', '.join(ARCHITECTURES)}"
+def _check_type(settings: dict[str, Any]) -> None:
+    """Raises ValueError for a type that transformers does not have."""
+    if (kind := settings.get("model_type")) in CONFIG_MAPPING:
+        return
+    installed = f"transformers {importlib.metadata.version('transformers')}"
+    if kind in SINCE:
+        raise ValueError(f"it is of type '{kind}', which transformers has from {SINCE[kind]} on; this is {installed}")
+    if "auto_map" in settings:
+        raise ValueError(
+            f"it is of type '{kind}', whose code is in its own repository, and such code is never run; look for a "
+            f"conversion to a type that {installed} has"
         )
-    if (position_type := getattr(config, "position_embedding_type", None) or "absolute") != "absolute":
-        raise UserError(f"encoder.name: {name} has positions of type '{position_type}'; accepted are absolute ones")
+    raise ValueError(f"it is of type '{kind}', which {installed} does not have")
 
 
-def empty_encoder(config: dict[str, Any]) -> PreTrainedModel:
-    """The encoder's module tree with fresh weights, its attention by segments and without its pooler."""
-    own = transformers.AutoConfig.for_model(**config)
-    if own.num_attention_heads < 1:
-        raise ValueError(f"config.json has num_attention_heads {own.num_attention_heads}; accepted are 1 and more")
-    own.chunk_size_feed_forward = NO_CHUNKS
-    return _without_pooler(transformers.AutoModel.from_config(own, **AS_BUILT, trust_remote_code=False))
+def _check_config(config: PreTrainedConfig) -> None:
+    """Raises ValueError for what is no text encoder, or cannot be run."""
+    sizes = [getattr(config, name, None) for name in ("hidden_size", "vocab_size")]
+    if type(config) not in transformers.MODEL_MAPPING or not all(type(size) is int for size in sizes):
+        raise ValueError(f"it is of type '{config.model_type}', which is no encoder of text alone")
+    if (heads := getattr(config, "num_attention_heads", 1)) is not None and type(heads) is int and heads < 1:
+        raise ValueError(f"config.json has num_attention_heads {heads}; accepted are 1 and more")
+    if (positions := getattr(config, "position_embedding_type", None)) not in (None, "absolute", "rope", "rotary"):
+        raise ValueError(f"it has positions of type '{positions}', which transformers no longer computes")
+    find_family(config).longest_sentence(config)
+
+
+def empty_encoder(settings: dict[str, Any]) -> PreTrainedModel:
+    """The encoder's module tree with fresh weights, as `load_encoder` returns it."""
+    config = encoder_config(settings)
+    return _encoder_of(transformers.AutoModel.from_config(_as_used(config), **_as_built(config)))
 
 
 def load_encoder(name: str) -> PreTrainedModel:
-    """Loads a pretrained encoder in float32 from a hub id or folder (see `encoder_location`)."""
+    """Loads a pretrained encoder in float32 from a hub id or folder (see `encoder_location`).
+
+    Its attention is by segments, if its family is run layer by layer, and it has no pooler; of an encoder-decoder it is
+    the encoder.
+    """
     location = encoder_location(name)
-    config = _or_user_error(name, transformers.AutoConfig.from_pretrained, location, trust_remote_code=False)
-    check_architecture(config, name)
-    _or_user_error(name, longest_sentence, config)
+    return _or_user_error(name, _load_encoder, location)
+
+
+def _load_encoder(location: str) -> PreTrainedModel:
+    settings, _ = PreTrainedConfig.get_config_dict(location)
+    _check_type(settings)
+    config = transformers.AutoConfig.from_pretrained(location, trust_remote_code=False)
+    _check_config(config)
     # What else the config may name to load: code, a quantiser, another file of weights.
     for key in ("auto_map", "quantization_config", "transformers_weights"):
         config.__dict__.pop(key, None)
-    config.chunk_size_feed_forward = NO_CHUNKS
-    _or_user_error(name, _check_weights, location, config)
-    options = {**AS_BUILT, **NO_CODE}
-    return _without_pooler(
-        _or_user_error(name, transformers.AutoModel.from_pretrained, location, config=config, **options)
+
+    _check_sizes(location, config)
+    model, report = transformers.AutoModel.from_pretrained(
+        location, config=_as_used(config), output_loading_info=True, weights_only=True, **_as_built(config)
     )
+    encoder = _encoder_of(model)
+    prefix = next(f"{name}." if name else "" for name, module in model.named_modules() if module is encoder)
+    if missing := report["missing_keys"] & {prefix + name for name in encoder.state_dict()}:
+        raise ValueError(f"no weights for {min(missing)}")
+    return encoder
 
 
-def _check_weights(location: str, config: PreTrainedConfig) -> None:
-    """Raises ValueError if the weights are not those that the config describes, the pooler's excepted."""
+def _check_sizes(location: str, config: PreTrainedConfig) -> None:
+    """Raises ValueError if a config describes more than the weights hold, before memory is allocated for it."""
     found = shapes_of_pretrained(location)
-    if config.num_hidden_layers > len(found):
-        raise ValueError(f"config.json expects {config.num_hidden_layers:,} layers, and its weights have fewer")
+    layers = getattr(config, "num_hidden_layers", 1)
+    if layers > len(found):
+        raise ValueError(f"config.json expects {layers:,} layers, and its weights have fewer")
     own = copy.deepcopy(config)
     own.sinusoidal_pos_embds = False  # which DistilBERT would compute
     expected = shapes_of_module(lambda: empty_encoder(own.to_dict()))
+    total, described = (sum(map(prod, shapes.values())) for shapes in (found, expected))
+
     prefix = transformers.MODEL_MAPPING[type(config)].base_model_prefix  # of a model that was saved with a head
     found |= {key.removeprefix(f"{prefix}."): shape for key, shape in found.items()}
-    if mismatch := find_mismatch(found, expected):
+    # Weights may have other names, by which transformers knows them when it loads them.
+    named = {name: expected[name] for name in expected if name in found}
+    if mismatch := find_mismatch(found, named if described <= total else expected):
         raise ValueError(mismatch)
+
+
+def _as_built(config: PreTrainedConfig) -> dict[str, Any]:
+    """The options by which transformers builds an encoder."""
+    attention = find_family(config).attention
+    return {"dtype": torch.float32, "trust_remote_code": False} | (
+        {"attn_implementation": attention} if attention else {}
+    )
+
+
+def _as_used(config: PreTrainedConfig) -> PreTrainedConfig:
+    """A config without what is of no use here."""
+    config = copy.deepcopy(config)
+    if hasattr(config, "chunk_size_feed_forward"):
+        config.chunk_size_feed_forward = NO_CHUNKS
+    if hasattr(config, "use_cache"):  # of a decoder that generates
+        config.use_cache = False
+    return config
+
+
+def _encoder_of(model: PreTrainedModel) -> PreTrainedModel:
+    """The encoder that a model of transformers is or has, without its pooler and ready to be run by its family."""
+    encoder = model.get_encoder() if getattr(model, "decoder", None) is not None else model
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = nn.Identity()
+    wanted = {"input_ids", "attention_mask"} - inspect.signature(encoder.forward).parameters.keys()
+    if wanted or not isinstance(encoder.get_input_embeddings(), nn.Embedding):
+        raise ValueError(f"it is of type '{encoder.config.model_type}', which does not read token ids and a mask alone")
+    find_family(encoder.config).prepare(encoder)
+    return encoder
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Loads the tokenizer that belongs to a pretrained encoder."""
-    return _or_user_error(name, bare_tokenizer, encoder_location(name))
+    return _or_user_error(name, _load_tokenizer, encoder_location(name))
+
+
+def _load_tokenizer(location: str) -> PreTrainedTokenizerBase:
+    def is_there(file: str) -> bool:
+        return cached_file(location, file, _raise_exceptions_for_missing_entries=False) is not None
+
+    needs = not is_there("tokenizer.json") and any(map(is_there, SENTENCEPIECE_FILES))
+    if needs and importlib.util.find_spec("sentencepiece") is None:
+        raise ValueError(
+            "its tokenizer is a SentencePiece model, which needs a package that is not installed: "
+            "pip install 'sentence-order[sentencepiece]'"
+        )
+    return bare_tokenizer(location)
 
 
 def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTokenizerBase:
@@ -111,6 +185,14 @@ def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTok
     tokenizer.chat_template = None
     for name in ("chat_template", "auto_map"):
         tokenizer.init_kwargs.pop(name, None)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ValueError(
+            "its tokenizer has no tokenizer.json, by which checkpoints keep it, nor can that be made of it"
+        )
+    if (end := tokenizer.eos_token) is not None and not encode(tokenizer, [""])[0]:
+        # A sentence of no token at all would have no vector.
+        ids = [(end, tokenizer.convert_tokens_to_ids(end))]
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"$A {end}", special_tokens=ids)
     check_tokenizer(tokenizer)
     return tokenizer
 
@@ -136,60 +218,6 @@ def encoder_location(name: str) -> str:
         return str(folder)
     check_encoder_name(name)
     return name
-
-
-def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
-    """The encoder's transformer layers, lowest first."""
-    layers = encoder.get_submodule(ARCHITECTURES[encoder.config.model_type].layers)
-    assert isinstance(layers, nn.ModuleList)
-    return layers
-
-
-def set_layer(encoder: PreTrainedModel) -> nn.Module:
-    """A new layer of the encoder's own kind for sentence vectors in place of tokens.
-
-    Its feed-forward part is as wide as the vectors: wider ones order no better, and would dominate the cost if the
-    encoder is frozen.
-    """
-    config = copy.deepcopy(encoder.config)
-    for name in ("intermediate_size", "hidden_dim"):  # as families of encoders call it
-        if hasattr(config, name):
-            setattr(config, name, config.hidden_size)
-    return type(encoder_layers(encoder)[0])(config)
-
-
-def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:
-    """The modules that turn token ids into the first layer's input."""
-    projection = getattr(encoder, "embeddings_project", None)  # ELECTRA's, where its embeddings are narrower
-    return [encoder.embeddings] if projection is None else [encoder.embeddings, projection]
-
-
-def embed(encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
-    """Embeds packed tokens, each at its place `offset_P` (from 0) in its sentence: (P) -> (1, P, H)."""
-    embeddings, *projections = embedding_modules(encoder)
-    states = embeddings(input_ids=input_ids_P[None], position_ids=offset_P[None] + _first_position(encoder.config))
-    for project in projections:
-        states = project(states)
-    return states
-
-
-def longest_sentence(config: PreTrainedConfig) -> int:
-    """The number of tokens that a sentence may have in this encoder."""
-    return int(config.max_position_embeddings) - _first_position(config)
-
-
-def _first_position(config: PreTrainedConfig) -> int:
-    if not ARCHITECTURES[config.model_type].offset_positions:
-        return 0
-    if type(pad := config.pad_token_id) is not int or pad < 0:
-        raise ValueError(f"its config.json has the pad_token_id {pad}, behind which its positions start; 1 is usual")
-    return pad + 1
-
-
-def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
-    if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None
-    return encoder
 
 
 def _or_user_error(name: str, load: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -121,6 +121,19 @@ def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:
     return frozenset({0} if embeddings else ()) | {number + 1 for number in numbers}
 
 
+def check_separable(model: "SentenceOrdererModel", phases: list[Phase], layer_decay: float) -> None:
+    """Raises UserError for settings that single out some layers of an encoder whose layers are one."""
+    layers = frozenset(range(1, len(model.blocks)))
+    if all(model.blocks[1:]):
+        return
+    kind = f"the layers of an encoder of type '{model.encoder.config.model_type}'"
+    why = f"{kind} share their weights" if model.family.by_layer else f"{kind} cannot be told apart"
+    if any(0 < len(phase.blocks & layers) < len(layers) for phase in phases):
+        raise UserError(f"freeze: {why}, so some of them cannot be frozen; accepted are none, embeddings and all")
+    if layer_decay != 1:
+        raise UserError(f"optim.layer_decay: {why}, and cannot have learning rates of their own; leave it out")
+
+
 def report_blocks(model: "SentenceOrdererModel", phases: list[Phase]) -> list[BlockReport]:
     """Every block of the model that has parameters, lowest first, with when it trains."""
     rows = []

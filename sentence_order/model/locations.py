@@ -16,6 +16,8 @@ from sentence_order.runtime.files import MODEL_TYPE
 TINY, MINILM = "tiny", "sentence-transformers/all-MiniLM-L6-v2"
 SWEEP_FILE = "multirun.yaml"  # which Hydra writes
 MAX_RUNS = 20  # that an error lists
+# What families of encoders call their number of layers.
+DEPTH_NAMES = ("num_hidden_layers", "n_layers", "encoder_layers", "num_layers", "n_layer")
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -68,7 +70,7 @@ def find_depth(encoder: EncoderConfig, download: bool = False) -> int | None:
         cached = here if folder.is_dir() else hf_hub_download(encoder.name, here.name, local_files_only=not download)
         config = json.loads(Path(cached).read_text(encoding="utf-8"))
         is_ours = config.get("model_type") == MODEL_TYPE
-        depth = config.get("num_hidden_layers", config.get("n_layers"))  # as families of encoders call it
+        depth = next((config[name] for name in DEPTH_NAMES if name in config), None)
     except (
         OSError,
         ValueError,

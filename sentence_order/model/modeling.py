@@ -1,10 +1,10 @@
-"""The ordering model: any BERT-like encoder, set layers over its sentence vectors, and heads that score orders.
+"""The ordering model: an encoder, set layers over its sentence vectors, and heads that score orders.
 
 The encoder runs in stages: stage 0 embeds, stage k is its k-th layer (from 1), the last one pools every sentence into a
 vector. While the lowest ones are frozen, their output for a text is always the same: it can be cached and passed in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,13 @@ from sentence_order.config.components import HEADS
 from sentence_order.decoding.scores import Scores
 from sentence_order.losses import OrderingLoss, count_pairs, weighted_loss
 from sentence_order.model import encoder as encoders
-from sentence_order.model.attention import Layout, Segments
+from sentence_order.model.attention import Layout, Reading
 from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.families import find_family
+from sentence_order.model.families.family import without_batch
+from sentence_order.model.families.whole import count_layers
 from sentence_order.model.heads import HeadSize, mean_view
+from sentence_order.model.set_layers import count_heads, former_set_layer_names, make_set_layer
 
 # In a checkpoint: 8 bytes for each document that it was trained on (see `data.identity.text_fingerprint`).
 DOCUMENTS_FILE = "training_documents.bin"
@@ -49,9 +53,11 @@ class SentenceOrdererModel(PreTrainedModel):
         super().__init__(config)
         assert config.encoder is not None, "the configuration of the encoder is required"
         self.encoder = encoders.empty_encoder(config.encoder)
-        self.set_layers = nn.ModuleList(encoders.set_layer(self.encoder) for _ in range(config.set_layers))
-        own = self.encoder.config
-        size = HeadSize(own.hidden_size, config.head_width, config.dropout, own.num_attention_heads)
+        self.family = find_family(own := self.encoder.config)
+        self.num_layers = count_layers(own)
+        dropout = config.dropout, config.attention_dropout
+        self.set_layers = nn.ModuleList(make_set_layer(own, *dropout) for _ in range(config.set_layers))
+        size = HeadSize(own.hidden_size, config.head_width, config.dropout, count_heads(own))
         self.heads = nn.ModuleDict({name: head.load()(size) for name, head in HEADS.items() if name in config.heads})
         self.frozen_blocks = self.permanently_frozen_blocks = frozenset[int]()  # numbers of `blocks`
         self.post_init()
@@ -64,7 +70,7 @@ class SentenceOrdererModel(PreTrainedModel):
     @property
     def blocks(self) -> list[list[nn.Module]]:
         """The encoder's blocks, lowest first: block 0 is the embeddings, block k its k-th layer (from 1)."""
-        return [encoders.embedding_modules(self.encoder), *([layer] for layer in encoders.encoder_layers(self.encoder))]
+        return self.family.find_blocks(self.encoder)
 
     @property
     def parts(self) -> dict[str, list[nn.Module]]:
@@ -91,13 +97,16 @@ class SentenceOrdererModel(PreTrainedModel):
     def prefix_stages(self) -> int:
         """The number of lowest stages that stay frozen: all, pooling included, if every block does."""
         blocks = len(self.blocks)
-        return next((n for n in range(blocks) if n not in self.permanently_frozen_blocks), blocks + 1)
+        frozen = next((n for n in range(blocks) if n not in self.permanently_frozen_blocks), blocks + 1)
+        return frozen if self.family.by_layer or frozen > blocks else 0
 
     def train(self, mode: bool = True) -> "SentenceOrdererModel":
         """Sets training mode, in which frozen blocks stay in evaluation mode."""
         super().train(mode)
         for number in self.frozen_blocks:
             nn.ModuleList(self.blocks[number]).eval()
+        if len(self.frozen_blocks) == len(self.blocks):
+            self.encoder.eval()  # what it does itself, between its blocks
         return self
 
     def forward(
@@ -124,17 +133,7 @@ class SentenceOrdererModel(PreTrainedModel):
             prefix = self._run_frozen_stages(input_ids, layout)
         else:
             prefix = prefix.to(self.dtype)  # it may be cached in half precision
-
-        vectors_NH = self._run_stages(prefix, layout, self.prefix_stages, len(self.blocks) + 1)
-        pairs = self.config.joint == "pairs"
-        if pairs:  # a vector for each side of a pair
-            views_BSXH = layout.pairs.views.unpack(vectors_NH).unflatten(0, mask_BS.shape)
-            vectors_NH = layout.members.pack(mean_view(views_BSXH, mask_BS))
-        for layer in self.set_layers:
-            vectors_NH = self._run_layer(layer, vectors_NH, layout.members)
-        vectors_BSH = layout.members.unpack(vectors_NH)
-        if not pairs:
-            views_BSXH = vectors_BSH[:, :, None]
+        views_BSXH, vectors_BSH = self._sentence_vectors(prefix, layout)
 
         found: dict[str, Any] = {}
         for head in self.heads.values():
@@ -144,6 +143,11 @@ class SentenceOrdererModel(PreTrainedModel):
             found["loss"] = total / count_pairs(mask_BS).clamp(min=1)
         return Scores(**found)
 
+    def sentence_vectors(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """The vectors (B, S, H) that heads read, of documents as `forward` takes them."""
+        layout = Layout(lengths)
+        return self._sentence_vectors(self._run_frozen_stages(input_ids, layout), layout)[1]
+
     def encode_prefix(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """The output of the frozen prefix for a batch, packed: (P, H), a row per token.
 
@@ -151,39 +155,61 @@ class SentenceOrdererModel(PreTrainedModel):
         """
         return self._run_frozen_stages(input_ids, Layout(lengths))
 
+    def _sentence_vectors(self, prefix: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Of every sentence a view for each other one, or a single one, (B, S, X, H), and their mean (B, S, H)."""
+        vectors_NH = self._run_stages(prefix, layout, self.prefix_stages, self.num_layers + 2)
+        pairs = self.config.joint == "pairs"
+        if pairs:  # a vector for each side of a pair
+            views_BSXH = layout.pairs.views.unpack(vectors_NH).unflatten(0, layout.mask_BS.shape)
+            vectors_NH = layout.members.pack(mean_view(views_BSXH, layout.mask_BS))
+        for layer in self.set_layers:
+            vectors_NH = without_batch(self._run(layer, layer, vectors_NH[None], layout.members))
+        vectors_BSH = layout.members.unpack(vectors_NH)
+        return views_BSXH if pairs else vectors_BSH[:, :, None], vectors_BSH
+
     @torch.no_grad()
     def _run_frozen_stages(self, input_ids_BL: Tensor, layout: Layout) -> Tensor:
         real_BL = layout.documents.mask_NL
         return self._run_stages(input_ids_BL[:, : real_BL.shape[1]][real_BL], layout, 0, self.prefix_stages)
 
+    def reads_sentences(self, stage: int) -> bool:
+        """True if a stage reads every sentence alone."""
+        joint = self.config.joint_from < stage <= self.num_layers
+        return not joint or self.family.is_windowed(self.encoder, stage - 1)
+
     def _run_stages(self, x_PX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
         """Runs the stages from `first` to before `last` on the output of the stage before."""
-        layers = encoders.encoder_layers(self.encoder)
-        pairs = self.config.joint == "pairs"
+        family, encoder = self.family, self.encoder
+        spans = layout.documents if self.config.depends_on_input_order else layout.sentences
+        alone, together = Reading(layout.sentences, spans), Reading(layout.documents, spans)
+        first_joint = self.config.joint_from + 1
+        positions: dict[Reading, Any] = {}
         for stage in range(first, last):
+            if self.config.joint == "pairs" and stage in (max(first, first_joint), first_joint):
+                pairs = layout.pairs
+                alone, together = Reading(pairs.sides, pairs.sides), Reading(pairs.segments, pairs.sides)
+                if stage == first_joint:
+                    x_PX = x_PX.index_select(0, pairs.token_K)
+
+            reading = alone if self.reads_sentences(stage) else together
             if stage == 0:
-                whole = layout.documents if self.config.depends_on_input_order else layout.sentences
-                x_PX = encoders.embed(self.encoder, x_PX, whole.slot_P % whole.mask_NL.shape[1])[0]
-            elif stage <= len(layers):
-                if pairs and stage == self.config.joint_from + 1:
-                    x_PX = x_PX.index_select(0, layout.pairs.token_K)
-                together = layout.pairs.segments if pairs else layout.documents
-                segments = layout.sentences if stage <= self.config.joint_from else together
-                x_PX = self._run_layer(layers[stage - 1], x_PX, segments)
+                x_PX = family.embed(encoder, x_PX, spans.offset_P)
+            elif stage <= self.num_layers:
+                if reading not in positions:
+                    positions[reading] = family.positions(encoder, reading, x_PX)
+                layer = family.find_layers(encoder)[stage - 1]
+                x_PX = self._run(layer, family.run_layer, encoder, stage - 1, x_PX, reading, positions[reading])
             else:
-                sentences = layout.pairs.sides if pairs else layout.sentences
-                states_NLH = sentences.unpack(x_PX)
+                states_NLH, mask_NL = reading.segments.unpack(x_PX), reading.segments.mask_NL
                 mean = self.config.pooling == "mean"
-                x_PX = states_NLH.sum(1) / sentences.mask_NL.sum(1, keepdim=True) if mean else states_NLH[:, 0]
+                x_PX = states_NLH.sum(1) / mask_NL.sum(1, keepdim=True) if mean else states_NLH[:, 0]
         return x_PX
 
-    def _run_layer(self, layer: nn.Module, states_PH: Tensor, segments: Segments) -> Tensor:
+    def _run(self, layer: nn.Module, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function that runs a layer; what it stores for the backward pass may be computed again instead."""
         if self.gradient_checkpointing and layer.training:  # frozen layers are not, and store little
-            states = checkpoint(layer, states_PH[None], segments, use_reentrant=False)
-        else:
-            states = layer(states_PH[None], segments)
-        states_1PH: Tensor = states[0] if isinstance(states, tuple) else states  # as families of encoders return it
-        return states_1PH[0]
+            return checkpoint(function, *arguments, use_reentrant=False)
+        return function(*arguments)
 
     @classmethod
     def from_pretrained(cls, path: str | PathLike[str], *args: Any, **kwargs: Any) -> "SentenceOrdererModel":
@@ -191,7 +217,7 @@ class SentenceOrdererModel(PreTrainedModel):
         where = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
         config = kwargs.pop("config", None) or cls.config_class.from_pretrained(path, **where)
         tokenizer = encoders.bare_tokenizer(path, **where)
-        encoders.check_vocabulary(tokenizer, AutoConfig.for_model(**config.encoder))
+        encoders.check_vocabulary(tokenizer, encoders.encoder_config(config.encoder))
         kwargs = {"dtype": torch.float32, **kwargs, **encoders.NO_CODE, "use_safetensors": True}
         kwargs["key_mapping"] = former_names(config)
         loaded = super().from_pretrained(path, *args, config=config, **kwargs)
@@ -210,12 +236,15 @@ class SentenceOrdererModel(PreTrainedModel):
 
 
 def former_names(config: SentenceOrdererConfig) -> dict[str, str]:
-    """The names of the heads' weights in revision 5905ae2 and before, as patterns, with those of today.
+    """The names of weights in checkpoints of revision 5905ae2 (heads) or 59106b2 (set layers) and before, as patterns,
+    with those of today.
 
     `heads.pairs` was `pair_head`, and `heads.relational_pointer` `pointer_head`.
     """
+    assert config.encoder is not None
     former = {head: head.removeprefix("relational_").removesuffix("s") + "_head" for head in config.heads}
-    return {rf"^{name}\.": f"heads.{head}." for head, name in former.items()}
+    heads = {rf"^{name}\.": f"heads.{head}." for head, name in former.items()}
+    return heads | former_set_layer_names(config.encoder["model_type"])
 
 
 # `AutoModel` then loads checkpoints, once this module has been imported.

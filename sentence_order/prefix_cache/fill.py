@@ -67,6 +67,8 @@ def _reason_not_to_cache(model: SentenceOrdererModel, kind: PrefixKind, config: 
         return "auto: with encoder.position_ids=per_document, hidden states depend on the input order"
     if model.config.joint == "pairs" and not kind.local:
         return "auto: frozen layers read pairs of sentences, which are too many to store"
+    if not model.family.by_layer and not kind.pooled:
+        return "auto: this encoder is run as a whole, and not all of it is frozen"
     if kind.stages == 0:
         return "auto: the embeddings are not frozen"
     if kind.stages == 1:
@@ -87,7 +89,7 @@ class _Filler:
         encoder = model.encoder.config
         self.width = int(encoder.hidden_size)
         self.description = {
-            "encoder": f"{encoder.model_type}, {encoder.num_hidden_layers} layers of {encoder.hidden_size}",
+            "encoder": f"{encoder.model_type}, {model.num_layers} layers of {encoder.hidden_size}",
             "prefix": f"embeddings to {list(model.parts)[min(kind.stages, len(model.blocks)) - 1]}",
             "texts": "sentences" if kind.local else "documents",
             "holds": "sentence vectors" if kind.pooled else "token states",

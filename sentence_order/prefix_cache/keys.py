@@ -32,8 +32,8 @@ class PrefixKind:
 
     @classmethod
     def of(cls, model: SentenceOrdererModel) -> "PrefixKind":
-        stages, layers = model.prefix_stages, len(model.blocks) - 1
-        return cls(stages, min(stages - 1, layers) <= model.config.joint_from, stages > len(model.blocks))
+        stages = model.prefix_stages
+        return cls(stages, all(map(model.reads_sentences, range(stages))), stages > len(model.blocks))
 
 
 def prefix_key(

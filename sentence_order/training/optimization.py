@@ -34,7 +34,7 @@ def add_unfrozen(optimizer: torch.optim.Optimizer, model: SentenceOrdererModel, 
 
 
 def _groups(model: SentenceOrdererModel, config: OptimConfig) -> list[dict[str, Any]]:
-    top = len(model.blocks) - 1
+    top = model.num_layers
     groups: dict[str, dict[str, Any]] = {}
     for number, (block, modules) in enumerate(model.parts.items()):
         if number > top:

@@ -19,7 +19,7 @@ from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.build import build_model, copy_weights
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.encoder import load_tokenizer
-from sentence_order.model.freezing import BlockReport, freeze_phases, report_blocks
+from sentence_order.model.freezing import BlockReport, check_separable, freeze_phases, report_blocks
 from sentence_order.model.limits import check_fits
 from sentence_order.model.linear import place_model, use_kernels
 from sentence_order.model.locations import TINY, find_local_checkpoint
@@ -85,7 +85,8 @@ def _load(config: TrainConfig, runtime: Runtime, documents: Mapping[str, Sequenc
         run = find_run(where)
         encoders = [read_config(run).encoder.name if run else "of another name", config.encoder.name]
         log.info("init_from: weights of %s: %s", where, copy_weights(model, start, str(where), encoders))
-    phases = freeze_phases(config.freeze, len(model.blocks) - 1)
+    phases = freeze_phases(config.freeze, model.num_layers)
+    check_separable(model, phases, config.optim.layer_decay)
     if phases[-1].blocks and 0 not in phases[-1].blocks:
         message = (
             "layers are frozen above embeddings that train: nothing is cached or saved; freeze.depth=%s freezes both"

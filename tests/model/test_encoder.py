@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetConfig, RobertaConfig, RobertaModel
+from transformers import RobertaConfig, RobertaModel
 
 from sentence_order.config.schema import (
     DataConfig,
@@ -19,28 +19,9 @@ from sentence_order.config.schema import (
 )
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import (
-    check_architecture,
-    encoder_layers,
-    encoder_location,
-    load_encoder,
-    longest_sentence,
-    set_layer,
-)
+from sentence_order.model.encoder import encoder_location, load_encoder
+from sentence_order.model.families import find_family
 from sentence_order.model.tiny import tiny_tokenizer
-
-
-@pytest.mark.parametrize("config", [MPNetConfig(), DebertaV2Config(), ModernBertConfig()], ids=lambda c: c.model_type)
-def test_relative_positions_are_refused(config) -> None:
-    with pytest.raises(UserError, match=r"encoder\.name: x .*distilbert"):
-        check_architecture(config, "x")
-
-
-def test_bert_with_relative_keys_is_refused() -> None:
-    config = BertConfig()
-    config.position_embedding_type = "relative_key"
-    with pytest.raises(UserError, match="relative_key"):
-        check_architecture(config, "x")
 
 
 def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
@@ -121,14 +102,14 @@ def test_chunks_that_a_config_asks_for_are_not_used(tiny_model, tmp_path: Path) 
     content = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**content, "chunk_size_feed_forward": 3}))
     encoder = load_encoder(str(tmp_path))
-    assert {layer.chunk_size_feed_forward for layer in (*encoder_layers(encoder), set_layer(encoder))} == {0}
+    assert {layer.chunk_size_feed_forward for layer in find_family(encoder.config).find_layers(encoder)} == {0}
 
 
 def test_roberta_without_a_padding_token_is_refused_by_name(tmp_path: Path) -> None:
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     config = RobertaConfig(vocab_size=9, max_position_embeddings=12, pad_token_id=1, **sizes)
     RobertaModel(config).save_pretrained(tmp_path)
-    assert longest_sentence(load_encoder(str(tmp_path)).config) == 10
+    assert find_family(config).longest_sentence(load_encoder(str(tmp_path)).config) == 10
     for value in (None, -1):
         content = json.loads((tmp_path / "config.json").read_text())
         (tmp_path / "config.json").write_text(json.dumps({**content, "pad_token_id": value}))

@@ -1,0 +1,53 @@
+"""Encoders with absolute positions whose embeddings or layers want other arguments than BERT's."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from sentence_order.model.attention import Reading
+from sentence_order.model.families.family import Family, without_batch
+
+
+class Albert(Family):
+    """Lan et al. 2020, "ALBERT: a lite BERT": one layer, or one for each group, that runs again and again."""
+
+    def find_layers(self, encoder: PreTrainedModel) -> list[nn.Module]:
+        config, groups = encoder.config, super().find_layers(encoder)
+        # As AlbertTransformer chooses the group.
+        return [
+            groups[int(k / (config.num_hidden_layers / config.num_hidden_groups))]
+            for k in range(config.num_hidden_layers)
+        ]
+
+
+class Xmod(Family):
+    """Pfeiffer et al. 2022, "Lifting the curse of multilinguality": each layer has an adapter for every language.
+
+    The one used is `default_language` of the config.
+    """
+
+    def first_position(self, config: PreTrainedConfig) -> int:
+        if config.default_language not in config.languages:
+            raise ValueError(
+                f"its config.json has the default_language {config.default_language}; it must be one of "
+                f"{', '.join(config.languages)}"
+            )
+        return super().first_position(config)
+
+    def call_layer(
+        self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
+    ) -> Tensor:
+        language = encoder.config.languages.index(encoder.config.default_language)
+        language_1 = torch.tensor([language], device=states_PH.device)
+        return without_batch(layer(states_PH[None], language_1, reading.segments))
+
+
+class Bart(Family):
+    """The encoder of Lewis et al. 2020, "BART"; its positions start at 2, within the table."""
+
+    def embed(self, encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
+        words, places, norm = (encoder.get_submodule(name) for name in self.embeddings)
+        states_PH = norm(words(input_ids_P) + places(input_ids_P[None], position_ids=offset_P)[0])
+        return nn.functional.dropout(states_PH, encoder.config.dropout, words.training)

@@ -1,0 +1,108 @@
+"""How an encoder is run block by block on packed tokens, blind to the order of the sentences.
+
+Block 0 embeds, and block k is the k-th layer (from 1). What follows the highest layer, such as a norm, is of its block.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from sentence_order.model.attention import ATTENTION, Reading
+
+
+@dataclass(frozen=True)
+class Family:
+    """The encoders of one kind, by the names of their modules.
+
+    The methods are those of absolute positions: a token's embedding has its place in the sentence, and the layers need
+    nothing else to know it.
+    """
+
+    layers: str = "encoder.layer"
+    embeddings: tuple[str, ...] = ("embeddings",)  # applied one after the other; an encoder may lack the later ones
+    shared: tuple[str, ...] = ()  # what the layers share, such as a table of relative positions; of block 0
+    top: str = ""  # what follows the highest layer, if anything does
+    after_padding: bool = False  # positions start behind the padding index, as RoBERTa's do
+
+    attention: str | None = ATTENTION  # the implementation that transformers is asked for
+    by_layer: bool = True  # the layers can be run one by one; otherwise the encoder as a whole, sentence by sentence
+
+    def prepare(self, encoder: PreTrainedModel) -> None:
+        """Changes a new encoder so that its layers attend within segments, where `attention` alone does not."""
+
+    def find_layers(self, encoder: PreTrainedModel) -> list[nn.Module]:
+        """The layers in the order in which they run, lowest first; one that runs several times is there as often."""
+        return list(encoder.get_submodule(self.layers))
+
+    def find_blocks(self, encoder: PreTrainedModel) -> list[list[nn.Module]]:
+        """The modules of each block, each module once: all that have parameters."""
+        names = [name for name in (*self.embeddings, *self.shared) if _has(encoder, name)]
+        blocks = [[encoder.get_submodule(name) for name in names]]
+        for layer in self.find_layers(encoder):
+            blocks.append([] if any(layer in block for block in blocks) else [layer])
+        blocks[-1] += [encoder.get_submodule(self.top)] if self.top and _has(encoder, self.top) else []
+        return blocks
+
+    def longest_sentence(self, config: PreTrainedConfig) -> int:
+        """The number of tokens that a sentence may have."""
+        return int(config.max_position_embeddings) - self.first_position(config)
+
+    def first_position(self, config: PreTrainedConfig) -> int:
+        """The position id of the first token. Raises ValueError if the config does not say it."""
+        if not self.after_padding:
+            return 0
+        if type(pad := config.pad_token_id) is not int or pad < 0:
+            raise ValueError(
+                f"its config.json has the pad_token_id {pad}, behind which its positions start; 1 is usual"
+            )
+        return pad + 1
+
+    def is_windowed(self, encoder: PreTrainedModel, layer: int) -> bool:
+        """True if a layer reads no more than a window, whose place depends on the order in which sentences are given:
+        such a layer reads each sentence alone."""
+        return False
+
+    def embed(self, encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
+        """Embeds packed tokens, each at its place in its sentence (from 0): (P) -> (P, H)."""
+        first, *others = (encoder.get_submodule(name) for name in self.embeddings if _has(encoder, name))
+        position_ids_1P = offset_P[None] + self.first_position(encoder.config)
+        states_1PH = first(input_ids=input_ids_P[None], position_ids=position_ids_1P)
+        for module in others:
+            states_1PH = module(states_1PH)
+        return states_1PH[0]
+
+    def positions(self, encoder: PreTrainedModel, reading: Reading, states_PH: Tensor) -> Any:
+        """What the layers need to know of positions, computed once for all layers with the same reading."""
+        return None
+
+    def run_layer(
+        self, encoder: PreTrainedModel, layer: int, states_PH: Tensor, reading: Reading, positions: Any
+    ) -> Tensor:
+        """Runs a layer (from 0), and after the highest one what follows it: (P, H) -> (P, H)."""
+        layers = self.find_layers(encoder)
+        states_PH = self.call_layer(encoder, layers[layer], states_PH, reading, positions)
+        if layer == len(layers) - 1 and self.top and _has(encoder, self.top):
+            states_PH = encoder.get_submodule(self.top)(states_PH)
+        return states_PH
+
+    def call_layer(
+        self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
+    ) -> Tensor:
+        """Calls a layer with the arguments of its class."""
+        return without_batch(layer(states_PH[None], reading.segments))
+
+
+def without_batch(output: Any) -> Tensor:
+    """The states (P, H) of a layer's output: (1, P, H), or a tuple of which that is the first."""
+    states_1PH: Tensor = output[0] if isinstance(output, tuple) else output
+    return states_1PH[0]
+
+
+def _has(encoder: PreTrainedModel, name: str) -> bool:
+    """True if the encoder has such a module."""
+    module: Any = encoder
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return isinstance(module, nn.Module)

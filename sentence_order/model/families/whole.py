@@ -1,0 +1,65 @@
+"""Any other encoder or decoder: it reads sentence by sentence, as a whole, by its library's own code."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from sentence_order.model.attention import Reading
+from sentence_order.model.families.family import Family
+
+# For encoders without a table of positions.
+UNLIMITED = 2**31 - 1
+
+
+class Whole(Family):
+    """The blocks are for freezing; the lower ones pass token ids on, and the highest one runs the encoder."""
+
+    def find_layers(self, encoder: PreTrainedModel) -> list[nn.Module]:
+        """The first list of as many modules as the encoder has layers; if there is none, a stand-in for each."""
+        count = count_layers(encoder.config)
+        lists = (module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count)
+        return list(next(lists, [nn.Identity() for _ in range(count)]))
+
+    def find_blocks(self, encoder: PreTrainedModel) -> list[list[nn.Module]]:
+        """What is registered before the layers is block 0, and what follows them belongs to the highest one.
+
+        If the layers cannot be told from the rest, the highest block is the whole encoder.
+        """
+        layers = self.find_layers(encoder)
+        inner = {module for layer in layers for module in layer.modules()}
+        around: tuple[list[nn.Module], list[nn.Module]] = [], []
+        is_behind = False
+        for module in encoder.modules():
+            is_behind = is_behind or module in inner
+            is_leaf = not any(True for _ in module.children())
+            if module not in inner and (is_leaf or any(True for _ in module.parameters(recurse=False))):
+                around[is_behind].append(module)
+        if not is_behind or any(inner & set(module.modules()) for module in around[0]):
+            return [*([] for _ in layers), [encoder]]
+        *lower, highest = [[layer] for layer in layers]
+        return [around[0], *lower, [*highest, *around[1]]]
+
+    def longest_sentence(self, config: PreTrainedConfig) -> int:
+        longest = getattr(config, "max_position_embeddings", None)
+        return longest if type(longest) is int and longest > 0 else UNLIMITED
+
+    def is_windowed(self, encoder: PreTrainedModel, layer: int) -> bool:
+        return True
+
+    def embed(self, encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
+        return input_ids_P
+
+    def run_layer(
+        self, encoder: PreTrainedModel, layer: int, states_PH: Tensor, reading: Reading, positions: Any
+    ) -> Tensor:
+        if layer < count_layers(encoder.config) - 1:
+            return states_PH
+        sentences = reading.segments
+        output = encoder(input_ids=sentences.unpack(states_PH), attention_mask=sentences.mask_NL.long())
+        return sentences.pack(output.last_hidden_state)
+
+
+def count_layers(config: PreTrainedConfig) -> int:
+    """The number of layers of an encoder; 1 if its config names none."""
+    return int(getattr(config, "num_hidden_layers", None) or 1)
