@@ -12,7 +12,7 @@ from sentence_order.errors import UserError, counted, first_line
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import check_vocabulary, load_encoder
 from sentence_order.model.families import find_family
-from sentence_order.model.families.whole import count_layers
+from sentence_order.model.families.family import count_layers
 from sentence_order.model.freezing import first_joint_layer
 from sentence_order.model.independence import check_independence
 from sentence_order.model.locations import TINY

@@ -12,7 +12,7 @@ from sentence_order.config.schema import BEAM_WIDTH, DecoderName, Joint, Pooling
 from sentence_order.errors import UserError
 from sentence_order.model.encoder import encoder_config
 from sentence_order.model.families import find_family
-from sentence_order.model.families.whole import count_layers
+from sentence_order.model.families.family import count_layers
 from sentence_order.runtime.files import MODEL_TYPE
 
 

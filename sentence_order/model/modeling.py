@@ -22,8 +22,7 @@ from sentence_order.model import encoder as encoders
 from sentence_order.model.attention import Layout, Reading
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.families import find_family
-from sentence_order.model.families.family import without_batch
-from sentence_order.model.families.whole import count_layers
+from sentence_order.model.families.family import count_layers, without_batch
 from sentence_order.model.heads import HeadSize, mean_view
 from sentence_order.model.set_layers import count_heads, former_set_layer_names, make_set_layer
 
@@ -175,7 +174,7 @@ class SentenceOrdererModel(PreTrainedModel):
     def reads_sentences(self, stage: int) -> bool:
         """True if a stage reads every sentence alone."""
         joint = self.config.joint_from < stage <= self.num_layers
-        return not joint or self.family.is_windowed(self.encoder, stage - 1)
+        return not joint or self.family.is_local(self.encoder, stage - 1)
 
     def _run_stages(self, x_PX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
         """Runs the stages from `first` to before `last` on the output of the stage before."""

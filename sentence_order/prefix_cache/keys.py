@@ -32,8 +32,9 @@ class PrefixKind:
 
     @classmethod
     def of(cls, model: SentenceOrdererModel) -> "PrefixKind":
-        stages = model.prefix_stages
-        return cls(stages, all(map(model.reads_sentences, range(stages))), stages > len(model.blocks))
+        stages, config = model.prefix_stages, model.config
+        in_pairs = config.joint == "pairs" and stages > config.joint_from + 1
+        return cls(stages, all(map(model.reads_sentences, range(stages))) and not in_pairs, stages > len(model.blocks))
 
 
 def prefix_key(

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.models.xmod.modeling_xmod import XmodOutput
 
 from sentence_order.model.attention import Reading
-from sentence_order.model.families.family import Family, without_batch
+from sentence_order.model.families.family import Family, use_class, without_batch
 
 
 class Albert(Family):
@@ -28,6 +28,9 @@ class Xmod(Family):
     The one used is `default_language` of the config.
     """
 
+    def prepare(self, encoder: PreTrainedModel) -> None:
+        use_class(encoder, XmodOutput, OneLanguageOutput)
+
     def first_position(self, config: PreTrainedConfig) -> int:
         if config.default_language not in config.languages:
             raise ValueError(
@@ -39,9 +42,24 @@ class Xmod(Family):
     def call_layer(
         self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
     ) -> Tensor:
-        language = encoder.config.languages.index(encoder.config.default_language)
-        language_1 = torch.tensor([language], device=states_PH.device)
-        return without_batch(layer(states_PH[None], language_1, reading.segments))
+        return without_batch(layer(states_PH[None], encoder.config.default_language, reading.segments))
+
+
+class OneLanguageOutput(XmodOutput):
+    """The end of a layer for sentences that are all of one language, in whatever precision.
+
+    The library's own looks for the tokens of each language, and fails if its adapters compute in another precision.
+    """
+
+    def lang_adapter(self, lang_ids: str, hidden_states: Tensor) -> Tensor:
+        residual = hidden_states
+        if self.adapter_layer_norm is not None:
+            hidden_states = self.adapter_layer_norm(hidden_states)
+        elif self.adapter_reuse_layer_norm:
+            hidden_states = self.LayerNorm(hidden_states)
+        if self.ln_before_adapter:
+            residual = hidden_states
+        return self.dropout(self.adapter_modules[lang_ids](hidden_states)) + residual
 
 
 class Bart(Family):

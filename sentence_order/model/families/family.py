@@ -59,9 +59,8 @@ class Family:
             )
         return pad + 1
 
-    def is_windowed(self, encoder: PreTrainedModel, layer: int) -> bool:
-        """True if a layer reads no more than a window, whose place depends on the order in which sentences are given:
-        such a layer reads each sentence alone."""
+    def is_local(self, encoder: PreTrainedModel, layer: int) -> bool:
+        """True if a layer (from 0) can only read each sentence alone."""
         return False
 
     def embed(self, encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
@@ -92,6 +91,18 @@ class Family:
     ) -> Tensor:
         """Calls a layer with the arguments of its class."""
         return without_batch(layer(states_PH[None], reading.segments))
+
+
+def count_layers(config: PreTrainedConfig) -> int:
+    """The number of layers of an encoder; 1 if its config names none."""
+    return int(getattr(config, "num_hidden_layers", None) or 1)
+
+
+def use_class(encoder: PreTrainedModel, library: type[nn.Module], own: type[nn.Module]) -> None:
+    """Makes the modules of a class of the library those of a subclass of ours; their weights stay as they are."""
+    for module in encoder.modules():
+        if type(module) is library:
+            module.__class__ = own
 
 
 def without_batch(output: Any) -> Tensor:

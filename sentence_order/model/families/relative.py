@@ -13,7 +13,7 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfA
 from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 
 from sentence_order.model.attention import Distances, Reading, Segments, attend, unpack_heads
-from sentence_order.model.families.family import Family, without_batch
+from sentence_order.model.families.family import Family, use_class, without_batch
 
 FAR = 2**20  # farther than any distance that these encoders distinguish
 
@@ -22,7 +22,7 @@ class MPNet(Family):
     """Song et al. 2020, "MPNet": absolute positions, and a bias for each bucket of distances that all layers share."""
 
     def prepare(self, encoder: PreTrainedModel) -> None:
-        use_attention(encoder, MPNetSelfAttention, SegmentedMPNetAttention)
+        use_class(encoder, MPNetSelfAttention, SegmentedMPNetAttention)
 
     def first_position(self, config: Any) -> int:
         return 2  # behind the padding index, which its embeddings fix at 1
@@ -57,7 +57,7 @@ class DebertaV2(Family):
     """He et al. 2021, "DeBERTa" and "DeBERTaV3": scores of content and relative position, in both directions."""
 
     def prepare(self, encoder: PreTrainedModel) -> None:
-        use_attention(encoder, DisentangledSelfAttention, SegmentedDisentangledAttention)
+        use_class(encoder, DisentangledSelfAttention, SegmentedDisentangledAttention)
 
     def find_blocks(self, encoder: PreTrainedModel) -> list[list[nn.Module]]:
         blocks = super().find_blocks(encoder)
@@ -134,13 +134,6 @@ class SegmentedDisentangledAttention(DisentangledSelfAttention):
             project = self.query_proj if self.share_att_key else self.pos_query_proj
             scores_NALL = scores_NALL + _gather(k_NALV, project(table_KH), row_NALL.mT).mT
         return scores_NALL
-
-
-def use_attention(encoder: PreTrainedModel, own: type[nn.Module], segmented: type[nn.Module]) -> None:
-    """Makes the attention modules of an encoder attend within segments; their weights stay as they are."""
-    for module in encoder.modules():
-        if type(module) is own:
-            module.__class__ = segmented
 
 
 def split_heads(states_1PH: Tensor, heads: int, segments: Segments) -> Tensor:

@@ -38,7 +38,7 @@ class WindowedRotary(Rotary):
     that of local and joint layers. Each of the two kinds has its own frequencies.
     """
 
-    def is_windowed(self, encoder: PreTrainedModel, layer: int) -> bool:
+    def is_local(self, encoder: PreTrainedModel, layer: int) -> bool:
         return bool(encoder.config.layer_types[layer] == "sliding_attention")
 
     def positions(self, encoder: PreTrainedModel, reading: Reading, states_PH: Tensor) -> Any:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from sentence_order.errors import UserError, first_line
 from sentence_order.model.attention import Reading
-from sentence_order.model.families.family import Family
+from sentence_order.model.families.family import Family, count_layers
+from sentence_order.runtime.device import out_of_memory
 
 # For encoders without a table of positions.
 UNLIMITED = 2**31 - 1
@@ -44,7 +47,7 @@ class Whole(Family):
         longest = getattr(config, "max_position_embeddings", None)
         return longest if type(longest) is int and longest > 0 else UNLIMITED
 
-    def is_windowed(self, encoder: PreTrainedModel, layer: int) -> bool:
+    def is_local(self, encoder: PreTrainedModel, layer: int) -> bool:
         return True
 
     def embed(self, encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
@@ -55,11 +58,14 @@ class Whole(Family):
     ) -> Tensor:
         if layer < count_layers(encoder.config) - 1:
             return states_PH
-        sentences = reading.segments
-        output = encoder(input_ids=sentences.unpack(states_PH), attention_mask=sentences.mask_NL.long())
+        sentences, device = reading.segments, states_PH.device.type
+        try:
+            output = encoder(input_ids=sentences.unpack(states_PH), attention_mask=sentences.mask_NL.long())
+        except RuntimeError as error:
+            if not torch.is_autocast_enabled(device) or out_of_memory(error):
+                raise
+            kind, dtype = encoder.config.model_type, torch.get_autocast_dtype(device)
+            raise UserError(
+                f"precision: an encoder of type '{kind}' fails in {dtype} ({first_line(error)}); add precision=fp32"
+            ) from error
         return sentences.pack(output.last_hidden_state)
-
-
-def count_layers(config: PreTrainedConfig) -> int:
-    """The number of layers of an encoder; 1 if its config names none."""
-    return int(getattr(config, "num_hidden_layers", None) or 1)
