@@ -321,10 +321,10 @@ def test_chunks_that_a_config_asks_for_change_nothing(checkpoint: Path) -> None:
         assert order(checkpoint) == before
 
 
-def test_scores_that_are_nan_are_refused(checkpoint: Path) -> None:
+def test_vectors_that_are_nan_are_refused(checkpoint: Path) -> None:
     encoder = json.loads((checkpoint / "config.json").read_text())["encoder"]
     change(checkpoint / "config.json", encoder={**encoder, "layer_norm_eps": -1.0})
-    with pytest.raises(UserError, match="scores are NaN"):
+    with pytest.raises(UserError, match="vectors are NaN"):
         order(checkpoint)
 
 

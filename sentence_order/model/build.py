@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from sentence_order.config import schema
 from sentence_order.config.commands import as_typed
 from sentence_order.config.keys import flatten_config
-from sentence_order.errors import UserError, counted, first_line
+from sentence_order.errors import UserError, counted
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import check_vocabulary, load_encoder
 from sentence_order.model.families import find_family
@@ -66,9 +66,10 @@ def build_model(
         )
     joint_from = first_joint_layer(encoder, layers)
     if not family.by_layer:
-        _check_whole(encoder, own.model_type)
+        _check_whole(encoder, joint_from == layers, own.model_type)
         joint_from = layers
-    _check_joint(encoder, joint_from, layers, model)
+    is_joint = not all(family.is_local(own, layer) for layer in range(joint_from, layers))
+    _check_joint(encoder, joint_from, is_joint, model)
 
     settings = own.to_dict()
     settings.pop("_name_or_path", None)  # a path of the machine that trained the model
@@ -90,19 +91,14 @@ def build_model(
     if pretrained is not None:
         made.encoder.load_state_dict(pretrained.state_dict())
     made.tokenizer = tokenizer
-    try:
-        check_independence(made, f"encoder.name: {encoder.name}")
-    except Exception as error:  # of the library's own code, on what it cannot run
-        if family.by_layer or isinstance(error, UserError):
-            raise
-        raise UserError(f"encoder.name: {encoder.name} cannot be used: it fails with {first_line(error)}") from error
+    check_independence(made, f"encoder.name: {encoder.name}")
     return made
 
 
-def _check_whole(encoder: schema.EncoderConfig, model_type: str) -> None:
+def _check_whole(encoder: schema.EncoderConfig, is_alone: bool, model_type: str) -> None:
     """Raises UserError for settings of an encoder that is run as a whole."""
-    why = f"an encoder of type '{model_type}' is read as a whole, sentence by sentence"
-    if encoder.joint_from not in ("half", "all"):
+    why = f"an encoder of type '{model_type}' is run as a whole, sentence by sentence"
+    if not is_alone and encoder.joint_from != "half":  # which is the default
         raise UserError(f"encoder.joint_from: {why}; leave it out, or set it to all")
     for key, usual in (("joint", schema.Joint.documents), ("position_ids", schema.PositionIds.per_sentence)):
         if (value := getattr(encoder, key)) != usual:
@@ -110,7 +106,7 @@ def _check_whole(encoder: schema.EncoderConfig, model_type: str) -> None:
     log.info("encoder: %s; no layer reads across sentences but the set layers", why)
 
 
-def _check_joint(encoder: schema.EncoderConfig, joint_from: int, layers: int, model: schema.ModelConfig) -> None:
+def _check_joint(encoder: schema.EncoderConfig, joint_from: int, is_joint: bool, model: schema.ModelConfig) -> None:
     """Raises UserError for settings that do not fit the way the encoder reads across sentences."""
     per_sentence = encoder.position_ids is schema.PositionIds.per_sentence
     if joint_from == 0 and model.pooling is schema.Pooling.first and per_sentence:
@@ -119,7 +115,7 @@ def _check_joint(encoder: schema.EncoderConfig, joint_from: int, layers: int, mo
         )
     if encoder.joint is schema.Joint.documents:
         return
-    if joint_from == layers:
+    if not is_joint:
         raise UserError("encoder.joint=pairs: no layer is joint; encoder.joint_from must be below the number of layers")
     if not per_sentence:
         raise UserError("encoder.joint=pairs cannot be combined with encoder.position_ids=per_document")

@@ -10,32 +10,47 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import out_of_memory
 
 # Of the largest value of a sentence vector. Rounding changes 1e-6 of it, and an order that leaks 1e-4 and more.
 MAX_CHANGE = 1e-5
 MAX_TOKENS = 128  # longer than the windows of encoders that have such
 
 
-@torch.no_grad()
 def check_independence(model: SentenceOrdererModel, name: str) -> None:
     """Runs a document of three sentences in two orders, with and without another document beside it.
 
-    Tokens are drawn at random, and not by PyTorch's global generator. Raises UserError, which begins with `name`, if
-    the sentence vectors change by more than rounding changes them, or are the same for all sentences.
+    Tokens are drawn at random, and not by PyTorch's global generator. A model whose positions count through the
+    document is exempt. Raises UserError, which begins with `name`, if the sentence vectors change by more than rounding
+    changes them, are not finite, or are the same for all sentences, or if an encoder that is run as a whole fails.
     """
+    if model.config.depends_on_input_order:
+        return
+    was_training = model.training
+    try:
+        _check(model.eval(), name)
+    except Exception as error:
+        if isinstance(error, UserError) or model.family.by_layer or out_of_memory(error):
+            raise
+        # Of the library's own code, on what it cannot run.
+        raise UserError(f"{name} cannot be used: it fails with {first_line(error)}") from error
+    finally:
+        model.train(was_training)
+
+
+@torch.no_grad()
+def _check(model: SentenceOrdererModel, name: str) -> None:
     longest, generator = min(model.config.max_sentence_tokens, MAX_TOKENS), torch.Generator().manual_seed(0)
     lengths = [longest // 2 + 1, longest * 3 // 4, min(5, longest), longest, 3]
     texts = [_draw_tokens(model, length, generator) for length in lengths]
     document, other, order = texts[:3], texts[3:], [2, 0, 1]
-    reordered = [document[i] for i in order]
 
-    was_training = model.training
-    model.eval()
-    together_SH, alone_SH = _vectors(model, [document, other]), _vectors(model, [reordered])
-    change = _change(together_SH[order], alone_SH)
-    if not change <= MAX_CHANGE and not model.config.depends_on_input_order:
+    together_SH, alone_SH = _vectors(model, [document, other]), _vectors(model, [[document[i] for i in order]])
+    if not (together_SH.isfinite().all() and alone_SH.isfinite().all()):
+        raise UserError(f"{name} cannot be used: its sentence vectors are NaN or infinite")
+    if (change := _change(together_SH[order], alone_SH)) > MAX_CHANGE:
         by_order = _change(_vectors(model, [document])[order], alone_SH)
         what = "padding" if by_order <= MAX_CHANGE else "the order in which the sentences are given"
         raise UserError(
@@ -44,7 +59,6 @@ def check_independence(model: SentenceOrdererModel, name: str) -> None:
         )
     if _change(alone_SH, alone_SH.roll(1, 0)) <= MAX_CHANGE:
         raise UserError(f"model.pooling={model.config.pooling}: all sentences get the same vector; choose another one")
-    model.train(was_training)
 
 
 def _draw_tokens(model: SentenceOrdererModel, length: int, generator: torch.Generator) -> Tensor:

@@ -174,7 +174,7 @@ class SentenceOrdererModel(PreTrainedModel):
     def reads_sentences(self, stage: int) -> bool:
         """True if a stage reads every sentence alone."""
         joint = self.config.joint_from < stage <= self.num_layers
-        return not joint or self.family.is_local(self.encoder, stage - 1)
+        return not joint or self.family.is_local(self.encoder.config, stage - 1)
 
     def _run_stages(self, x_PX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
         """Runs the stages from `first` to before `last` on the output of the stage before."""

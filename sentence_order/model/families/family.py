@@ -59,7 +59,7 @@ class Family:
             )
         return pad + 1
 
-    def is_local(self, encoder: PreTrainedModel, layer: int) -> bool:
+    def is_local(self, config: PreTrainedConfig, layer: int) -> bool:
         """True if a layer (from 0) can only read each sentence alone."""
         return False
 

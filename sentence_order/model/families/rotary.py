@@ -7,7 +7,7 @@ their places in these are.
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from sentence_order.model.attention import Reading
 from sentence_order.model.families.family import Family, without_batch
@@ -38,8 +38,8 @@ class WindowedRotary(Rotary):
     that of local and joint layers. Each of the two kinds has its own frequencies.
     """
 
-    def is_local(self, encoder: PreTrainedModel, layer: int) -> bool:
-        return bool(encoder.config.layer_types[layer] == "sliding_attention")
+    def is_local(self, config: PreTrainedConfig, layer: int) -> bool:
+        return bool(config.layer_types[layer] == "sliding_attention")
 
     def positions(self, encoder: PreTrainedModel, reading: Reading, states_PH: Tensor) -> Any:
         """Cosines and sines, by the type of a layer."""

@@ -47,7 +47,7 @@ class Whole(Family):
         longest = getattr(config, "max_position_embeddings", None)
         return longest if type(longest) is int and longest > 0 else UNLIMITED
 
-    def is_local(self, encoder: PreTrainedModel, layer: int) -> bool:
+    def is_local(self, config: PreTrainedConfig, layer: int) -> bool:
         return True
 
     def embed(self, encoder: PreTrainedModel, input_ids_P: Tensor, offset_P: Tensor) -> Tensor:
