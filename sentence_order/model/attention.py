@@ -87,10 +87,14 @@ class Distances:
 
 
 class Layout:
-    """Which tokens of a batch belong together, by the number of tokens of each sentence: `lengths_BS`, 0 at padding."""
+    """Which tokens of a batch belong together, by the number of tokens of each sentence: `lengths_BS`, 0 at padding.
 
-    def __init__(self, lengths_BS: Tensor) -> None:
+    Positions restart in every sentence, or count through each document.
+    """
+
+    def __init__(self, lengths_BS: Tensor, count_through: bool = False) -> None:
         self.lengths_BS, self.mask_BS = lengths_BS, lengths_BS > 0
+        self.count_through = count_through
 
     @cached_property
     def sentences(self) -> Segments:
@@ -101,6 +105,16 @@ class Layout:
     def documents(self) -> Segments:
         """The tokens of each document."""
         return Segments.from_lengths(self.lengths_BS.sum(1))
+
+    @cached_property
+    def alone(self) -> Reading:
+        """Every sentence is read alone."""
+        return Reading(self.sentences, self.documents if self.count_through else self.sentences)
+
+    @cached_property
+    def together(self) -> Reading:
+        """The sentences of a document are read together."""
+        return Reading(self.documents, self.alone.spans)
 
     @cached_property
     def members(self) -> Segments:
@@ -130,8 +144,9 @@ class Pairs:
         offset_K = (start_Q - (length_Q.cumsum(0) - length_Q)).repeat_interleave(length_Q)
         self.token_K = torch.arange(len(offset_K), device=offset_K.device) + offset_K
 
-        self.segments = Segments.from_lengths(length_Q.view(-1, 2).sum(1))  # the tokens of each pair
-        self.sides = Segments.from_lengths(length_Q)  # and of each side of it, first and second alternating
+        sides = Segments.from_lengths(length_Q)  # the tokens of each side, first and second alternating
+        self.alone = Reading(sides, sides)
+        self.together = Reading(Segments.from_lengths(length_Q.view(-1, 2).sum(1)), sides)
         # The sides, in a row for each of the B * S sentences: beside sentence j at [., j].
         self.views = Segments(sentence_Q * sentences + side_E2.flip(1).flatten(), other_BSS.flatten(0, 1))
 

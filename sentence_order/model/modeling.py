@@ -125,7 +125,7 @@ class SentenceOrdererModel(PreTrainedModel):
             prefix: instead of `input_ids`, the output of `encode_prefix` for them.
         """
         assert lengths is not None, "a batch has lengths"
-        layout = Layout(lengths)
+        layout = self._layout(lengths)
         mask_BS = layout.mask_BS
         if prefix is None:
             assert input_ids is not None, "a batch has token ids, or the output of the frozen prefix"
@@ -144,7 +144,7 @@ class SentenceOrdererModel(PreTrainedModel):
 
     def sentence_vectors(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """The vectors (B, S, H) that heads read, of documents as `forward` takes them."""
-        layout = Layout(lengths)
+        layout = self._layout(lengths)
         return self._sentence_vectors(self._run_frozen_stages(input_ids, layout), layout)[1]
 
     def encode_prefix(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
@@ -152,7 +152,10 @@ class SentenceOrdererModel(PreTrainedModel):
 
         If the whole encoder is frozen, (N, H), a row per sentence; if nothing is, the token ids, (P).
         """
-        return self._run_frozen_stages(input_ids, Layout(lengths))
+        return self._run_frozen_stages(input_ids, self._layout(lengths))
+
+    def _layout(self, lengths: Tensor) -> Layout:
+        return Layout(lengths, count_through=self.config.depends_on_input_order)
 
     def _sentence_vectors(self, prefix: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
         """Of every sentence a view for each other one, or a single one, (B, S, X, H), and their mean (B, S, H)."""
@@ -179,20 +182,16 @@ class SentenceOrdererModel(PreTrainedModel):
     def _run_stages(self, x_PX: Tensor, layout: Layout, first: int, last: int) -> Tensor:
         """Runs the stages from `first` to before `last` on the output of the stage before."""
         family, encoder = self.family, self.encoder
-        spans = layout.documents if self.config.depends_on_input_order else layout.sentences
-        alone, together = Reading(layout.sentences, spans), Reading(layout.documents, spans)
-        first_joint = self.config.joint_from + 1
         positions: dict[Reading, Any] = {}
         for stage in range(first, last):
-            if self.config.joint == "pairs" and stage in (max(first, first_joint), first_joint):
-                pairs = layout.pairs
-                alone, together = Reading(pairs.sides, pairs.sides), Reading(pairs.segments, pairs.sides)
-                if stage == first_joint:
-                    x_PX = x_PX.index_select(0, pairs.token_K)
+            in_pairs = self.config.joint == "pairs" and stage > self.config.joint_from
+            if in_pairs and stage == self.config.joint_from + 1:
+                x_PX = x_PX.index_select(0, layout.pairs.token_K)
+            place = layout.pairs if in_pairs else layout
+            reading = place.alone if self.reads_sentences(stage) else place.together
 
-            reading = alone if self.reads_sentences(stage) else together
             if stage == 0:
-                x_PX = family.embed(encoder, x_PX, spans.offset_P)
+                x_PX = family.embed(encoder, x_PX, reading.spans.offset_P)
             elif stage <= self.num_layers:
                 if reading not in positions:
                     positions[reading] = family.positions(encoder, reading, x_PX)
