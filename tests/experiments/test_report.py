@@ -402,7 +402,7 @@ def test_names_of_arms_are_shown_as_they_are(tmp_path: Path) -> None:
     assert escaped in latex
     lines = (tmp_path / "report" / "report.md").read_text().splitlines()
     tables = [line for line in lines if line.startswith("| ")]
-    assert {line.replace(r"\|", "").count("|") for line in tables if "train" in line and "seeds" not in line} == {10, 6}
+    assert {line.replace(r"\|", "").count("|") for line in tables if "train" in line and "seeds" not in line} == {11, 6}
     assert not any(NAME in line for line in lines)
 
 
