@@ -12,7 +12,7 @@ from sentence_order.runtime.threads import spin_briefly
 from sentence_order.training.outputs import check_overwrites
 from sentence_order.training.run_dir import RESULTS_FILE
 
-PICTURES = ("tau_against_time", "quality_by_depth", "learning_curves")
+PICTURES = ("tau_against_time", "tau_against_parameters", "quality_by_depth", "learning_curves")
 REPORT_FILES = [
     *("report.md", "report.csv", "report.tex"),
     *(f"{name}.{suffix}" for name in PICTURES for suffix in ("png", "svg")),

@@ -155,7 +155,12 @@ class EncoderConfig:
     """The pretrained encoder, and which of its layers read across sentences."""
 
     name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **PATH, **IN_HPARAMS)
-    joint_from: Any = key("half", "Lowest layers that read each sentence alone.", "integer, half, all", **IN_HPARAMS)
+    joint_from: Any = key(
+        "half",
+        "Lowest layers that read each sentence alone; all in an encoder that is read as a whole, such as T5's.",
+        "integer, half, all",
+        **IN_HPARAMS,
+    )
     joint: Joint = key(
         Joint.documents,
         "What the layers from joint_from on read at once: a document, or each pair of sentences.",

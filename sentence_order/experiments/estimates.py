@@ -20,7 +20,7 @@ from sentence_order.errors import UserError
 from sentence_order.evaluation.metrics import CORRELATIONS, MAIN_METRICS, PRIMARY_METRIC, RatioArray, metrics_of, select
 from sentence_order.evaluation.results import shared_documents
 from sentence_order.evaluation.statistics import Interval
-from sentence_order.experiments.runs import COSTS, Arm
+from sentence_order.experiments.runs import COSTS, Arm, find_differing
 
 CONFIDENCE = 0.95
 
@@ -79,6 +79,12 @@ class Comparison:
     documents: int  # of the test, that all runs have
     documents_left_out: int  # that some run was tested on, and another was not
     groups: dict[str, int]  # the documents of each group, of two at least, by the name of its value: "tau/known plots"
+
+    @property
+    def has_several_encoders(self) -> bool:
+        """True if the arms differ in their encoder."""
+        differing = find_differing([row.arm.runs[0] for row in self.rows])
+        return any(key.startswith(("encoder.name", "encoder.tiny_")) for key in differing)
 
     @property
     def others(self) -> list[Row]:

@@ -17,7 +17,7 @@ from sentence_order.config.schema import EncoderConfig, TrainConfig
 from sentence_order.errors import UserError, counted
 from sentence_order.experiments.job import print_line
 from sentence_order.model.freezing import first_joint_layer, freeze_phases
-from sentence_order.model.locations import find_depth
+from sentence_order.model.locations import find_depth, shares_layers
 
 DEPTH = "freeze.depth"
 # Its value in the file of a sweep: the depths that the encoder has.
@@ -89,7 +89,9 @@ def _choose_depths(encoders: list[EncoderConfig]) -> list[str]:
             f"{DEPTH}: the number of layers of {encoders[0].name} is not known, since its config.json is not here, and "
             f"could not be loaded from the hub; name the depths, such as {DEPTH}=none,embeddings,half,all"
         )
-    if len(counts) == 1 and (layers := counts.pop()):
+    if any(map(shares_layers, encoders)):
+        depths, why = ["none", "embeddings", "all"], "the layers of an encoder share their weights"
+    elif len(counts) == 1 and (layers := counts.pop()):
         depths, why = depths_of(layers), f"the encoder has {counted(layers, 'layer')}"
     else:
         depths, why = ["none", "embeddings", "half", "all"], "the encoders differ in their numbers of layers"

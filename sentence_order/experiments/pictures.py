@@ -1,4 +1,4 @@
-"""The pictures of a report: tau against training time, quality by depth of freezing, learning curves.
+"""The pictures of a report: tau against training time and size, quality by depth of freezing, learning curves.
 
 Arms have colours that colour-blind readers can distinguish: those of Okabe and Ito 2008, "Color universal design", or,
 if the arms are ordered, a scale that also grows in lightness.
@@ -44,6 +44,8 @@ STYLE: Any = {
 def draw(found: Comparison) -> dict[str, bytes]:
     """The files, by name, of every picture that the comparison gives."""
     figures = {"tau_against_time": _tau_against_time}
+    if found.has_several_encoders and len({row.parameters for row in found.rows}) > 1:
+        figures["tau_against_parameters"] = _tau_against_parameters
     if len(depths(found)) > 2:
         figures["quality_by_depth"] = _quality_by_depth
     if any(len(run.curve) > 1 for row in found.rows for run in row.arm.runs):
@@ -79,43 +81,65 @@ def _looks(found: Comparison) -> dict[str, tuple[object, str]]:
 
 
 def _tau_against_time(found: Comparison) -> Figure:
+    times = [row.seconds for row in found.rows]
+    unit, length = next((u for u in UNITS if max(times) >= 5 * u[1]), UNITS[-1])
+    return _tau_against(
+        found,
+        [seconds / length for seconds in times],
+        [_ends([row.values["seconds_in_steps"]]) / length for row in found.rows],
+        label=f"time in training steps, {unit} a run",
+        title="What an arm reaches, and how long it trains",
+    )
+
+
+def _tau_against_parameters(found: Comparison) -> Figure:
+    return _tau_against(
+        found,
+        [row.parameters / 1e6 for row in found.rows],
+        [None] * len(found.rows),
+        label="all parameters, millions",
+        title="What an arm reaches, and how large its model is",
+        logarithmic=True,
+    )
+
+
+def _tau_against(
+    found: Comparison, costs: list[float], errors: Sequence[Any], label: str, title: str, logarithmic: bool = False
+) -> Figure:
+    """A point per arm, at one of its costs; `errors` are the ends of the costs' intervals."""
     looks = _looks(found)
     lines = sum(fill(name, LEGEND_WIDTH).count("\n") + 1 for name in looks)
     figure = Figure(figsize=(7.6, max(4.8, 0.18 * lines + 1)))
     axes = figure.subplots()
-    times = [row.seconds for row in found.rows]
-    unit, length = next((u for u in UNITS if max(times) >= 5 * u[1]), UNITS[-1])
-    logarithmic = max(times) > 5 * min(times)
-    if logarithmic:
-        axes.set(xscale="log", xlim=(min(times) / length / 1.6, max(times) / length * 1.6))
+    if logarithmic := logarithmic or max(costs) > 5 * min(costs):
+        axes.set(xscale="log", xlim=(min(costs) / 1.6, max(costs) * 1.6))
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
 
-    front = _front(found.rows)
-    axes.plot([row.seconds / length for row in front], [row.tau["value"] for row in front], color=GREY, zorder=1)
-    for row in found.rows:
+    front = _front([(cost, row.tau["value"]) for cost, row in zip(costs, found.rows, strict=True)])
+    axes.plot(*zip(*front, strict=True), color=GREY, zorder=1)
+    for row, cost, xerr in zip(found.rows, costs, errors, strict=True):
         colour, marker = looks[row.arm.name]
         look = {"color": colour, "marker": marker, "markersize": 7, "linestyle": "none", "zorder": 2}
-        xerr = _ends([row.values["seconds_in_steps"]]) / length
-        _errorbars(axes, [row.seconds / length], [row.tau], xerr=xerr, label=fill(row.arm.name, LEGEND_WIDTH), **look)
+        _errorbars(axes, [cost], [row.tau], xerr=xerr, label=fill(row.arm.name, LEGEND_WIDTH), **look)
 
     scale = " (logarithmic)" if logarithmic else ""
-    axes.set(xlabel=f"time in training steps, {unit} a run{scale}", ylabel="Kendall's tau, test documents")
-    axes.set_title("What an arm reaches, and how long it trains", fontsize=11, pad=16)
-    title = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
-    figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=9, alignment="left")
+    axes.set(xlabel=f"{label}{scale}", ylabel="Kendall's tau, test documents")
+    axes.set_title(title, fontsize=11, pad=16)
+    heading = "frozen" if all(row.arm.name == row.arm.depth_name for row in found.rows) else None
+    figure.legend(loc="outside right upper", title=heading, frameon=False, fontsize=9, alignment="left")
     note = "grey line: arms that no other arm beats in both.  bars: 95 % intervals"
     axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", fontsize=8, color="0.4")
     return figure
 
 
-def _front(rows: list[Row]) -> list[Row]:
-    """The arms that no other arm surpasses in both speed and quality, from the fastest on."""
-    front: list[Row] = []
-    for row in sorted(rows, key=lambda row: row.seconds):
-        if not front or row.tau["value"] > front[-1].tau["value"]:
-            front.append(row)
+def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points, each a cost and a tau, that no other one surpasses in both, from the cheapest on."""
+    front: list[tuple[float, float]] = []
+    for cost, tau in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or tau > front[-1][1]:
+            front.append((cost, tau))
     return front
 
 

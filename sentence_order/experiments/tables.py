@@ -29,6 +29,7 @@ COLUMNS = {
 HEADS = ["arm", "seeds", *(head for head, _ in COLUMNS.values())]
 CAPTIONS = {
     "tau_against_time.png": "Kendall's tau on the test documents against training time, by arm",
+    "tau_against_parameters.png": "Kendall's tau on the test documents against the size of the model, by arm",
     "quality_by_depth.png": "quality and training time by what is frozen",
     "learning_curves.png": "tau on the validation documents in the course of training",
 }
@@ -49,7 +50,7 @@ def as_markdown(found: Comparison, sentences: Sequence[str], files: Sequence[str
     for sentence in sentences:
         lines += [_escape_verdict(sentence), ""]
 
-    lines += _table([*HEADS, "trained parameters"], _value_rows(found))
+    lines += _table([*HEADS, "parameters", "trained parameters"], _value_rows(found))
     if found.others:
         metrics = [key for key in COLUMNS if key in MAIN_METRICS]
         heads = ["arm", *(f"{COLUMNS[metric][0]} (95 %), p" for metric in metrics), "training time"]
@@ -114,12 +115,12 @@ def as_csv(found: Comparison) -> str:
 
 def as_latex(found: Comparison) -> str:
     """A table of the main figures, for `booktabs`."""
-    rows = [[*HEADS, "trained"]]
+    rows = [[*HEADS, "parameters", "trained"]]
     for name, *cells in _value_rows(found):
         small = [_escape_latex(cell).replace(" (", r" {\footnotesize(").replace(")", ")}") for cell in cells]
         rows.append([_escape_latex(name), *small])
     lines = [rf"{' & '.join(row)} \\" for row in rows]
-    begin = rf"\begin{{tabular}}{{l{'r' * len(HEADS)}}}"
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(HEADS) + 1)}}}"
     return "\n".join([begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -194,6 +195,7 @@ def _value_rows(found: Comparison) -> list[list[str]]:
             row.arm.name,
             str(len(row.arm.runs)),
             *(format_interval(row.values[key], digits) for key, (_, digits) in COLUMNS.items()),
+            f"{row.parameters / 1e6:.1f} M",
             f"{row.parameters_trained / 1e6:.1f} M ({100 * row.parameters_trained / row.parameters:.0f} %)",
         ]
         for row in found.rows

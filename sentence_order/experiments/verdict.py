@@ -24,7 +24,7 @@ def verdict(found: Comparison, margin: float, choice: Choice | None = None) -> l
             "it. The greatest of many test values would be too high by chance.",
             _how_far_it_goes(found),
         ]
-    freezing = len({row.arm.frozen for row in found.rows}) > 1
+    freezing = len({row.arm.frozen for row in found.rows}) > 1 and not found.has_several_encoders
     first = _freezing(found) if freezing else _best(found)
     return [first, _trade_off(found, margin), _beyond_chance(found), _how_far_it_goes(found)]
 
@@ -101,7 +101,8 @@ def _how_far_it_goes(found: Comparison) -> str:
     if found.documents < MIN_DOCUMENTS:
         text += ", which are too few for intervals that one can rely on"
     if seeds[-1] > 1:
-        return f"{text}. It holds for this encoder, this corpus and this length of training."
+        encoder = "these encoders" if found.has_several_encoders else "this encoder"
+        return f"{text}. It holds for {encoder}, this corpus and this length of training."
     return f"{text}: how much another seed would change is not known, and the intervals leave it out."
 
 

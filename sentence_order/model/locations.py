@@ -18,6 +18,7 @@ SWEEP_FILE = "multirun.yaml"  # which Hydra writes
 MAX_RUNS = 20  # that an error lists
 # What families of encoders call their number of layers.
 DEPTH_NAMES = ("num_hidden_layers", "n_layers", "encoder_layers", "num_layers", "n_layer")
+SHARED_LAYERS = ("albert",)  # types of encoders whose layers share their weights
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -59,28 +60,40 @@ def find_depth(encoder: EncoderConfig, download: bool = False) -> int | None:
 
     Raises UserError for a wrong name.
     """
-    from huggingface_hub import hf_hub_download
-
     if encoder.name == TINY:
         return encoder.tiny_layers
+    config = _read_encoder_config(encoder, download)
+    depth = next((config[name] for name in DEPTH_NAMES if name in config), None)
+    return depth if type(depth) is int else None
+
+
+def shares_layers(encoder: EncoderConfig) -> bool:
+    """True if the layers of an encoder are one that runs several times, by its config.json on this machine.
+
+    Raises UserError for a wrong name.
+    """
+    return encoder.name != TINY and _read_encoder_config(encoder, download=False).get("model_type") in SHARED_LAYERS
+
+
+def _read_encoder_config(encoder: EncoderConfig, download: bool) -> dict[str, Any]:
+    """The config.json of an encoder; empty if it is not to be had, or damaged, of which the encoder's loader tells.
+
+    Raises UserError for a wrong name.
+    """
+    from huggingface_hub import hf_hub_download
+
     check_encoder_name(encoder.name)
     folder = (packaged_minilm() if encoder.name == MINILM else None) or Path(encoder.name)
     try:
         here = folder / "config.json"
         cached = here if folder.is_dir() else hf_hub_download(encoder.name, here.name, local_files_only=not download)
-        config = json.loads(Path(cached).read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads(Path(cached).read_text(encoding="utf-8"))
         is_ours = config.get("model_type") == MODEL_TYPE
-        depth = next((config[name] for name in DEPTH_NAMES if name in config), None)
-    except (
-        OSError,
-        ValueError,
-        AttributeError,
-        RecursionError,
-    ):  # not to be had; or damaged, of which its loader tells
-        return None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
     if is_ours:
         raise UserError(f"encoder.name: {encoder.name} is a checkpoint of this program: init_from={encoder.name}")
-    return depth if type(depth) is int else None
+    return config
 
 
 def find_local_checkpoint(checkpoint: str, key: str) -> Path | None:

@@ -23,6 +23,7 @@ def make_run(
     started: int = 0,
     curve: list[float] | None = None,
     groups: list[str] | None = None,
+    parameters: int = 400,
 ) -> Path:
     """A finished run over documents of five sentences, of whose three blocks the lowest `frozen` are frozen.
 
@@ -51,8 +52,8 @@ def make_run(
         "seconds_in_steps": seconds,
         "documents_per_second": 1000 / seconds,
         "peak_memory_gb": 1.0,
-        "parameters": 400,
-        "parameters_trained": 400 - 100 * frozen,
+        "parameters": parameters,
+        "parameters_trained": parameters - parameters * frozen // 4,
         "cached": frozen > 1,
         "seconds_in_cache": 5.0 * (frozen > 1),
         "frozen": ["embeddings", "layer_0", "layer_1"][:frozen],

@@ -50,6 +50,13 @@ def test_the_encoder_may_be_a_folder_or_swept_too(tmp_path: Path) -> None:
     assert check_grid([SWEEP, "encoder=tiny", "encoder.tiny_width=48,96"]) == depths_of(4)
 
 
+def test_layers_that_share_their_weights_are_frozen_together(tmp_path: Path) -> None:
+    """Also if another encoder is swept beside them."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "albert", "num_hidden_layers": 12}))
+    for names in (str(tmp_path), f"tiny,{tmp_path}"):
+        assert check_grid([SWEEP, f"encoder.name={names}"]) == ["none", "embeddings", "all"]
+
+
 def test_depths_that_are_typed_win() -> None:
     for typed in ("freeze.depth=none,2", "freeze.depth=2"):
         assert check_grid([SWEEP, "encoder=tiny", typed]) is None

@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from sentence_order.errors import UserError
-from sentence_order.experiments.report import write_report
+from sentence_order.experiments.report import FILES, write_report
 from sentence_order.report import REPORT_FILES, main
 from tests.experiments.runs import make_run
 from tests.forks import Server
@@ -173,6 +174,26 @@ def test_every_column_of_learning_curves_has_labels_below(tmp_path: Path, monkey
 
 
 @pytest.mark.filterwarnings("error")  # of a layout that does not fit
+def test_encoders_of_different_size_have_a_picture_by_parameters(tmp_path: Path) -> None:
+    """The baseline is the largest encoder, trained as a whole."""
+    sizes = {"jhu-clsp/ettin-encoder-17m": 17, "sentence-transformers/all-MiniLM-L6-v2": 23, "google/bert": 110}
+    for number, (name, millions) in enumerate(sizes.items()):
+        for depth, frozen in {"none": 0, "all": 3}.items():
+            settings = [f"encoder.name={name}", f"freeze.depth={depth}"]
+            wrong = [0, 1 + frozen, 3 - number]
+            size = {"parameters": millions * 10**6, "seconds": millions / (1 + frozen)}
+            make_run(tmp_path / f"{number}{depth}", settings, wrong, frozen=frozen, started=number, **size)
+    write_report([tmp_path], tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "(tau_against_parameters.png)" in text
+    assert "Differences from **frozen: none, encoder: bert**" in text
+    assert re.search(r"\| frozen: none, encoder: all-MiniLM-L6-v2 \| .* \| 23.0 M \| 23.0 M \(100 %\) \|", text)
+    assert "as many parameters train" not in text, "with another encoder, more than what is frozen differs"
+    picture = (tmp_path / "report" / "tau_against_parameters.svg").read_text()
+    assert "all parameters, millions (logarithmic)" in picture
+
+
+@pytest.mark.filterwarnings("error")  # of a layout that does not fit
 def test_arms_of_different_data_have_names_that_fit(tmp_path: Path) -> None:
     for number in range(6):
         files = [f"data.{split}={tmp_path}/corpora/{'long_' * 9}{number}/{split}.jsonl" for split in ("train", "test")]
@@ -202,7 +223,8 @@ def test_what_failed_or_is_not_finished_is_named(command: Command, tmp_path: Pat
 def test_the_command_knows_all_files_of_a_report(runs: Path) -> None:
     """It refuses to write another output over one of them."""
     write_report([runs], runs / "report")
-    assert sorted(REPORT_FILES) == sorted(file.name for file in (runs / "report").iterdir())
+    assert sorted(REPORT_FILES) == sorted(FILES)
+    assert {file.name for file in (runs / "report").iterdir()} <= {*FILES}
 
 
 def test_the_same_runs_give_the_same_files(runs: Path) -> None:
@@ -380,7 +402,7 @@ def test_names_of_arms_are_shown_as_they_are(tmp_path: Path) -> None:
     assert escaped in latex
     lines = (tmp_path / "report" / "report.md").read_text().splitlines()
     tables = [line for line in lines if line.startswith("| ")]
-    assert {line.replace(r"\|", "").count("|") for line in tables if "train" in line and "seeds" not in line} == {10, 6}
+    assert {line.replace(r"\|", "").count("|") for line in tables if "train" in line and "seeds" not in line} == {11, 6}
     assert not any(NAME in line for line in lines)
 
 

@@ -317,6 +317,19 @@ def test_a_sweep_ends_in_a_report(uninterrupted: Path) -> None:
 
 
 @pytest.mark.slow
+def test_encoders_are_compared_by_their_size(command: Command, tmp_path: Path) -> None:
+    small = ("debug=smoke", "encoder=tiny", "encoder.tiny_width=48,96", "seed=0", "trainer.max_steps=4")
+    done = command("train", "sweep=encoders", *small, "output_dir=sweep")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "sweep" / "report" / "report.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    frozen, widths = ("none", "whole encoder"), (48, 96)
+    assert {row["arm"] for row in rows} == {f"frozen: {a}, tiny_width: {b}" for a in frozen for b in widths}
+    assert len({row["parameters"] for row in rows}) == 2
+    assert (tmp_path / "sweep" / "report" / "tau_against_parameters.png").exists()
+
+
+@pytest.mark.slow
 def test_tensorboard_has_one_run_per_job_under_its_name(uninterrupted: Path) -> None:
     folders = {events.parent for events in uninterrupted.rglob("events.out.tfevents.*")}
     assert folders == set(uninterrupted.glob("depth-*"))
