@@ -5,6 +5,7 @@ import pytest
 from sentence_order.config.schema import FreezeConfig
 from sentence_order.errors import UserError
 from sentence_order.model.freezing import Phase, freeze_phases, frozen_blocks, report_blocks
+from tests.families import every_recipe
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ def test_a_depth_may_count_from_the_top() -> None:
             freeze_phases(FreezeConfig(depth=depth), 6)
 
 
+@every_recipe
 def test_report_counts_every_parameter_once(tiny_model) -> None:
     rows = report_blocks(tiny_model, [Phase(0.0, frozenset({0, 1, 2})), Phase(1.5, frozenset({0, 1}))])
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in tiny_model.parameters())
