@@ -71,7 +71,7 @@ def write_encoder(folder: Path, name: str, tokenizer: PreTrainedTokenizerBase, *
     own = {"vocab_size": len(tokenizer), "max_position_embeddings": 512, **settings}
     if name == "modernbert":
         own |= {"layer_types": ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]}
-    config = AutoConfig.for_model(name.split(",")[0], **{**SETTINGS[name], **own})
+    config = AutoConfig.for_model(name, **{**SETTINGS.get(name, SIZES), **own})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         AutoModel.from_config(config, dtype=torch.float32).save_pretrained(folder)

@@ -16,7 +16,7 @@ from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.families.family import without_batch
 from sentence_order.model.modeling import SentenceOrdererModel
-from tests.families import every_recipe
+from tests.families import RECIPES, every_recipe
 
 transformers_logging.disable_progress_bar()
 
@@ -135,7 +135,7 @@ def test_packed_layers_equal_the_encoders_own(config) -> None:
     torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
-@every_recipe
+@pytest.mark.parametrize("make_model", [*RECIPES, "qwen3"], indirect=True)
 @pytest.mark.parametrize("frozen", [set(), {0}, {0, 1, 2}, {2, 3}, {0, 1, 2, 3, 4}], ids=str)
 def test_frozen_blocks_have_no_gradient_no_dropout_and_the_same_output(make_model, stories, frozen: set[int]) -> None:
     model, untouched = make_model(), make_model()
