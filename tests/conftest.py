@@ -1,10 +1,12 @@
 """What many tests share: real text, a tiny model, and the commands as users run them."""
 
+import functools
 import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ |= {"OMP_NUM_THREADS": "1", **SPIN_IN_COMPANY}
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from sentence_order.config.schema import (
     DataConfig,
@@ -30,10 +33,14 @@ from sentence_order.config.schema import (
 )
 from sentence_order.data.synthetic import generate
 from sentence_order.model.build import build_model
+from sentence_order.model.encoder import load_tokenizer
+from sentence_order.model.families import FAMILIES
+from sentence_order.model.locations import TINY
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.runtime.console import log
 from tests import properties  # noqa: F401 - the settings of hypothesis
+from tests.families import byte_tokenizer, write_encoder
 from tests.forks import Server
 
 torch.set_num_threads(1)
@@ -72,19 +79,45 @@ def stories() -> list[list[str]]:
 
 
 @pytest.fixture
-def tiny_model(stories: list[list[str]]) -> SentenceOrdererModel:
+def tiny_model(make_model: Callable[..., SentenceOrdererModel]) -> SentenceOrdererModel:
     """A random model of four narrow layers, two of them sentence-local, in evaluation mode."""
-    return make_tiny(stories)
+    return make_model()
 
 
 @pytest.fixture(scope="session")
-def make_model(stories: list[list[str]]) -> Callable[..., SentenceOrdererModel]:
-    """Makes tiny models with other settings."""
-    return lambda **settings: make_tiny(stories, **settings)
+def encoder_folder(stories: list[list[str]], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Gives the folder of a random encoder, by its name in `tests/families.py`."""
+    folder = tmp_path_factory.mktemp("encoders")
+
+    @functools.cache
+    def write(name: str) -> str:
+        tokenizer = story_tokenizer(stories) if name in FAMILIES else byte_tokenizer()
+        return str(write_encoder(folder / name, name, tokenizer))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_model(
+    stories: list[list[str]], encoder_folder: Callable[[str], str], request: pytest.FixtureRequest
+) -> Callable[..., SentenceOrdererModel]:
+    """Makes tiny models with other settings; the parameter of the fixture, if a test gives one, names their encoder."""
+
+    def make(encoder: str = getattr(request, "param", "bert"), **settings: Any) -> SentenceOrdererModel:
+        if encoder not in FAMILIES:
+            settings = {"joint_from": "all", **settings}
+        return make_tiny(stories, TINY if encoder == "bert" else encoder_folder(encoder), **settings)
+
+    return make
+
+
+def story_tokenizer(stories: list[list[str]]) -> PreTrainedTokenizerBase:
+    return tiny_tokenizer((sentence for story in stories for sentence in story), 500)
 
 
 def make_tiny(
     stories: list[list[str]],
+    name: str,
     joint_from: int | str = 2,
     seed: int = 0,
     joint: Joint = Joint.documents,
@@ -93,8 +126,8 @@ def make_tiny(
     decoder: str = "exact",
     **model: object,
 ) -> SentenceOrdererModel:
-    tokenizer = tiny_tokenizer((sentence for story in stories for sentence in story), 500)
-    encoder = EncoderConfig(name="tiny", joint_from=joint_from, joint=joint, position_ids=position_ids, tiny_width=48)
+    tokenizer = story_tokenizer(stories) if name == TINY else load_tokenizer(name)
+    encoder = EncoderConfig(name=name, joint_from=joint_from, joint=joint, position_ids=position_ids, tiny_width=48)
     weights = LossConfig(**(loss or {"pairwise_logistic": 1.0, "neighbours": 2.0}))
     data, decoding = DataConfig(max_sentence_tokens=64), DecoderConfig(DecoderName(decoder), 64)
     made = build_model(encoder, ModelConfig(**model), tokenizer, data, weights, decoding, seed)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ import pytest
 
 from sentence_order.data.synthetic import generate
 from sentence_order.evaluation.inspection import HEADERS
+from tests.families import OTHERS
 from tests.forks import Server
 
 Command = Callable[..., CompletedProcess[str]]
@@ -538,6 +539,18 @@ def test_anomaly_detection_is_reproducible_and_logs_the_norm_of_each_block(comma
     assert ends[0] == ends[1]
     first = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[0])
     assert {"train/gradient_norm/embeddings", "train/gradient_norm/layer_3", "train/gradient_norm/heads"} <= set(first)
+
+
+@pytest.mark.parametrize("encoder", OTHERS)
+def test_anomaly_detection_accepts_other_encoders(
+    command: Command, encoder_folder: Callable[[str], str], tmp_path: Path, encoder: str
+) -> None:
+    limits = [f"data.limit_{split}=6" for split in ("train", "validation", "test")]
+    name = f"encoder.name={encoder_folder(encoder)}"
+    done = command("train", "debug=anomaly", name, *limits, "trainer.max_steps=2", "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert all(first[f"train/gradient_norm/{block}"] > 0 for block in ("embeddings", "layer_0", "layer_3", "heads"))
 
 
 def test_report_compares_two_evaluations(command: Command, trained: Path, tmp_path: Path) -> None:

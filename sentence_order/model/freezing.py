@@ -123,13 +123,15 @@ def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:
 
 def check_separable(model: "SentenceOrdererModel", phases: list[Phase], layer_decay: float) -> None:
     """Raises UserError for settings that single out some layers of an encoder whose layers are one."""
-    layers = frozenset(range(1, len(model.blocks)))
-    if all(model.blocks[1:]):
+    embeddings, *layers = model.blocks
+    if all(layers):
         return
+    inseparable = frozenset(range(1 if embeddings else 0, len(model.blocks)))
     kind = f"the layers of an encoder of type '{model.encoder.config.model_type}'"
     why = f"{kind} share their weights" if model.family.by_layer else f"{kind} cannot be told apart"
-    if any(0 < len(phase.blocks & layers) < len(layers) for phase in phases):
-        raise UserError(f"freeze: {why}, so some of them cannot be frozen; accepted are none, embeddings and all")
+    if any(0 < len(phase.blocks & inseparable) < len(inseparable) for phase in phases):
+        accepted = "none, embeddings and all" if embeddings else "none and all"
+        raise UserError(f"freeze: {why}, so some of them cannot be frozen; accepted are {accepted}")
     if layer_decay != 1:
         raise UserError(f"optim.layer_decay: {why}, and cannot have learning rates of their own; leave it out")
 

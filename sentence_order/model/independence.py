@@ -62,9 +62,11 @@ def _check(model: SentenceOrdererModel, name: str) -> None:
 
 
 def _draw_tokens(model: SentenceOrdererModel, length: int, generator: torch.Generator) -> Tensor:
-    """Tokens other than padding, which some encoders count positions by."""
+    """Tokens other than padding, which some encoders count positions by; the first one is always the same, as that of
+    tokenizers is."""
     config = model.encoder.config
     token_L = torch.randint(config.vocab_size - 1, (length,), generator=generator)
+    token_L[0] = 0
     pad = config.pad_token_id if type(config.pad_token_id) is int else -1
     return token_L + (token_L >= pad).long() if 0 <= pad < config.vocab_size else token_L
 

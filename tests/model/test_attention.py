@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sentence_order.model.attention import MAX_PLAIN_TOKENS, Segments, segment_attention
+from sentence_order.model.attention import MAX_PLAIN_TOKENS, Layout, Reading, Segments, segment_attention
 
 
 def test_unpack_gives_each_segment_a_row_and_pack_reverses_it() -> None:
@@ -46,3 +46,49 @@ def test_dropout_drops_and_keeps_the_mean(longest: int) -> None:
     )
     assert dropped.std(0).min() > 0
     torch.testing.assert_close(dropped.mean(0), ones[0].transpose(0, 1), atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize("longest", [6, MAX_PLAIN_TOKENS + 1])
+def test_a_sliding_window_reads_less_far_than_its_size(longest: int) -> None:
+    """With one of 2 a token and its neighbours. Gradients are finite though rows of padding have nothing to read."""
+    torch.manual_seed(0)
+    sizes = [longest, 2]
+    segments = Segments.from_lengths(torch.tensor(sizes))
+    inputs = [torch.randn(1, 2, sum(sizes), 4, requires_grad=True) for _ in range(3)]
+    packed, _ = segment_attention(torch.nn.Identity(), *inputs, segments, sliding_window=2)
+    near = torch.ones(longest, longest, dtype=torch.bool).tril(1).triu(-1)
+    parts = [
+        torch.nn.functional.scaled_dot_product_attention(*segment, near[:size, :size])
+        for size, segment in zip(sizes, zip(*(x.split(sizes, 2) for x in inputs), strict=True), strict=True)
+    ]
+    alone = torch.cat(parts, 2).transpose(1, 2)
+    torch.testing.assert_close(packed, alone)
+    gradients = [torch.autograd.grad(output.square().sum(), inputs) for output in (packed, alone)]
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_heads_of_a_query_may_share_keys_and_values() -> None:
+    torch.manual_seed(0)
+    segments = Segments.from_lengths(torch.tensor([3, 5]))
+    query, (key, value) = torch.randn(1, 4, 8, 6), (torch.randn(1, 2, 8, 6) for _ in range(2))
+    shared, _ = segment_attention(torch.nn.Identity(), query, key, value, segments)
+    pairs = [torch.stack([x[0, 0], x[0, 0], x[0, 1], x[0, 1]])[None] for x in (key, value)]
+    repeated, _ = segment_attention(torch.nn.Identity(), query, *pairs, segments)
+    assert torch.equal(shared, repeated)
+
+
+def test_an_argument_that_would_be_ignored_is_refused() -> None:
+    inputs, segments = [torch.randn(1, 2, 3, 4)] * 3, Segments.from_lengths(torch.tensor([3]))
+    segment_attention(torch.nn.Identity(), *inputs, segments, softcap=None, output_attentions=False)
+    with pytest.raises(TypeError, match=r"does not know \{'softcap': 50\.0\}"):
+        segment_attention(torch.nn.Identity(), *inputs, segments, softcap=50.0)
+
+
+def test_distances_by_hand() -> None:
+    """In a document of two sentences, of 2 and 1 tokens."""
+    layout = Layout(torch.tensor([[2, 1]]))
+    document = Reading(layout.documents, layout.sentences).distances
+    assert document.distance_K.tolist() == [-1, 0, 1]
+    assert document.row_NLL.tolist() == [[[1, 2, 3], [0, 1, 3], [3, 3, 1]]]  # 3 is for another sentence
+    sentences = Reading(layout.sentences, layout.sentences).distances
+    assert sentences.row_NLL.tolist() == [[[1, 2], [0, 1]]]

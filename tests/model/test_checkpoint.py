@@ -32,6 +32,17 @@ FORMER_NAMES = {
     "pointer": "pointer_head",
     "relational_pointer": "pointer_head",
 }
+# And those of DistilBERT's set layers in revision 59106b2.
+FORMER_SET_LAYER = {
+    "attention.self.query": "attention.q_lin",
+    "attention.self.key": "attention.k_lin",
+    "attention.self.value": "attention.v_lin",
+    "attention.output.dense": "attention.out_lin",
+    "attention.output.LayerNorm": "sa_layer_norm",
+    "intermediate.dense": "ffn.lin1",
+    "output.dense": "ffn.lin2",
+    "output.LayerNorm": "output_layer_norm",
+}
 HEADS = {
     "pairs and neighbours": (["pairs", "neighbours"], {"order": 1.0}, "exact"),
     "scores": (["scores"], {"list_mle": 1.0}, "borda"),
@@ -67,6 +78,23 @@ def test_a_checkpoint_with_former_names_loads(
     loaded.save_pretrained(tmp_path / "new")
     assert load_file(tmp_path / "new" / "model.safetensors").keys() == weights.keys()
     assert same_weights(load_checkpoint(str(tmp_path / "new")), model)
+
+
+def test_set_layers_of_distilbert_with_former_names_load(
+    make_model: Callable[..., SentenceOrdererModel], tmp_path: Path
+) -> None:
+    model = make_model(encoder="distilbert", set_layers=2)
+    model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    former = {
+        re.sub(
+            r"^(set_layers\.\d\.)(.+)(\.\w+)$", lambda found: found[1] + FORMER_SET_LAYER[found[2]] + found[3], key
+        ): w
+        for key, w in weights.items()
+    }
+    assert len(former.keys() - weights.keys()) == 2 * 2 * len(FORMER_SET_LAYER)
+    save_file(former, tmp_path / "model.safetensors", {"format": "pt"})
+    assert same_weights(load_checkpoint(str(tmp_path)), model)
 
 
 def test_the_config_of_an_earlier_versions_run_is_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which encoders are accepted and which are refused."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sentence_order.config.schema import (
 )
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import encoder_location, load_encoder
+from sentence_order.model.encoder import SINCE, encoder_location, load_encoder, load_tokenizer
 from sentence_order.model.families import find_family
 from sentence_order.model.tiny import tiny_tokenizer
 
@@ -145,3 +146,38 @@ def test_sentences_longer_than_the_encoders_positions_are_refused() -> None:
             DecoderConfig(DecoderName("exact"), 64),
             0,
         )
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (
+            {"model_type": "own", "auto_map": {"AutoModel": "modeling.Own"}},
+            "it is of type 'own', whose code is in its own repository, and such code is never run; look for a "
+            r"conversion to a type that transformers \S+ has",
+        ),
+        (
+            {"model_type": "later", "auto_map": {"AutoModel": "modeling.Later"}},
+            r"it is of type 'later', which transformers has from 99\.0 on; this is transformers \S+",
+        ),
+        ({"model_type": "unheard"}, r"it is of type 'unheard', which transformers \S+ does not have"),
+        ({"model_type": "vit"}, "it is of type 'vit', which is no encoder of text alone"),
+    ],
+    ids=lambda value: value["model_type"] if isinstance(value, dict) else "",
+)
+def test_types_that_transformers_does_not_have_are_refused_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], why: str
+) -> None:
+    monkeypatch.setitem(SINCE, "later", "99.0")
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=rf"^encoder\.name: \S+ could not be loaded: {why}$"):
+        load_encoder(str(tmp_path))
+
+
+def test_a_tokenizer_that_needs_sentencepiece_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sentencepiece" else find(name))
+    (tmp_path / "config.json").write_text('{"model_type": "deberta-v2"}')
+    (tmp_path / "spm.model").touch()
+    with pytest.raises(UserError, match=r"^encoder\.name: .*pip install 'sentence-order\[sentencepiece\]'$"):
+        load_tokenizer(str(tmp_path))

@@ -14,7 +14,8 @@ from sentence_order.model.encoder import SINCE
 from sentence_order.model.families import FAMILIES, WHOLE
 from sentence_order.model.independence import check_independence
 from sentence_order.model.modeling import SentenceOrdererModel
-from tests.families import SETTINGS, draw_weights, tiny_encoder
+from tests.deterministic import CudaDeterminism
+from tests.families import OTHERS, SETTINGS, draw_weights, tiny_encoder
 
 SENTENCES = [torch.randint(5, 99, (length,), generator=torch.Generator().manual_seed(length)) for length in (21, 13, 5)]
 WHOLES = [name for name in SETTINGS if name not in FAMILIES and not name.startswith("deberta-v2")]
@@ -103,3 +104,11 @@ def test_an_order_that_leaks_is_refused(name: str, monkeypatch: pytest.MonkeyPat
     assert (vectors(model, [0, 1, 2])[order] - vectors(model, order)).abs().max() > 1e-4
     with pytest.raises(UserError, match=r"^x cannot be used: its output depends on the order .* by \d\.\de-0\d of"):
         check_independence(model, "x")
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "mpnet"])
+def test_gradients_have_a_deterministic_form_on_cuda(name: str) -> None:
+    model = make(name)
+    lengths = torch.tensor([[len(sentence) for sentence in SENTENCES]])
+    with CudaDeterminism():
+        model.train()(torch.cat(SENTENCES)[None], lengths, torch.tensor([[2, 0, 1]])).loss.backward()

@@ -4,7 +4,10 @@ import pytest
 
 from sentence_order.config.schema import FreezeConfig
 from sentence_order.errors import UserError
-from sentence_order.model.freezing import Phase, freeze_phases, frozen_blocks, report_blocks
+from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.freezing import Phase, check_separable, freeze_phases, frozen_blocks, report_blocks
+from sentence_order.model.modeling import SentenceOrdererModel
+from tests.families import every_recipe, tiny_encoder
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,7 @@ def test_a_depth_may_count_from_the_top() -> None:
             freeze_phases(FreezeConfig(depth=depth), 6)
 
 
+@every_recipe
 def test_report_counts_every_parameter_once(tiny_model) -> None:
     rows = report_blocks(tiny_model, [Phase(0.0, frozenset({0, 1, 2})), Phase(1.5, frozenset({0, 1}))])
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in tiny_model.parameters())
@@ -91,3 +95,33 @@ def test_schedule_unfreezes_from_the_top() -> None:
 def test_mistakes_in_a_schedule_name_the_entry(schedule: list[str], entry: str) -> None:
     with pytest.raises(UserError, match=rf"freeze\.schedule: .*{entry}"):
         freeze_phases(FreezeConfig(schedule=schedule), 6)
+
+
+ALBERT = "the layers of an encoder of type 'albert'"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "why", "accepted"),
+    [
+        ("albert", {}, f"{ALBERT} share their weights", ["none", "embeddings", "all"]),
+        ("albert,two groups", {}, f"{ALBERT} share their weights", ["none", "embeddings", "all"]),
+        # As a whole, in which there is no list of layers.
+        ("albert", {"is_decoder": True}, f"{ALBERT} cannot be told apart", ["none", "all"]),
+    ],
+)
+def test_layers_that_are_one_are_frozen_together(
+    name: str, settings: dict[str, bool], why: str, accepted: list[str]
+) -> None:
+    model = SentenceOrdererModel(SentenceOrdererConfig(encoder={**tiny_encoder(name), **settings}))
+
+    def check(freeze: FreezeConfig, layer_decay: float = 1.0) -> None:
+        check_separable(model, freeze_phases(freeze, 4), layer_decay)
+
+    for freeze in (FreezeConfig(schedule=["0:all", "1:none"]), *(FreezeConfig(depth=depth) for depth in accepted)):
+        check(freeze)
+    parts = [FreezeConfig(depth=depth) for depth in (1, "half", "embeddings") if depth not in accepted]
+    for freeze in (FreezeConfig(layers=[3]), FreezeConfig(schedule=["0:all", "1:half"]), *parts):
+        with pytest.raises(UserError, match=rf"^freeze: {why}, so .* accepted are {', '.join(accepted[:-1])} and all$"):
+            check(freeze)
+    with pytest.raises(UserError, match=rf"^optim\.layer_decay: {why}, and cannot .*$"):
+        check(FreezeConfig(), 0.9)

@@ -9,9 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sentence_order.data.examples import collate, load_example
 from sentence_order.model import linear
-from sentence_order.model.linear import Linear, pad_rows, place_model, use_kernels
+from sentence_order.model.linear import Linear, linear_layers, pad_rows, place_model, use_kernels
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.kernels import BF16, DEFAULT, ONEDNN, Kernels, onednn_available
+from tests.families import RECIPES
 from tests.training.loops import corpus_of
 
 pytestmark = pytest.mark.skipif(not onednn_available(), reason="this build of PyTorch has no oneDNN for this processor")
@@ -162,6 +163,18 @@ def test_placed_models_use_the_chosen_kernels(make_model, monkeypatch: pytest.Mo
     assert [*model.state_dict()] == names
     use_kernels(model, DEFAULT)
     assert not any(type(module) is Linear for module in model.modules())
+
+
+@pytest.mark.parametrize("make_model", [*RECIPES, "qwen3"], indirect=True)
+def test_matrices_of_every_encoder_are_those_of_linear_layers(make_model) -> None:
+    """And so are multiplied by the chosen kernels."""
+    model = make_model()
+    use_kernels(model, KERNELS[0])
+    layers = linear_layers(model.encoder)
+    assert all(type(layer) is Linear and layer.kernels == KERNELS[0] for layer in layers)
+    tables = {module.weight for module in model.encoder.modules() if isinstance(module, nn.Embedding)}
+    matrices = {parameter for parameter in model.encoder.parameters() if parameter.ndim > 1}
+    assert {layer.weight for layer in layers} == matrices - tables
 
 
 def test_bf16_may_be_for_passes_that_record_gradients_alone() -> None:

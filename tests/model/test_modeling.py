@@ -14,7 +14,9 @@ from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.decoding.scores import Scores
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.families.family import without_batch
 from sentence_order.model.modeling import SentenceOrdererModel
+from tests.families import RECIPES, every_recipe
 
 transformers_logging.disable_progress_bar()
 
@@ -35,6 +37,7 @@ def logits_of(model: SentenceOrdererModel, batch: Batch) -> torch.Tensor:
     return scores_of(model, batch).logits
 
 
+@every_recipe
 @pytest.mark.parametrize(("joint_from", "pooling"), [(0, "mean"), (2, "mean"), (4, "mean"), (2, "first"), (4, "first")])
 def test_reshuffled_input_gives_reshuffled_scores(make_model, stories, joint_from: int, pooling: str) -> None:
     model = make_model(joint_from=joint_from, pooling=Pooling(pooling))
@@ -49,6 +52,7 @@ def test_reshuffled_input_gives_reshuffled_scores(make_model, stories, joint_fro
         assert expected.std() > 1e-3, "a model of constant scores would pass"
 
 
+@every_recipe
 def test_padding_and_other_documents_change_nothing(tiny_model, stories) -> None:
     documents = [stories[0], stories[1][:2], stories[2]]
     together = scores_of(tiny_model, batch_of(tiny_model, documents))
@@ -131,6 +135,7 @@ def test_packed_layers_equal_the_encoders_own(config) -> None:
     torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("make_model", [*RECIPES, "qwen3"], indirect=True)
 @pytest.mark.parametrize("frozen", [set(), {0}, {0, 1, 2}, {2, 3}, {0, 1, 2, 3, 4}], ids=str)
 def test_frozen_blocks_have_no_gradient_no_dropout_and_the_same_output(make_model, stories, frozen: set[int]) -> None:
     model, untouched = make_model(), make_model()
@@ -156,17 +161,19 @@ def test_frozen_blocks_have_no_gradient_no_dropout_and_the_same_output(make_mode
     assert all(module.training for module in model.modules())
 
 
+@every_recipe
 def test_frozen_prefix_is_computed_without_autograd(make_model, stories) -> None:
     model = make_model()
     model.freeze({0, 1, 2})
     model.train()
     seen: list[bool] = []
-    model.blocks[2][0].register_forward_hook(lambda module, inputs, output: seen.append(output.requires_grad))
-    model.blocks[3][0].register_forward_hook(lambda module, inputs, output: seen.append(output.requires_grad))
+    for block in (2, 3):
+        model.blocks[block][0].register_forward_hook(lambda *call: seen.append(without_batch(call[-1]).requires_grad))
     model(**batch_of(model, stories[:2]))
     assert seen == [False, True]
 
 
+@every_recipe
 def test_saved_model_loads_alone_and_gives_the_same_scores(tiny_model, stories, tmp_path: Path) -> None:
     tiny_model.save_pretrained(tmp_path / "model")
     loaded = SentenceOrdererModel.from_pretrained(tmp_path / "model").eval()
@@ -174,7 +181,7 @@ def test_saved_model_loads_alone_and_gives_the_same_scores(tiny_model, stories, 
     for ours, theirs in zip(scores_of(loaded, batch).to_tuple(), scores_of(tiny_model, batch).to_tuple(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
     ours, theirs = SentenceOrderer(loaded), SentenceOrderer(tiny_model)
-    assert [ours.order(story) for story in stories] == [theirs.order(story) for story in stories]
+    assert [ours.order(story) for story in stories[:9]] == [theirs.order(story) for story in stories[:9]]
     assert isinstance(AutoModel.from_pretrained(tmp_path / "model"), SentenceOrdererModel)
     assert AutoTokenizer.from_pretrained(tmp_path / "model").get_vocab() == tiny_model.tokenizer.get_vocab()
     assert "/" not in (tmp_path / "model" / "config.json").read_text(), "a path of this machine"

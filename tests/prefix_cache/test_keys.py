@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, DistilBertConfig, ElectraConfig, RobertaConfig
 
 from sentence_order.config.schema import HeadName, Pooling
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.prefix_cache.keys import PrefixKind, Texts, prefix_key
+from tests.families import OTHERS, tiny_encoder
 from tests.training.loops import corpus_of
-
-SIZES = {"vocab_size": 99, "hidden_size": 24, "num_attention_heads": 2}
 
 
 def key(
@@ -64,19 +62,26 @@ def test_the_key_does_not_depend_on_anything_else(make_model: Callable[..., Sent
 
 
 @pytest.mark.parametrize(
-    ("blocks", "joint_from", "kind"),
+    ("make_model", "blocks", "joint_from", "kind"),
     [
-        ({0, 1, 2}, 2, PrefixKind(3, local=True, pooled=False)),
-        ({0, 1, 2, 4}, 2, PrefixKind(3, local=True, pooled=False)),
-        ({0, 1, 2, 3}, 2, PrefixKind(4, local=False, pooled=False)),
-        ({0, 1, 2, 3, 4}, 4, PrefixKind(6, local=True, pooled=True)),
-        ({0, 1, 2, 3, 4}, 0, PrefixKind(6, local=False, pooled=True)),
-        ({0}, 0, PrefixKind(1, local=True, pooled=False)),
-        ({1, 2}, 2, PrefixKind(0, local=True, pooled=False)),
+        ("bert", {0, 1, 2}, 2, PrefixKind(3, local=True, pooled=False)),
+        ("bert", {0, 1, 2, 4}, 2, PrefixKind(3, local=True, pooled=False)),
+        ("bert", {0, 1, 2, 3}, 2, PrefixKind(4, local=False, pooled=False)),
+        ("bert", {0, 1, 2, 3, 4}, 4, PrefixKind(6, local=True, pooled=True)),
+        ("bert", {0, 1, 2, 3, 4}, 0, PrefixKind(6, local=False, pooled=True)),
+        ("bert", {0}, 0, PrefixKind(1, local=True, pooled=False)),
+        ("bert", {1, 2}, 2, PrefixKind(0, local=True, pooled=False)),
+        ("modernbert", {0, 1, 2, 3}, 2, PrefixKind(4, local=True, pooled=False)),  # the second and third have windows
+        ("modernbert", {0, 1, 2, 3}, 0, PrefixKind(4, local=False, pooled=False)),
+        ("modernbert", {0, 1, 2, 3, 4}, 2, PrefixKind(6, local=False, pooled=True)),
+        ("deberta-v2", {0, 1, 2, 3}, 2, PrefixKind(4, local=False, pooled=False)),
+        ("qwen3", {0, 1, 2, 3}, "all", PrefixKind(0, local=True, pooled=False)),
+        ("qwen3", {0, 1, 2, 3, 4}, "all", PrefixKind(6, local=True, pooled=True)),
     ],
+    indirect=["make_model"],
 )
 def test_the_kind_of_a_prefix_follows_from_its_frozen_blocks(
-    make_model: Callable[..., SentenceOrdererModel], blocks: set[int], joint_from: int, kind: PrefixKind
+    make_model: Callable[..., SentenceOrdererModel], blocks: set[int], joint_from: int | str, kind: PrefixKind
 ) -> None:
     model = make_model(joint_from=joint_from)
     model.freeze(blocks)
@@ -101,20 +106,16 @@ def test_texts_of_sentences_and_documents_by_hand(make_model: Callable[..., Sent
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("name", "frozen"),
     [
-        BertConfig(**SIZES, num_hidden_layers=2, intermediate_size=48),
-        RobertaConfig(**SIZES, num_hidden_layers=2, intermediate_size=48),
-        ElectraConfig(**SIZES, num_hidden_layers=2, intermediate_size=48, embedding_size=12),
-        DistilBertConfig(vocab_size=99, dim=24, n_layers=2, n_heads=2, hidden_dim=48),
+        *((name, {0, 1, 2}) for name in ("bert", "roberta", "electra", "distilbert", "albert", *OTHERS, "mpnet")),
+        *((name, {0, 1, 2, 3, 4}) for name in ("bert", "distilbert", *OTHERS, "t5")),
     ],
-    ids=lambda config: config.model_type,
 )
-@pytest.mark.parametrize("frozen", [{0, 1}, {0, 1, 2}], ids=str)
-def test_every_family_gives_the_same_scores_from_its_prefix(config, frozen: set[int], tmp_path: Path) -> None:
+def test_every_family_gives_the_same_scores_from_its_prefix(name: str, frozen: set[int], tmp_path: Path) -> None:
     """Scores do not depend on whether the frozen prefix was computed or passed in; its key survives a checkpoint."""
     torch.manual_seed(0)
-    model = SentenceOrdererModel(SentenceOrdererConfig(encoder=config.to_dict(), joint_from=1)).eval()
+    model = SentenceOrdererModel(SentenceOrdererConfig(encoder=tiny_encoder(name), joint_from=1)).eval()
     model.freeze(frozen)
     input_ids, lengths = torch.randint(5, 99, (2, 9)), torch.tensor([[4, 5, 0], [2, 3, 3]])
     with torch.no_grad():

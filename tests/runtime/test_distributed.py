@@ -58,14 +58,6 @@ def run_alone(forks: Server, folder: Path, *overrides: str) -> str:
     return done.stderr
 
 
-@pytest.fixture(scope="module")
-def single(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run in one process."""
-    folder = tmp_path_factory.mktemp("single")
-    run_alone(forks, folder, *SMOKE, "output_dir=run")
-    return folder / "run"
-
-
 def assert_same(run: Path, single: Path) -> None:
     lines, expected = lines_without_clock(run), lines_without_clock(single)
     assert [line.keys() for line in lines] == [line.keys() for line in expected]
@@ -99,8 +91,14 @@ def test_processes_that_are_set_otherwise_are_refused(torchrun: Torchrun) -> Non
     assert "error: seed: process 1 has 1, and process 0 has 0" in err
 
 
-def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, single: Path) -> None:
-    process = torchrun(*SMOKE)  # output_dir is named by the time, which each would read for itself
+@pytest.mark.parametrize("encoder", ["bert", pytest.param("modernbert", marks=pytest.mark.slow)])
+def test_two_processes_train_as_one(
+    torchrun: Torchrun, forks: Server, encoder_folder: Callable[[str], str], tmp_path: Path, encoder: str
+) -> None:
+    line = SMOKE if encoder == "bert" else (*SMOKE, f"encoder.name={encoder_folder(encoder)}")
+    run_alone(forks, tmp_path, *line, "output_dir=single")
+    single = tmp_path / "single"
+    process = torchrun(*line)  # output_dir is named by the time, which each would read for itself
     _, err = process.communicate(timeout=250)
     assert process.returncode == 0, err
     (run,) = (tmp_path / "outputs").iterdir()

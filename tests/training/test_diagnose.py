@@ -18,6 +18,7 @@ from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.training.diagnose import diagnose
 from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.state import get_rng_state
+from tests.families import every_recipe
 from tests.training.loops import Poison, corpus_of, loop_of, train
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,10 +34,11 @@ def spoil_document(model: SentenceOrdererModel, corpus: Corpus) -> int:
     """Makes infinite what the model reads of one document alone; returns its row."""
     row = next(row for row in range(len(corpus)) if own_tokens(corpus, row))
     with torch.no_grad():
-        model.encoder.embeddings.word_embeddings.weight[min(own_tokens(corpus, row))] = math.inf
+        model.encoder.get_input_embeddings().weight[min(own_tokens(corpus, row))] = math.inf
     return row
 
 
+@every_recipe
 def test_block_and_document_are_named_and_the_batch_is_kept(make_model, stories, tmp_path: Path) -> None:
     model = make_model()
     corpus = corpus_of(model, stories[:12])

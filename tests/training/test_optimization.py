@@ -15,8 +15,10 @@ from sentence_order.training.optimization import (
     make_optimizer,
     set_learning_rates,
 )
+from tests.families import every_recipe
 
 
+@every_recipe
 def test_groups_hold_all_trainable_weights_and_biases_do_not_decay(make_model) -> None:
     model = make_model()
     model.freeze({0, 1})
@@ -30,6 +32,7 @@ def test_groups_hold_all_trainable_weights_and_biases_do_not_decay(make_model) -
     assert inside == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
 
 
+@every_recipe
 def test_layer_decay_gives_each_layer_its_own_rate(make_model) -> None:
     model = make_model()
     model.freeze({0})
@@ -42,6 +45,7 @@ def test_layer_decay_gives_each_layer_its_own_rate(make_model) -> None:
     assert (embeddings["name"], embeddings["lr"]) == ("embeddings", pytest.approx(0.5e-5))
 
 
+@every_recipe
 @pytest.mark.parametrize("layer_decay", [1.0, 0.5])
 def test_unfrozen_weights_join_the_groups_they_would_have_been_in(make_model, layer_decay: float) -> None:
     model, config = make_model(), OptimConfig(layer_decay=layer_decay)

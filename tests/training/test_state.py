@@ -18,6 +18,7 @@ from sentence_order.runtime.manifest import MANIFEST
 from sentence_order.runtime.signals import Signals
 from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.state import STATE_FILE, read_state
+from tests.families import OTHERS
 from tests.records import lines_without_clock
 from tests.training.loops import CPU, HALF, Stopped, corpus_of, loop_of, stop_after, train
 
@@ -25,19 +26,23 @@ GRADUAL = ["0:all", "0.5:1", "1:none"]
 
 
 @pytest.mark.parametrize(
-    ("stopped", "schedule", "num_pending_phases", "accumulate", "runtime"),
+    ("make_model", "documents", "stopped", "schedule", "num_pending_phases", "accumulate", "runtime"),
     [
-        (5, [], 0, 1, CPU),
-        (5, GRADUAL, 2, 1, CPU),
-        (14, GRADUAL, 1, 1, CPU),
-        (31, GRADUAL, 0, 1, CPU),
-        (5, [], 0, 3, HALF),
+        ("bert", 30, 5, [], 0, 1, CPU),
+        ("bert", 30, 5, GRADUAL, 2, 1, CPU),
+        ("bert", 30, 14, GRADUAL, 1, 1, CPU),
+        ("bert", 30, 31, GRADUAL, 0, 1, CPU),
+        ("bert", 30, 5, [], 0, 3, HALF),
+        *((encoder, 10, 5, GRADUAL, 1, 1, CPU) for encoder in OTHERS),
+        ("qwen3", 5, 5, GRADUAL, 1, 1, CPU),  # as a whole
     ],
+    indirect=["make_model"],
 )
 def test_resume_equals_uninterrupted_run(
     make_model,
     stories,
     tmp_path: Path,
+    documents: int,
     stopped: int,
     schedule: list[str],
     num_pending_phases: int,
@@ -54,7 +59,7 @@ def test_resume_equals_uninterrupted_run(
         model.freeze(phases[0].blocks, permanent=phases[-1].blocks)
         return loop_of(
             model,
-            corpus_of(model, stories[:30]),
+            corpus_of(model, stories[:documents]),
             folder,
             optim=OptimConfig(lr=1e-3, ema=0.9, layer_decay=0.9),
             freeze=freeze,

@@ -20,6 +20,7 @@ from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.distributed import Processes
 from sentence_order.training.step import Stepper
+from tests.families import OTHERS, RECIPES
 from tests.training.loops import CPU, HALF, Poison, corpus_of
 
 # The weights stay as they are, so that several steps can be compared.
@@ -85,7 +86,15 @@ def cpu_error() -> RuntimeError:
     return caught.value
 
 
-@pytest.mark.parametrize("error", [cpu_error, lambda: torch.OutOfMemoryError("CUDA out of memory"), MemoryError])
+@pytest.mark.parametrize(
+    ("make_model", "error"),
+    [
+        ("bert", cpu_error),
+        ("bert", lambda: torch.OutOfMemoryError("CUDA out of memory")),
+        *((encoder, MemoryError) for encoder in RECIPES),
+    ],
+    indirect=["make_model"],
+)
 def test_a_batch_that_does_not_fit_is_split_to_the_same_gradient(
     make_model, stories, caplog: pytest.LogCaptureFixture, error: Callable[[], Exception]
 ) -> None:
@@ -130,8 +139,18 @@ def gradient_of(stepper: Stepper, batch: Batch, pairs: int) -> torch.Tensor:
     return found[0]
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("frozen", [set(), {0, 1, 3}])
+@pytest.mark.parametrize(
+    ("make_model", "frozen", "precision"),
+    [
+        *(
+            ("bert", frozen, precision)
+            for frozen in (set(), {0, 1, 3})
+            for precision in (torch.float32, torch.bfloat16)
+        ),
+        *((encoder, {0, 1, 3}, torch.float32) for encoder in OTHERS),
+    ],
+    indirect=["make_model"],
+)
 def test_gradient_checkpointing_gives_the_same_gradient_in_less_memory(
     make_model, stories, frozen: set[int], precision: torch.dtype
 ) -> None:
