@@ -157,7 +157,7 @@ class EncoderConfig:
     name: str = key(MISSING, "Encoder: a hub id, a folder, or tiny (small and random).", **PATH, **IN_HPARAMS)
     joint_from: Any = key(
         "half",
-        "Lowest layers that read each sentence alone; all in an encoder that is read as a whole, such as T5's.",
+        "Lowest layers that read each sentence alone; all of an encoder that is run as a whole, such as T5's.",
         "integer, half, all",
         **IN_HPARAMS,
     )
