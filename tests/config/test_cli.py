@@ -32,7 +32,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
         ("train", ["--help", "epoch"], "--help epoch: no such group or key; did you mean 'trainer.epochs'?"),
         ("train", ["--help", "nosuch"], "--help nosuch: no such group or key; groups: data, encoder, freeze, "),
         ("train", ["--help", "encoder=minlm"], "unknown encoder 'minlm'; did you mean 'minilm'?"),
-        ("train", ["encoder=minlm"], "unknown encoder 'minlm'; did you mean 'minilm'? Available: bert_base, "),
+        ("train", ["encoder=minlm"], "unknown encoder 'minlm'; did you mean 'minilm'? Available: bart_base, "),
         ("train", ["debug=replay"], "unknown debug 'replay'. Available: anomaly, overfit, smoke\n"),
         ("train", ["cache=kept"], "unknown cache 'kept'. Available: auto, off; to name a folder: cache=./kept\n"),
         ("predict", ["decoder=" + "x" * 5000], "unknown decoder 'xxx"),
