@@ -15,9 +15,10 @@ from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.independence import check_independence
 from sentence_order.model.locations import REQUIRED_FILES, find_local_checkpoint, read_checkpoint_config
 from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
-from sentence_order.model.weights import find_mismatch, shapes_of_module
+from sentence_order.model.weights import find_mismatch, meta_weights, shapes_of
 from sentence_order.runtime.manifest import CARD_FILE, MANIFEST, find_corruption
 
+FLOATS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 # What transformers would load in place of, or on top of, the weights that are checked here.
 FOREIGN_FILES = ("shard-*.safetensors", "adapter_*")
 
@@ -72,15 +73,16 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
             found = {name: tuple(entry.get_shape()) for name, entry in header.items()}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{key}: {weights} is damaged or truncated: {first_line(error)}") from error
-    if no_floats := [name for name in types if types[name] not in ("F16", "BF16", "F32", "F64")]:
-        raise UserError(f"{key}: {weights} is damaged: {no_floats[0]} does not hold floating-point numbers")
-
     complaint = f"{key}: {folder} could not be loaded"
     try:
         config = SentenceOrdererConfig.from_pretrained(folder)
         for former, name in former_names(config).items():
             found = {re.sub(former, name, key): shape for key, shape in found.items()}
-        expected = shapes_of_module(lambda: SentenceOrdererModel(config))
+        made = meta_weights(lambda: SentenceOrdererModel(config))
+        expected = shapes_of(made)
+        integers = {name for name, weight in made.items() if not weight.is_floating_point()}  # such as position ids
+        if no_floats := [name for name in types if types[name] not in FLOATS and name not in integers]:
+            raise ValueError(f"{no_floats[0]} does not hold floating-point numbers")
         if mismatch := find_mismatch(found, expected):
             raise ValueError(mismatch)
         if unexpected := found.keys() - expected.keys():

@@ -24,7 +24,7 @@ from sentence_order.data.encoding import check_tokenizer, encode
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.families import find_family
 from sentence_order.model.locations import MINILM, check_encoder_name, packaged_minilm
-from sentence_order.model.weights import find_mismatch, shapes_of_module, shapes_of_pretrained
+from sentence_order.model.weights import find_mismatch, meta_weights, shapes_of, shapes_of_pretrained
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _check_sizes(location: str, config: PreTrainedConfig) -> None:
         raise ValueError(f"config.json expects {layers:,} layers, and its weights have fewer")
     own = copy.deepcopy(config)
     own.sinusoidal_pos_embds = False  # which DistilBERT would compute
-    expected = shapes_of_module(lambda: empty_encoder(own.to_dict()))
+    expected = shapes_of(meta_weights(lambda: empty_encoder(own.to_dict())))
     total, described = (sum(map(prod, shapes.values())) for shapes in (found, expected))
 
     prefix = transformers.MODEL_MAPPING[type(config)].base_model_prefix  # of a model that was saved with a head

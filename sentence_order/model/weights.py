@@ -9,23 +9,27 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from torch import nn
+from torch import Tensor, nn
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_NAME, cached_file
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def shapes_of_module(make: Callable[[], nn.Module]) -> Shapes:
-    """The shapes of the weights of a module, which is made without them."""
+def meta_weights(make: Callable[[], nn.Module]) -> dict[str, Tensor]:
+    """The weights of a module, without their content or memory for it."""
     with torch.device("meta"):
-        return {name: tuple(weight.shape) for name, weight in make().state_dict().items()}
+        return dict(make().state_dict())
+
+
+def shapes_of(weights: dict[str, Tensor]) -> Shapes:
+    """The shapes of weights."""
+    return {name: tuple(weight.shape) for name, weight in weights.items()}
 
 
 def shapes_of_file(file: str | PathLike[str]) -> Shapes:
     """The shapes in the header of a safetensors file, or in a file of `torch.save`."""
     if Path(file).suffix != ".safetensors":
-        loaded = torch.load(file, map_location="meta", weights_only=True)
-        return {name: tuple(weight.shape) for name, weight in loaded.items()}
+        return shapes_of(torch.load(file, map_location="meta", weights_only=True))
     with safe_open(file, framework="pt") as opened:
         return {name: tuple(opened.get_slice(name).get_shape()) for name in list(opened.keys())}
 

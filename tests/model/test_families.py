@@ -1,5 +1,6 @@
 """Every family of encoders is blind to the order of the sentences, and equals its library on each of them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,15 +8,18 @@ import torch
 from transformers import AutoConfig, AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from benchmarks.families import draw_weights
 from sentence_order.errors import UserError
 from sentence_order.model.attention import Layout
+from sentence_order.model.checkpoint import load_model
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import SINCE
 from sentence_order.model.families import FAMILIES, WHOLE
 from sentence_order.model.independence import check_independence
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.model.tiny import tiny_tokenizer
 from tests.deterministic import CudaDeterminism
-from tests.families import OTHERS, SETTINGS, draw_weights, tiny_encoder
+from tests.families import OTHERS, SETTINGS, tiny_encoder
 
 SENTENCES = [torch.randint(5, 99, (length,), generator=torch.Generator().manual_seed(length)) for length in (21, 13, 5)]
 WHOLES = [name for name in SETTINGS if name not in FAMILIES and not name.startswith("deberta-v2")]
@@ -112,3 +116,14 @@ def test_gradients_have_a_deterministic_form_on_cuda(name: str) -> None:
     lengths = torch.tensor([[len(sentence) for sentence in SENTENCES]])
     with CudaDeterminism():
         model.train()(torch.cat(SENTENCES)[None], lengths, torch.tensor([[2, 0, 1]])).loss.backward()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_checkpoint_of_every_family_loads(name: str, tmp_path: Path) -> None:
+    """By its own names, and not by those that a library renames in checkpoints of its own."""
+    model = make(name)
+    model.tokenizer = tiny_tokenizer(["a b c"], 50)
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path).state_dict()
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded[weight], value) for weight, value in model.state_dict().items())

@@ -19,10 +19,15 @@ class Whole(Family):
     """The blocks are for freezing; the lower ones pass token ids on, and the highest one runs the encoder."""
 
     def find_layers(self, encoder: PreTrainedModel) -> list[nn.Module]:
-        """The first list of as many modules as the encoder has layers; if there is none, a stand-in for each."""
+        """The only list of as many modules as the encoder has layers, or a stand-in for each layer.
+
+        Some encoders, such as XLM, have several lists: of attention, of norms and so on.
+        """
         count = count_layers(encoder.config)
-        lists = (module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count)
-        return list(next(lists, [nn.Identity() for _ in range(count)]))
+        lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+        within = {module for one in lists for layer in one for module in layer.modules()}
+        outer = [one for one in lists if one not in within]
+        return list(outer[0]) if len(outer) == 1 else [nn.Identity() for _ in range(count)]
 
     def find_blocks(self, encoder: PreTrainedModel) -> list[list[nn.Module]]:
         """What is registered before the layers is block 0, and what follows them belongs to the highest one.
