@@ -33,11 +33,11 @@ from sentence_order.config.schema import (
 )
 from sentence_order.data.synthetic import generate
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.families import FAMILIES
 from sentence_order.model.locations import TINY
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.model.tokenizer import load_tokenizer
 from sentence_order.runtime.console import log
 from tests import properties  # noqa: F401 - the settings of hypothesis
 from tests.families import byte_tokenizer, write_encoder

@@ -22,8 +22,9 @@ from sentence_order.errors import UserError
 from sentence_order.experiments.names import MAX_NAME, job_name
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.checkpoint import load_checkpoint
-from sentence_order.model.encoder import load_encoder, load_tokenizer
+from sentence_order.model.encoder import load_encoder
 from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.model.tokenizer import load_tokenizer
 from sentence_order.runtime.files import atomic_folder
 from sentence_order.runtime.manifest import MANIFEST
 from sentence_order.training.run_config import read_config, read_overrides

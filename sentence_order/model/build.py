@@ -10,7 +10,7 @@ from sentence_order.config.commands import as_typed
 from sentence_order.config.keys import flatten_config
 from sentence_order.errors import UserError, counted
 from sentence_order.model.configuration import SentenceOrdererConfig
-from sentence_order.model.encoder import check_vocabulary, load_encoder
+from sentence_order.model.encoder import load_encoder
 from sentence_order.model.families import find_family
 from sentence_order.model.families.family import count_layers
 from sentence_order.model.freezing import first_joint_layer
@@ -18,6 +18,7 @@ from sentence_order.model.independence import check_independence
 from sentence_order.model.locations import TINY
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_config
+from sentence_order.model.tokenizer import check_vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -1,26 +1,22 @@
-"""Loads encoders and their tokenizers, from the hub or a folder; nothing that is loaded runs code."""
+"""Loads encoders from the hub or a folder; nothing that is loaded runs code."""
 
 import copy
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
-from os import PathLike
 from typing import Any
 
 import torch
 import transformers
-from tokenizers.processors import TemplateProcessing
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.utils import cached_file
 
-from sentence_order.data.encoding import check_tokenizer, encode
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.families import find_family
 from sentence_order.model.locations import MINILM, check_encoder_name, packaged_minilm
@@ -34,8 +30,6 @@ NO_CODE = {"trust_remote_code": False, "weights_only": True}
 NO_CHUNKS = 0
 # Types of encoders that transformers has since a release newer than the oldest one that is accepted here.
 SINCE = {"gte": "5.18", "ultrabert": "5.20"}
-# A tokenizer that is such a file alone is read by sentencepiece.
-SENTENCEPIECE_FILES = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -89,7 +83,8 @@ def load_encoder(name: str) -> PreTrainedModel:
     the encoder.
     """
     location = encoder_location(name)
-    return _or_user_error(name, _load_encoder, location)
+    with errors_with_encoder(name):
+        return _load_encoder(location)
 
 
 def _load_encoder(location: str) -> PreTrainedModel:
@@ -144,8 +139,9 @@ def _as_used(config: PreTrainedConfig) -> PreTrainedConfig:
     config = copy.deepcopy(config)
     if hasattr(config, "chunk_size_feed_forward"):
         config.chunk_size_feed_forward = NO_CHUNKS
-    if hasattr(config, "use_cache"):  # of a decoder that generates
-        config.use_cache = False
+    for unused in ("use_cache", "deterministic_flash_attn"):  # of decoders that generate, and of another attention
+        if hasattr(config, unused):
+            setattr(config, unused, False)
     return config
 
 
@@ -159,48 +155,6 @@ def _encoder_of(model: PreTrainedModel) -> PreTrainedModel:
         raise ValueError(f"it is of type '{encoder.config.model_type}', which does not read token ids and a mask alone")
     find_family(encoder.config).prepare(encoder)
     return encoder
-
-
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer that belongs to a pretrained encoder."""
-    return _or_user_error(name, _load_tokenizer, encoder_location(name))
-
-
-def _load_tokenizer(location: str) -> PreTrainedTokenizerBase:
-    def is_there(file: str) -> bool:
-        return cached_file(location, file, _raise_exceptions_for_missing_entries=False) is not None
-
-    needs = not is_there("tokenizer.json") and any(map(is_there, SENTENCEPIECE_FILES))
-    if needs and importlib.util.find_spec("sentencepiece") is None:
-        raise ValueError(
-            "its tokenizer is a SentencePiece model, which needs a package that is not installed: "
-            "pip install 'sentence-order[sentencepiece]'"
-        )
-    return bare_tokenizer(location)
-
-
-def bare_tokenizer(location: str | PathLike[str], **where: Any) -> PreTrainedTokenizerBase:
-    """A tokenizer without chat templates and code, which it would be saved with (templates as files of any name)."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(location, trust_remote_code=False, **where)
-    tokenizer.chat_template = None
-    for name in ("chat_template", "auto_map"):
-        tokenizer.init_kwargs.pop(name, None)
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise ValueError(
-            "its tokenizer has no tokenizer.json, by which checkpoints keep it, nor can that be made of it"
-        )
-    if (end := tokenizer.eos_token) is not None and not encode(tokenizer, [""])[0]:
-        # A sentence of no token at all would have no vector.
-        ids = [(end, tokenizer.convert_tokens_to_ids(end))]
-        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"$A {end}", special_tokens=ids)
-    check_tokenizer(tokenizer)
-    return tokenizer
-
-
-def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Raises ValueError if a tokenizer has tokens that the encoder has no embeddings for."""
-    if (last := max(tokenizer.get_vocab().values())) >= config.vocab_size:
-        raise ValueError(f"its tokenizer does not match its weights: token {last}, of {config.vocab_size} embeddings")
 
 
 @functools.cache  # the tokenizer's loader asks for it, then the encoder's
@@ -220,8 +174,10 @@ def encoder_location(name: str) -> str:
     return name
 
 
-def _or_user_error(name: str, load: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+@contextmanager
+def errors_with_encoder(name: str) -> Iterator[None]:
+    """Within the block, an error of a library is a UserError that names the encoder."""
     try:
-        return load(*arguments, **options)
+        yield
     except Exception as error:  # a wrong name, no network, or what a library makes of a damaged file
         raise UserError(f"encoder.name: {name} could not be loaded: {first_line(error)}") from error

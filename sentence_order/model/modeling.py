@@ -18,13 +18,14 @@ from sentence_order.arrays import IntArray
 from sentence_order.config.components import HEADS
 from sentence_order.decoding.scores import Scores
 from sentence_order.losses import OrderingLoss, count_pairs, weighted_loss
-from sentence_order.model import encoder as encoders
 from sentence_order.model.attention import Layout, Reading
 from sentence_order.model.configuration import SentenceOrdererConfig
+from sentence_order.model.encoder import NO_CODE, empty_encoder, encoder_config
 from sentence_order.model.families import find_family
 from sentence_order.model.families.family import count_layers, without_batch
 from sentence_order.model.heads import HeadSize, mean_view
 from sentence_order.model.set_layers import count_heads, former_set_layer_names, make_set_layer
+from sentence_order.model.tokenizer import bare_tokenizer, check_vocabulary
 
 # In a checkpoint: 8 bytes for each document that it was trained on (see `data.identity.text_fingerprint`).
 DOCUMENTS_FILE = "training_documents.bin"
@@ -51,7 +52,7 @@ class SentenceOrdererModel(PreTrainedModel):
     def __init__(self, config: SentenceOrdererConfig) -> None:
         super().__init__(config)
         assert config.encoder is not None, "the configuration of the encoder is required"
-        self.encoder = encoders.empty_encoder(config.encoder)
+        self.encoder = empty_encoder(config.encoder)
         self.family = find_family(own := self.encoder.config)
         self.num_layers = count_layers(own)
         dropout = config.dropout, config.attention_dropout
@@ -214,9 +215,9 @@ class SentenceOrdererModel(PreTrainedModel):
         """Loads a checkpoint (folder or hub id) with its tokenizer, in float32 unless `dtype` is given."""
         where = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
         config = kwargs.pop("config", None) or cls.config_class.from_pretrained(path, **where)
-        tokenizer = encoders.bare_tokenizer(path, **where)
-        encoders.check_vocabulary(tokenizer, encoders.encoder_config(config.encoder))
-        kwargs = {"dtype": torch.float32, **kwargs, **encoders.NO_CODE, "use_safetensors": True}
+        tokenizer = bare_tokenizer(path, **where)
+        check_vocabulary(tokenizer, encoder_config(config.encoder))
+        kwargs = {"dtype": torch.float32, **kwargs, **NO_CODE, "use_safetensors": True}
         kwargs["key_mapping"] = former_names(config)
         loaded = super().from_pretrained(path, *args, config=config, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True

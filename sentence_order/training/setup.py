@@ -18,13 +18,13 @@ from sentence_order.data.sources import load_splits
 from sentence_order.data.tokenization import Corpus, tokenize_corpus
 from sentence_order.model.build import build_model, copy_weights
 from sentence_order.model.checkpoint import load_checkpoint
-from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.freezing import BlockReport, check_separable, freeze_phases, report_blocks
 from sentence_order.model.limits import check_fits
 from sentence_order.model.linear import place_model, use_kernels
 from sentence_order.model.locations import TINY, find_local_checkpoint
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.model.tokenizer import load_tokenizer
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.device import Runtime, choose_runtime
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes

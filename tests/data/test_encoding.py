@@ -10,8 +10,8 @@ import pytest
 
 from sentence_order.data.encoding import describe_tokenizer, encode
 from sentence_order.errors import UserError
-from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.model.tokenizer import load_tokenizer
 
 LONG = {"type": "Replace", "pattern": {"String": "q"}, "content": "r" * 50}
 LONGER = {"type": "Replace", "pattern": {"Regex": "(?=.)"}, "content": "s" * 50}

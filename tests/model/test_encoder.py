@@ -20,9 +20,10 @@ from sentence_order.config.schema import (
 )
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import SINCE, encoder_location, load_encoder, load_tokenizer
+from sentence_order.model.encoder import SINCE, encoder_location, load_encoder
 from sentence_order.model.families import find_family
 from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.model.tokenizer import load_tokenizer
 
 
 def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:

