@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from benchmarks.checks.run import Check, Line
     from benchmarks.checks.setup import Setup
 
-GROUPS = "device, fp32, bf16, fp16, anomaly, checkpoint, resume, freezing, experiment, memory, parts, speed, profile"
+GROUPS = (
+    "device, fp32, bf16, fp16, anomaly, checkpoint, resume, freezing, experiment, memory, parts, families, speed, "
+    "profile"
+)
 MINUTES = {"cuda": 6.0, "cpu": 30.0}
 # Seconds without progress after which a line counts as hanging.
 PATIENCE = {"cuda": 60.0, "cpu": 600.0}
@@ -119,7 +122,7 @@ def _check_cuda_available(folder: Path) -> None:
 
 def make_lines() -> "dict[str, Check]":
     """The check of every line, the most valuable first."""
-    from benchmarks.checks import commands, device, memory, parts, precision, speed, training
+    from benchmarks.checks import commands, device, families, memory, parts, precision, speed, training
     from sentence_order.config.parsing import options_of
 
     return {
@@ -135,6 +138,7 @@ def make_lines() -> "dict[str, Check]":
         **{f"experiment/{name}": partial(commands.check_experiment, name) for name in options_of("experiment")},
         "memory": memory.check_memory,
         **{f"parts/{name}": partial(parts.check_parts, name) for name in parts.MODELS},
+        "families": families.check_families,
         "speed": speed.check_speed,
         "profile": speed.check_profile,
     }

@@ -16,7 +16,11 @@ from tests.forks import Server
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "check_cuda"
 # All lines, in parts that take about as long.
-PARTS = ("device,fp32,bf16,fp16,anomaly,memory,parts,speed,profile", "checkpoint,resume,freezing", "experiment")
+PARTS = (
+    "device,fp32,bf16,fp16,anomaly,memory,parts,families,speed,profile",
+    "checkpoint,resume,freezing",
+    "experiment",
+)
 Check = Callable[..., subprocess.CompletedProcess[str]]
 
 
