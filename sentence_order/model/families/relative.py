@@ -72,13 +72,13 @@ class DebertaV2(Family):
         own = encoder.encoder
         if not own.relative_attention:
             return None
-        ahead_K = -_with_ends(reading.distances.distance_K)  # of the query, which is how DeBERTa counts
         size = len(own.rel_embeddings.weight) // 2
-        if own.position_buckets > 0:
-            # As far as the buckets go: beyond, they would grow.
-            most = own.max_relative_positions - 1
-            ahead_K = make_log_bucket_position(ahead_K.clamp(-most, most), own.position_buckets, most + 1).long()
-        ahead_K = ahead_K.clamp(1 - size, size - 1)
+        # The ends as far as training reached: the row beyond, which longer sentences read, it may never have seen.
+        buckets, far = own.position_buckets, own.max_relative_positions
+        ahead_K = -_with_ends(reading.distances.distance_K, far - 1)  # of the query, which is how DeBERTa counts
+        if buckets > 0:
+            ahead_K = make_log_bucket_position(ahead_K, buckets, far).long()
+        ahead_K = ahead_K.clamp(-size, size - 1)
         return reading.distances, _mean_of_ends(own.get_rel_embedding()[ahead_K + size])
 
     def run_layer(
@@ -126,7 +126,7 @@ class SegmentedDisentangledAttention(DisentangledSelfAttention):
     def _position_scores(self, q_NALV: Tensor, k_NALV: Tensor, distances: Distances, table_KH: Tensor) -> Any:
         """Of each query with the position of each key, and of each key with the position of each query."""
         row_NALL = distances.row_NLL[:, None].expand(*q_NALV.shape[:2], -1, -1)
-        scores_NALL: Any = 0
+        scores_NALL: Any = q_NALV.new_zeros(())
         if "c2p" in self.pos_att_type:
             project = self.key_proj if self.share_att_key else self.pos_key_proj
             scores_NALL = _gather(q_NALV, project(table_KH), row_NALL)
@@ -147,9 +147,9 @@ def _gather(x_NALV: Tensor, table_KH: Tensor, row_NALL: Tensor) -> Tensor:
     return (x_NALV @ table_AVK).gather(-1, row_NALL)
 
 
-def _with_ends(distance_K: Tensor) -> Tensor:
+def _with_ends(distance_K: Tensor, far: int = FAR) -> Tensor:
     """Distances, and those of a key far behind and far ahead."""
-    return torch.cat([distance_K, distance_K.new_tensor([-FAR, FAR])])
+    return torch.cat([distance_K, distance_K.new_tensor([-far, far])])
 
 
 def _mean_of_ends(table_KX: Tensor) -> Tensor:
