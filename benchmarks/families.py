@@ -51,6 +51,9 @@ def make_settings(
         },
         "deberta-v2,convolution": {**bert, **DEBERTA, "conv_kernel_size": 3, "position_buckets": 8},
         "deberta-v2,no buckets": {**bert, **DEBERTA},
+        "deberta-v2,near": {**bert, **DEBERTA, "max_relative_positions": 8},
+        "deberta-v2,near buckets": {**bert, **DEBERTA, "max_relative_positions": 8, "position_buckets": 4},
+        "deberta-v2,no scores": {**bert, **DEBERTA, "pos_att_type": []},
         "deberta-v2,absolute": bert,
         # As a whole.
         "deberta": {**bert, **DEBERTA},

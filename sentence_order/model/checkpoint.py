@@ -2,10 +2,12 @@
 
 import re
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import transformers
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
@@ -15,7 +17,7 @@ from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.independence import check_independence
 from sentence_order.model.locations import REQUIRED_FILES, find_local_checkpoint, read_checkpoint_config
 from sentence_order.model.modeling import DOCUMENTS_FILE, SentenceOrdererModel, former_names
-from sentence_order.model.weights import find_mismatch, meta_weights, shapes_of
+from sentence_order.model.weights import check_memory, count_numbers, find_mismatch, shapes_of
 from sentence_order.runtime.manifest import CARD_FILE, MANIFEST, find_corruption
 
 FLOATS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
@@ -78,7 +80,9 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
         config = SentenceOrdererConfig.from_pretrained(folder)
         for former, name in former_names(config).items():
             found = {re.sub(former, name, key): shape for key, shape in found.items()}
-        made = meta_weights(lambda: SentenceOrdererModel(config))
+        with torch.device("meta"):
+            empty = SentenceOrdererModel(config)
+        made = empty.state_dict()
         expected = shapes_of(made)
         integers = {name for name, weight in made.items() if not weight.is_floating_point()}  # such as position ids
         if no_floats := [name for name in types if types[name] not in FLOATS and name not in integers]:
@@ -87,6 +91,7 @@ def load_model(folder: Path, key: str = "checkpoint") -> SentenceOrdererModel:
             raise ValueError(mismatch)
         if unexpected := found.keys() - expected.keys():
             raise ValueError(f"config.json does not expect the weights {min(unexpected)}")
+        check_memory(count_numbers(empty), sum(map(prod, found.values())))
         with ExitStack() as stack:
             if transformers.logging.is_progress_bar_enabled():  # which would be for the weights of one file
                 transformers.logging.disable_progress_bar()

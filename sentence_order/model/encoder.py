@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -20,12 +21,13 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.families import find_family
 from sentence_order.model.locations import MINILM, check_encoder_name, packaged_minilm
-from sentence_order.model.weights import find_mismatch, meta_weights, shapes_of, shapes_of_pretrained
+from sentence_order.model.weights import check_memory, count_numbers, find_mismatch, shapes_of, shapes_of_pretrained
 
 log = logging.getLogger(__name__)
 
 # Loading never runs code: neither that of a repository, nor that of a pickle.
 NO_CODE = {"trust_remote_code": False, "weights_only": True}
+FOREIGN = "^_|^auto_map$|^quantization_config$|^transformers_weights$|_implementation$"
 # Chunks save memory and change nothing else, and must divide the number of tokens, which varies here.
 NO_CHUNKS = 0
 # Types of encoders that transformers has since a release newer than the oldest one that is accepted here.
@@ -38,9 +40,15 @@ def encoder_config(settings: dict[str, Any]) -> PreTrainedConfig:
     """The configuration of an encoder. Raises ValueError for a type that transformers does not have as a text encoder,
     or values that no encoder has."""
     _check_type(settings)
-    config = transformers.AutoConfig.for_model(**settings)
+    config = CONFIG_MAPPING[settings["model_type"]].from_dict(_without_foreign(settings))
     _check_config(config)
     return config
+
+
+def _without_foreign(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without what names something else to load: code, kernels, a quantiser, another file of weights."""
+    own = {name: value for name, value in settings.items() if not re.search(FOREIGN, str(name))}
+    return {name: _without_foreign(value) if isinstance(value, dict) else value for name, value in own.items()}
 
 
 def _check_type(settings: dict[str, Any]) -> None:
@@ -89,17 +97,10 @@ def load_encoder(name: str) -> PreTrainedModel:
 
 def _load_encoder(location: str) -> PreTrainedModel:
     settings, _ = PreTrainedConfig.get_config_dict(location)
-    _check_type(settings)
-    config = transformers.AutoConfig.from_pretrained(location, trust_remote_code=False)
-    _check_config(config)
-    # What else the config may name to load: code, a quantiser, another file of weights.
-    for key in ("auto_map", "quantization_config", "transformers_weights"):
-        config.__dict__.pop(key, None)
-
+    config = _as_used(encoder_config(settings))
     _check_sizes(location, config)
-    model, report = transformers.AutoModel.from_pretrained(
-        location, config=_as_used(config), output_loading_info=True, weights_only=True, **_as_built(config)
-    )
+    options = {"weights_only": True, "output_loading_info": True, **_as_built(config)}
+    model, report = transformers.AutoModel.from_pretrained(location, config=config, **options)
     encoder = _encoder_of(model)
     prefix = next(f"{name}." if name else "" for name, module in model.named_modules() if module is encoder)
     if missing := report["missing_keys"] & {prefix + name for name in encoder.state_dict()}:
@@ -115,7 +116,10 @@ def _check_sizes(location: str, config: PreTrainedConfig) -> None:
         raise ValueError(f"config.json expects {layers:,} layers, and its weights have fewer")
     own = copy.deepcopy(config)
     own.sinusoidal_pos_embds = False  # which DistilBERT would compute
-    expected = shapes_of(meta_weights(lambda: empty_encoder(own.to_dict())))
+    with torch.device("meta"):
+        model = transformers.AutoModel.from_config(own, **_as_built(own))
+    numbers = count_numbers(model)
+    expected = shapes_of(_encoder_of(model).state_dict())
     total, described = (sum(map(prod, shapes.values())) for shapes in (found, expected))
 
     prefix = transformers.MODEL_MAPPING[type(config)].base_model_prefix  # of a model that was saved with a head
@@ -124,14 +128,14 @@ def _check_sizes(location: str, config: PreTrainedConfig) -> None:
     named = {name: expected[name] for name in expected if name in found}
     if mismatch := find_mismatch(found, named if described <= total else expected):
         raise ValueError(mismatch)
+    check_memory(numbers, total)
 
 
 def _as_built(config: PreTrainedConfig) -> dict[str, Any]:
     """The options by which transformers builds an encoder."""
-    attention = find_family(config).attention
-    return {"dtype": torch.float32, "trust_remote_code": False} | (
-        {"attn_implementation": attention} if attention else {}
-    )
+    library = transformers.MODEL_MAPPING[type(config)]
+    attention = find_family(config).attention or ("sdpa" if library._supports_sdpa else "eager")
+    return {"dtype": torch.float32, "attn_implementation": attention, "trust_remote_code": False}
 
 
 def _as_used(config: PreTrainedConfig) -> PreTrainedConfig:
@@ -139,6 +143,9 @@ def _as_used(config: PreTrainedConfig) -> PreTrainedConfig:
     config = copy.deepcopy(config)
     if hasattr(config, "chunk_size_feed_forward"):
         config.chunk_size_feed_forward = NO_CHUNKS
+    for layers in ("decoder_layers", "num_decoder_layers"):  # of a decoder, which is built and dropped
+        if hasattr(config, layers):
+            setattr(config, layers, 1)
     for unused in ("use_cache", "deterministic_flash_attn"):  # of decoders that generate, and of another attention
         if hasattr(config, unused):
             setattr(config, unused, False)
@@ -151,7 +158,11 @@ def _encoder_of(model: PreTrainedModel) -> PreTrainedModel:
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = nn.Identity()
     wanted = {"input_ids", "attention_mask"} - inspect.signature(encoder.forward).parameters.keys()
-    if wanted or not isinstance(encoder.get_input_embeddings(), nn.Embedding):
+    try:
+        has_embeddings = isinstance(encoder.get_input_embeddings(), nn.Embedding)
+    except (AttributeError, NotImplementedError):
+        has_embeddings = False
+    if wanted or not has_embeddings:
         raise ValueError(f"it is of type '{encoder.config.model_type}', which does not read token ids and a mask alone")
     find_family(encoder.config).prepare(encoder)
     return encoder

@@ -17,6 +17,7 @@ from sentence_order.runtime.device import out_of_memory
 # Of the largest value of a sentence vector. Rounding changes 1e-6 of it, and an order that leaks 1e-4 and more.
 MAX_CHANGE = 1e-5
 MAX_TOKENS = 128  # longer than the windows of encoders that have such
+MAX_TOKENS_OF_WHOLE = 1024  # more, since it is not known how many positions such an encoder has
 
 
 def check_independence(model: SentenceOrdererModel, name: str) -> None:
@@ -24,7 +25,7 @@ def check_independence(model: SentenceOrdererModel, name: str) -> None:
 
     Tokens are drawn at random, and not by PyTorch's global generator. A model whose positions count through the
     document is exempt. Raises UserError, which begins with `name`, if the sentence vectors change by more than rounding
-    changes them, are not finite, or are the same for all sentences, or if an encoder that is run as a whole fails.
+    changes them, are not finite, or by `pooling=first` are the same for all sentences, or if the library fails.
     """
     if model.config.depends_on_input_order:
         return
@@ -32,17 +33,21 @@ def check_independence(model: SentenceOrdererModel, name: str) -> None:
     try:
         _check(model.eval(), name)
     except Exception as error:
-        if isinstance(error, UserError) or model.family.by_layer or out_of_memory(error):
+        if isinstance(error, UserError | AssertionError) or out_of_memory(error):
             raise
-        # Of the library's own code, on what it cannot run.
-        raise UserError(f"{name} cannot be used: it fails with {first_line(error)}") from error
+        # Of the library's own code, on a configuration or a length of sentences that it cannot run.
+        most = model.config.max_sentence_tokens
+        raise UserError(
+            f"{name} cannot be used with sentences of up to {most} tokens: it fails with {first_line(error)}"
+        ) from error
     finally:
         model.train(was_training)
 
 
 @torch.no_grad()
 def _check(model: SentenceOrdererModel, name: str) -> None:
-    longest, generator = min(model.config.max_sentence_tokens, MAX_TOKENS), torch.Generator().manual_seed(0)
+    most = MAX_TOKENS if model.family.by_layer else MAX_TOKENS_OF_WHOLE
+    longest, generator = min(model.config.max_sentence_tokens, most), torch.Generator().manual_seed(0)
     lengths = [longest // 2 + 1, longest * 3 // 4, min(5, longest), longest, 3]
     texts = [_draw_tokens(model, length, generator) for length in lengths]
     document, other, order = texts[:3], texts[3:], [2, 0, 1]
@@ -57,8 +62,8 @@ def _check(model: SentenceOrdererModel, name: str) -> None:
             f"{name} cannot be used: its output depends on {what}, by {change:.1e} of the largest value; by rounding "
             f"it would be {MAX_CHANGE / 10:.0e}"
         )
-    if _change(alone_SH, alone_SH.roll(1, 0)) <= MAX_CHANGE:
-        raise UserError(f"model.pooling={model.config.pooling}: all sentences get the same vector; choose another one")
+    if model.config.pooling == "first" and _change(alone_SH, alone_SH.roll(1, 0)) <= MAX_CHANGE:
+        raise UserError(f"{name} cannot be used with model.pooling=first: all sentences get the same vector")
 
 
 def _draw_tokens(model: SentenceOrdererModel, length: int, generator: torch.Generator) -> Tensor:

@@ -22,7 +22,7 @@ from sentence_order.model.attention import Layout, Reading
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import NO_CODE, empty_encoder, encoder_config
 from sentence_order.model.families import find_family
-from sentence_order.model.families.family import count_layers, without_batch
+from sentence_order.model.families.family import without_batch
 from sentence_order.model.heads import HeadSize, mean_view
 from sentence_order.model.set_layers import count_heads, former_set_layer_names, make_set_layer
 from sentence_order.model.tokenizer import bare_tokenizer, check_vocabulary
@@ -54,7 +54,9 @@ class SentenceOrdererModel(PreTrainedModel):
         assert config.encoder is not None, "the configuration of the encoder is required"
         self.encoder = empty_encoder(config.encoder)
         self.family = find_family(own := self.encoder.config)
-        self.num_layers = count_layers(own)
+        self.layers = tuple(self.family.find_layers(self.encoder))  # lowest first
+        self.blocks = self.family.find_blocks(self.encoder)  # lowest first: the embeddings, and each layer
+        self.num_layers = len(self.layers)
         dropout = config.dropout, config.attention_dropout
         self.set_layers = nn.ModuleList(make_set_layer(own, *dropout) for _ in range(config.set_layers))
         size = HeadSize(own.hidden_size, config.head_width, config.dropout, count_heads(own))
@@ -66,11 +68,6 @@ class SentenceOrdererModel(PreTrainedModel):
     def ordering_loss(self) -> OrderingLoss:
         """The training loss: a sum, to be divided by `losses.count_pairs`."""
         return weighted_loss(self.config.loss)
-
-    @property
-    def blocks(self) -> list[list[nn.Module]]:
-        """The encoder's blocks, lowest first: block 0 is the embeddings, block k its k-th layer (from 1)."""
-        return self.family.find_blocks(self.encoder)
 
     @property
     def parts(self) -> dict[str, list[nn.Module]]:
@@ -196,8 +193,9 @@ class SentenceOrdererModel(PreTrainedModel):
             elif stage <= self.num_layers:
                 if reading not in positions:
                     positions[reading] = family.positions(encoder, reading, x_PX)
-                layer = family.find_layers(encoder)[stage - 1]
-                x_PX = self._run(layer, family.run_layer, encoder, stage - 1, x_PX, reading, positions[reading])
+                layer = self.layers[stage - 1]
+                arguments = encoder, layer, stage - 1, x_PX, reading, positions[reading]
+                x_PX = self._run(layer if family.by_layer else encoder, family.run_layer, *arguments)
             else:
                 states_NLH, mask_NL = reading.segments.unpack(x_PX), reading.segments.mask_NL
                 mean = self.config.pooling == "mean"

@@ -27,7 +27,8 @@ def make_set_layer(encoder: PreTrainedConfig, dropout: float, attention_dropout:
     encoder is frozen.
     """
     width = encoder.hidden_size
-    settings = {name: getattr(encoder, name) for name in ("hidden_act", "layer_norm_eps") if hasattr(encoder, name)}
+    names = {"hidden_act": "hidden_act", "activation": "hidden_act", "layer_norm_eps": "layer_norm_eps"}
+    settings = {name: getattr(encoder, own) for own, name in names.items() if hasattr(encoder, own)}
     config = BertConfig(
         hidden_size=width,
         intermediate_size=width,

@@ -3,7 +3,6 @@ that may ask for any amount.
 """
 
 import json
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
@@ -12,13 +11,23 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_NAME, cached_file
 
+SPARE_NUMBERS = 2**24
+
 Shapes = dict[str, tuple[int, ...]]
 
 
-def meta_weights(make: Callable[[], nn.Module]) -> dict[str, Tensor]:
-    """The weights of a module, without their content or memory for it."""
-    with torch.device("meta"):
-        return dict(make().state_dict())
+def count_numbers(model: nn.Module) -> int:
+    """All numbers that a model keeps, those of tables that it computes included."""
+    return sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+
+
+def check_memory(numbers: int, total: int) -> None:
+    """Raises ValueError if a model keeps far more numbers than its `total` of weights.
+
+    Some are not among the weights: tables that are computed, and the decoder of an encoder that was saved alone.
+    """
+    if numbers > 2 * total + SPARE_NUMBERS:
+        raise ValueError(f"config.json describes {numbers:,} numbers, and its weights are {total:,}")
 
 
 def shapes_of(weights: dict[str, Tensor]) -> Shapes:

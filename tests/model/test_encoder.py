@@ -19,11 +19,13 @@ from sentence_order.config.schema import (
     Pooling,
 )
 from sentence_order.errors import UserError
+from sentence_order.model.attention import ATTENTION
 from sentence_order.model.build import build_model
-from sentence_order.model.encoder import SINCE, encoder_location, load_encoder
+from sentence_order.model.encoder import SINCE, empty_encoder, encoder_location, load_encoder
 from sentence_order.model.families import find_family
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.model.tokenizer import load_tokenizer
+from tests.families import write_encoder
 
 
 def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
@@ -182,3 +184,31 @@ def test_a_tokenizer_that_needs_sentencepiece_names_the_extra(tmp_path: Path, mo
     (tmp_path / "spm.model").touch()
     with pytest.raises(UserError, match=r"^encoder\.name: .*pip install 'sentence-order\[sentencepiece\]'$"):
         load_tokenizer(str(tmp_path))
+
+
+def test_nothing_that_a_config_names_beside_the_weights_is_loaded(tmp_path: Path) -> None:
+    """Kernels, for attention or experts, would be fetched from the hub."""
+    for kind in ("qwen3", "mpnet", "bert"):
+        folder = write_encoder(tmp_path / kind, kind, tiny_tokenizer(["a b c"], 50))
+        config = json.loads((folder / "config.json").read_text())
+        foreign = dict.fromkeys(
+            ("attn_implementation", "_attn_implementation", "experts_implementation"), "evil/kernel"
+        )
+        (folder / "config.json").write_text(json.dumps({**config, **foreign, "auto_map": {"AutoModel": "evil.py"}}))
+        encoder = load_encoder(str(folder))
+        assert encoder.config._attn_implementation in ("sdpa", "eager", ATTENTION)
+        settings = {**encoder.config.to_dict(), **foreign}
+        assert empty_encoder(settings).config._attn_implementation == encoder.config._attn_implementation
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("nomic_bert", {"max_position_embeddings": 10**9}), ("bart", {"decoder_ffn_dim": 10**9})],
+    ids=["computed tables", "a decoder"],
+)
+def test_memory_that_no_weight_takes_is_bounded(tmp_path: Path, kind: str, values: dict[str, int]) -> None:
+    folder = write_encoder(tmp_path, kind, tiny_tokenizer(["a b c"], 50))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **values}))
+    with pytest.raises(UserError, match=r"config\.json describes [\d,]+ numbers, and its weights are [\d,]+$"):
+        load_encoder(str(folder))

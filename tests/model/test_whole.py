@@ -32,7 +32,10 @@ from tests.families import write_encoder
         ({"joint_from": 1}, r"encoder\.joint_from: an encoder of type 'qwen3' is run as a whole"),
         ({"joint": Joint.pairs}, r"encoder\.joint=pairs: an encoder of type 'qwen3' is run as a whole"),
         ({"position_ids": PositionIds.per_document}, r"encoder\.position_ids=per_document: an encoder of type 'qwen3'"),
-        ({"pooling": Pooling.first}, r"model\.pooling=first: all sentences get the same vector"),
+        (
+            {"pooling": Pooling.first},
+            r"encoder\.name: \S+ cannot be used with model\.pooling=first: all sentences get the same vector",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -77,12 +77,17 @@ class Family:
         return None
 
     def run_layer(
-        self, encoder: PreTrainedModel, layer: int, states_PH: Tensor, reading: Reading, positions: Any
+        self,
+        encoder: PreTrainedModel,
+        layer: nn.Module,
+        number: int,
+        states_PH: Tensor,
+        reading: Reading,
+        positions: Any,
     ) -> Tensor:
-        """Runs a layer (from 0), and after the highest one what follows it: (P, H) -> (P, H)."""
-        layers = self.find_layers(encoder)
-        states_PH = self.call_layer(encoder, layers[layer], states_PH, reading, positions)
-        if layer == len(layers) - 1 and self.top and _has(encoder, self.top):
+        """Runs a layer, by its number (from 0), and after the highest one what follows it: (P, H) -> (P, H)."""
+        states_PH = self.call_layer(encoder, layer, states_PH, reading, positions)
+        if self.top and number == count_layers(encoder.config) - 1 and _has(encoder, self.top):
             states_PH = encoder.get_submodule(self.top)(states_PH)
         return states_PH
 

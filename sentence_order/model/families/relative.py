@@ -82,10 +82,16 @@ class DebertaV2(Family):
         return reading.distances, _mean_of_ends(own.get_rel_embedding()[ahead_K + size])
 
     def run_layer(
-        self, encoder: PreTrainedModel, layer: int, states_PH: Tensor, reading: Reading, positions: Any
+        self,
+        encoder: PreTrainedModel,
+        layer: nn.Module,
+        number: int,
+        states_PH: Tensor,
+        reading: Reading,
+        positions: Any,
     ) -> Tensor:
-        output_PH = super().run_layer(encoder, layer, states_PH, reading, positions)
-        if layer > 0 or encoder.encoder.conv is None:
+        output_PH = super().run_layer(encoder, layer, number, states_PH, reading, positions)
+        if number > 0 or encoder.encoder.conv is None:
             return output_PH
         # The largest ones of DeBERTa-v2 look at neighbouring tokens, here those of the same sentence.
         sentences = reading.spans

@@ -47,6 +47,14 @@ class WindowedRotary(Rotary):
         return {layer_type: encoder.rotary_emb(states_PH[None], offset_1P, layer_type) for layer_type in types}
 
     def run_layer(
-        self, encoder: PreTrainedModel, layer: int, states_PH: Tensor, reading: Reading, positions: Any
+        self,
+        encoder: PreTrainedModel,
+        layer: nn.Module,
+        number: int,
+        states_PH: Tensor,
+        reading: Reading,
+        positions: Any,
     ) -> Tensor:
-        return super().run_layer(encoder, layer, states_PH, reading, positions[encoder.config.layer_types[layer]])
+        return super().run_layer(
+            encoder, layer, number, states_PH, reading, positions[encoder.config.layer_types[number]]
+        )

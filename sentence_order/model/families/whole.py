@@ -59,9 +59,15 @@ class Whole(Family):
         return input_ids_P
 
     def run_layer(
-        self, encoder: PreTrainedModel, layer: int, states_PH: Tensor, reading: Reading, positions: Any
+        self,
+        encoder: PreTrainedModel,
+        layer: nn.Module,
+        number: int,
+        states_PH: Tensor,
+        reading: Reading,
+        positions: Any,
     ) -> Tensor:
-        if layer < count_layers(encoder.config) - 1:
+        if number < count_layers(encoder.config) - 1:
             return states_PH
         sentences, device = reading.segments, states_PH.device.type
         try:
