@@ -93,8 +93,7 @@ def share(one: Tensor, other: Tensor) -> float:
 def measure_speed(settings: dict[str, Any], turns: int) -> tuple[float, float]:
     """The time of a training step and of inference, as multiples of BERT's."""
     model = make_model(settings, LAYERS // 2 if settings["model_type"] in FAMILIES else LAYERS)
-    layer = model.family.find_layers(model.encoder)[-1]
-    parameters = sum(weight.numel() for weight in layer.parameters())
+    parameters = sum(weight.numel() for weight in model.layers[-1].parameters())
     wide = max(WIDTH, (parameters - 4 * WIDTH**2) // (2 * WIDTH))
     bert = AutoConfig.for_model("bert", **{**MEDIUM["bert"], "intermediate_size": wide}).to_dict()
     models = [make_model(bert, LAYERS // 2), model]

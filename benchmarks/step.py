@@ -129,12 +129,7 @@ def make_products_step(model: SentenceOrdererModel, runtime: Runtime, multiply: 
 
     `multiply(x, weight)` is `x @ weight.T`.
     """
-    linear = [
-        m
-        for layer in model.family.find_layers(model.encoder)
-        for m in layer.modules()
-        if isinstance(m, torch.nn.Linear)
-    ]
+    linear = [m for layer in model.layers for m in layer.modules() if isinstance(m, torch.nn.Linear)]
     kind = {"device": runtime.device, "dtype": runtime.precision}
     weights = [torch.randn(layer.out_features, layer.in_features, **kind) for layer in linear]
     inputs = {width: torch.randn(16384, width, **kind) for weight in weights for width in weight.shape}

@@ -153,4 +153,4 @@ def copy_weights(model: SentenceOrdererModel, source: SentenceOrdererModel, wher
 
 def _describe_encoder(model: SentenceOrdererModel, name: str) -> str:
     own = model.encoder.config
-    return f"{name} ({own.model_type}, {counted(len(model.blocks) - 1, 'layer')} of width {own.hidden_size})"
+    return f"{name} ({own.model_type}, {counted(model.num_layers, 'layer')} of width {own.hidden_size})"

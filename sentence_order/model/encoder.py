@@ -20,6 +20,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from sentence_order.errors import UserError, first_line
 from sentence_order.model.families import find_family
+from sentence_order.model.families.family import count_layers
 from sentence_order.model.locations import MINILM, check_encoder_name, packaged_minilm
 from sentence_order.model.weights import check_memory, count_numbers, find_mismatch, shapes_of, shapes_of_pretrained
 
@@ -71,7 +72,7 @@ def _check_config(config: PreTrainedConfig) -> None:
     sizes = [getattr(config, name, None) for name in ("hidden_size", "vocab_size")]
     if type(config) not in transformers.MODEL_MAPPING or not all(type(size) is int for size in sizes):
         raise ValueError(f"it is of type '{config.model_type}', which is no encoder of text alone")
-    if (heads := getattr(config, "num_attention_heads", 1)) is not None and type(heads) is int and heads < 1:
+    if type(heads := getattr(config, "num_attention_heads", None)) is int and heads < 1:
         raise ValueError(f"config.json has num_attention_heads {heads}; accepted are 1 and more")
     if (positions := getattr(config, "position_embedding_type", None)) not in (None, "absolute", "rope", "rotary"):
         raise ValueError(f"it has positions of type '{positions}', which transformers no longer computes")
@@ -111,8 +112,7 @@ def _load_encoder(location: str) -> PreTrainedModel:
 def _check_sizes(location: str, config: PreTrainedConfig) -> None:
     """Raises ValueError if a config describes more than the weights hold, before memory is allocated for it."""
     found = shapes_of_pretrained(location)
-    layers = getattr(config, "num_hidden_layers", 1)
-    if layers > len(found):
+    if (layers := count_layers(config)) > len(found):
         raise ValueError(f"config.json expects {layers:,} layers, and its weights have fewer")
     own = copy.deepcopy(config)
     own.sinusoidal_pos_embds = False  # which DistilBERT would compute

@@ -72,7 +72,7 @@ class TrainingLoop:
         self.metric = config.trainer.metric.value
         self.plan = TrainingPlan(train, validation, config.trainer, config.seed, runtime)
         self.stepper = Stepper(model, config.optim, runtime, self.plan.total_steps, config.debug.anomaly)
-        self.pending_phases = freeze_phases(config.freeze, len(model.blocks) - 1)[1:]  # of `freeze.schedule`
+        self.pending_phases = freeze_phases(config.freeze, model.num_layers)[1:]  # of `freeze.schedule`
         self.checkpoints = CheckpointWriter(folder, model, card, runtime.processes.is_main, config.trainer.keep)
 
         self.state, self.meter = TrainerState(total_steps=self.plan.total_steps), Meter()

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.xmod.modeling_xmod import XmodOutput
 
-from sentence_order.model.attention import Reading
-from sentence_order.model.families.family import Family, use_class, without_batch
+from sentence_order.model.families.family import Family, use_class
 
 
 class Albert(Family):
@@ -39,10 +38,8 @@ class Xmod(Family):
             )
         return super().first_position(config)
 
-    def call_layer(
-        self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
-    ) -> Tensor:
-        return without_batch(layer(states_PH[None], encoder.config.default_language, reading.segments))
+    def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
+        return {"lang_ids": config.default_language}
 
 
 class OneLanguageOutput(XmodOutput):

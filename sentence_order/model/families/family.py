@@ -76,6 +76,10 @@ class Family:
         """What the layers need to know of positions, computed once for all layers with the same reading."""
         return None
 
+    def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
+        """What a layer, by its number (from 0), is called with beside states and segments."""
+        return {}
+
     def run_layer(
         self,
         encoder: PreTrainedModel,
@@ -86,16 +90,11 @@ class Family:
         positions: Any,
     ) -> Tensor:
         """Runs a layer, by its number (from 0), and after the highest one what follows it: (P, H) -> (P, H)."""
-        states_PH = self.call_layer(encoder, layer, states_PH, reading, positions)
+        arguments = self.position_arguments(encoder.config, number, positions)
+        states_PH = without_batch(layer(states_PH[None], attention_mask=reading.segments, **arguments))
         if self.top and number == count_layers(encoder.config) - 1 and _has(encoder, self.top):
             states_PH = encoder.get_submodule(self.top)(states_PH)
         return states_PH
-
-    def call_layer(
-        self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
-    ) -> Tensor:
-        """Calls a layer with the arguments of its class."""
-        return without_batch(layer(states_PH[None], reading.segments))
 
 
 def count_layers(config: PreTrainedConfig) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention, make_log_bucket_position
 from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 
 from sentence_order.model.attention import Distances, Reading, Segments, attend, unpack_heads
-from sentence_order.model.families.family import Family, use_class, without_batch
+from sentence_order.model.families.family import Family, use_class
 
 FAR = 2**20  # farther than any distance that these encoders distinguish
 
@@ -24,7 +24,7 @@ class MPNet(Family):
     def prepare(self, encoder: PreTrainedModel) -> None:
         use_class(encoder, MPNetSelfAttention, SegmentedMPNetAttention)
 
-    def first_position(self, config: Any) -> int:
+    def first_position(self, config: PreTrainedConfig) -> int:
         return 2  # behind the padding index, which its embeddings fix at 1
 
     def positions(self, encoder: PreTrainedModel, reading: Reading, states_PH: Tensor) -> Tensor:
@@ -33,10 +33,8 @@ class MPNet(Family):
         table_KA = encoder.encoder.relative_attention_bias(bucket(_with_ends(distances.distance_K)))
         return nn.functional.embedding(distances.row_NLL, _mean_of_ends(table_KA)).permute(0, 3, 1, 2)
 
-    def call_layer(
-        self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
-    ) -> Tensor:
-        return without_batch(layer(states_PH[None], reading.segments, position_bias=positions))
+    def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
+        return {"position_bias": positions}
 
 
 class SegmentedMPNetAttention(MPNetSelfAttention):
@@ -81,6 +79,10 @@ class DebertaV2(Family):
         ahead_K = ahead_K.clamp(-size, size - 1)
         return reading.distances, _mean_of_ends(own.get_rel_embedding()[ahead_K + size])
 
+    def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
+        distances, table_KH = positions or (None, None)
+        return {"relative_pos": distances, "rel_embeddings": table_KH}
+
     def run_layer(
         self,
         encoder: PreTrainedModel,
@@ -97,12 +99,6 @@ class DebertaV2(Family):
         sentences = reading.spans
         inputs_NLH, outputs_NLH = sentences.unpack(states_PH), sentences.unpack(output_PH)
         return sentences.pack(encoder.encoder.conv(inputs_NLH, outputs_NLH, sentences.mask_NL.long()))
-
-    def call_layer(
-        self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
-    ) -> Tensor:
-        distances, table_KH = positions or (None, None)
-        return without_batch(layer(states_PH[None], reading.segments, relative_pos=distances, rel_embeddings=table_KH))
 
 
 class SegmentedDisentangledAttention(DisentangledSelfAttention):

@@ -6,11 +6,11 @@ their places in these are.
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from sentence_order.model.attention import Reading
-from sentence_order.model.families.family import Family, without_batch
+from sentence_order.model.families.family import Family
 
 
 class Rotary(Family):
@@ -23,11 +23,8 @@ class Rotary(Family):
         """Cosines and sines."""
         return encoder.rotary_emb(states_PH[None], reading.spans.offset_P[None])
 
-    def call_layer(
-        self, encoder: PreTrainedModel, layer: nn.Module, states_PH: Tensor, reading: Reading, positions: Any
-    ) -> Tensor:
-        output = layer(states_PH[None], attention_mask=reading.segments, position_embeddings=positions)
-        return without_batch(output)
+    def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
+        return {"position_embeddings": positions}
 
 
 class WindowedRotary(Rotary):
@@ -46,15 +43,5 @@ class WindowedRotary(Rotary):
         offset_1P, types = reading.spans.offset_P[None], sorted(set(encoder.config.layer_types))
         return {layer_type: encoder.rotary_emb(states_PH[None], offset_1P, layer_type) for layer_type in types}
 
-    def run_layer(
-        self,
-        encoder: PreTrainedModel,
-        layer: nn.Module,
-        number: int,
-        states_PH: Tensor,
-        reading: Reading,
-        positions: Any,
-    ) -> Tensor:
-        return super().run_layer(
-            encoder, layer, number, states_PH, reading, positions[encoder.config.layer_types[number]]
-        )
+    def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
+        return super().position_arguments(config, number, positions[config.layer_types[number]])
