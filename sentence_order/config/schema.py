@@ -25,7 +25,7 @@ EvaluateDecoderName = StrEnum("EvaluateDecoderName", [*DECODERS, "all"])  # type
 Metric = StrEnum("Metric", list(METRICS))  # type: ignore[misc]
 Source = StrEnum("Source", "synthetic jsonl csv parquet text hub memory")
 TextLayout = StrEnum("TextLayout", "lines paragraphs documents")
-Pooling = StrEnum("Pooling", "mean first")
+Pooling = StrEnum("Pooling", "mean first last")
 Precision = StrEnum("Precision", "auto fp32 bf16 fp16")
 Joint = StrEnum("Joint", "documents pairs")
 PositionIds = StrEnum("PositionIds", "per_sentence per_document")
@@ -194,7 +194,11 @@ class FreezeConfig:
 class ModelConfig:
     """What stands on the encoder: sentence vectors, layers over them, and heads that predict."""
 
-    pooling: Pooling = key(Pooling.mean, "Sentence vector: the mean of its tokens' states, or the first.", **OF_PREFIX)
+    pooling: Pooling = key(
+        Pooling.mean,
+        "Sentence vector: the mean of its tokens' states, or that of its first or last token.",
+        **OF_PREFIX,
+    )
     set_layers: int = key(1, "Transformer layers over the vectors of a document.", Range(high=1000, low_allowed=True))
     heads: list[HeadName] = key(
         lambda: [HeadName["pairs"], HeadName["neighbours"]],

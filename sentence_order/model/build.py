@@ -110,9 +110,10 @@ def _check_whole(encoder: schema.EncoderConfig, is_alone: bool, model_type: str)
 def _check_joint(encoder: schema.EncoderConfig, joint_from: int, is_joint: bool, model: schema.ModelConfig) -> None:
     """Raises UserError for settings that do not fit the way the encoder reads across sentences."""
     per_sentence = encoder.position_ids is schema.PositionIds.per_sentence
-    if joint_from == 0 and model.pooling is schema.Pooling.first and per_sentence:
+    if joint_from == 0 and model.pooling is not schema.Pooling.mean and per_sentence:
         raise UserError(
-            "encoder.joint_from=0 cannot be combined with model.pooling=first: all first tokens would be equal"
+            f"encoder.joint_from=0 cannot be combined with model.pooling={model.pooling}: the {model.pooling} tokens "
+            "of a document's sentences would be equal"
         )
     if encoder.joint is schema.Joint.documents:
         return

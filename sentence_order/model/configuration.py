@@ -27,7 +27,7 @@ class SentenceOrdererConfig(PreTrainedConfig):
     joint: str = "documents"  # across all sentences of a document, or "pairs": every two of them, read together
     # They restart "per_sentence", or continue "per_document" and reveal the input order.
     position_ids: str = "per_sentence"
-    pooling: str = "mean"  # over a sentence's tokens, or its "first" token
+    pooling: str = "mean"  # over a sentence's tokens, or that of its "first" or "last" token
     set_layers: int = 1  # further layers, over the sentence vectors of a document
     heads: list[str] = field(default_factory=lambda: ["pairs", "neighbours"])
     head_width: int = 256  # hidden units of each head

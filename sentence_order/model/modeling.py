@@ -18,7 +18,7 @@ from sentence_order.arrays import IntArray
 from sentence_order.config.components import HEADS
 from sentence_order.decoding.scores import Scores
 from sentence_order.losses import OrderingLoss, count_pairs, weighted_loss
-from sentence_order.model.attention import Layout, Reading
+from sentence_order.model.attention import Layout, Reading, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import NO_CODE, empty_encoder, encoder_config
 from sentence_order.model.families import find_family
@@ -197,9 +197,7 @@ class SentenceOrdererModel(PreTrainedModel):
                 arguments = encoder, layer, stage - 1, x_PX, reading, positions[reading]
                 x_PX = self._run(layer if family.by_layer else encoder, family.run_layer, *arguments)
             else:
-                states_NLH, mask_NL = reading.segments.unpack(x_PX), reading.segments.mask_NL
-                mean = self.config.pooling == "mean"
-                x_PX = states_NLH.sum(1) / mask_NL.sum(1, keepdim=True) if mean else states_NLH[:, 0]
+                x_PX = pool(x_PX, reading.segments, self.config.pooling)
         return x_PX
 
     def _run(self, layer: nn.Module, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -230,6 +228,15 @@ class SentenceOrdererModel(PreTrainedModel):
             self.tokenizer.save_pretrained(path)
         if self.training_documents is not None:
             self.training_documents.astype("<u8").tofile(Path(path) / DOCUMENTS_FILE)
+
+
+def pool(x_PH: Tensor, sentences: Segments, pooling: str) -> Tensor:
+    """A vector of each sentence, (N, H): the mean of its tokens' states, or that of its first or last token."""
+    states_NLH, mask_NL = sentences.unpack(x_PH), sentences.mask_NL
+    if pooling == "mean":
+        return states_NLH.sum(1) / mask_NL.sum(1, keepdim=True)
+    token_N = torch.zeros_like(mask_NL[:, 0], dtype=torch.long) if pooling == "first" else mask_NL.sum(1) - 1
+    return states_NLH[torch.arange(len(states_NLH), device=x_PH.device), token_N]
 
 
 def former_names(config: SentenceOrdererConfig) -> dict[str, str]:

@@ -29,7 +29,7 @@ def test_what_a_key_accepts_is_told_by_its_type_and_range() -> None:
     assert {key: infos[key].accepted for key in ("trainer.patience", "optim.ema", "model.pooling")} == {
         "trainer.patience": "integer greater than 0, or null",
         "optim.ema": "number at least 0 and less than 1",
-        "model.pooling": "mean, first",
+        "model.pooling": "mean, first, last",
     }
     assert infos["model.heads"].accepted.startswith("list of pairs, scores, ")
     assert infos["data.sentence_columns"].accepted == "list of text"

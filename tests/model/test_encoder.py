@@ -132,9 +132,10 @@ def test_joint_from_that_does_not_exist_is_refused(make_model, setting: object) 
         make_model(joint_from=setting)
 
 
-def test_pooling_of_first_tokens_that_would_be_equal_is_refused(make_model) -> None:
-    with pytest.raises(UserError, match=r"encoder\.joint_from=0 .*model\.pooling=first"):
-        make_model(joint_from=0, pooling=Pooling.first)
+@pytest.mark.parametrize("pooling", [Pooling.first, Pooling.last])
+def test_pooling_of_tokens_that_would_be_equal_is_refused(make_model, pooling: Pooling) -> None:
+    with pytest.raises(UserError, match=rf"encoder\.joint_from=0 .*model\.pooling={pooling}"):
+        make_model(joint_from=0, pooling=pooling)
 
 
 def test_sentences_longer_than_the_encoders_positions_are_refused() -> None:

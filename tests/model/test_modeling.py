@@ -13,9 +13,10 @@ from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.decoding.scores import Scores
 from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.model.attention import Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.families.family import without_batch
-from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.model.modeling import SentenceOrdererModel, pool
 from tests.families import RECIPES, every_recipe
 
 transformers_logging.disable_progress_bar()
@@ -38,7 +39,9 @@ def logits_of(model: SentenceOrdererModel, batch: Batch) -> torch.Tensor:
 
 
 @every_recipe
-@pytest.mark.parametrize(("joint_from", "pooling"), [(0, "mean"), (2, "mean"), (4, "mean"), (2, "first"), (4, "first")])
+@pytest.mark.parametrize(
+    ("joint_from", "pooling"), [(0, "mean"), (2, "mean"), (4, "mean"), (2, "first"), (4, "first"), (2, "last")]
+)
 def test_reshuffled_input_gives_reshuffled_scores(make_model, stories, joint_from: int, pooling: str) -> None:
     model = make_model(joint_from=joint_from, pooling=Pooling(pooling))
     size = len(stories[0])
@@ -50,6 +53,13 @@ def test_reshuffled_input_gives_reshuffled_scores(make_model, stories, joint_fro
         expected = plain[name][0, index][:, index]
         torch.testing.assert_close(shuffled[name][0], expected, atol=1e-6, rtol=1e-5)
         assert expected.std() > 1e-3, "a model of constant scores would pass"
+
+
+@pytest.mark.parametrize(("pooling", "expected"), [("mean", [2, 5]), ("first", [1, 4]), ("last", [3, 6])])
+def test_a_sentence_vector_by_hand(pooling: str, expected: list[float]) -> None:
+    sentences = Segments.from_lengths(torch.tensor([3, 2, 1]))
+    state_P1 = torch.tensor([[1.0], [2.0], [3.0], [4.0], [6.0], [7.0]])
+    assert pool(state_P1, sentences, pooling)[:, 0].tolist() == [*expected, 7.0]
 
 
 @every_recipe
