@@ -50,14 +50,15 @@ class Run:
 
     @property
     def distinguishing_settings(self) -> dict[str, Any]:
-        """The settings that distinguish arms; those of what is frozen, and of the loss, are one each."""
+        """The settings that distinguish arms, by importance; those of what is frozen, and of the loss, are one each."""
         infos = key_infos(TrainConfig)
         others = {
             key: value
             for key, value in self.settings.items()
             if not infos[key].varies_between_seeds and not key.startswith(("freeze.", "loss."))
         }
-        return {"frozen": self.depth_name, "loss": describe_losses(self.settings), **others}
+        frozen, loss = self.depth_name, describe_losses(self.settings)
+        return {"encoder.name": self.settings["encoder.name"], "frozen": frozen, "loss": loss, **others}
 
 
 @dataclass(frozen=True)

@@ -186,8 +186,8 @@ def test_encoders_of_different_size_have_a_picture_by_parameters(tmp_path: Path)
     write_report([tmp_path], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()
     assert "(tau_against_parameters.png)" in text
-    assert "Differences from **frozen: none, encoder: bert**" in text
-    assert re.search(r"\| frozen: none, encoder: all-MiniLM-L6-v2 \| .* \| 23.0 M \| 23.0 M \(100 %\) \|", text)
+    assert "Differences from **encoder: bert, frozen: none**" in text
+    assert re.search(r"\| encoder: all-MiniLM-L6-v2, frozen: none \| .* \| 23.0 M \| 23.0 M \(100 %\) \|", text)
     assert "as many parameters train" not in text, "with another encoder, more than what is frozen differs"
     picture = (tmp_path / "report" / "tau_against_parameters.svg").read_text()
     assert "all parameters, millions (logarithmic)" in picture
@@ -206,6 +206,17 @@ def test_arms_of_different_data_have_names_that_fit(tmp_path: Path) -> None:
     text = (tmp_path / "report" / "report.md").read_text()
     assert text.startswith("# Arms by train, test: tiny, 1 epoch\n")
     assert f"test: {tmp_path}/corpora/".replace("_", r"\_") in text, "in full, below the tables"
+
+
+def test_names_that_are_too_long_keep_the_encoder(tmp_path: Path) -> None:
+    """And leave out how many of its layers are frozen, which tells no arms apart that the encoder does not."""
+    encoders = {2: "all-MiniLM-L6-v2", 3: "all-mpnet-base-v2"}
+    for frozen, encoder in encoders.items():
+        settings = [f"encoder.name=sentence-transformers/{encoder}", f"data.limit_train={frozen * 4_000}"]
+        make_run(tmp_path / str(frozen), settings, [0, 1], frozen=frozen, started=frozen)
+    write_report([tmp_path], tmp_path / "report")
+    with (tmp_path / "report" / "report.csv").open() as stream:
+        assert [row["arm"] for row in csv.DictReader(stream)] == [f"encoder: {name}" for name in encoders.values()]
 
 
 def test_what_failed_or_is_not_finished_is_named(command: Command, tmp_path: Path) -> None:
