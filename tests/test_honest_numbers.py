@@ -80,23 +80,23 @@ def test_documents_of_the_training_are_reported_or_left_out(command: Command, tm
 def test_a_corpus_may_be_spelled_otherwise_and_moved(command: Command, forks: Server, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     write_text(tmp_path / "here" / "t.txt", stories("train", 60))
-    for run, path in (("a", "here/t.txt"), ("b", "./here/../here/t.txt"), ("c", str(tmp_path / "here" / "t.txt"))):
+    for run, path in (("a", "here/t.txt"), ("b", str(tmp_path / "here" / ".." / "here" / "t.txt"))):
         done = command("train", *TINY, f"data.train={path}", f"output_dir={run}")
         assert done.returncode == 0, done.stderr
-    assert weights(tmp_path / "a") == weights(tmp_path / "b") == weights(tmp_path / "c")
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
     compared = command("report", "a/results.json", "b/results.json", "--resamples", "50")
     assert compared.returncode == 0, compared.stderr
     assert f"{results_of(tmp_path / 'a')['test']['documents']} documents" in compared.stderr
 
     killed = forks.run(
-        "tests.faults", ["kill:state:2", "train", *TINY, "data.train=here/t.txt", "output_dir=d"], tmp_path, None, {}
+        "tests.faults", ["kill:state:2", "train", *TINY, "data.train=here/t.txt", "output_dir=c"], tmp_path, None, {}
     )
     assert killed.returncode == -9
     (tmp_path / "here").rename(tmp_path / "there")
-    done = command("train", "resume=d", "data.train=there/t.txt")
+    done = command("train", "resume=c", "data.train=there/t.txt")
     assert done.returncode == 0, done.stderr
     assert "resuming from step 2" in done.stderr
-    assert weights(tmp_path / "d") == weights(tmp_path / "a")
+    assert weights(tmp_path / "c") == weights(tmp_path / "a")
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])

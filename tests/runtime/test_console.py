@@ -65,7 +65,9 @@ def test_without_a_terminal_tables_have_a_fixed_width(columns: dict[str, str], w
 
 
 @pytest.mark.parametrize(
-    "sweep", [(), ("-m",), pytest.param(("-m", "hydra/launcher=joblib"), marks=pytest.mark.slow)], ids=" ".join
+    "sweep",
+    [(), *(pytest.param(line, marks=pytest.mark.slow) for line in (("-m",), ("-m", "hydra/launcher=joblib")))],
+    ids=" ".join,
 )
 def test_training_goes_on_when_nobody_reads_the_console(tmp_path: Path, sweep: tuple[str, ...]) -> None:
     """Its log has every line, and it ends as it would have ended."""

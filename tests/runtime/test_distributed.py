@@ -74,6 +74,7 @@ def assert_same(run: Path, single: Path) -> None:
         torch.testing.assert_close(weight, expected_weight, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_processes_that_read_other_documents_are_refused(torchrun: Torchrun, tmp_path: Path) -> None:
     for rank in range(2):
         lines = "\n\n".join(f"Tale {n}.\nThe end of {n + rank}." for n in range(20))
@@ -84,6 +85,7 @@ def test_processes_that_read_other_documents_are_refused(torchrun: Torchrun, tmp
     assert "error: data.train: process 1 reads something else than process 0 does" in err
 
 
+@pytest.mark.slow
 def test_processes_that_are_set_otherwise_are_refused(torchrun: Torchrun) -> None:
     process = torchrun(*SMOKE, "seed=${oc.env:RANK}")
     _, err = process.communicate(timeout=250)

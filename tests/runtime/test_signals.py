@@ -107,7 +107,7 @@ def saved_step(folder: Path) -> int:
     return int(state["trainer"]["step"]) if state else 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_signal_ends_a_run_that_says_how_to_resume(start, tmp_path: Path, number: signal.Signals) -> None:
     process = start(*LONG)
     wait_for(lambda: has_trained(tmp_path))
