@@ -63,8 +63,8 @@ def test_every_line_passes(check: Check, part: str, tmp_path: Path) -> None:
     ("fault", "line", "message"),
     [
         ("keep_frozen_dropout", "fp32", "frozen blocks are in training mode"),
-        ("move_frozen_weights", "fp32", "frozen weights have changed: encoder."),
-        ("skip_steps", "fp32", "weights that train have not moved: "),
+        pytest.param(*("move_frozen_weights", "fp32", "frozen weights have changed: encoder."), marks=pytest.mark.slow),
+        pytest.param(*("skip_steps", "fp32", "weights that train have not moved: "), marks=pytest.mark.slow),
         ("quarter_scale", "fp16", "the scale is 274877906944.0, not 2^39"),
         ("name_no_block", "anomaly", "a NaN in the weights of layer_1 was not named: step 1: "),
         pytest.param(
@@ -80,9 +80,14 @@ def test_every_line_passes(check: Check, part: str, tmp_path: Path) -> None:
         ("fail_to_decode", "experiment/ranktxnet", "AssertionError: train ended with exit code 1: "),
         ("lose_half", "memory", "the gradient of the split batch differs by "),
         ("make_nan", "parts/scores", "loss.ranknet: loss and gradient are (nan, nan), on the CPU (nan, nan)"),
-        ("break_gradients", "parts/scores", "loss.ranknet: loss and gradient are ("),
-        ("leave_out_autocast", "fp16", "a linear layer of the encoder computed in {torch.float32}"),
-        ("repeat_sentences", "parts/scores", "decoder=borda: not a permutation"),
+        pytest.param(
+            *("break_gradients", "parts/scores", "loss.ranknet: loss and gradient are ("), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            *("leave_out_autocast", "fp16", "a linear layer of the encoder computed in {torch.float32}"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(*("repeat_sentences", "parts/scores", "decoder=borda: not a permutation"), marks=pytest.mark.slow),
         ("die", "device", "its process died (SIGKILL)"),
         ("hang", "device", "no progress for 1 s; killed\n         | --- train.log\n         | waiting\n"),
     ],
