@@ -27,7 +27,8 @@ DROPOUT = dict.fromkeys(
     ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout", "activation_dropout", "dropout_rate"),
     "dropout",
 )
-DROPOUT |= {"resid_pdrop": "dropout", "embd_pdrop": "dropout", "hidden_dropout": "dropout", "ff_dropout": "dropout"}
+DROPOUT |= dict.fromkeys(("resid_pdrop", "embd_pdrop", "hidden_dropout", "ff_dropout"), "dropout")
+DROPOUT |= dict.fromkeys(("resid_dropout", "embed_dropout"), "dropout")
 DROPOUT |= dict.fromkeys(("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"), "attention_dropout")
 
 
@@ -111,9 +112,9 @@ def _check_joint(encoder: schema.EncoderConfig, joint_from: int, is_joint: bool,
     """Raises UserError for settings that do not fit the way the encoder reads across sentences."""
     per_sentence = encoder.position_ids is schema.PositionIds.per_sentence
     if joint_from == 0 and model.pooling is not schema.Pooling.mean and per_sentence:
+        alike = "all sentences" if model.pooling is schema.Pooling.first else "sentences of one length"
         raise UserError(
-            f"encoder.joint_from=0 cannot be combined with model.pooling={model.pooling}: the {model.pooling} tokens "
-            "of a document's sentences would be equal"
+            f"encoder.joint_from=0 cannot be combined with model.pooling={model.pooling}: {alike} would get one vector"
         )
     if encoder.joint is schema.Joint.documents:
         return

@@ -122,7 +122,7 @@ def _check_sizes(location: str, config: PreTrainedConfig) -> None:
     expected = shapes_of(_encoder_of(model).state_dict())
     total, described = (sum(map(prod, shapes.values())) for shapes in (found, expected))
 
-    prefix = transformers.MODEL_MAPPING[type(config)].base_model_prefix  # of a model that was saved with a head
+    prefix = _library_class(config).base_model_prefix  # of a model that was saved with a head
     found |= {key.removeprefix(f"{prefix}."): shape for key, shape in found.items()}
     # Weights may have other names, by which transformers knows them when it loads them.
     named = {name: expected[name] for name in expected if name in found}
@@ -133,9 +133,14 @@ def _check_sizes(location: str, config: PreTrainedConfig) -> None:
 
 def _as_built(config: PreTrainedConfig) -> dict[str, Any]:
     """The options by which transformers builds an encoder."""
-    library = transformers.MODEL_MAPPING[type(config)]
-    attention = find_family(config).attention or ("sdpa" if library._supports_sdpa else "eager")
+    attention = find_family(config).attention or ("sdpa" if _library_class(config)._supports_sdpa else "eager")
     return {"dtype": torch.float32, "attn_implementation": attention, "trust_remote_code": False}
+
+
+def _library_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """The class of which transformers makes an encoder: the first one, if a type has several, as Funnel does."""
+    found = transformers.MODEL_MAPPING[type(config)]
+    return found[0] if isinstance(found, tuple) else found
 
 
 def _as_used(config: PreTrainedConfig) -> PreTrainedConfig:
@@ -149,6 +154,9 @@ def _as_used(config: PreTrainedConfig) -> PreTrainedConfig:
     for unused in ("use_cache", "deterministic_flash_attn"):  # of decoders that generate, and of another attention
         if hasattr(config, unused):
             setattr(config, unused, False)
+    for rate in ("layerdrop", "encoder_layerdrop"):  # whole layers would be left out, whatever `model.dropout` is
+        if hasattr(config, rate):
+            setattr(config, rate, 0.0)
     return config
 
 

@@ -29,7 +29,7 @@ class BlockReport(NamedTuple):
     trained_from: float | None
 
 
-def count_layers(setting: Any, total: int) -> int | None:
+def resolve_depth(setting: Any, total: int) -> int | None:
     """How many of the lowest layers a setting names: a number, "half" or "all"; None if it is none of these."""
     if setting in ("half", "all"):
         return total // 2 if setting == "half" else total
@@ -38,7 +38,7 @@ def count_layers(setting: Any, total: int) -> int | None:
 
 def first_joint_layer(encoder: EncoderConfig, total: int) -> int:
     """Resolves `encoder.joint_from`, of `total` layers. Raises UserError if it is not valid."""
-    joint_from = count_layers(encoder.joint_from, total)
+    joint_from = resolve_depth(encoder.joint_from, total)
     if joint_from is None:
         raise UserError(
             f"encoder.joint_from: a number from 0 to {total} (this encoder's layers), half or all, "
@@ -90,8 +90,8 @@ def _blocks_of_depth(depth: Any, total: int, key: str) -> frozenset[int]:
 
 
 def _count_frozen(setting: Any, total: int) -> int | None:
-    """How many of the lowest layers a setting freezes: as `count_layers`, or all but the last N, which is -N."""
-    return count_layers(total + setting if type(setting) is int and setting < 0 else setting, total)
+    """How many of the lowest layers a setting freezes: as `resolve_depth`, or all but the last N, which is -N."""
+    return resolve_depth(total + setting if type(setting) is int and setting < 0 else setting, total)
 
 
 def frozen_blocks(embeddings: bool, layers: Any, total: int) -> frozenset[int]:

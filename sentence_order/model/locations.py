@@ -17,7 +17,7 @@ TINY, MINILM = "tiny", "sentence-transformers/all-MiniLM-L6-v2"
 SWEEP_FILE = "multirun.yaml"  # which Hydra writes
 MAX_RUNS = 20  # that an error lists
 # What families of encoders call their number of layers.
-DEPTH_NAMES = ("num_hidden_layers", "n_layers", "encoder_layers", "num_layers", "n_layer")
+DEPTH_NAMES = ("num_hidden_layers", "n_layers", "encoder_layers", "num_encoder_layers", "num_layers", "n_layer")
 SHARED_LAYERS = ("albert",)  # types of encoders whose layers share their weights
 REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 

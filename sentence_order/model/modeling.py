@@ -232,11 +232,11 @@ class SentenceOrdererModel(PreTrainedModel):
 
 def pool(x_PH: Tensor, sentences: Segments, pooling: str) -> Tensor:
     """A vector of each sentence, (N, H): the mean of its tokens' states, or that of its first or last token."""
-    states_NLH, mask_NL = sentences.unpack(x_PH), sentences.mask_NL
+    length_N = sentences.mask_NL.sum(1)
     if pooling == "mean":
-        return states_NLH.sum(1) / mask_NL.sum(1, keepdim=True)
-    token_N = torch.zeros_like(mask_NL[:, 0], dtype=torch.long) if pooling == "first" else mask_NL.sum(1) - 1
-    return states_NLH[torch.arange(len(states_NLH), device=x_PH.device), token_N]
+        return sentences.unpack(x_PH).sum(1) / length_N[:, None]
+    end_N = length_N.cumsum(0)
+    return x_PH[end_N - length_N if pooling == "first" else end_N - 1]
 
 
 def former_names(config: SentenceOrdererConfig) -> dict[str, str]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoConfig, AutoModel, FunnelConfig, FunnelModel
 
 from sentence_order.config.schema import (
     DataConfig,
@@ -20,10 +22,12 @@ from sentence_order.config.schema import (
 from sentence_order.data.encoding import encode
 from sentence_order.errors import UserError
 from sentence_order.model.build import build_model
+from sentence_order.model.encoder import empty_encoder, load_encoder
+from sentence_order.model.families import AFTER_PADDING, find_family
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.model.tiny import tiny_tokenizer
 from sentence_order.model.tokenizer import load_tokenizer
-from tests.families import write_encoder
+from tests.families import SETTINGS, write_encoder
 
 
 @pytest.mark.parametrize(
@@ -77,3 +81,36 @@ def test_an_encoder_that_reads_padding_is_refused(tmp_path: Path) -> None:
             DecoderConfig(DecoderName("exact"), 64),
             0,
         )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", AFTER_PADDING)
+def test_positions_behind_the_padding_index_are_fewer(name: str) -> None:
+    own = {**SETTINGS["bert"], "max_position_embeddings": 40, "pad_token_id": 1}
+    own |= {"attention_window": 8, "position_embedding_type": "absolute"}  # of Longformer and ESM
+    encoder = AutoModel.from_config(AutoConfig.for_model(name, **own))
+    longest = find_family(encoder.config).longest_sentence(encoder.config)
+    token_1L = torch.full((1, longest + 1), 7)
+    assert encoder(token_1L[:, :longest]).last_hidden_state.shape == (1, longest, 24)
+    with pytest.raises((IndexError, RuntimeError), match="out of"):
+        encoder(token_1L)
+
+
+def test_a_type_of_which_transformers_has_two_encoders_is_answered_in_one_line(tmp_path: Path) -> None:
+    """The states of Funnel's are fewer than its tokens."""
+    config = FunnelConfig(vocab_size=99, d_model=8, n_head=2, d_head=4, d_inner=8, block_sizes=[1, 1])
+    FunnelModel(config).save_pretrained(tmp_path)
+    with pytest.raises(
+        UserError, match=r"^encoder\.name: .* it is of type 'funnel', which does not read token ids and"
+    ):
+        load_encoder(str(tmp_path))
+
+
+def test_no_layer_is_left_out_in_training() -> None:
+    """As M2M100 does by default, whatever `model.dropout` is."""
+    sizes = {"vocab_size": 99, "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 8}
+    rates = {"encoder_layerdrop": 1.0, "dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+    encoder = empty_encoder({"model_type": "m2m_100", **sizes, **rates})
+    token_1L = torch.tensor([[7, 8, 9]])
+    expected = encoder.eval()(token_1L).last_hidden_state
+    torch.testing.assert_close(encoder.train()(token_1L).last_hidden_state, expected)

@@ -37,8 +37,13 @@ FAMILIES: dict[str, Family] = {
     "deberta-v2": DebertaV2(shared=("encoder.rel_embeddings", "encoder.LayerNorm"), attention=None),
 }
 WHOLE = Whole(attention=None, by_layer=False)
+WHOLE_AFTER_PADDING = Whole(attention=None, by_layer=False, after_padding=True)
+# Types of others whose positions start behind the padding index.
+AFTER_PADDING = ("data2vec-text", "esm", "lilt", "longformer", "luke", "markuplm")
 
 
 def find_family(config: PreTrainedConfig) -> Family:
     """The family of an encoder, by its configuration."""
-    return WHOLE if getattr(config, "is_decoder", False) else FAMILIES.get(config.model_type, WHOLE)
+    if config.model_type in FAMILIES and not getattr(config, "is_decoder", False):
+        return FAMILIES[config.model_type]
+    return WHOLE_AFTER_PADDING if config.model_type in AFTER_PADDING else WHOLE

@@ -50,7 +50,7 @@ class Whole(Family):
 
     def longest_sentence(self, config: PreTrainedConfig) -> int:
         longest = getattr(config, "max_position_embeddings", None)
-        return longest if type(longest) is int and longest > 0 else UNLIMITED
+        return longest - self.first_position(config) if type(longest) is int and longest > 0 else UNLIMITED
 
     def is_local(self, config: PreTrainedConfig, layer: int) -> bool:
         return True
