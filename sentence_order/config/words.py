@@ -74,8 +74,8 @@ def _replace(name: str, word: str) -> str:
     """An override as Hydra takes it, if it would not as it was typed."""
     word = re.sub(r"^(\S+) *= *", r"\1=", word)
     word = re.sub(r"^cache=(?=.*/)", "cache.dir=", word)  # a folder is not an option of the group
-    key, _, value = word.partition("=")
-    if (plain := key.lstrip("+")) in _keys(name):  # `+experiment=x`, as Hydra's own pages have it
+    key, sign, value = word.partition("=")
+    if sign and (plain := key.lstrip("+")) in _keys(name):  # `+experiment=x`, as Hydra's own pages have it
         key, word = plain, f"{plain}={value}"
     info, path = key_infos(SCHEMAS[name]).get(key), value.strip("'\"")
     if key == "output_dir" and path.startswith("~"):  # whose folder Hydra itself makes for a sweep

@@ -46,7 +46,7 @@ def values_of(override: Override) -> list[str] | None:
 
 
 def check_grid(words: list[str], swept: Mapping[str, list[str] | None], fixed: Collection[str]) -> list[str] | None:
-    """Raises UserError if a job of a sweep's command line names layers that its encoder does not have.
+    """Raises UserError if jobs of a sweep are the same run, or name layers that their encoder does not have.
 
     Returns the depths of freezing, if the sweep's file leaves these to the encoder. `swept`, `fixed`: see `swept_keys`.
     """
@@ -60,9 +60,11 @@ def check_grid(words: list[str], swept: Mapping[str, list[str] | None], fixed: C
     except (HydraException, OmegaConfBaseException, ValueError, OSError):  # of which Hydra complains when it starts
         return None
 
+    configs = [*_configs(given, keys, ENCODER_GROUPS if leaves_depths else (*ENCODER_GROUPS, "freeze"))]
+    _check_distinct(configs, [*keys, *fixed])
     if leaves_depths:
-        return _choose_depths([config.encoder for config, _ in _configs(given, keys, ENCODER_GROUPS)])
-    for config, job in _configs(given, keys, (*ENCODER_GROUPS, "freeze")):
+        return _choose_depths([config.encoder for config, _ in configs])
+    for config, job in configs:
         _check_layers(config, job)
     return None
 
@@ -97,6 +99,17 @@ def _choose_depths(encoders: list[EncoderConfig]) -> list[str]:
         depths, why = ["none", "embeddings", "half", "all"], "the encoders differ in their numbers of layers"
     print_line(f"{DEPTH}={','.join(depths)}: {why}")
     return depths
+
+
+def _check_distinct(configs: list[tuple[TrainConfig, str]], keys: list[str]) -> None:
+    """Raises UserError for two jobs that are the same run: `keys` replace what the options of a group say."""
+    jobs: dict[str, str] = {}
+    for config, job in configs:
+        if (first := jobs.setdefault(repr(config), job)) != job:
+            groups = {override.partition("=")[0] for override in job.split()}
+            replacing = next((key for key in keys if key.partition(".")[0] in groups - {key}), None)
+            hint = f"{replacing} replaces what they differ in; sweep over it alone: -m {replacing}=A,B"
+            raise UserError(f"the jobs {first} and {job} are the same run{f': {hint}' if replacing else ''}")
 
 
 def _check_layers(config: TrainConfig, job: str) -> None:

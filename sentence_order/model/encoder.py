@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import constants
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -199,4 +200,6 @@ def errors_with_encoder(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a wrong name, no network, or what a library makes of a damaged file
-        raise UserError(f"encoder.name: {name} could not be loaded: {first_line(error)}") from error
+        why = first_line(error)
+        why += " HF_HUB_OFFLINE is set." if "couldn't connect" in why and constants.HF_HUB_OFFLINE else ""
+        raise UserError(f"encoder.name: {name} could not be loaded: {why}") from error

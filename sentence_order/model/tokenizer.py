@@ -14,6 +14,8 @@ from sentence_order.model.encoder import encoder_location, errors_with_encoder
 
 # A tokenizer that is such a file alone is read by sentencepiece.
 SENTENCEPIECE_FILES = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
+# Without one of these, transformers makes a tokenizer of no word.
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", *SENTENCEPIECE_FILES)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -27,6 +29,8 @@ def _load_tokenizer(location: str) -> PreTrainedTokenizerBase:
     def is_there(file: str) -> bool:
         return cached_file(location, file, _raise_exceptions_for_missing_entries=False) is not None
 
+    if not any(map(is_there, VOCABULARIES)):
+        raise ValueError("it has no tokenizer.json or another vocabulary, which save_pretrained of a tokenizer writes")
     needs = not is_there("tokenizer.json") and any(map(is_there, SENTENCEPIECE_FILES))
     if needs and importlib.util.find_spec("sentencepiece") is None:
         raise ValueError(

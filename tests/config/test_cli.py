@@ -195,6 +195,13 @@ def test_compose_refuses_what_the_command_line_would() -> None:
             compose("train", overrides)
 
 
+def test_help_of_groups_and_keys(command: Command) -> None:
+    done = command("train", "--help", "encoder", "optim.warmup", "debug=smoke")
+    assert done.returncode == 0, done.stderr
+    assert "Options (now encoder=tiny):" in done.stdout
+    assert "optim.warmup=0" in done.stdout
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_help_loads_nothing_heavy(name: str) -> None:
     line = [sys.executable, "-X", "importtime", "-m", f"sentence_order.{name}", "--help"]

@@ -79,6 +79,22 @@ def test_layers_that_do_not_exist_are_refused(words: list[str], complaint: str) 
     assert re.search(complaint, "; ".join([str(error.value), *getattr(error.value, "__notes__", [])]))
 
 
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            ["sweep=encoders", "encoder.name=a/b"],
+            "the jobs encoder=ettin_17m freeze=none and encoder=minilm freeze=none are the same run: encoder.name "
+            "replaces what they differ in; sweep over it alone: -m encoder.name=A,B",
+        ),
+        (["sweep=encoders", "encoder.name=a/b,c/d", "freeze=none"], "are the same run: encoder.name replaces"),
+    ],
+)
+def test_jobs_that_would_be_the_same_run_are_refused(words: list[str], complaint: str) -> None:
+    with pytest.raises(UserError, match=re.escape(complaint)):
+        check_grid(words)
+
+
 def test_mistakes_of_other_kinds_are_left_to_the_jobs() -> None:
     for words in (["encoder=nope,tiny"], ["freeze.depth=2,3", "typo=1"]):
         assert check_grid(["-m", *words]) is None

@@ -178,6 +178,16 @@ def test_types_that_transformers_does_not_have_are_refused_with_what_helps(
         load_encoder(str(tmp_path))
 
 
+@pytest.mark.parametrize("kind", ["bert", "modernbert", "qwen3"])
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, kind: str) -> None:
+    """Of which transformers would make one that knows no word, or a message that breaks off."""
+    folder = write_encoder(tmp_path, kind, tiny_tokenizer(["a b c"], 50))
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"^encoder\.name: \S+ could not be loaded: it has no tokenizer\.json or"):
+        load_tokenizer(str(folder))
+
+
 def test_a_tokenizer_that_needs_sentencepiece_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sentencepiece" else find(name))
