@@ -27,8 +27,9 @@ DROPOUT = dict.fromkeys(
     ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout", "activation_dropout", "dropout_rate"),
     "dropout",
 )
-DROPOUT |= dict.fromkeys(("resid_pdrop", "embd_pdrop", "hidden_dropout", "ff_dropout"), "dropout")
-DROPOUT |= dict.fromkeys(("resid_dropout", "embed_dropout"), "dropout")
+DROPOUT |= dict.fromkeys(
+    ("resid_pdrop", "embd_pdrop", "hidden_dropout", "ff_dropout", "resid_dropout", "embed_dropout"), "dropout"
+)
 DROPOUT |= dict.fromkeys(("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"), "attention_dropout")
 
 

@@ -30,8 +30,14 @@ log = logging.getLogger(__name__)
 # Loading never runs code: neither that of a repository, nor that of a pickle.
 NO_CODE = {"trust_remote_code": False, "weights_only": True}
 FOREIGN = "^_|^auto_map$|^quantization_config$|^transformers_weights$|_implementation$"
-# Chunks save memory and change nothing else, and must divide the number of tokens, which varies here.
-NO_CHUNKS = 0
+# What the configs of encoders say that is of no use here, and what it is set to.
+AS_USED: dict[str, Any] = {
+    "chunk_size_feed_forward": 0,  # it saves memory and changes nothing else, and must divide the number of tokens
+    **dict.fromkeys(("decoder_layers", "num_decoder_layers"), 1),  # of a decoder, which is built and dropped
+    **dict.fromkeys(("use_cache", "deterministic_flash_attn"), False),  # to generate, and of another attention
+    # Whole layers would be left out in training, whatever `model.dropout` is.
+    **dict.fromkeys(("layerdrop", "encoder_layerdrop"), 0.0),
+}
 # Types of encoders that transformers has since a release newer than the oldest one that is accepted here.
 SINCE = {"gte": "5.18", "ultrabert": "5.20"}
 
@@ -147,17 +153,9 @@ def _library_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
 def _as_used(config: PreTrainedConfig) -> PreTrainedConfig:
     """A config without what is of no use here."""
     config = copy.deepcopy(config)
-    if hasattr(config, "chunk_size_feed_forward"):
-        config.chunk_size_feed_forward = NO_CHUNKS
-    for layers in ("decoder_layers", "num_decoder_layers"):  # of a decoder, which is built and dropped
-        if hasattr(config, layers):
-            setattr(config, layers, 1)
-    for unused in ("use_cache", "deterministic_flash_attn"):  # of decoders that generate, and of another attention
-        if hasattr(config, unused):
-            setattr(config, unused, False)
-    for rate in ("layerdrop", "encoder_layerdrop"):  # whole layers would be left out, whatever `model.dropout` is
-        if hasattr(config, rate):
-            setattr(config, rate, 0.0)
+    for name, value in AS_USED.items():
+        if hasattr(config, name):
+            setattr(config, name, value)
     return config
 
 

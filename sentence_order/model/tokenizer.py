@@ -15,7 +15,7 @@ from sentence_order.model.encoder import encoder_location, errors_with_encoder
 # A tokenizer that is such a file alone is read by sentencepiece.
 SENTENCEPIECE_FILES = ("spm.model", "spiece.model", "sentencepiece.bpe.model")
 # Without one of these, transformers makes a tokenizer of no word.
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", *SENTENCEPIECE_FILES)
+VOCABULARIES = ("tokenizer.json", *SENTENCEPIECE_FILES, "vocab.txt", "vocab.json", "tokenizer.model")
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -29,10 +29,10 @@ def _load_tokenizer(location: str) -> PreTrainedTokenizerBase:
     def is_there(file: str) -> bool:
         return cached_file(location, file, _raise_exceptions_for_missing_entries=False) is not None
 
-    if not any(map(is_there, VOCABULARIES)):
+    vocabulary = next(filter(is_there, VOCABULARIES), None)
+    if vocabulary is None:
         raise ValueError("it has no tokenizer.json or another vocabulary, which save_pretrained of a tokenizer writes")
-    needs = not is_there("tokenizer.json") and any(map(is_there, SENTENCEPIECE_FILES))
-    if needs and importlib.util.find_spec("sentencepiece") is None:
+    if vocabulary in SENTENCEPIECE_FILES and importlib.util.find_spec("sentencepiece") is None:
         raise ValueError(
             "its tokenizer is a SentencePiece model, which needs a package that is not installed: "
             "pip install 'sentence-order[sentencepiece]'"
