@@ -27,11 +27,11 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
 from benchmarks.families import draw_weights, make_settings
-from sentence_order.model.attention import Layout
 from sentence_order.model.build import DROPOUT
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.families import FAMILIES
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.model.segments import Layout
 
 WIDTH, HEADS, LAYERS = 384, 12, 4
 TINY = make_settings(layers=LAYERS)

@@ -11,20 +11,17 @@ References: Held and Karp (1962), "A dynamic programming approach to sequencing 
 and Jhamtani (2021), "Formulating neural sentence ordering as the asymmetric traveling salesman problem".
 """
 
-from functools import lru_cache
-from itertools import permutations
 from math import factorial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from sentence_order.decoding.beam import beam_order
+from sentence_order.decoding.orders import MAX_LISTED_SENTENCES, list_orders
 from sentence_order.decoding.scores import CleanScores
 from sentence_order.decoding.subsets import subset_tables
 
 MAX_EXACT_SENTENCES = 12
-_MAX_ALL_ORDERS = 6  # beyond, all orders take longer than all subsets
 
 
 def exact_order(scores: CleanScores, beam_width: int) -> Tensor:
@@ -35,28 +32,16 @@ def exact_order(scores: CleanScores, beam_width: int) -> Tensor:
     sentences = scores.pairs_GSS.shape[1]
     if sentences > MAX_EXACT_SENTENCES:
         return beam_order(scores, beam_width)
-    if sentences <= _MAX_ALL_ORDERS:  # the objectives of a document
+    if sentences <= MAX_LISTED_SENTENCES:  # the objectives of a document
         return scores.map_chunks(_best_of_all, 2**20, 8 * factorial(sentences))
     # At most this for a document: gains, states, and the candidates of one layer.
     return scores.map_chunks(_best_by_subsets, 2**24, 32 * sentences * 2**sentences)
 
 
 def _best_of_all(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
-    order_PS, pairs_XP, next_YP = _all_orders(pairs_GSS.shape[1])
-    objective_GP = (pairs_GSS.flatten(1) @ pairs_XP).addmm_(next_GTT.flatten(1), next_YP)
-    return order_PS.index_select(0, objective_GP.argmax(1))  # of equal values, the first
-
-
-@lru_cache(maxsize=_MAX_ALL_ORDERS)
-def _all_orders(sentences: int) -> tuple[Tensor, Tensor, Tensor]:
-    """All orders in lexicographic order, and 1 where one earns the score of a pair (N * N, P) or of neighbours."""
-    order_PS = torch.tensor(list(permutations(range(sentences))))
-    position_PS = order_PS.argsort(1)
-    before_PSS = (position_PS[:, :, None] < position_PS[:, None]).double()
-    item_PT = pad(order_PS + 1, (1, 0))
-    next_PTT = torch.zeros(len(order_PS), 1 + sentences, 1 + sentences, dtype=torch.float64)
-    next_PTT[torch.arange(len(order_PS))[:, None], item_PT, item_PT.roll(-1, 1)] = 1.0
-    return order_PS, before_PSS.flatten(1).T.contiguous(), next_PTT.flatten(1).T.contiguous()
+    orders = list_orders(pairs_GSS.shape[1], pairs_GSS.device, pairs_GSS.dtype)
+    objective_GK = (pairs_GSS.flatten(1) @ orders.pairs_KX.T).addmm_(next_GTT.flatten(1), orders.next_KY.T)
+    return orders.order_KS.index_select(0, objective_GK.argmax(1))  # of equal values, the first
 
 
 def _best_by_subsets(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:

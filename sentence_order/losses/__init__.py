@@ -5,8 +5,8 @@ is True for sentences and False for padding. A sum over real sentences or their 
 the gradients of a step that is split, over micro-batches or processes, can be normalised by the pairs in all of them.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,16 +14,24 @@ from torch import Tensor
 from sentence_order.config.components import LOSSES
 from sentence_order.decoding.scores import Scores
 
-OrderingLoss = Callable[[Scores, Tensor, Tensor], Tensor]
+
+class OrderingLoss(Protocol):
+    def __call__(
+        self, scores: Scores, positions_BS: Tensor, mask_BS: Tensor, sizes: Sequence[int] | None = None
+    ) -> Tensor:
+        """The sum over a batch; `sizes` are the numbers of sentences, by which the loss `order` groups documents.
+
+        Without them they are read from the mask, which on CUDA means to wait for all that it still does.
+        """
 
 
 def weighted_loss(weights: Mapping[str, Any]) -> OrderingLoss:
     """The weighted sum of the losses that have a weight; `margin_width` is the margin of the one of that name."""
     terms = [(float(weights[name]), name, loss.load()) for name, loss in LOSSES.items() if weights.get(name)]
     assert terms, "a loss without terms"
-    options = {"margin": {"margin": weights.get("margin_width", 1.0)}}
 
-    def total(scores: Scores, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
+    def total(scores: Scores, positions_BS: Tensor, mask_BS: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        options = {"margin": {"margin": weights.get("margin_width", 1.0)}, "order": {"sizes": sizes}}
         parts = []
         for weight, name, loss in terms:
             read = [getattr(scores, score) for score in LOSSES[name].scores]

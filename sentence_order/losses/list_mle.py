@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sentence_order.losses.pairs import gold_order, sentence_scores
+from sentence_order.losses.pairs import gold_order, sentence_scores, sum_where
 
 
 def list_mle(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -23,4 +23,4 @@ def list_mle(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tenso
     # Finite, so that no gradient is a NaN where only padding remains.
     in_race_BS = score_BS.masked_fill(~mask_BS, torch.finfo(score_BS.dtype).min)
     remaining_BS = in_race_BS.flip(1).logcumsumexp(1).flip(1)
-    return (remaining_BS - score_BS)[mask_BS].sum()
+    return sum_where(mask_BS, remaining_BS - score_BS)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sentence_order.losses.pairs import gold_pairs
+from sentence_order.losses.pairs import gold_pairs, sum_where
 
 
 def margin(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, *, margin: float = 1.0) -> Tensor:
@@ -15,5 +15,4 @@ def margin(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, *, margin:
     >>> margin(logits, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool))
     tensor(0.6000)
     """
-    gold_E = logits_BSS.masked_select(gold_pairs(positions_BS, mask_BS))
-    return torch.nn.functional.relu(margin - gold_E).sum()
+    return sum_where(gold_pairs(positions_BS, mask_BS), torch.nn.functional.relu(margin - logits_BSS))

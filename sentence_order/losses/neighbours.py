@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from sentence_order.losses.pairs import sum_where
+
 
 def neighbours(log_probs_BTT: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """The negative log-likelihood of what follows what: `-log_probs[i, j]` of every j that directly follows its i.
@@ -18,5 +20,4 @@ def neighbours(log_probs_BTT: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> 
     real_BT = torch.nn.functional.pad(mask_BS, (1, 0), value=True)
     next_place_BT = (place_BT + 1) % real_BT.sum(1, keepdim=True)
     follows_BTT = next_place_BT[:, :, None] == place_BT[:, None, :]
-    gold_E = log_probs_BTT.masked_select(follows_BTT & real_BT[:, :, None] & real_BT[:, None, :])
-    return -gold_E.sum()
+    return -sum_where(follows_BTT & real_BT[:, :, None] & real_BT[:, None, :], log_probs_BTT)

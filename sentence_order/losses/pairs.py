@@ -1,4 +1,4 @@
-"""What the losses over pair logits share: the pairs of a document, and one score per sentence."""
+"""What losses share: the pairs of a document, one score per sentence, and sums that leave padding out."""
 
 from torch import Tensor
 
@@ -16,6 +16,11 @@ def sentence_scores(logits_BSS: Tensor, mask_BS: Tensor) -> Tensor:
     """
     rows_BSS = logits_BSS.masked_fill(~mask_BS[:, None, :], 0.0)
     return rows_BSS.sum(2) / mask_BS.sum(1, keepdim=True).clamp(min=1)
+
+
+def sum_where(mask: Tensor, values: Tensor) -> Tensor:
+    """The sum of the values where the mask is True: not of a selection, for whose size CUDA would be waited for."""
+    return values.masked_fill(~mask, 0.0).sum()
 
 
 def gold_order(positions_BS: Tensor, mask_BS: Tensor) -> Tensor:

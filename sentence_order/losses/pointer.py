@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from sentence_order.decoding.scores import Pointer, step_log_probs
-from sentence_order.losses.pairs import gold_order
+from sentence_order.losses.pairs import gold_order, sum_where
 
 
 def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -13,4 +13,4 @@ def pointer(pointer: Pointer, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     coherence modeling using recurrent neural networks.
     """
     order_BS = gold_order(positions_BS, mask_BS)
-    return -step_log_probs(pointer, order_BS)[mask_BS].sum()
+    return -sum_where(mask_BS, step_log_probs(pointer, order_BS))

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from sentence_order.losses.pairs import sum_where
+
 
 def position(position_logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Cross-entropy of each sentence's position among the positions of its document, in nats: a row of the matrix each.
@@ -31,4 +33,4 @@ def _cross_entropy(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor, ax
     real_BSS = mask_BS[:, :, None] & mask_BS[:, None, :]
     log_probs_BSS = logits_BSS.masked_fill(~real_BSS, torch.finfo(logits_BSS.dtype).min).log_softmax(axis)
     gold_BS = log_probs_BSS.gather(2, positions_BS[:, :, None])[:, :, 0]
-    return -gold_BS[mask_BS].sum()
+    return -sum_where(mask_BS, gold_BS)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sentence_order.losses.pairs import gold_pairs
+from sentence_order.losses.pairs import gold_pairs, sum_where
 
 
 def ranknet(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -18,8 +18,7 @@ def ranknet(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor
     >>> ranknet(torch.zeros(1, 3, 3), positions, mask)  # weights of 3/5, 3/5 and 9/5, times log(2)
     tensor(2.0794)
     """
-    chosen_BSS = gold_pairs(positions_BS, mask_BS)
     apart_BSS = positions_BS[:, None, :] - positions_BS[:, :, None]
     weight_BSS = 3 * (2 * apart_BSS - 1) / (2 * mask_BS.sum(1)[:, None, None] - 1)
-    gold_E, weight_E = logits_BSS[chosen_BSS], weight_BSS[chosen_BSS]
-    return (weight_E * torch.nn.functional.softplus(-gold_E)).sum()
+    loss_BSS = weight_BSS * torch.nn.functional.softplus(-logits_BSS)
+    return sum_where(gold_pairs(positions_BS, mask_BS), loss_BSS)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from sentence_order.losses.pairs import sentence_scores
+from sentence_order.losses.pairs import sentence_scores, sum_where
 
 
 def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -20,4 +20,4 @@ def regression(logits_BSS: Tensor, positions_BS: Tensor, mask_BS: Tensor) -> Ten
     last_B1 = (mask_BS.sum(1, keepdim=True) - 1).clamp(min=1)
     target_BS = 1 - 2 * positions_BS / last_B1
     error_BS = sentence_scores(logits_BSS, mask_BS) - target_BS
-    return error_BS[mask_BS].square().sum()
+    return sum_where(mask_BS, error_BS.square())

@@ -18,12 +18,12 @@ from sentence_order.arrays import IntArray
 from sentence_order.config.components import HEADS
 from sentence_order.decoding.scores import Scores
 from sentence_order.losses import OrderingLoss, count_pairs, weighted_loss
-from sentence_order.model.attention import Layout, Reading, Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import NO_CODE, empty_encoder, encoder_config
 from sentence_order.model.families import find_family
 from sentence_order.model.families.family import without_batch
 from sentence_order.model.heads import HeadSize, mean_view
+from sentence_order.model.segments import Layout, Reading, Segments
 from sentence_order.model.set_layers import count_heads, former_set_layer_names, make_set_layer
 from sentence_order.model.tokenizer import bare_tokenizer, check_vocabulary
 
@@ -118,31 +118,31 @@ class SentenceOrdererModel(PreTrainedModel):
 
         Args:
             input_ids: (B, L) token ids, a document's sentences one after the other in any order, padded at the end.
-            lengths: (B, S) the number of tokens of each sentence; 0 at padding.
+            lengths: (B, S) the number of tokens of each sentence; 0 at padding. They are read on the CPU: if they are
+                on a GPU, it is waited for.
             positions: (B, S) gold position of each given sentence; with it the output has a loss.
             prefix: instead of `input_ids`, the output of `encode_prefix` for them.
         """
         assert lengths is not None, "a batch has lengths"
-        layout = self._layout(lengths)
+        given = input_ids if prefix is None else prefix
+        assert given is not None, "a batch has token ids, or the output of the frozen prefix"
+        layout = self._layout(lengths, given.device)
         mask_BS = layout.mask_BS
-        if prefix is None:
-            assert input_ids is not None, "a batch has token ids, or the output of the frozen prefix"
-            prefix = self._run_frozen_stages(input_ids, layout)
-        else:
-            prefix = prefix.to(self.dtype)  # it may be cached in half precision
+        # A cached prefix may be in half precision.
+        prefix = self._run_frozen_stages(given, layout) if prefix is None else prefix.to(self.dtype)
         views_BSXH, vectors_BSH = self._sentence_vectors(prefix, layout)
 
         found: dict[str, Any] = {}
         for head in self.heads.values():
             found |= head(views_BSXH, vectors_BSH, mask_BS)
         if positions is not None:
-            total = self.ordering_loss(Scores(**found), positions, mask_BS)
+            total = self.ordering_loss(Scores(**found), positions, mask_BS, layout.sizes)
             found["loss"] = total / count_pairs(mask_BS).clamp(min=1)
         return Scores(**found)
 
     def sentence_vectors(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """The vectors (B, S, H) that heads read, of documents as `forward` takes them."""
-        layout = self._layout(lengths)
+        layout = self._layout(lengths, input_ids.device)
         return self._sentence_vectors(self._run_frozen_stages(input_ids, layout), layout)[1]
 
     def encode_prefix(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
@@ -150,10 +150,10 @@ class SentenceOrdererModel(PreTrainedModel):
 
         If the whole encoder is frozen, (N, H), a row per sentence; if nothing is, the token ids, (P).
         """
-        return self._run_frozen_stages(input_ids, self._layout(lengths))
+        return self._run_frozen_stages(input_ids, self._layout(lengths, input_ids.device))
 
-    def _layout(self, lengths: Tensor) -> Layout:
-        return Layout(lengths, count_through=self.config.depends_on_input_order)
+    def _layout(self, lengths: Tensor, device: torch.device) -> Layout:
+        return Layout(lengths, device, count_through=self.config.depends_on_input_order)
 
     def _sentence_vectors(self, prefix: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
         """Of every sentence a view for each other one, or a single one, (B, S, X, H), and their mean (B, S, H)."""
@@ -169,8 +169,8 @@ class SentenceOrdererModel(PreTrainedModel):
 
     @torch.no_grad()
     def _run_frozen_stages(self, input_ids_BL: Tensor, layout: Layout) -> Tensor:
-        real_BL = layout.documents.mask_NL
-        return self._run_stages(input_ids_BL[:, : real_BL.shape[1]][real_BL], layout, 0, self.prefix_stages)
+        input_ids_P = layout.documents.pack(input_ids_BL[:, : layout.documents.longest])
+        return self._run_stages(input_ids_P, layout, 0, self.prefix_stages)
 
     def reads_sentences(self, stage: int) -> bool:
         """True if a stage reads every sentence alone."""

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from sentence_order.config.schema import Precision
 from sentence_order.errors import UserError
@@ -115,6 +118,12 @@ def _choose_precision(setting: Precision, device: torch.device) -> tuple[torch.d
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16, "auto: this CUDA device supports bf16"
     return torch.float32, "auto: this CUDA device does not support bf16; try precision=fp16"
+
+
+def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """An array as a tensor on a device. CUDA copies it from pinned memory when it gets there; nothing waits."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -145,10 +145,11 @@ class Stepper:
 
     def backward(self, batch: Batch, num_pairs: int) -> Tensor:
         """Adds the gradient of one batch to those accumulated; returns the sum of its losses."""
-        inputs = {name: tensor.to(self.runtime.device, non_blocking=True) for name, tensor in batch.items()}
+        inputs = {name: value.to(self.runtime.device, non_blocking=True) for name, value in batch.items()}
         with self.runtime.autocast():
-            scores = self.model(inputs.get("input_ids"), inputs["lengths"], prefix=inputs.get("prefix"))
-        total = self.loss(scores, inputs["positions"], inputs["mask"])
+            scores = self.model(inputs.get("input_ids"), batch["lengths"], prefix=inputs.get("prefix"))
+        sizes = (batch["lengths"] > 0).sum(1).tolist()
+        total = self.loss(scores, inputs["positions"], inputs["mask"], sizes)
         self.scaler.scale(total / num_pairs).backward()
         return total.detach().float()
 

@@ -1,13 +1,15 @@
 """Attention within segments of packed tokens equals attention in each segment alone."""
 
+import numpy as np
 import pytest
 import torch
 
-from sentence_order.model.attention import MAX_PLAIN_TOKENS, Layout, Reading, Segments, segment_attention
+from sentence_order.model.attention import MAX_PLAIN_TOKENS, segment_attention
+from sentence_order.model.segments import Layout, Reading, Segments
 
 
 def test_unpack_gives_each_segment_a_row_and_pack_reverses_it() -> None:
-    segments = Segments.from_lengths(torch.tensor([3, 1, 2]))
+    segments = Segments(np.array([3, 1, 2]))
     assert segments.slot_P.tolist() == [0, 1, 2, 3, 6, 7]
     assert segments.mask_NL.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
     tokens = torch.arange(1.0, 7.0)
@@ -20,7 +22,7 @@ def test_unpack_gives_each_segment_a_row_and_pack_reverses_it() -> None:
 def test_attention_stays_within_its_segment(longest: int, scaling: float | None) -> None:
     torch.manual_seed(0)
     sizes = [3, 1, longest]
-    segments = Segments.from_lengths(torch.tensor(sizes))
+    segments = Segments(np.array(sizes))
     inputs = [torch.randn(1, 2, sum(sizes), 4, requires_grad=True) for _ in range(3)]
     packed, _ = segment_attention(torch.nn.Identity(), *inputs, segments, scaling=scaling)
     parts = [
@@ -38,7 +40,7 @@ def test_attention_stays_within_its_segment(longest: int, scaling: float | None)
 @pytest.mark.parametrize("longest", [5, MAX_PLAIN_TOKENS + 1])
 def test_dropout_drops_and_keeps_the_mean(longest: int) -> None:
     torch.manual_seed(0)
-    segments = Segments.from_lengths(torch.tensor([2, longest]))
+    segments = Segments(np.array([2, longest]))
     query, key = (torch.randn(1, 2, 2 + longest, 4) for _ in range(2))
     ones = torch.ones(1, 2, 2 + longest, 4)
     dropped = torch.cat(
@@ -53,7 +55,7 @@ def test_a_sliding_window_reads_less_far_than_its_size(longest: int) -> None:
     """With one of 2 a token and its neighbours. Gradients are finite though rows of padding have nothing to read."""
     torch.manual_seed(0)
     sizes = [longest, 2]
-    segments = Segments.from_lengths(torch.tensor(sizes))
+    segments = Segments(np.array(sizes))
     inputs = [torch.randn(1, 2, sum(sizes), 4, requires_grad=True) for _ in range(3)]
     packed, _ = segment_attention(torch.nn.Identity(), *inputs, segments, sliding_window=2)
     near = torch.ones(longest, longest, dtype=torch.bool).tril(1).triu(-1)
@@ -69,7 +71,7 @@ def test_a_sliding_window_reads_less_far_than_its_size(longest: int) -> None:
 
 def test_heads_of_a_query_may_share_keys_and_values() -> None:
     torch.manual_seed(0)
-    segments = Segments.from_lengths(torch.tensor([3, 5]))
+    segments = Segments(np.array([3, 5]))
     query, (key, value) = torch.randn(1, 4, 8, 6), (torch.randn(1, 2, 8, 6) for _ in range(2))
     shared, _ = segment_attention(torch.nn.Identity(), query, key, value, segments)
     pairs = [torch.stack([x[0, 0], x[0, 0], x[0, 1], x[0, 1]])[None] for x in (key, value)]
@@ -78,7 +80,7 @@ def test_heads_of_a_query_may_share_keys_and_values() -> None:
 
 
 def test_an_argument_that_would_be_ignored_is_refused() -> None:
-    inputs, segments = [torch.randn(1, 2, 3, 4)] * 3, Segments.from_lengths(torch.tensor([3]))
+    inputs, segments = [torch.randn(1, 2, 3, 4)] * 3, Segments(np.array([3]))
     segment_attention(torch.nn.Identity(), *inputs, segments, softcap=None, output_attentions=False)
     with pytest.raises(TypeError, match=r"does not know \{'softcap': 50\.0\}"):
         segment_attention(torch.nn.Identity(), *inputs, segments, softcap=50.0)

@@ -10,13 +10,13 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from benchmarks.families import draw_weights
 from sentence_order.errors import UserError
-from sentence_order.model.attention import Layout
 from sentence_order.model.checkpoint import load_model
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.encoder import SINCE
 from sentence_order.model.families import FAMILIES, WHOLE
 from sentence_order.model.independence import check_independence
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.model.segments import Layout
 from sentence_order.model.tiny import tiny_tokenizer
 from tests.deterministic import CudaDeterminism
 from tests.families import OTHERS, SETTINGS, tiny_encoder
@@ -103,7 +103,7 @@ def test_joint_layers_read_across_sentences(name: str) -> None:
 def test_an_order_that_leaks_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it would if positions counted through the document."""
     model, order = make(name), [2, 0, 1]
-    monkeypatch.setattr(model, "_layout", lambda lengths: Layout(lengths, count_through=True))
+    monkeypatch.setattr(model, "_layout", lambda lengths, device: Layout(lengths, device, count_through=True))
     assert (vectors(model, [0, 1, 2])[order] - vectors(model, order)).abs().max() > 1e-4
     with pytest.raises(UserError, match=r"^x cannot be used: its output depends on the order .* by \d\.\de-0\d of"):
         check_independence(model, "x")

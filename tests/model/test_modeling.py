@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, DistilBertConfig, ElectraConfig, RobertaConfig
@@ -13,10 +14,10 @@ from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.decoding.scores import Scores
 from sentence_order.inference.orderer import SentenceOrderer
-from sentence_order.model.attention import Segments
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.families.family import without_batch
 from sentence_order.model.modeling import SentenceOrdererModel, pool
+from sentence_order.model.segments import Segments
 from tests.families import RECIPES, every_recipe
 
 transformers_logging.disable_progress_bar()
@@ -57,7 +58,7 @@ def test_reshuffled_input_gives_reshuffled_scores(make_model, stories, joint_fro
 
 @pytest.mark.parametrize(("pooling", "expected"), [("mean", [2, 5]), ("first", [1, 4]), ("last", [3, 6])])
 def test_a_sentence_vector_by_hand(pooling: str, expected: list[float]) -> None:
-    sentences = Segments.from_lengths(torch.tensor([3, 2, 1]))
+    sentences = Segments(np.array([3, 2, 1]))
     state_P1 = torch.tensor([[1.0], [2.0], [3.0], [4.0], [6.0], [7.0]])
     assert pool(state_P1, sentences, pooling)[:, 0].tolist() == [*expected, 7.0]
 

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from sentence_order.model.attention import ATTENTION, Reading
+from sentence_order.model.attention import ATTENTION
+from sentence_order.model.segments import Reading
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention, make_log_bucket_position
 from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 
-from sentence_order.model.attention import Distances, Reading, Segments, attend, unpack_heads
+from sentence_order.model.attention import attend, unpack_heads
 from sentence_order.model.families.family import Family, use_class
+from sentence_order.model.segments import Distances, Reading, Segments
 
 FAR = 2**20  # farther than any distance that these encoders distinguish
 

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from sentence_order.model.attention import Reading
 from sentence_order.model.families.family import Family
+from sentence_order.model.segments import Reading
 
 
 class Rotary(Family):

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from sentence_order.errors import UserError, first_line
-from sentence_order.model.attention import Reading
 from sentence_order.model.families.family import Family, count_layers
+from sentence_order.model.segments import Reading
 from sentence_order.runtime.device import out_of_memory
 
 # For encoders without a table of positions.
