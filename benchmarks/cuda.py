@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from benchmarks.checks.setup import Setup
 
 GROUPS = (
-    "device, fp32, bf16, fp16, anomaly, checkpoint, resume, freezing, experiment, memory, parts, families, speed, "
-    "profile"
+    "device, fp32, bf16, fp16, attention, anomaly, checkpoint, resume, freezing, experiment, memory, parts, families, "
+    "speed, profile"
 )
 MINUTES = {"cuda": 6.0, "cpu": 30.0}
 # Seconds without progress after which a line counts as hanging.
@@ -122,7 +122,7 @@ def _check_cuda_available(folder: Path) -> None:
 
 def make_lines() -> "dict[str, Check]":
     """The check of every line, the most valuable first."""
-    from benchmarks.checks import commands, device, families, memory, parts, precision, speed, training
+    from benchmarks.checks import attention, commands, device, families, memory, parts, precision, speed, training
     from sentence_order.config.parsing import options_of
 
     return {
@@ -130,6 +130,7 @@ def make_lines() -> "dict[str, Check]":
         "fp32": precision.check_fp32,
         "bf16": partial(precision.check_half, "bf16"),
         "fp16": partial(precision.check_half, "fp16"),
+        "attention": attention.check_attention,
         "anomaly": training.check_anomaly,
         "checkpoint": commands.check_checkpoint,
         "resume/anomaly": partial(commands.check_resume, True),

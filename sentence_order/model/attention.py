@@ -4,6 +4,7 @@ No linear layer ever computes padding, since all layers work on packed tokens. O
 belong together. The lower, sentence-local layers and the upper, joint ones differ in nothing but their segments.
 """
 
+import logging
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from sentence_order.model.segments import Segments
+
+log = logging.getLogger(__name__)
 
 ATTENTION = "sentence_order_segments"
 # On a CPU the fused kernel gains little from a second thread on short rows; `benchmarks/speed.md` has the figures.
@@ -44,29 +47,32 @@ def segment_attention(
     if unknown := {name: value for name, value in others.items() if value is not None and value is not False}:
         raise TypeError(f"attention within segments does not know {unknown}")
     segments = attention_mask
-    if find_obstacle(query.device, query.dtype, query.shape[-1], dropout) is None:
-        return _attend_packed(query, key, value, segments, scaling, sliding_window), None
+    if computes_packed(query.device, query.dtype, query.shape[-1], dropout):
+        return attend_packed(query, key, value, segments, scaling, sliding_window), None
     q_NALV, k_NALV, v_NALV = (unpack_heads(x, segments, query.shape[1]) for x in (query, key, value))
     return attend(q_NALV, k_NALV, v_NALV, segments, dropout, scaling, sliding_window), None
 
 
 @lru_cache
-def find_obstacle(device: torch.device, dtype: torch.dtype, head_width: int, dropout: float) -> str | None:
-    """Why attention cannot be computed over packed tokens, by `torch.nn.attention.varlen`; None if it can."""
+def computes_packed(device: torch.device, dtype: torch.dtype, head_width: int, dropout: float) -> bool:
+    """Whether attention of this kind is computed over packed tokens; the reason is written to the log file once."""
+    obstacle = None
     if device.type != "cuda":
-        return "its kernels are for CUDA"
-    if dtype not in (torch.bfloat16, torch.float16):
-        return "its kernels are for bf16 and fp16"
-    if dropout > 0:
-        return "its kernels have no attention dropout"
-    if head_width % 8 or head_width > 256:
-        return f"its kernels need a width of heads that 8 divides, up to 256, and here it is {head_width}"
-    if torch.cuda.get_device_capability(device) < (8, 0):
-        return "its kernels need CUDA capability 8.0"
-    return None
+        obstacle = "its kernels are for CUDA"
+    elif dtype not in (torch.bfloat16, torch.float16):
+        obstacle = f"its kernels are for bf16 and fp16, not for {dtype}"
+    elif dropout > 0:
+        obstacle = "its kernels have no attention dropout"
+    elif head_width % 8 or head_width > 256:
+        obstacle = f"its kernels are for heads of up to 256 numbers, in eights, not for {head_width}"
+    elif torch.cuda.get_device_capability(device) < (8, 0):
+        obstacle = "its kernels need CUDA capability 8.0"
+    how = "over packed tokens" if obstacle is None else "padded to the longest segment"
+    log.debug("attention: %s (torch.nn.attention.varlen: %s)", how, obstacle or f"{dtype} on CUDA, no dropout")
+    return obstacle is None
 
 
-def _attend_packed(
+def attend_packed(
     q_1APV: Tensor,
     k_1APV: Tensor,
     v_1APV: Tensor,
@@ -75,13 +81,15 @@ def _attend_packed(
     sliding_window: int | None,
 ) -> Tensor:
     """Attention of packed tokens as they are, (1, P, A, V): no segment is padded to the length of the longest."""
-    from torch.nn.attention.varlen import varlen_attn  # half a second, which a CPU need not spend
+    from torch.nn.attention import varlen  # its import takes time, which a CPU need not spend
 
     heads, ends, longest = q_1APV.shape[1], segments.end_N1, segments.longest
     q_PAV, k_PAV, v_PAV = (repeat_heads(x_1APV, heads)[0].transpose(0, 1) for x_1APV in (q_1APV, k_1APV, v_1APV))
     window = (-1, -1) if sliding_window is None else (sliding_window - 1, sliding_window - 1)
     # Arguments that torch 2.11 has.
-    output: Any = varlen_attn(q_PAV, k_PAV, v_PAV, ends, ends, longest, longest, scale=scaling, window_size=window)
+    output: Any = varlen.varlen_attn(
+        q_PAV, k_PAV, v_PAV, ends, ends, longest, longest, scale=scaling, window_size=window
+    )
     return output[None]
 
 

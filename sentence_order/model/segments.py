@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.arrays import BoolArray, IntArray
-from sentence_order.runtime.device import to_device
+from sentence_order.runtime.device import to_device, to_host
 
 CPU = torch.device("cpu")
 
@@ -87,14 +87,14 @@ class Reading:
 class Distances:
     """Rows of a table of relative positions, for every two tokens of a segment.
 
-    The table has a row for each distance `distance_K`, the place of the key less that of the query, and a last one for
-    two tokens of different spans, whose distance would tell in which order the spans are given.
+    The table has a row for each distance `distance_K` (on the CPU), the place of the key less that of the query, and a
+    last one for two tokens of different spans, whose distance would tell in which order the spans are given.
     """
 
     def __init__(self, reading: Reading) -> None:
         segments, spans = reading.segments, reading.spans
         longest, device = spans.longest, spans.device
-        self.distance_K = torch.arange(1 - longest, longest, device=device)
+        self.distance_K = torch.arange(1 - longest, longest)
         if segments is spans:
             offset_NL = torch.arange(longest, device=device)[None]
         else:
@@ -113,7 +113,7 @@ class Layout:
     """
 
     def __init__(self, lengths_BS: Tensor, device: torch.device = CPU, count_through: bool = False) -> None:
-        self.length_BS: IntArray = lengths_BS.cpu().numpy()
+        self.length_BS: IntArray = to_host(lengths_BS)
         self.device, self.count_through = device, count_through
 
     @property

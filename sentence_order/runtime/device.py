@@ -126,6 +126,12 @@ def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
+def to_host(tensor: Tensor) -> npt.NDArray[Any]:
+    """A tensor as an array. If it is on CUDA, all is waited for that CUDA still does."""
+    array: npt.NDArray[Any] = tensor.cpu().numpy()
+    return array
+
+
 def out_of_memory(error: BaseException) -> bool:
     """True for an error by which a device, or the system, reports that it is out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

@@ -35,7 +35,7 @@ from sentence_order.training.model_card import ModelCardContext
 from sentence_order.training.plan import StepInput, TrainingPlan
 from sentence_order.training.run_config import how_to_resume
 from sentence_order.training.state import TrainerState, get_rng_state, set_rng_state
-from sentence_order.training.step import StepOutput, Stepper
+from sentence_order.training.step import StepOutput, Stepper, choose_reading
 from sentence_order.training.tracker import Meter, Tracker
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,9 @@ class TrainingLoop:
         self.checkpoints = CheckpointWriter(folder, model, card, runtime.processes.is_main, config.trainer.keep)
 
         self.state, self.meter = TrainerState(total_steps=self.plan.total_steps), Meter()
+        self.loss: float | None = None  # of the last step that was read
+        self.unread: list[tuple[StepInput, StepOutput]] = []  # without batches
+        self.reads_every_step = choose_reading(runtime.device, config)
         self.stop_signal, self.save_requested = 0, False  # signals that have arrived in any process
         self.digests = digests or {}
         self.started = time.perf_counter()
@@ -102,18 +105,19 @@ class TrainingLoop:
                 self.maybe_unfreeze(step_input.epoch_before)  # freeze.schedule
 
                 output = self.training_step(step_input)  # forward, backward, all-reduce, clip, optimizer
-                if output.nonfinite_reason is not None:
-                    self.handle_nonfinite(output, step_input)  # skip or raise, naming block and documents
-                self.progress.update(task, advance=1, note=self._progress_note(output.loss))
+                if self.should_read():  # every step on a CPU, when a line is logged on CUDA
+                    self.read_steps()  # skips or raises for a step that is not finite, naming block and documents
+                self.progress.update(task, advance=1, note=self._progress_note())
 
                 # Once in a while: log, validate, save.
                 if self.should_log():
                     self.log_training(output)
                 self.callbacks.call("on_step", self.state)
-                self.sync_requests()  # signals, and callbacks that ask to stop, of any process
+                if self.should_read() or self.runtime.processes.world_size == 1:
+                    self.sync_requests()  # signals, and callbacks that ask to stop, of any process
                 if self.should_validate():
                     self.validate()  # keeps the best, counts num_bad_validations
-                    self.progress.update(task, note=self._progress_note(output.loss))
+                    self.progress.update(task, note=self._progress_note())
                 if self.should_save():
                     self.save_checkpoint()
 
@@ -143,32 +147,57 @@ class TrainingLoop:
             log.info("epoch %g: unfreezing %s", phase.epoch, ", ".join(names))
 
     def training_step(self, inputs: StepInput) -> StepOutput:
-        """One optimizer step, and the progress that it makes."""
+        """One optimizer step, whose result is still to be read, and the progress that it makes."""
         started = time.perf_counter()
         output = self.stepper.training_step(inputs.batches, inputs.num_pairs, self.state.step)
-        seconds = time.perf_counter() - started
-        self.meter.update(inputs, None if output.nonfinite_reason else output.loss, seconds)
+        self.unread.append((replace(inputs, batches=[]), output))
+        self._count_seconds(started)
 
         state = self.state
         state.step += 1
         state.num_documents += inputs.num_documents
-        state.seconds += seconds
         state.epoch = inputs.epoch_after
         state.done = state.step >= self.plan.total_steps
         state.validation_pending = state.done or self._is_due(self.plan.eval_every)
         return output
 
+    def should_read(self) -> bool:
+        """Every step or, where a GPU goes on computing meanwhile, before a line is logged, a validation and a save."""
+        due = self.state.validation_pending or self.should_log() or self._is_due(self.config.trainer.save_every)
+        return self.reads_every_step or due
+
+    def read_steps(self) -> None:
+        """Waits for the device, and reads the losses of all steps since the last time.
+
+        Skips a step whose loss or gradient was not finite, or raises TrainingError, as of the moment after that step:
+        no later one has changed anything.
+        """
+        if not self.unread:
+            return
+        started, steps = time.perf_counter(), self.unread
+        self.unread = []
+        numbers = torch.stack([torch.stack([output.loss, output.is_nonfinite.float()]) for _, output in steps])
+        for (inputs, output), (loss, is_nonfinite) in zip(steps, numbers.tolist(), strict=True):
+            self.meter.update(inputs, None if is_nonfinite else loss)
+            self.loss = loss
+            if is_nonfinite:
+                self.handle_nonfinite(output, inputs)
+        self._count_seconds(started)
+
     def handle_nonfinite(self, output: StepOutput, inputs: StepInput) -> None:
         """Skips a step whose loss or gradient was not finite, or raises TrainingError; saves its batch."""
-        ids = self.train_corpus.documents["id"]
-        message = describe_nonfinite(self.stepper, inputs, output, ids, self.folder, self.state.step)
-        self.state.num_skipped_steps += 1
-        skipped, limit = self.state.num_skipped_steps, self.config.max_nonfinite
+        state, ids = self.state, self.train_corpus.documents["id"]
+        state.step, state.epoch = output.step, inputs.epoch_after
+        inputs = replace(inputs, batches=self.plan.load(inputs.epoch, inputs.shards))
+        message = describe_nonfinite(self.stepper, inputs, output, ids, self.folder, state.step)
+        state.num_skipped_steps += 1
+        skipped, limit = state.num_skipped_steps, self.config.max_nonfinite
         if self.config.on_nonfinite is OnNonfinite.stop:
             raise TrainingError(message)
         if skipped > limit:
             raise TrainingError(f"{message}; {skipped} steps would be skipped, and max_nonfinite is {limit}")
-        log.info("skipping step %d (%d of at most %d): %s", self.state.step, skipped, limit, message)
+        self.stepper.clear_nonfinite()
+        log.info("skipping step %d (%d of at most %d): %s", state.step, skipped, limit, message)
 
     def should_log(self) -> bool:
         """After the first step, the last one, and every `trainer.log_every`."""
@@ -188,7 +217,8 @@ class TrainingLoop:
         """Logs the means since the last line, and the learning rates and gradient norms of the step."""
         values = self.meter.means()
         self.meter = Meter()
-        values |= {name: norm for name, norm in output.gradient_norms.items() if math.isfinite(norm)}
+        norms = {name: norm.item() for name, norm in output.gradient_norms.items()}
+        values |= {name: norm for name, norm in norms.items() if math.isfinite(norm)}
         values |= {f"train/lr/{group['name']}": group["lr"] for group in self.stepper.optimizer.param_groups}
         if self.stepper.scaler.is_enabled():
             values["train/loss_scale"] = self.stepper.scaler.get_scale()
@@ -284,6 +314,7 @@ class TrainingLoop:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume after this step; all processes of a run take part."""
+        self.read_steps()
         seconds = self.state.previous_seconds + time.perf_counter() - self.started
         return {
             "trainer": {**asdict(self.state), "previous_seconds": seconds},
@@ -319,9 +350,15 @@ class TrainingLoop:
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0
 
-    def _progress_note(self, loss: float | None = None) -> str:
+    def _count_seconds(self, started: float) -> None:
+        """Adds the time since then to that of the training steps."""
+        seconds = time.perf_counter() - started
+        self.state.seconds += seconds
+        self.meter.seconds += seconds
+
+    def _progress_note(self) -> str:
         best, metric = self.state.best_metrics, self.metric
-        notes = [] if loss is None else [f"loss {loss:.3f}"]
+        notes = [] if self.loss is None else [f"loss {self.loss:.3f}"]
         return ", ".join([*notes, f"best {metric} {best[metric]:.3f}"] if best else notes)
 
     def sync_requests(self) -> None:

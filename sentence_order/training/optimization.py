@@ -64,14 +64,16 @@ def make_lr_factor(config: OptimConfig, total_steps: int) -> Callable[[int], flo
     return scheduler.lr_lambdas[0]
 
 
-def clipped_step(optimizer: torch.optim.AdamW, total_norm: Tensor, max_norm: float) -> None:
-    """A step with the gradients clipped to a norm, as `torch.nn.utils.clip_grad_norm_` clips them.
+def clipped_step(optimizer: torch.optim.AdamW, total_norm: Tensor, max_norm: float, is_skipped: Tensor) -> None:
+    """A step with the gradients clipped to a norm, as `torch.nn.utils.clip_grad_norm_` clips them, or none.
 
-    The fused optimizer divides gradients as it reads them, which saves writing all of them before.
+    The fused optimizer divides gradients as it reads them, which saves writing all of them before, and looks itself
+    whether the step is skipped, which the host need not know. It takes both as a `GradScaler` passes them.
     """
-    optimizer.grad_scale = ((total_norm + 1e-6) / max_norm).clamp(min=1)  # type: ignore[attr-defined]  # as GradScaler
+    optimizer.grad_scale = ((total_norm + 1e-6) / max_norm).clamp(min=1)  # type: ignore[attr-defined]
+    optimizer.found_inf = is_skipped.float()  # type: ignore[attr-defined]
     optimizer.step()
-    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    optimizer.grad_scale = optimizer.found_inf = None  # type: ignore[attr-defined]
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
@@ -89,7 +91,8 @@ class WeightAverage:
     """
 
     def __init__(self, weights: Sequence[nn.Parameter], decay: float) -> None:
-        self.decay, self.steps = decay, 0
+        self.decay = decay
+        self.num_steps = torch.zeros((), dtype=torch.long, device=weights[0].device)
         self.weights: list[torch.Tensor] = []
         self.average: list[torch.Tensor] = []
         self.add(weights)
@@ -101,12 +104,14 @@ class WeightAverage:
             self.average += [weight.detach().clone() for weight in weights]
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Adds the weights of a step to the average."""
-        self.steps += 1
+    def update(self, has_changed: Tensor) -> None:
+        """Adds the weights to the average, if the step has changed them."""
+        self.num_steps += has_changed
         if self.decay:
-            kept = min(self.decay, (1 + self.steps) / (10 + self.steps))
-            torch._foreach_lerp_(self.average, self.weights, 1 - kept)
+            kept = ((1 + self.num_steps) / (10 + self.num_steps)).clamp(max=self.decay)
+            changes = torch._foreach_sub(self.weights, self.average)
+            torch._foreach_mul_(changes, (1 - kept) * has_changed)
+            torch._foreach_add_(self.average, changes)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -122,11 +127,11 @@ class WeightAverage:
             weight.data, average.data = average.data, weight.data
 
 
-def gradient_norms(model: SentenceOrdererModel) -> dict[str, float]:
+def gradient_norms(model: SentenceOrdererModel) -> dict[str, Tensor]:
     """The norm of the gradient in every trainable block."""
     norms = {}
     for name, modules in model.parts.items():
         gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
         if gradients:
-            norms[name] = float(torch.nn.utils.get_total_norm(gradients))
+            norms[name] = torch.nn.utils.get_total_norm(gradients)
     return norms

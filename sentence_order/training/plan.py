@@ -41,7 +41,9 @@ class StepInput:
     num_pairs: int  # of sentences of one document
     num_tokens: int
     padded_size: int  # tokens, padding included
-    batches: list[Batch]  # this process's shard of each micro-batch
+    epoch: int
+    shards: list[list[int]]  # this process's rows of each micro-batch
+    batches: list[Batch]
 
 
 class TrainingPlan:
@@ -83,6 +85,8 @@ class TrainingPlan:
                 parts = micro_batches[first : first + self.config.accumulate]
                 rows = np.concatenate(parts)
                 yield StepInput(
+                    epoch=epoch,
+                    shards=shards[first - done : first - done + len(parts)],
                     epoch_before=epoch + first / total,
                     epoch_after=epoch + (first + len(parts)) / total,
                     num_documents=len(rows),
@@ -91,6 +95,10 @@ class TrainingPlan:
                     padded_size=sum(len(part) * int(tokens[part].max()) for part in parts),
                     batches=[batch for batch in itertools.islice(loaded, len(parts)) if batch],
                 )
+
+    def load(self, epoch: int, shards: list[list[int]]) -> list[Batch]:
+        """The batches of these rows in an epoch."""
+        return [batch for batch in load_batches(self.train, shards, self.seed, epoch) if batch]
 
     def _micro_batches(self, epoch: int) -> list[list[int]]:
         return make_batches(self.train.tokens, self.config.batch_tokens, self.seed, epoch)

@@ -1,5 +1,6 @@
 """One optimizer step: forward and backward, the sum over all processes, clipping, AdamW, and the scale of fp16."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sentence_order.config.schema import OptimConfig
+from sentence_order.config.schema import OnNonfinite, OptimConfig, TrainConfig
 from sentence_order.data.examples import Batch
 from sentence_order.errors import first_line
 from sentence_order.model.limits import BatchLimit
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.runtime.device import Runtime, out_of_memory
+from sentence_order.runtime.device import Runtime, out_of_memory, to_host
 from sentence_order.training.optimization import (
     WeightAverage,
     add_unfrozen,
@@ -25,22 +26,41 @@ from sentence_order.training.optimization import (
 )
 from sentence_order.training.state import get_rng_state, set_rng_state
 
+log = logging.getLogger(__name__)
+
+TOTAL_NORM = "train/gradient_norm"
 ADVICE = "lower data.max_sentences or data.max_sentence_tokens, or freeze more (freeze=encoder needs the least memory)"
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """Result of one optimizer step."""
+    """Result of one optimizer step. Its numbers are on the device, which has to be waited for to read them."""
 
-    loss: float  # per pair, of all processes together
-    gradient_norms: dict[str, float]  # before clipping, by tag
-    # What was NaN or infinite, so that the weights have not changed; None also if only the scale of fp16 was too large.
-    nonfinite_reason: str | None
+    step: int  # the number of steps, this one included
+    loss: Tensor  # per pair, of all processes together
+    gradient_norms: dict[str, Tensor]  # before clipping, by tag
+    # Something was NaN or infinite, so that the weights have not changed; not if only the scale of fp16 was too large.
+    is_nonfinite: Tensor
+    anomaly: str | None  # what anomaly detection has raised in this process
     rng_state: dict[str, Tensor] = field(repr=False)  # of dropout, before the step
+
+    @property
+    def nonfinite_reason(self) -> str | None:
+        """What was NaN or infinite."""
+        if not self.is_nonfinite.item():
+            return None
+        for what, value in (("the loss", self.loss), ("the norm of the gradient", self.gradient_norms[TOTAL_NORM])):
+            if self.anomaly is None and not math.isfinite(number := value.item()):
+                return f"{what} is {number}"
+        return self.anomaly or "another process has computed numbers that are not finite"
 
 
 class Stepper:
-    """Optimizer, learning rate and weights of a run, and the step that updates them."""
+    """Optimizer, learning rate and weights of a run, and the step that updates them.
+
+    A step never waits for the device. Whether its numbers are finite is known there alone: a step in which they are not
+    changes nothing, and nor does any later one until `clear_nonfinite`.
+    """
 
     def __init__(
         self,
@@ -48,18 +68,20 @@ class Stepper:
         config: OptimConfig,
         runtime: Runtime,
         total_steps: int,
-        norms_per_block: bool = False,
+        anomaly: bool = False,
     ) -> None:
         self.model, self.config, self.runtime = model, config, runtime
-        self.norms_per_block = norms_per_block
+        self.anomaly = anomaly  # anomaly detection is on
         self.loss = model.ordering_loss
         self.trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(model, config)
         self.average = WeightAverage(self.trainable, config.ema)
         self.lr_factor = make_lr_factor(config, total_steps)
+        self.has_stopped = torch.zeros((), dtype=torch.bool, device=runtime.device)
+        self.one = torch.ones((), device=runtime.device)
         # Of fp16 losses, which keeps small gradients from underflow; disabled in other precisions.
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.precision is torch.float16)
-        self.scaler.scale(torch.zeros((), device=runtime.device))  # creates its state on the device now
+        self.scaler.scale(self.one)  # creates its state on the device now
         self.limit = BatchLimit(runtime.device, ADVICE)
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,7 +89,7 @@ class Stepper:
         return {
             "weights": [weight.detach() for weight in self.trainable],
             "average": [average.detach() for average in self.average.average],
-            "average_steps": self.average.steps,
+            "average_steps": self.average.num_steps,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
@@ -78,7 +100,7 @@ class Stepper:
         targets = [*self.trainable, *self.average.average]
         for weight, saved in zip(targets, [*state["weights"], *state["average"]], strict=True):
             weight.copy_(saved)
-        self.average.steps = state["average_steps"]
+        self.average.num_steps.fill_(state["average_steps"])
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
@@ -106,18 +128,28 @@ class Stepper:
         total, anomaly = self._forward_backward(batches, num_pairs, before)
         loss, num_anomalies = self._reduce(total, anomaly)
 
-        reason = None
-        if num_anomalies:
-            reason = anomaly or "another process has computed numbers that are not finite"
-        elif not math.isfinite(loss):
-            reason = f"the loss is {loss}"
-        # A finite loss whose scaled gradients leave the range of fp16: the scaler finds a scale that fits.
-        scale_too_large = self.scaler.is_enabled() and self.scaler.get_scale() > 1 and math.isfinite(loss)
+        backward_failed = self.anomaly and num_anomalies.item() > 0  # in some process
+        if not backward_failed:
+            self.scaler.unscale_(self.optimizer)
+        blocks = gradient_norms(self.model) if self.anomaly else {}
+        total_norm = torch.nn.utils.get_total_norm([w.grad for w in self.trainable if w.grad is not None])
 
-        norms, reason = self._clip_and_step(reason)
-        self._update_scaler(bool(num_anomalies), loss, scale_too_large)
+        is_unusable = ~(loss.isfinite() & total_norm.isfinite() & (num_anomalies == 0))
+        # A finite loss whose scaled gradients leave the range of fp16: the scaler finds a scale that fits.
+        scale_too_large = loss.isfinite() & (self.scaler.scale(self.one) > 1)
+        is_nonfinite = is_unusable & ~scale_too_large
+        self.has_stopped |= is_nonfinite
+        is_skipped = is_unusable | self.has_stopped
+        clipped_step(self.optimizer, total_norm, self.config.max_grad_norm, is_skipped)
+        self.average.update(~is_skipped)
+        self._update_scale(backward_failed)
         self.optimizer.zero_grad(set_to_none=True)
-        return StepOutput(loss / num_pairs, norms, None if scale_too_large else reason, before)
+        norms = {TOTAL_NORM: total_norm} | {f"{TOTAL_NORM}/{name}": norm for name, norm in blocks.items()}
+        return StepOutput(step + 1, loss / num_pairs, norms, is_nonfinite, anomaly, before)
+
+    def clear_nonfinite(self) -> None:
+        """Lets steps change weights again, after one in which numbers were not finite."""
+        self.has_stopped.zero_()
 
     def _forward_backward(
         self, batches: Sequence[Batch], num_pairs: int, before: dict[str, Tensor]
@@ -145,44 +177,44 @@ class Stepper:
 
     def backward(self, batch: Batch, num_pairs: int) -> Tensor:
         """Adds the gradient of one batch to those accumulated; returns the sum of its losses."""
-        inputs = {name: value.to(self.runtime.device, non_blocking=True) for name, value in batch.items()}
+        read = [name for name in ("input_ids", "prefix", "positions", "mask") if name in batch]
+        inputs = {name: batch[name].to(self.runtime.device, non_blocking=True) for name in read}
         with self.runtime.autocast():
             scores = self.model(inputs.get("input_ids"), batch["lengths"], prefix=inputs.get("prefix"))
-        sizes = (batch["lengths"] > 0).sum(1).tolist()
+        sizes = (to_host(batch["lengths"]) > 0).sum(1).tolist()
         total = self.loss(scores, inputs["positions"], inputs["mask"], sizes)
         self.scaler.scale(total / num_pairs).backward()
         return total.detach().float()
 
-    def _reduce(self, total: Tensor, anomaly: str | None) -> tuple[float, float]:
+    def _reduce(self, total: Tensor, anomaly: str | None) -> tuple[Tensor, Tensor]:
         """Sums the gradients over all processes; returns the sum of the losses and the number of anomalies."""
-        numbers = torch.stack([total, total.new_tensor(float(anomaly is not None))])
+        numbers = torch.stack([total, total.new_full((), float(anomaly is not None))])
         if self.runtime.processes.world_size > 1:
             for weight in self.trainable:
                 if weight.grad is None:  # no document in this process's shard
                     weight.grad = torch.zeros_like(weight)
         self.runtime.processes.all_reduce_([numbers, *(w.grad for w in self.trainable if w.grad is not None)])
-        loss, num_anomalies = numbers.tolist()
+        loss, num_anomalies = numbers
         return loss, num_anomalies
 
-    def _clip_and_step(self, reason: str | None) -> tuple[dict[str, float], str | None]:
-        """Updates the weights, unless something is not finite; returns the gradient norms, and what is not finite."""
-        if reason is None:
-            self.scaler.unscale_(self.optimizer)
-        blocks = gradient_norms(self.model) if self.norms_per_block else {}
-        total_norm = torch.nn.utils.get_total_norm([w.grad for w in self.trainable if w.grad is not None])
-        norm = total_norm.item()
-        if reason is None and not math.isfinite(norm):
-            reason = f"the norm of the gradient is {norm}"
-        if reason is None:
-            clipped_step(self.optimizer, total_norm, self.config.max_grad_norm)
-            self.average.update()
-        tags = {f"train/gradient_norm/{name}": value for name, value in blocks.items()}
-        return {"train/gradient_norm": norm, **tags}, reason
-
-    def _update_scaler(self, anomaly: bool, loss: float, scale_too_large: bool) -> None:
-        if not self.scaler.is_enabled():
-            return
-        if anomaly and scale_too_large:  # which the scaler has not seen
+    def _update_scale(self, backward_failed: bool) -> None:
+        """Lowers the scale of fp16 losses if scaled gradients were not finite, and raises it after many that were."""
+        if backward_failed and self.scaler.is_enabled():  # of gradients that the scaler has not seen
             self.scaler.update(self.scaler.get_scale() * self.scaler.get_backoff_factor())
-        elif not anomaly and math.isfinite(loss):
+        else:
             self.scaler.update()
+
+
+def choose_reading(device: torch.device, config: TrainConfig) -> bool:
+    """Whether the host reads the numbers of every step, before it starts the next one."""
+    if device.type != "cuda":
+        reads_every_step, reason = True, f"on a {device.type.upper()}"
+    elif config.debug.anomaly:
+        reads_every_step, reason = True, "debug.anomaly"
+    elif config.on_nonfinite is OnNonfinite.skip:
+        reads_every_step, reason = True, "on_nonfinite=skip, for which the GPU is waited for in every step"
+    else:
+        reads_every_step, reason = False, "the GPU is not waited for in between"
+    when = "after each step" if reads_every_step else "when a line is logged, and before validations and saves"
+    log.debug("losses are read %s (%s)", when, reason)
+    return reads_every_step

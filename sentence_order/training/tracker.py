@@ -56,15 +56,14 @@ class Meter:
     padded_size: int = 0
     seconds: float = 0.0
 
-    def update(self, inputs: StepInput, loss: float | None, seconds: float) -> None:
-        """Adds a step; its loss is per pair, and None if the step was skipped."""
+    def update(self, inputs: StepInput, loss: float | None) -> None:
+        """Adds a step, but for its time; its loss is per pair, and None if the step was skipped."""
         if loss is not None:
             self.loss += loss * inputs.num_pairs
             self.num_pairs += inputs.num_pairs
         self.num_documents += inputs.num_documents
         self.num_tokens += inputs.num_tokens
         self.padded_size += inputs.padded_size
-        self.seconds += seconds
 
     def means(self) -> dict[str, float]:
         values = {"train/loss": self.loss / self.num_pairs} if self.num_pairs else {}

@@ -1,10 +1,17 @@
 """Attention within segments of packed tokens equals attention in each segment alone."""
 
+import inspect
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import varlen
+from torch.nn.attention.varlen import varlen_attn
 
-from sentence_order.model.attention import MAX_PLAIN_TOKENS, segment_attention
+from benchmarks.varlen import attend_one_by_one
+from sentence_order.model import attention
+from sentence_order.model.attention import MAX_PLAIN_TOKENS, computes_packed, segment_attention
 from sentence_order.model.segments import Layout, Reading, Segments
 
 
@@ -67,6 +74,64 @@ def test_a_sliding_window_reads_less_far_than_its_size(longest: int) -> None:
     torch.testing.assert_close(packed, alone)
     gradients = [torch.autograd.grad(output.square().sum(), inputs) for output in (packed, alone)]
     torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("sliding_window", [None, 2])
+@pytest.mark.parametrize("key_heads", [4, 2])
+def test_packed_attention_equals_padded(
+    monkeypatch: pytest.MonkeyPatch, sliding_window: int | None, key_heads: int
+) -> None:
+    """By what its kernels compute, on a CPU; they take the arguments that it is called with."""
+    torch.manual_seed(0)
+    segments = Segments(np.array([3, 1, 7]))
+    inputs = [torch.randn(1, heads, 11, 8, requires_grad=True) for heads in (4, key_heads, key_heads)]
+    options = {"scaling": 0.3, "sliding_window": sliding_window}
+    padded, _ = segment_attention(torch.nn.Identity(), *inputs, segments, **options)
+
+    def attend_one_segment_at_a_time(*arguments: Any, **named: Any) -> torch.Tensor:
+        inspect.signature(varlen_attn).bind(*arguments, **named)
+        return attend_one_by_one(*arguments, **named)
+
+    monkeypatch.setattr(attention, "computes_packed", lambda *_: True)
+    monkeypatch.setattr(varlen, "varlen_attn", attend_one_segment_at_a_time)
+    packed, _ = segment_attention(torch.nn.Identity(), *inputs, segments, **options)
+    torch.testing.assert_close(packed, padded)
+    gradients = [torch.autograd.grad(output.square().sum(), inputs) for output in (packed, padded)]
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "head_width", "dropout", "capability", "reason"),
+    [
+        ("cpu", torch.bfloat16, 32, 0.0, (9, 0), "its kernels are for CUDA"),
+        ("cuda", torch.bfloat16, 32, 0.0, (9, 0), None),
+        ("cuda", torch.float16, 64, 0.0, (8, 0), None),
+        ("cuda", torch.float32, 32, 0.0, (9, 0), "for bf16 and fp16"),
+        ("cuda", torch.bfloat16, 32, 0.1, (9, 0), "no attention dropout"),
+        ("cuda", torch.bfloat16, 20, 0.0, (9, 0), "heads of up to 256 numbers"),
+        ("cuda", torch.float16, 32, 0.0, (7, 5), "capability 8.0"),
+    ],
+)
+def test_where_attention_is_packed(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    device: str,
+    dtype: torch.dtype,
+    head_width: int,
+    dropout: float,
+    capability: tuple[int, int],
+    reason: str | None,
+) -> None:
+    """The reason is logged once."""
+    caplog.set_level("DEBUG")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    computes_packed.cache_clear()
+    for _ in range(2):
+        assert computes_packed(torch.device(device), dtype, head_width, dropout) == (reason is None)
+    (message,) = (record.getMessage() for record in caplog.records)
+    computes_packed.cache_clear()
+    assert message.startswith("attention: padded" if reason else "attention: over packed tokens")
+    assert (reason or "no dropout") in message
 
 
 def test_heads_of_a_query_may_share_keys_and_values() -> None:

@@ -67,7 +67,7 @@ def losses(model: SentenceOrdererModel, corpus: Corpus, folder: Path, workers: i
     model.train()
     assert loop.tracker is not None
     with loop.tracker:
-        return [loop.training_step(step_input).loss for step_input in islice(loop.plan.batches(start=0), 8)]
+        return [loop.training_step(step_input).loss.item() for step_input in islice(loop.plan.batches(start=0), 8)]
 
 
 @pytest.mark.parametrize(

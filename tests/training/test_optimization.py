@@ -17,6 +17,8 @@ from sentence_order.training.optimization import (
 )
 from tests.families import every_recipe
 
+CHANGED = torch.tensor(True)  # by the step
+
 
 @every_recipe
 def test_groups_hold_all_trainable_weights_and_biases_do_not_decay(make_model) -> None:
@@ -90,7 +92,8 @@ def test_average_of_the_weights_by_hand() -> None:
     average = WeightAverage([weight], decay=0.9)
     for value in (1.0, 3.0):
         weight.data.fill_(value)
-        average.update()
+        average.update(CHANGED)
+        average.update(~CHANGED)  # which is as if the step had not been
     # Of the average 2/11 stays at the first step, 3/12 at the second.
     with average.applied():
         assert weight.item() == pytest.approx(0.25 * 9 / 11 + 0.75 * 3)
@@ -101,7 +104,7 @@ def test_average_of_the_weights_by_hand() -> None:
     with average.applied():
         assert added.item() == 5.0  # as yet the weight itself
     added.data.fill_(9.0)
-    average.update()
+    average.update(CHANGED)
     with average.applied():
         assert added.item() == pytest.approx(4 / 13 * 5 + 9 / 13 * 9)
 
@@ -109,7 +112,7 @@ def test_average_of_the_weights_by_hand() -> None:
 def test_without_a_decay_there_is_no_average() -> None:
     weight = torch.nn.Parameter(torch.ones(1))
     average = WeightAverage([weight], decay=0.0)
-    average.update()
+    average.update(CHANGED)
     with average.applied():
         assert weight.item() == 1.0
     assert average.average == []
@@ -139,6 +142,21 @@ def test_clipped_steps_equal_clipping_and_then_stepping(make_model, max_norm: fl
         torch.nn.utils.clip_grad_norm_(models[0].parameters(), max_norm)
         optimizers[0].step()
         total_norm = torch.nn.utils.get_total_norm([weight.grad for weight in models[1].parameters()])
-        clipped_step(optimizers[1], total_norm, max_norm)
+        clipped_step(optimizers[1], total_norm, max_norm, ~CHANGED)
     for expected, weight in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(weight, expected)
+
+
+def test_a_skipped_step_changes_nothing(make_model) -> None:
+    """Not even the number of steps that AdamW corrects its moments by."""
+    model = make_model()
+    optimizer = make_optimizer(model, OptimConfig())
+    for weight in model.parameters():
+        weight.grad = torch.full_like(weight, math.nan)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    clipped_step(optimizer, torch.tensor(math.nan), 1.0, CHANGED)
+    assert all(torch.equal(weight, old) for weight, old in zip(model.parameters(), before, strict=True))
+    for state in optimizer.state.values():
+        assert state["step"] == 0
+        assert not state["exp_avg"].any()
+        assert not state["exp_avg_sq"].any()

@@ -111,7 +111,7 @@ def test_processes_share_the_documents_of_every_step(corpus: Corpus) -> None:
     shards = [first(plan_of(corpus, processes=Processes(rank, 7, rank), accumulate=2), 4) for rank in range(7)]
     for number, step in enumerate(single):
         own = [steps[number] for steps in shards]
-        assert all(replace(each, batches=[]) == replace(step, batches=[]) for each in own)
+        assert all(replace(each, shards=[], batches=[]) == replace(step, shards=[], batches=[]) for each in own)
         rows = [row for each in own for batch in each.batches for row in batch["document"].tolist()]
         assert sorted(rows) == sorted(row for batch in step.batches for row in batch["document"].tolist())
 

@@ -123,15 +123,15 @@ def test_only_the_metrics_of_a_run_are_removed(tmp_path: Path, line: str) -> Non
 
 
 def step_input(num_documents: int, num_pairs: int, num_tokens: int, padded_size: int) -> StepInput:
-    return StepInput(0.0, 0.1, num_documents, num_pairs, num_tokens, padded_size, [])
+    return StepInput(0.0, 0.1, num_documents, num_pairs, num_tokens, padded_size, 0, [], [])
 
 
 def test_means_between_two_lines_by_hand() -> None:
     """The loss is a mean over pairs, and not over steps; skipped steps count in all but the loss."""
-    meter = Meter()
-    meter.update(step_input(2, 10, 80, 100), loss=1.0, seconds=2.0)
-    meter.update(step_input(4, 30, 70, 100), loss=2.0, seconds=1.0)
-    meter.update(step_input(3, 50, 60, 100), loss=None, seconds=1.0)
+    meter = Meter(seconds=4.0)
+    meter.update(step_input(2, 10, 80, 100), loss=1.0)
+    meter.update(step_input(4, 30, 70, 100), loss=2.0)
+    meter.update(step_input(3, 50, 60, 100), loss=None)
     resumed = Meter(**asdict(meter))
     for each in (meter, resumed):
         assert each.means() == {
@@ -143,6 +143,6 @@ def test_means_between_two_lines_by_hand() -> None:
 
 
 def test_without_a_finite_step_there_is_no_mean_loss() -> None:
-    meter = Meter()
-    meter.update(step_input(1, 3, 10, 10), loss=None, seconds=1.0)
+    meter = Meter(seconds=1.0)
+    meter.update(step_input(1, 3, 10, 10), loss=None)
     assert "train/loss" not in meter.means()

@@ -15,6 +15,7 @@ from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 from sentence_order.model.attention import attend, unpack_heads
 from sentence_order.model.families.family import Family, use_class
 from sentence_order.model.segments import Distances, Reading, Segments
+from sentence_order.runtime.device import to_device
 
 FAR = 2**20  # farther than any distance that these encoders distinguish
 
@@ -31,7 +32,8 @@ class MPNet(Family):
     def positions(self, encoder: PreTrainedModel, reading: Reading, states_PH: Tensor) -> Tensor:
         """The bias of every two tokens of each segment, (N, A, L, L); N is 1 where all are alike."""
         distances, bucket = reading.distances, encoder.encoder.relative_position_bucket
-        table_KA = encoder.encoder.relative_attention_bias(bucket(_with_ends(distances.distance_K)))
+        bucket_K = to_device(bucket(_with_ends(distances.distance_K)).numpy(), states_PH.device)
+        table_KA = encoder.encoder.relative_attention_bias(bucket_K)
         return nn.functional.embedding(distances.row_NLL, _mean_of_ends(table_KA)).permute(0, 3, 1, 2)
 
     def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
@@ -77,8 +79,8 @@ class DebertaV2(Family):
         ahead_K = -_with_ends(reading.distances.distance_K, far - 1)  # of the query, which is how DeBERTa counts
         if buckets > 0:
             ahead_K = make_log_bucket_position(ahead_K, buckets, far).long()
-        ahead_K = ahead_K.clamp(-size, size - 1)
-        return reading.distances, _mean_of_ends(own.get_rel_embedding()[ahead_K + size])
+        row_K = to_device((ahead_K.clamp(-size, size - 1) + size).numpy(), states_PH.device)
+        return reading.distances, _mean_of_ends(own.get_rel_embedding()[row_K])
 
     def position_arguments(self, config: PreTrainedConfig, number: int, positions: Any) -> dict[str, Any]:
         distances, table_KH = positions or (None, None)
@@ -152,7 +154,7 @@ def _gather(x_NALV: Tensor, table_KH: Tensor, row_NALL: Tensor) -> Tensor:
 
 def _with_ends(distance_K: Tensor, far: int = FAR) -> Tensor:
     """Distances, and those of a key far behind and far ahead."""
-    return torch.cat([distance_K, distance_K.new_tensor([-far, far])])
+    return torch.cat([distance_K, torch.tensor([-far, far])])
 
 
 def _mean_of_ends(table_KX: Tensor) -> Tensor:
