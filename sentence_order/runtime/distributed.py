@@ -32,12 +32,13 @@ _slow_group: Any = None  # whose barriers may take long
 
 
 @contextmanager
-def _training_errors() -> Iterator[None]:
+def connection_errors() -> Iterator[None]:
+    """Within the block, a connection that another process has closed, or not used for too long, is a TrainingError."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:  # what torch raises for a connection that is closed, or silent for too long
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):  # whose errors name its source files
+            raise
         message = f"another process of this run has ended or does not answer ({first_line(error)})"
         raise TrainingError(message) from error
 
@@ -58,7 +59,7 @@ class Processes:
         """The items that are this process's to do."""
         return list(items[self.rank :: self.world_size])
 
-    @_training_errors()
+    @connection_errors()
     def all_reduce_(self, tensors: Sequence[Tensor]) -> None:
         """Replaces each tensor by its sum over all processes, the same on all to the last bit."""
         if self.world_size == 1:
@@ -66,12 +67,10 @@ class Processes:
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.flatten() for tensor in bucket])
             dist.all_reduce(flat)
-            if flat.is_cuda:
-                torch.cuda.current_stream().synchronize()  # or nccl reports a failure later, elsewhere
             for tensor, total in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(total.view_as(tensor))
 
-    @_training_errors()
+    @connection_errors()
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank."""
         if self.world_size == 1:
@@ -99,7 +98,7 @@ class Processes:
         if self.local_rank == 0:
             self.barrier()
 
-    @_training_errors()
+    @connection_errors()
     def barrier(self) -> None:
         """Waits until all processes are here, which may take long."""
         if self.world_size > 1:
@@ -109,7 +108,7 @@ class Processes:
 SINGLE_PROCESS = Processes()
 
 
-@_training_errors()
+@connection_errors()
 def init_processes(device: str) -> Processes:
     """Connects to the other processes, if torchrun has started any; `device` is the config key."""
     if not {"RANK", "LOCAL_RANK"} <= os.environ.keys() or os.environ.get("WORLD_SIZE", "1") == "1":

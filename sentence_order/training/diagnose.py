@@ -81,7 +81,7 @@ def _find_fault(stepper: Stepper, batch: Batch, num_pairs: int) -> tuple[str, st
     stepper.optimizer.zero_grad(set_to_none=True)
     with _watch_outputs(stepper.model) as nonfinite_parts:
         try:
-            value = stepper.backward(batch, num_pairs).item()
+            value = stepper.backward(batch, 1 / num_pairs).item()
         except RuntimeError as error:
             if "nan values" not in str(error):  # what autograd's anomaly detection raises
                 raise

@@ -149,7 +149,11 @@ class TrainingLoop:
     def training_step(self, inputs: StepInput) -> StepOutput:
         """One optimizer step, whose result is still to be read, and the progress that it makes."""
         started = time.perf_counter()
-        output = self.stepper.training_step(inputs.batches, inputs.num_pairs, self.state.step)
+        output = self.stepper.training_step(
+            *(inputs.batches, inputs.num_pairs, self.state.step),
+            largest_share=inputs.largest_share,
+            is_idle=inputs.is_idle,
+        )
         self.unread.append((replace(inputs, batches=[]), output))
         self._count_seconds(started)
 

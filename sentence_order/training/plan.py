@@ -41,8 +41,10 @@ class StepInput:
     num_pairs: int  # of sentences of one document
     num_tokens: int
     padded_size: int  # tokens, padding included
+    largest_share: int  # those of the largest batch of a single process
     epoch: int
     shards: list[list[int]]  # this process's rows of each micro-batch
+    is_idle: bool  # this process has none, and its shard is the first document of another one, without weight
     batches: list[Batch]
 
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from sentence_order.config.schema import OnNonfinite, OptimConfig, TrainConfig
 from sentence_order.data.examples import Batch
-from sentence_order.errors import first_line
+from sentence_order.errors import TrainingError, first_line
 from sentence_order.model.limits import BatchLimit
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.runtime.device import Runtime, out_of_memory, to_host
+from sentence_order.runtime.device import Runtime, out_of_memory
+from sentence_order.training.gradients import Gradients
 from sentence_order.training.optimization import (
     WeightAverage,
     add_unfrozen,
@@ -72,7 +73,7 @@ class Stepper:
     ) -> None:
         self.model, self.config, self.runtime = model, config, runtime
         self.anomaly = anomaly  # anomaly detection is on
-        self.loss = model.ordering_loss
+        self.gradients = Gradients(model, runtime, anomaly)
         self.trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(model, config)
         self.average = WeightAverage(self.trainable, config.ema)
@@ -110,10 +111,19 @@ class Stepper:
         known = set(self.trainable)
         fresh = [weight for weight in self.model.parameters() if weight.requires_grad and weight not in known]
         self.trainable += fresh
+        self.gradients.reset()
         self.average.add(fresh)
         add_unfrozen(self.optimizer, self.model, self.config)
 
-    def training_step(self, batches: Sequence[Batch], num_pairs: int, step: int) -> StepOutput:
+    def training_step(
+        self,
+        batches: Sequence[Batch],
+        num_pairs: int,
+        step: int,
+        *,
+        largest_share: int | None = None,
+        is_idle: bool = False,
+    ) -> StepOutput:
         """One step over micro-batches, with the gradient of a single batch of all their documents.
 
         Raises TrainingError if a single document does not fit in memory, or another process has ended.
@@ -122,11 +132,19 @@ class Stepper:
             batches: this process's shard of them.
             num_pairs: pairs of sentences in the shards of all processes, by which the loss is divided.
             step: the number of steps done before, which determines the learning rate.
+            largest_share: tokens, padding included, of the largest batch in any process; None if it is not known.
+            is_idle: this process has no share, and its batch is one of another process, which has no weight here.
         """
         set_learning_rates(self.optimizer, self.lr_factor(step))
         before = get_rng_state(self.runtime.device)
-        total, anomaly = self._forward_backward(batches, num_pairs, before)
-        loss, num_anomalies = self._reduce(total, anomaly)
+        overlaps = largest_share is not None and self.gradients.overlaps(largest_share)
+        scale = (0.0 if is_idle else 1.0) * (self.runtime.processes.world_size if overlaps else 1) / num_pairs
+        total, anomaly = self._forward_backward(batches, scale, before, overlaps)
+        if not overlaps:
+            self.gradients.sum_afterwards(self.trainable)
+        loss, num_anomalies = self._reduce(total * (not is_idle), anomaly)
+        if largest_share is not None:
+            self.gradients.mark_finished(largest_share)
 
         backward_failed = self.anomaly and num_anomalies.item() > 0  # in some process
         if not backward_failed:
@@ -152,16 +170,16 @@ class Stepper:
         self.has_stopped.zero_()
 
     def _forward_backward(
-        self, batches: Sequence[Batch], num_pairs: int, before: dict[str, Tensor]
+        self, batches: Sequence[Batch], scale: float, before: dict[str, Tensor], overlaps: bool
     ) -> tuple[Tensor, str | None]:
         """Accumulates gradients, in parts if they do not fit in memory; returns the losses' sum, and what anomaly
         detection has raised."""
         while True:
             total, part = torch.zeros((), device=self.runtime.device), None
             try:
-                for batch in batches:
-                    for part in self.limit.split(batch):
-                        total += self.backward(part, num_pairs)
+                parts = [part for batch in batches for part in self.limit.split(batch)]
+                for number, part in enumerate(parts, 1):
+                    total += self.backward(part, scale, sums=overlaps and number == len(parts))
                 return total, None
             except (RuntimeError, MemoryError) as error:
                 if "nan values" in str(error):  # what autograd's anomaly detection raises
@@ -171,29 +189,23 @@ class Stepper:
                 message = first_line(error)
 
             # Outside the handler, whose exception keeps the tensors that filled the memory. Start over.
+            if overlaps:  # but not where other processes wait for gradients, some of which they may have already
+                raise TrainingError(f"out of memory with a batch no larger than those before ({message})")
             self.limit.lower(part, message)
             self.optimizer.zero_grad(set_to_none=True)
             set_rng_state(before, self.runtime.device)
 
-    def backward(self, batch: Batch, num_pairs: int) -> Tensor:
-        """Adds the gradient of one batch to those accumulated; returns the sum of its losses."""
-        read = [name for name in ("input_ids", "prefix", "positions", "mask") if name in batch]
-        inputs = {name: batch[name].to(self.runtime.device, non_blocking=True) for name in read}
-        with self.runtime.autocast():
-            scores = self.model(inputs.get("input_ids"), batch["lengths"], prefix=inputs.get("prefix"))
-        sizes = (to_host(batch["lengths"]) > 0).sum(1).tolist()
-        total = self.loss(scores, inputs["positions"], inputs["mask"], sizes)
-        self.scaler.scale(total / num_pairs).backward()
-        return total.detach().float()
+    def backward(self, batch: Batch, scale: float, sums: bool = False) -> Tensor:
+        """Adds the gradient of one batch's loss, times `scale`, to those accumulated; returns the sum of its losses.
+
+        With `sums`, what is accumulated is summed over all processes.
+        """
+        return self.gradients.backward(batch, self.scaler.scale(self.one * scale), sums)
 
     def _reduce(self, total: Tensor, anomaly: str | None) -> tuple[Tensor, Tensor]:
-        """Sums the gradients over all processes; returns the sum of the losses and the number of anomalies."""
+        """Sums over all processes the losses, and the number of anomalies."""
         numbers = torch.stack([total, total.new_full((), float(anomaly is not None))])
-        if self.runtime.processes.world_size > 1:
-            for weight in self.trainable:
-                if weight.grad is None:  # no document in this process's shard
-                    weight.grad = torch.zeros_like(weight)
-        self.runtime.processes.all_reduce_([numbers, *(w.grad for w in self.trainable if w.grad is not None)])
+        self.runtime.processes.all_reduce_([numbers])
         loss, num_anomalies = numbers
         return loss, num_anomalies
 

@@ -32,13 +32,14 @@ def backward_on_device(model: SentenceOrdererModel, batch: Batch, num_pairs: int
     """The forward and backward passes of a step on the device without numbers, where the lengths are not."""
     stepper = Stepper(model, OptimConfig(), Runtime(torch.device("cpu")), total_steps=10)
     model.to(META)
-    stepper.runtime = Runtime(META)
+    stepper.gradients.module.runtime = Runtime(META)
+    stepper.one = stepper.one.to(META)
     on_device = {name: tensor if name == "lengths" else tensor.to(META) for name, tensor in batch.items()}
     with monkeypatch.context() as patches:  # once before, since some tables are made once
         patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-        stepper.backward(on_device, num_pairs)
+        stepper.backward(on_device, 1 / num_pairs)
     with no_waiting(monkeypatch):
-        assert stepper.backward(on_device, num_pairs).device == META
+        assert stepper.backward(on_device, 1 / num_pairs).device == META
     assert any(weight.grad is not None for weight in model.parameters())
 
 

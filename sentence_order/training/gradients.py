@@ -1,0 +1,90 @@
+"""The gradient of a step, summed over the processes that train together."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sentence_order.data.examples import Batch
+from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime, to_host
+from sentence_order.runtime.distributed import connection_errors
+
+
+class LossModule(nn.Module):
+    """A model and its loss in one module, which is what `DistributedDataParallel` wraps."""
+
+    def __init__(self, model: SentenceOrdererModel, runtime: Runtime) -> None:
+        super().__init__()
+        self.model, self.runtime, self.loss = model, runtime, model.ordering_loss
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The sum of the losses of a batch."""
+        read = [name for name in ("input_ids", "prefix", "positions", "mask") if name in batch]
+        inputs = {name: batch[name].to(self.runtime.device, non_blocking=True) for name in read}
+        with self.runtime.autocast():
+            scores = self.model(inputs.get("input_ids"), batch["lengths"], prefix=inputs.get("prefix"))
+        sizes = (to_host(batch["lengths"]) > 0).sum(1).tolist()
+        return self.loss(scores, inputs["positions"], inputs["mask"], sizes)
+
+
+class Gradients:
+    """Sums the gradients of trainable weights over all processes: while they are computed, or afterwards.
+
+    While they are computed, `DistributedDataParallel` sends those of the upper layers during the backward pass of the
+    lower ones. Then a process that fails leaves the others waiting. So a step whose largest share is larger than that
+    of any step before, which may not fit in memory, is summed afterwards, when each process has finished its own.
+    """
+
+    def __init__(self, model: SentenceOrdererModel, runtime: Runtime, anomaly: bool) -> None:
+        self.module, self.processes, self.anomaly = LossModule(model, runtime), runtime.processes, anomaly
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins anew: after other weights have become trainable."""
+        self.parallel: DistributedDataParallel | None = None
+        self.largest_finished_share = 0
+        self.some_are_unused = False  # weights, by the loss of a step
+
+    def overlaps(self, largest_share: int) -> bool:
+        """Whether the gradients of a step are summed while they are computed: the same in all processes.
+
+        Args:
+            largest_share: tokens, padding included, of the largest batch of the step in any process.
+        """
+        return self.processes.world_size > 1 and not self.anomaly and largest_share <= self.largest_finished_share
+
+    def mark_finished(self, largest_share: int) -> None:
+        """Notes that all processes have finished a step of this size."""
+        self.largest_finished_share = max(self.largest_finished_share, largest_share)
+
+    def backward(self, batch: Batch, scale: Tensor, sums: bool) -> Tensor:
+        """Adds the gradient of a batch's loss, times `scale`, to what is accumulated; returns the sum of its losses.
+
+        Args:
+            sums: sums what is accumulated over all processes meanwhile. `DistributedDataParallel` takes their mean.
+        """
+        module: nn.Module = self.module
+        if sums:
+            if self.parallel is None:
+                self.parallel = DistributedDataParallel(
+                    self.module, broadcast_buffers=False, find_unused_parameters=self.some_are_unused
+                )
+            module = self.parallel
+        with connection_errors() if sums else nullcontext():
+            total: Tensor = module(batch)
+            (total * scale).backward()
+        return total.detach().float()
+
+    def sum_afterwards(self, weights: list[nn.Parameter]) -> None:
+        """Sums what has been accumulated over all processes."""
+        if self.processes.world_size == 1:
+            return
+        is_used = self.processes.any_of([weight.grad is not None for weight in weights])
+        self.some_are_unused = self.processes.any_of([any(weight.grad is None for weight in weights)])[0]
+        used = [weight for weight, one in zip(weights, is_used, strict=True) if one]
+        for weight in used:
+            if weight.grad is None:  # in this process
+                weight.grad = torch.zeros_like(weight)
+        self.processes.all_reduce_([weight.grad for weight in used if weight.grad is not None])
