@@ -3,17 +3,19 @@
 import itertools
 import logging
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sentence_order.config.schema import TrainerConfig
-from sentence_order.data.batching import load_batches, make_batches, running_workers
+from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.examples import Batch
+from sentence_order.data.prefetch import CopyStream, prefetch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import counted
-from sentence_order.runtime.device import Runtime, choose_workers
+from sentence_order.runtime.device import Runtime, choose_steps_ahead
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +37,15 @@ FEW_STEPS, USUAL_STEPS = 50, 250
 class StepInput:
     """What one step reads, in all processes together unless said otherwise."""
 
+    epoch: int  # that its documents are shuffled for
     epoch_before: float  # epochs done before it
     epoch_after: float
     num_documents: int
     num_pairs: int  # of sentences of one document
     num_tokens: int
     padded_size: int  # tokens, padding included
-    batches: list[Batch]  # this process's shard of each micro-batch
+    shards: list[list[int]]  # the rows of this process's documents of each micro-batch
+    batches: list[Batch]  # of these; those without documents are left out
 
 
 class TrainingPlan:
@@ -49,7 +53,7 @@ class TrainingPlan:
 
     def __init__(self, train: Corpus, validation: Corpus, config: TrainerConfig, seed: int, runtime: Runtime) -> None:
         self.train, self.config, self.seed, self.runtime = train, config, seed, runtime
-        self.workers = choose_workers(config.workers, runtime.device)
+        self.steps_ahead = choose_steps_ahead(runtime.device)
         self.total_steps = config.max_steps or self._count_steps()
         if config.max_steps is None and self.total_steps < FEW_STEPS:
             epochs = math.ceil(USUAL_STEPS * config.epochs / self.total_steps)
@@ -59,10 +63,25 @@ class TrainingPlan:
 
     def describe(self) -> str:
         """The choices for a line of the console."""
-        return f"{self.workers} workers, {counted(self.total_steps, 'step')}, validation every {self.eval_every}"
+        return f"{counted(self.total_steps, 'step')}, validation every {self.eval_every}"
 
     def batches(self, start: int) -> Generator[StepInput, None, None]:
-        """The inputs of every step from the one after `start` steps on, without an end; close it to end its workers."""
+        """The inputs of every step from the one after `start` steps on, without an end; close it to end its thread."""
+        if not self.steps_ahead:
+            yield from self._inputs(start)
+            return
+        stream = CopyStream(self.runtime.device)
+        sent = ((inputs, stream.send(inputs.batches)) for inputs in self._inputs(start))
+        with closing(prefetch(sent, self.steps_ahead)) as ahead:
+            for inputs, copies in ahead:
+                yield replace(inputs, batches=stream.receive(*copies))
+
+    def load(self, epoch: int, shards: list[list[int]]) -> list[Batch]:
+        """Makes the batches of a step, on the CPU; empty ones are left out."""
+        return [batch for batch in load_batches(self.train, shards, self.seed, epoch) if batch]
+
+    def _inputs(self, start: int) -> Iterator[StepInput]:
+        """The inputs of every step, on the CPU."""
         skip = start
         for epoch in itertools.count():
             micro_batches = self._micro_batches(epoch)
@@ -73,24 +92,23 @@ class TrainingPlan:
             yield from self._epoch(epoch, micro_batches, skip * self.config.accumulate)
             skip = 0
 
-    def _epoch(self, epoch: int, micro_batches: list[list[int]], done: int) -> Generator[StepInput, None, None]:
+    def _epoch(self, epoch: int, micro_batches: list[list[int]], done: int) -> Iterator[StepInput]:
         """The inputs of the steps of an epoch after the first `done` micro-batches."""
         sizes, tokens, total = self.train.sizes, self.train.tokens, len(micro_batches)
-        shards = [self.runtime.processes.shard(rows) for rows in micro_batches[done:]]
-        pinned = self.runtime.device.type == "cuda"
-        with running_workers(load_batches(self.train, shards, self.seed, epoch, self.workers, pinned)) as loaded:
-            for first in range(done, total, self.config.accumulate):
-                parts = micro_batches[first : first + self.config.accumulate]
-                rows = np.concatenate(parts)
-                yield StepInput(
-                    epoch_before=epoch + first / total,
-                    epoch_after=epoch + (first + len(parts)) / total,
-                    num_documents=len(rows),
-                    num_pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
-                    num_tokens=int(tokens[rows].sum()),
-                    padded_size=sum(len(part) * int(tokens[part].max()) for part in parts),
-                    batches=[batch for batch in itertools.islice(loaded, len(parts)) if batch],
-                )
+        for first in range(done, total, self.config.accumulate):
+            parts = micro_batches[first : first + self.config.accumulate]
+            rows, shards = np.concatenate(parts), [self.runtime.processes.shard(part) for part in parts]
+            yield StepInput(
+                epoch=epoch,
+                epoch_before=epoch + first / total,
+                epoch_after=epoch + (first + len(parts)) / total,
+                num_documents=len(rows),
+                num_pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
+                num_tokens=int(tokens[rows].sum()),
+                padded_size=sum(len(part) * int(tokens[part].max()) for part in parts),
+                shards=shards,
+                batches=self.load(epoch, shards),
+            )
 
     def _micro_batches(self, epoch: int) -> list[list[int]]:
         return make_batches(self.train.tokens, self.config.batch_tokens, self.seed, epoch)

@@ -23,7 +23,7 @@ from sentence_order.prefix_cache.keys import weight_bytes
 from sentence_order.runtime.manifest import MANIFEST, find_corruption
 
 STATE_FILE = "training_state.pt"
-STATE_VERSION = 4
+STATE_VERSION = 5
 
 
 @dataclass
