@@ -171,7 +171,7 @@ def make_steps(config: TrainConfig, runtime: Runtime, products: bool) -> dict[st
 def read_batches(setup: Setup, config: TrainConfig) -> Iterator[Batch]:
     """The batches that the loop of this config reads, made in this process."""
     train, validation = setup.corpora["train"], setup.corpora["validation"]
-    plan = TrainingPlan(train, validation, replace(config.trainer, workers=0), config.seed, setup.runtime)
+    plan = TrainingPlan(train, validation, config.trainer, config.seed, setup.runtime)
     return itertools.chain.from_iterable(step_input.batches for step_input in plan.batches(start=0))
 
 

@@ -1,12 +1,17 @@
-"""Raw splits for tests, as `load_splits` gives them."""
+"""Documents for tests: raw splits, as `load_splits` gives them, and batches of a model."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
+import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
+from sentence_order.data.encoding import tokenize_documents
+from sentence_order.data.examples import Batch, TokenizedDocuments, make_batch
 from sentence_order.data.identity import text_fingerprint
 from sentence_order.data.sources import FEATURES
+from sentence_order.model.modeling import SentenceOrdererModel
 
 
 def raw_split(
@@ -20,3 +25,10 @@ def raw_split(
         "fingerprint": [text_fingerprint(document) for document in documents],
     }
     return Dataset(pa.table(columns, schema=FEATURES.arrow_schema))
+
+
+def batch_of(model: SentenceOrdererModel, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
+    """A batch of documents in their own order, or in those given."""
+    columns = tokenize_documents(documents, model.tokenizer, None, 64)
+    flat = TokenizedDocuments.of(*(columns[name] for name in ("key", "input_ids", "lengths", "text_rank")))
+    return make_batch(flat, range(len(documents)), given and np.array([*zip_longest(*given, fillvalue=0)]).T)

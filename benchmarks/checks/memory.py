@@ -48,7 +48,7 @@ def check_memory(setup: Setup, report: Report) -> None:
 
 def _run_large_steps(setup: Setup, limit: int | None) -> dict[str, Any]:
     """Runs a small step, which allocates all that lasts, then two large ones within the limit."""
-    own = ("precision=fp32", "freeze=none", "cache=off", "optim.max_grad_norm=inf", "trainer.workers=0")
+    own = ("precision=fp32", "freeze=none", "cache=off", "optim.max_grad_norm=inf")
     config = setup.compose(*own)
     prepared = set_up(config)
     runtime, train, validation = prepared.runtime, prepared.corpora["train"], prepared.corpora["validation"]

@@ -10,7 +10,8 @@ from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
 from sentence_order.config.commands import override
 from sentence_order.config.components import DECODERS, LOSSES, readers_of
-from sentence_order.data.examples import Batch, collate, load_example
+from sentence_order.data.batching import load_batches
+from sentence_order.data.examples import Batch
 from sentence_order.decoding import decode
 from sentence_order.decoding.scores import MATRICES, Scores
 from sentence_order.errors import first_line
@@ -47,7 +48,7 @@ def check_parts(name: str, setup: Setup, report: Report) -> None:
     long = [override(f"data.{split}", str(setup.stories["long"])) for split in ("train", "validation", "test")]
     prepared = set_up(setup.compose(*MODELS[name], *long, "precision=fp32"))
     corpus, device = prepared.corpora["train"], prepared.runtime.device
-    batch = collate([load_example(corpus, row, 0, 0) for row in range(len(corpus))])
+    batch = next(load_batches(corpus, [range(len(corpus))], 0, 0))
     on_cpu = copy.deepcopy(prepared.model).to("cpu").train()
 
     make_deterministic()

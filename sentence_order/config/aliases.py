@@ -50,7 +50,8 @@ ALIASES = {
     "trainer.metric={}": "metric_for_best_model monitor optimized_metric best_metric",
     "trainer.patience={}; in validations": "early_stopping early_stop use_early_stopping early_stopping_patience",
     "trainer.keep={}": "save_total_limit checkpoint_save_total_limit save_top_k model_checkpoint",
-    "trainer.workers={}": "num_workers dataloader_num_workers",
+    "a thread makes batches on CUDA, and no other process does; leave it out": "workers num_workers "
+    "dataloader_num_workers",
     "data.split_seed={}": "data_seed",
     "seed={}": "random_seed seed_everything manual_seed random_state",
     "encoder.name={}; or one of its options, as in encoder=bert_base": "model_name_or_path name_or_path model_name "

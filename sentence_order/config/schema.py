@@ -290,13 +290,6 @@ class TrainerConfig:
     gradient_checkpointing: bool = key(
         False, "Computes layers again in the backward pass: less memory, more time, the same gradients.", **CHANGEABLE
     )
-    workers: int | None = key(
-        None,
-        "Processes that make batches. null: none on a CPU, up to 4 for a CUDA device.",
-        NOT_NEGATIVE,
-        **PER_SEED,
-        **CHANGEABLE,
-    )
 
 
 @dataclass

@@ -1,20 +1,12 @@
 """Batches by token budget from length-sorted pools: little padding, a new order every epoch, no state."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
 
 from sentence_order.arrays import IntArray
-from sentence_order.data.examples import Batch, collate, load_example
-
-if TYPE_CHECKING:
-    from sentence_order.data.tokenization import Corpus
+from sentence_order.data.examples import Batch, TokenizedDocuments, make_batch
+from sentence_order.data.permutations import draw_permutations
 
 # Documents that are sorted together. Large enough that a batch's lengths are nearly equal, small against a corpus.
 POOL_DOCUMENTS = 2048
@@ -48,48 +40,20 @@ def _cut(rows: IntArray, lengths: IntArray, batch_tokens: int) -> list[list[int]
 
 
 def load_batches(
-    corpus: "Corpus", batches: list[list[int]], seed: int, epoch: int | None, workers: int = 0, pin_memory: bool = False
-) -> "DataLoader[Batch]":
-    """Loads the batches of one epoch, given by the rows of their documents; a batch may be empty."""
-    return DataLoader(
-        batches,  # type: ignore[arg-type]  # a list serves as a data set
-        batch_size=None,
-        collate_fn=partial(_load_batch, corpus, seed, epoch),
-        num_workers=workers,
-        worker_init_fn=_ignore_signals,
-        pin_memory=pin_memory,
-        generator=torch.Generator(),  # or it would draw from the one that dropout draws from
-    )
+    documents: TokenizedDocuments, batches: Sequence[Sequence[int]], seed: int, epoch: int | None
+) -> Iterator[Batch]:
+    """Makes the batches of these rows, each document under its permutation of that epoch; a batch may be empty."""
+    for rows in batches:
+        row_B = np.asarray(rows, dtype=np.int64)
+        counts_B = documents.first_sentence[row_B + 1] - documents.first_sentence[row_B]
+        yield make_batch(documents, row_B, draw_permutations(seed, epoch, documents.keys[row_B], counts_B))
 
 
-@contextmanager
-def running_workers(loader: "DataLoader[Batch]") -> Iterator[Iterator[Batch]]:
-    """Within the block, an iterator over the batches of a loader, whose workers end with the block.
-
-    PyTorch ends them with the last reference to the iterator. If one is left when the program ends, Python sends them
-    SIGTERM, which they ignore, and waits for them without an end.
-    """
-    batches = iter(loader)
-    try:
-        yield batches
-    finally:
-        if loader.num_workers:
-            batches._shutdown_workers()  # type: ignore[attr-defined]
-
-
-def _load_batch(corpus: "Corpus", seed: int, epoch: int | None, rows: list[int]) -> Batch:
-    return collate([load_example(corpus, row, seed, epoch) for row in rows])
-
-
-def _ignore_signals(worker: int) -> None:
-    """A cluster signals all processes to stop, and workers must live until the run has finished its step."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def load_shuffles(corpus: "Corpus", batches: list[list[int]], seed: int, shuffles: int) -> Iterator[tuple[Batch, ...]]:
+def load_shuffles(
+    documents: TokenizedDocuments, batches: Sequence[Sequence[int]], seed: int, shuffles: int
+) -> Iterator[tuple[Batch, ...]]:
     """The batches of an evaluation, each under several shuffles: first its fixed one.
 
     Documents stand in the same rows of all; the permutation of a further one is a function of (seed, its number, text).
     """
-    return zip(*(load_batches(corpus, batches, seed, number or None) for number in range(shuffles)), strict=True)
+    return zip(*(load_batches(documents, batches, seed, number or None) for number in range(shuffles)), strict=True)

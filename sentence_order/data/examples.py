@@ -1,79 +1,112 @@
-"""Makes an example of a document and a permutation, and stacks examples into a padded batch."""
+"""Makes a padded batch of documents, each in the order in which the model is to read it; slices and splits batches."""
 
-import hashlib
-import struct
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from sentence_order.arrays import IntArray
+from sentence_order.arrays import FloatArray, IntArray
 
-if TYPE_CHECKING:  # predictions need no corpus, and not the second that `datasets` takes to import
-    from sentence_order.data.tokenization import Corpus
-
-Example = dict[str, Tensor]
 Batch = dict[str, Tensor]
 
 
-def draw_permutation(seed: int, epoch: int | None, key: int, count: int) -> IntArray:
-    """A uniform permutation of range(count) that is a pure function of (seed, epoch, the document's key).
+@dataclass(frozen=True)
+class CachedHiddenStates:
+    """The output of a model's frozen prefix for each sentence of some documents, which replaces their token ids."""
 
-    It sorts by numbers that are hashed from the three, and so is the same with every version of every library. Epochs
-    count from 0; None stands for the one fixed shuffle of evaluation.
+    # Arrays (rows, H) of float32 or float16; a row is a token or, if the whole encoder is frozen, a sentence.
+    shards: Sequence[FloatArray]
+    shard: IntArray  # the states of sentence i are `count[i]` rows of the array `shard[i]`, from `start[i]` on
+    start: IntArray
+    count: IntArray
+
+    def gather(self, sentence_N: IntArray) -> FloatArray:
+        """The states of some sentences, one after the other: (P, H)."""
+        shard_N, start_N = self.shard[sentence_N], self.start[sentence_N]
+        end_N = start_N + self.count[sentence_N]
+        places = zip(shard_N.tolist(), start_N.tolist(), end_N.tolist(), strict=True)
+        # One copy each of a few kilobytes: twice as fast as a gather by the numbers of all rows.
+        states_PH: FloatArray = np.concatenate([self.shards[shard][start:end] for shard, start, end in places])
+        return states_PH
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizedDocuments:
+    """Documents as flat arrays: what batches are made of."""
+
+    keys: IntArray  # of each document, see `document_key`
+    input_ids: IntArray  # of all sentences of all documents, one after the other, special tokens included
+    lengths: IntArray  # the number of tokens of each sentence
+    text_rank: IntArray  # of each sentence in its document, see `rank_texts`
+    first_sentence: IntArray  # the number of each document's first sentence and, last, that of all sentences
+    first_token: IntArray  # where each sentence begins in `input_ids` and, last, where the last one ends
+    states: CachedHiddenStates | None = None  # the frozen prefix's output for each sentence, if it is cached
+
+    @classmethod
+    def of(
+        cls,
+        keys: Sequence[int] | IntArray,
+        input_ids: Iterable[Iterable[int]],
+        lengths: Sequence[Sequence[int]],
+        text_rank: Iterable[Iterable[int]],
+    ) -> "TokenizedDocuments":
+        """From an entry for each document, as `tokenize_documents` gives them."""
+        tokens, flat_lengths, ranks = (_flatten(values) for values in (input_ids, lengths, text_rank))
+        return cls(
+            keys=np.asarray(keys, dtype=np.uint64),
+            input_ids=tokens,
+            lengths=flat_lengths,
+            text_rank=ranks,
+            first_sentence=_ends([len(values) for values in lengths]),
+            first_token=_ends(flat_lengths),
+        )
+
+
+def make_batch(
+    documents: TokenizedDocuments, rows: Sequence[int] | IntArray, given_BS: IntArray | None = None
+) -> Batch:
+    """The documents of these rows, padded at their ends; without rows the batch is empty.
+
+    `input_ids_BL`, the sentences' tokens one after the other, or `prefix_PH`, the frozen prefix's output for them,
+    packed; `lengths_BS` in tokens (0 at padding); `positions_BS` in gold, the target; `text_rank_BS`, for ties;
+    `mask_BS` (True where there is a sentence); and `document_B`, the rows: under the names without suffixes.
+
+    Args:
+        given_BS: the sentence `given[b, i]` of a document comes i-th; what stands at padding does not matter. None: as
+            the documents stand.
     """
-    source = struct.pack("<3Q", seed, 0 if epoch is None else epoch + 1, key)
-    return np.frombuffer(hashlib.shake_128(source).digest(8 * count), dtype="<u8").argsort(kind="stable")
-
-
-def make_example(row: Mapping[str, Any], index: int, given: Sequence[int] | IntArray) -> Example:
-    """Tensors of a document (see `Corpus.row`), in gold order or as the user wrote it: sentence `given[i]` comes i-th.
-
-    `input_ids` (L), the sentences' tokens one after the other, or `prefix` (P, H), the frozen prefix's output for them;
-    `lengths` (S) in tokens; `positions` (S) in gold, the target; `text_rank` (S), for ties; `document`, its `index` in
-    the corpus, by which a batch can be traced back to its documents.
-    """
-    given = np.asarray(given, dtype=np.int64)
-    lengths = np.asarray(row["lengths"], dtype=np.int64)
-    if "states" in row:
-        name, pieces = "prefix", row["states"]
-    else:
-        name, pieces = "input_ids", np.split(np.asarray(row["input_ids"], dtype=np.int64), lengths.cumsum()[:-1])
-    return {
-        "lengths": torch.from_numpy(lengths[given]),
-        "positions": torch.from_numpy(given),
-        "text_rank": torch.from_numpy(np.asarray(row["text_rank"], dtype=np.int64)[given]),
-        "document": torch.scalar_tensor(index, dtype=torch.long),
-        name: torch.from_numpy(np.concatenate([pieces[position] for position in given])),
+    if not len(rows):
+        return {}
+    row_B = np.asarray(rows, dtype=np.int64)
+    first_B = documents.first_sentence[row_B]
+    counts_B = documents.first_sentence[row_B + 1] - first_B
+    index_S = np.arange(counts_B.max())
+    mask_BS = index_S < counts_B[:, None]
+    positions_BS = np.where(mask_BS, index_S if given_BS is None else given_BS, 0)
+    sentence_BS = first_B[:, None] + positions_BS  # at padding the first one, which every document has
+    sentence_N = sentence_BS[mask_BS]
+    lengths_BS = np.where(mask_BS, documents.lengths[sentence_BS], 0).astype(np.int64)
+    arrays = {
+        "lengths": lengths_BS,
+        "positions": positions_BS,
+        "text_rank": np.where(mask_BS, documents.text_rank[sentence_BS], 0).astype(np.int64),
+        "mask": mask_BS,
+        "document": row_B,
     }
 
-
-def load_example(corpus: "Corpus", index: int, seed: int, epoch: int | None) -> Example:
-    """A document of a corpus under the permutation of (seed, epoch, its text)."""
-    row = corpus.row(index)
-    return make_example(row, index, draw_permutation(seed, epoch, int(corpus.keys[index]), len(row["lengths"])))
-
-
-def collate(examples: Sequence[Example]) -> Batch:
-    """Pads the examples at their ends and stacks them; the frozen prefix's output, if they have it, is packed.
-
-    `input_ids_BL` or `prefix_PH`; `lengths_BS` (0 at padding), `positions_BS`, `text_rank_BS`, `mask_BS` (True where
-    there is a sentence) and `document_B`, under the names without suffixes. Without examples the batch is empty.
-    """
-    if not examples:
-        return {}
-    # Token id 0 at padding is never read: the model packs the real tokens first, and knows them by the lengths.
-    names = [name for name in ("input_ids", "lengths", "positions", "text_rank") if name in examples[0]]
-    batch: Batch = {name: pad_sequence([e[name] for e in examples], batch_first=True) for name in names}
-    if "prefix" in examples[0]:
-        batch["prefix"] = torch.cat([e["prefix"] for e in examples])
-    counts_B = torch.tensor([len(e["positions"]) for e in examples])
-    batch["mask"] = torch.arange(batch["positions"].shape[1]) < counts_B[:, None]
-    batch["document"] = torch.stack([e["document"] for e in examples])
-    return batch
+    if documents.states is not None:
+        arrays["prefix"] = documents.states.gather(sentence_N)
+    else:
+        # Token id 0 at padding is never read: the model packs the real tokens first, and knows them by the lengths.
+        tokens_B = lengths_BS.sum(1)
+        real_BL = np.arange(tokens_B.max()) < tokens_B[:, None]
+        arrays["input_ids"] = np.zeros(real_BL.shape, dtype=np.int64)
+        token_P = _ranges(documents.first_token[sentence_N], lengths_BS[mask_BS])
+        arrays["input_ids"][real_BL] = documents.input_ids[token_P]
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def padded_size(batch: Batch) -> int:
@@ -83,7 +116,7 @@ def padded_size(batch: Batch) -> int:
 
 
 def slice_batch(batch: Batch, first: int, last: int) -> Batch:
-    """The documents from `first` to before `last`, padded as if they had been collated alone."""
+    """The documents from `first` to before `last`, padded as if their batch had been made alone."""
     sentences = int(batch["mask"][first:last].sum(1).max())
     tokens_B = batch["lengths"].sum(1)
     part = {name: tensor[first:last] for name, tensor in batch.items() if name != "prefix"}
@@ -100,3 +133,18 @@ def split_batch(batch: Batch) -> list[Batch]:
     """Splits a batch of two documents or more into two."""
     documents = len(batch["mask"])
     return [slice_batch(batch, 0, documents // 2), slice_batch(batch, documents // 2, documents)]
+
+
+def _ranges(start_N: IntArray, count_N: IntArray) -> IntArray:
+    """The numbers from each start on, as many as its count, one range after the other: (P)."""
+    end_N = count_N.cumsum()
+    return np.repeat(start_N - end_N + count_N, count_N) + np.arange(end_N[-1])
+
+
+def _ends(counts: Sequence[int] | IntArray) -> IntArray:
+    """Where each of consecutive ranges begins and, last, where the last one ends."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _flatten(values: Iterable[Iterable[int]]) -> IntArray:
+    return np.fromiter(chain.from_iterable(values), dtype=np.int32)

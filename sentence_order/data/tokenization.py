@@ -1,8 +1,7 @@
 """Cleans and tokenises a raw split once; the result is cached by its text and its tokenizer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, List, Value
@@ -13,6 +12,7 @@ from sentence_order.config.schema import CacheConfig, DataConfig
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, read_column
 from sentence_order.data.documents import nothing_to_order
 from sentence_order.data.encoding import describe_tokenizer, tokenize_documents
+from sentence_order.data.examples import TokenizedDocuments
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import progress_bar
 
@@ -38,36 +38,14 @@ FEATURES = Features(
 )
 
 
-@dataclass(frozen=True)
-class CachedHiddenStates:
-    """The output of a model's frozen prefix for each sentence of a corpus, which replaces their token ids."""
-
-    # Arrays (rows, H) of float32 or float16; a row is a token or, if the whole encoder is frozen, a sentence.
-    shards: Sequence[FloatArray]
-    shard: IntArray  # the states of sentence i are `count[i]` rows of the array `shard[i]`, from `start[i]` on
-    start: IntArray
-    count: IntArray
-
-    def __getitem__(self, sentence: int) -> FloatArray:
-        start = int(self.start[sentence])
-        return self.shards[self.shard[sentence]][start : start + int(self.count[sentence])]
-
-
-@dataclass(frozen=True)
-class Corpus:
+@dataclass(frozen=True, kw_only=True)
+class Corpus(TokenizedDocuments):
     """A tokenised split, ready for random access: its text in `documents`, its tokens in flat arrays."""
 
     documents: Dataset  # `id`, `sentences` (clean, in gold order) and `group`
-    keys: IntArray  # of each document, see `document_key`
     fingerprints: IntArray  # of each document, see `text_fingerprint`
-    input_ids: IntArray  # of all sentences of all documents, one after the other, special tokens included
-    lengths: IntArray  # the number of tokens of each sentence
-    text_rank: IntArray  # of each sentence in its document, see `rank_texts`
-    first_sentence: IntArray  # the number of each document's first sentence and, last, that of all sentences
-    first_token: IntArray  # where each sentence begins in `input_ids` and, last, where the last one ends
     num_unknown_tokens: int  # that stand for what the tokenizer does not know
     counts: dict[str, int]  # of what was dropped, truncated or is unusual, see `COUNTS`
-    states: CachedHiddenStates | None = None  # the frozen prefix's output for each sentence, if it is cached
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -94,16 +72,6 @@ class Corpus:
         texts, count = np.unique(document_T * width + self.text_rank, return_counts=True)
         equal_D = np.bincount(texts // width, weights=count * (count - 1), minlength=len(self))
         return equal_D / (self.sizes * (self.sizes - 1))
-
-    def row(self, document: int) -> dict[str, Any]:
-        """What `examples.make_example` needs of a document: sentences in gold order, as token ids or as states."""
-        first, last = self.first_sentence[document : document + 2].tolist()
-        row: dict[str, Any] = {"lengths": self.lengths[first:last], "text_rank": self.text_rank[first:last]}
-        if self.states is None:
-            row["input_ids"] = self.input_ids[self.first_token[first] : self.first_token[last]]
-        else:
-            row["states"] = [self.states[sentence] for sentence in range(first, last)]
-        return row
 
     def describe(self, width: int = 0) -> str:
         """One line: the size, in numbers of at least this width, and what was dropped, truncated or is unusual."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sentence_order.config.validation import check_decoder
-from sentence_order.data.batching import make_batches
+from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.encoding import tokenize_documents
-from sentence_order.data.examples import Example, collate, draw_permutation, make_example
+from sentence_order.data.examples import TokenizedDocuments, make_batch
 from sentence_order.decoding.scores import MATRICES
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.calibration import calibrate, order_log_odds
@@ -74,10 +74,13 @@ def order_documents(
     advance(len(documents) - len(rows))
     tokens = np.array([len(columns["input_ids"][i]) for i in rows], dtype=np.int64)
     check_fits(config, tokens, np.array([len(orders[i]) for i in rows]), "input")
+    flat = TokenizedDocuments.of(*(columns[name] for name in ("key", "input_ids", "lengths", "text_rank")))
 
     for batch_rows in make_batches(tokens, batch_tokens):
         chosen = [rows[k] for k in batch_rows]
-        batches = [collate([_example(columns, i, n) for i in chosen]) for n in range(shuffles)]
+        # First in the order of the input, then under permutations.
+        others = (batch for number in range(1, shuffles) for batch in load_batches(flat, [chosen], 0, number))
+        batches = [make_batch(flat, chosen), *others]
         for parts, scores_per_shuffle in score_with_oom_fallback(model, batches, runtime):
             scores, batch = average_over_shuffles(scores_per_shuffle, parts), parts[0]
             if any(scores[name].isnan().any() for name in MATRICES if name in scores):
@@ -100,10 +103,3 @@ def _tokenize(model: SentenceOrdererModel, documents: list[list[str]]) -> dict[s
     assert model.tokenizer is not None, "a model that orders text has a tokenizer"
     limits = model.config.max_sentence_tokens, model.config.strip_enumeration
     return tokenize_documents(documents, model.tokenizer, None, *limits)
-
-
-def _example(columns: dict[str, list[Any]], i: int, shuffle: int) -> Example:
-    """Document i under one of its permutations; number 0 is the input order."""
-    row = {name: column[i] for name, column in columns.items()}
-    count = row["count"]
-    return make_example(row, i, draw_permutation(0, shuffle, row["key"], count) if shuffle else range(count))

@@ -114,7 +114,7 @@ class SentenceOrdererModel(PreTrainedModel):
         prefix: Tensor | None = None,
         **_: Any,
     ) -> Scores:
-        """Scores a batch as `sentence_order.data.examples.collate` makes it.
+        """Scores a batch as `sentence_order.data.examples.make_batch` makes it.
 
         Args:
             input_ids: (B, L) token ids, a document's sentences one after the other in any order, padded at the end.

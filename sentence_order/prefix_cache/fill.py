@@ -14,7 +14,7 @@ from torch import Tensor
 from sentence_order.arrays import IntArray
 from sentence_order.config.schema import CacheConfig, CacheMode
 from sentence_order.data.batching import make_batches
-from sentence_order.data.examples import Batch, collate
+from sentence_order.data.examples import Batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.limits import BatchLimit
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -163,8 +163,8 @@ class _Filler:
                     batches = make_batches(self.index.tokens[part], batch_tokens)  # in the order of `part`
                     targets = states.split([int(count[batch].sum()) for batch in batches])
                     for batch, target in zip(batches, targets, strict=True):
-                        examples = collate([self.index.example(text) for text in part[batch]])
-                        target.copy_(torch.cat([rows for _, rows in self.limit.run(self._run_prefix, [examples])]))
+                        texts = self.index.batch(part[batch])
+                        target.copy_(torch.cat([rows for _, rows in self.limit.run(self._run_prefix, [texts])]))
                         bar.advance(task, len(batch))
                         self.store.report_progress(self.key)
 

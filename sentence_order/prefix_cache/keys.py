@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sentence_order.arrays import FloatArray, IntArray
-from sentence_order.data.examples import Example, make_example
-from sentence_order.data.tokenization import CachedHiddenStates, Corpus
+from sentence_order.data.examples import Batch, CachedHiddenStates, TokenizedDocuments, make_batch
+from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache.store import DIGEST_BYTES, Digests, Shard
 
@@ -109,16 +109,11 @@ class Texts:
         digests = sentences if kind.local else _digests(sentences[members], first)
         return cls(corpus, digests, members, first, text, rows, offset)
 
-    def example(self, text: int) -> Example:
-        """A text as an input of the model."""
+    def columns(self, text: int) -> tuple[IntArray, IntArray, IntArray]:
+        """The token ids of a text, and of each of its sentences the length and the rank."""
         corpus, members = self.corpus, self.members[self.first[text] : self.first[text + 1]]
         pieces = [corpus.input_ids[corpus.first_token[m] : corpus.first_token[m + 1]] for m in members]
-        row = {
-            "input_ids": np.concatenate(pieces),
-            "lengths": corpus.lengths[members],
-            "text_rank": corpus.text_rank[members],
-        }
-        return make_example(row, text, range(len(members)))
+        return np.concatenate(pieces), corpus.lengths[members], corpus.text_rank[members]
 
 
 class TextIndex:
@@ -153,9 +148,11 @@ class TextIndex:
         self._start[texts] = shard.start[entries]
         self._shards.append(shard.states)
 
-    def example(self, text: int) -> Example:
-        """A text as an input of the model."""
-        return list(self.texts.values())[self._corpus[text]].example(int(self._numbers[text]))
+    def batch(self, texts: IntArray) -> Batch:
+        """Texts as an input of the model."""
+        every = list(self.texts.values())
+        columns = [every[self._corpus[text]].columns(int(self._numbers[text])) for text in texts]
+        return make_batch(TokenizedDocuments.of(texts, *zip(*columns, strict=True)), range(len(texts)))
 
     def states(self, name: str) -> CachedHiddenStates:
         """The cached states of each sentence of a corpus; none may be missing."""

@@ -1,4 +1,4 @@
-"""Device, precision and worker processes; each choice is written to the log file with its reason."""
+"""Device, precision and batches made ahead; each choice is written to the log file with its reason."""
 
 import ctypes
 import gc
@@ -19,7 +19,7 @@ from sentence_order.config.schema import Precision
 from sentence_order.errors import UserError
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 from sentence_order.runtime.kernels import DEFAULT, Kernels
-from sentence_order.runtime.threads import count_cpus, limit_threads
+from sentence_order.runtime.threads import limit_threads
 
 log = logging.getLogger(__name__)
 
@@ -168,17 +168,13 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
-def choose_workers(setting: int | None, device: torch.device) -> int:
-    """How many processes make examples (`trainer.workers`)."""
-    if setting is not None:
-        workers, reason = setting, "as set"
-    elif device.type == "cpu":
-        workers, reason = 0, "auto: on a CPU they would take the cores that train"
-    else:
-        workers = max(0, min(4, count_cpus() - 1))
-        reason = "auto: up to 4, one core left to the training process"
-    log.debug("workers: %d (%s)", workers, reason)
-    return workers
+def choose_steps_ahead(device: torch.device) -> int:
+    """The number of steps whose batches a thread makes, and copies to the device, ahead."""
+    steps, reason = 2, "so that the device does not wait for them"
+    if device.type == "cpu":
+        steps, reason = 0, "on a CPU a thread would take the cores that train"
+    log.debug("steps whose batches are made ahead: %d (auto: %s)", steps, reason)
+    return steps
 
 
 def make_deterministic() -> None:

@@ -386,7 +386,7 @@ class TrainingLoop:
         except (TrainingError, OSError, RuntimeError, MemoryError) as error:
             if isinstance(error, OSError):
                 what = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
-            elif isinstance(error, TrainingError) or out_of_memory(error) or "DataLoader worker" in str(error):
+            elif isinstance(error, TrainingError) or out_of_memory(error):
                 what = first_line(error)
             else:
                 raise

@@ -3,17 +3,19 @@
 import itertools
 import logging
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sentence_order.config.schema import TrainerConfig
-from sentence_order.data.batching import load_batches, make_batches, running_workers
+from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.examples import Batch
+from sentence_order.data.prefetch import CopyStream, prefetch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import counted
-from sentence_order.runtime.device import Runtime, choose_workers
+from sentence_order.runtime.device import Runtime, choose_steps_ahead
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +37,17 @@ FEW_STEPS, USUAL_STEPS = 50, 250
 class StepInput:
     """What one step reads, in all processes together unless said otherwise."""
 
+    epoch: int  # that its documents are shuffled for
     epoch_before: float  # epochs done before it
     epoch_after: float
     num_documents: int
     num_pairs: int  # of sentences of one document
     num_tokens: int
     padded_size: int  # tokens, padding included
-    largest_share: int  # those of the largest batch of a single process
-    epoch: int
-    shards: list[list[int]]  # this process's rows of each micro-batch
-    is_idle: bool  # this process has none, and its shard is the first document of another one, without weight
-    batches: list[Batch]
+    largest_share: int  # likewise, of the largest batch that a single process reads
+    shards: list[list[int]]  # the rows of this process's documents of each micro-batch
+    is_idle: bool  # it has none: its batch is a document of another process, and has no weight
+    batches: list[Batch]  # of the shards; those without documents are left out
 
 
 class TrainingPlan:
@@ -53,7 +55,7 @@ class TrainingPlan:
 
     def __init__(self, train: Corpus, validation: Corpus, config: TrainerConfig, seed: int, runtime: Runtime) -> None:
         self.train, self.config, self.seed, self.runtime = train, config, seed, runtime
-        self.workers = choose_workers(config.workers, runtime.device)
+        self.steps_ahead = choose_steps_ahead(runtime.device)
         self.total_steps = config.max_steps or self._count_steps()
         if config.max_steps is None and self.total_steps < FEW_STEPS:
             epochs = math.ceil(USUAL_STEPS * config.epochs / self.total_steps)
@@ -63,10 +65,25 @@ class TrainingPlan:
 
     def describe(self) -> str:
         """The choices for a line of the console."""
-        return f"{self.workers} workers, {counted(self.total_steps, 'step')}, validation every {self.eval_every}"
+        return f"{counted(self.total_steps, 'step')}, validation every {self.eval_every}"
 
     def batches(self, start: int) -> Generator[StepInput, None, None]:
-        """The inputs of every step from the one after `start` steps on, without an end; close it to end its workers."""
+        """The inputs of every step from the one after `start` steps on, without an end; close it to end its thread."""
+        if not self.steps_ahead:
+            yield from self._inputs(start)
+            return
+        stream = CopyStream(self.runtime.device)
+        sent = ((inputs, stream.send(inputs.batches)) for inputs in self._inputs(start))
+        with closing(prefetch(sent, self.steps_ahead)) as ahead:
+            for inputs, copies in ahead:
+                yield replace(inputs, batches=stream.receive(*copies))
+
+    def load(self, epoch: int, shards: list[list[int]]) -> list[Batch]:
+        """Makes the batches of a step, on the CPU; empty ones are left out."""
+        return [batch for batch in load_batches(self.train, shards, self.seed, epoch) if batch]
+
+    def _inputs(self, start: int) -> Iterator[StepInput]:
+        """The inputs of every step, on the CPU."""
         skip = start
         for epoch in itertools.count():
             micro_batches = self._micro_batches(epoch)
@@ -77,30 +94,30 @@ class TrainingPlan:
             yield from self._epoch(epoch, micro_batches, skip * self.config.accumulate)
             skip = 0
 
-    def _epoch(self, epoch: int, micro_batches: list[list[int]], done: int) -> Generator[StepInput, None, None]:
+    def _epoch(self, epoch: int, micro_batches: list[list[int]], done: int) -> Iterator[StepInput]:
         """The inputs of the steps of an epoch after the first `done` micro-batches."""
         sizes, tokens, total = self.train.sizes, self.train.tokens, len(micro_batches)
-        shards = [self.runtime.processes.shard(rows) for rows in micro_batches[done:]]
-        pinned = self.runtime.device.type == "cuda"
-        with running_workers(load_batches(self.train, shards, self.seed, epoch, self.workers, pinned)) as loaded:
-            for first in range(done, total, self.config.accumulate):
-                parts = micro_batches[first : first + self.config.accumulate]
-                rows = np.concatenate(parts)
-                yield StepInput(
-                    epoch=epoch,
-                    shards=shards[first - done : first - done + len(parts)],
-                    epoch_before=epoch + first / total,
-                    epoch_after=epoch + (first + len(parts)) / total,
-                    num_documents=len(rows),
-                    num_pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
-                    num_tokens=int(tokens[rows].sum()),
-                    padded_size=sum(len(part) * int(tokens[part].max()) for part in parts),
-                    batches=[batch for batch in itertools.islice(loaded, len(parts)) if batch],
-                )
-
-    def load(self, epoch: int, shards: list[list[int]]) -> list[Batch]:
-        """The batches of these rows in an epoch."""
-        return [batch for batch in load_batches(self.train, shards, self.seed, epoch) if batch]
+        for first in range(done, total, self.config.accumulate):
+            parts = micro_batches[first : first + self.config.accumulate]
+            rows, shards = np.concatenate(parts), [self.runtime.processes.shard(part) for part in parts]
+            longest = [int(tokens[part].max()) for part in parts]
+            world_size, is_idle = self.runtime.processes.world_size, not any(shards)
+            if is_idle:
+                shards = [parts[0][:1]]
+            yield StepInput(
+                epoch=epoch,
+                epoch_before=epoch + first / total,
+                epoch_after=epoch + (first + len(parts)) / total,
+                num_documents=len(rows),
+                num_pairs=int((sizes[rows] * (sizes[rows] - 1) // 2).sum()),
+                num_tokens=int(tokens[rows].sum()),
+                padded_size=sum(len(part) * length for part, length in zip(parts, longest, strict=True)),
+                # The first process has the longest document, and no fewer than any other.
+                largest_share=max(-(-len(part) // world_size) * n for part, n in zip(parts, longest, strict=True)),
+                shards=shards,
+                is_idle=is_idle,
+                batches=self.load(epoch, shards),
+            )
 
     def _micro_batches(self, epoch: int) -> list[list[int]]:
         return make_batches(self.train.tokens, self.config.batch_tokens, self.seed, epoch)

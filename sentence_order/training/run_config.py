@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 CONFIG_FILE, OVERRIDES_FILE = "config.yaml", "overrides.yaml"
 # Groups of keys that the config of every version has, so that no other program's config passes for one.
 KEY_GROUPS = {"data", "encoder", "freeze", "optim", "trainer"}
+# Keys of earlier versions, which the files of their runs still have.
+FORMER_KEYS = ("batch", "debug.replay", "trainer.workers")
 MAX_CHANGES = 8
 # What reading a damaged YAML file, or one that is not ours, may raise.
 UNREADABLE = (OSError, ValueError, TypeError, AssertionError, RecursionError, yaml.YAMLError, OmegaConfBaseException)
@@ -86,7 +88,7 @@ def read_overrides(folder: Path) -> list[str]:
     except UNREADABLE as error:
         log.warning("ignoring %s, which is damaged: %s", file, printable(first_line(error)))
         return []
-    return overrides
+    return [text for text in overrides if key_of(text) not in FORMER_KEYS]
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -103,9 +105,10 @@ def read_config(folder: Path) -> TrainConfig:
         content = OmegaConf.create(text)
         if not isinstance(content, DictConfig) or not has_key_groups(text):
             raise ValueError("it lacks keys that every config has")
-        content.pop("batch", None)  # as "replay", a key of earlier versions, which the configs of their runs still have
-        if isinstance(debug := content.get("debug"), DictConfig):
-            debug.pop("replay", None)
+        for key in FORMER_KEYS:
+            group, _, name = key.rpartition(".")
+            if isinstance(owner := content.get(group) if group else content, DictConfig):
+                owner.pop(name, None)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), content))
         assert isinstance(config, TrainConfig)
         check_texts(config)

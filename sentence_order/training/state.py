@@ -6,6 +6,7 @@ random states of dropout, the progress of the run (`TrainerState`), and the leng
 """
 
 import errno
+import logging
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,12 @@ from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache.keys import weight_bytes
 from sentence_order.runtime.manifest import MANIFEST, find_corruption
 
+log = logging.getLogger(__name__)
+
 STATE_FILE = "training_state.pt"
-STATE_VERSION = 4
+STATE_VERSION = 5
+# That of runs whose shuffles were others: they resume, but not to the last bit.
+FORMER_SHUFFLES = 4
 
 
 @dataclass
@@ -104,7 +109,9 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
             f"{as_typed('init_from', unambiguous(best))}; to start this one from the beginning, remove "
             f"{checkpoint.name}"
         ) from error
-    if state.get("version") != STATE_VERSION:
+    if state.get("version") == FORMER_SHUFFLES:
+        log.info("%s is of an earlier version: from here on sentences are shuffled in other orders", checkpoint)
+    elif state.get("version") != STATE_VERSION:
         raise UserError(
             f"resume: {checkpoint} was saved by another version of this program and cannot be resumed; a new run can "
             f"start from its weights: {as_typed('init_from', unambiguous(best))}"

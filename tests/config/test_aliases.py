@@ -101,6 +101,8 @@ def test_a_name_is_answered_wherever_it_is_typed(word: str) -> None:
         ("train", ["logger=wandb"], "TensorBoard files and metrics.jsonl are always written"),
         ("train", ["trainer.devices=2"], "torchrun --nproc_per_node=N"),
         ("train", ["load_in_8bit=true"], "it is not available"),
+        ("train", ["trainer.workers=4"], "unknown key 'trainer.workers'; a thread makes batches on CUDA"),
+        ("train", ["dataloader_num_workers=4"], "a thread makes batches on CUDA"),
         ("train", ["dataset_name=owner/name"], "use data=hub data.hub_id=owner/name"),
         ("evaluate", ["ckpt_path=run"], "use checkpoint=run"),
         ("predict", ["batch_size=8"], "use batch_tokens=N; it counts tokens, "),

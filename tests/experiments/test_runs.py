@@ -27,7 +27,7 @@ def test_arms_are_named_by_what_differs(tmp_path: Path) -> None:
 
 
 def test_settings_that_change_no_number_make_no_arm(tmp_path: Path) -> None:
-    for seed, setting in enumerate(("log_every=1", "keep=2", "workers=1")):
+    for seed, setting in enumerate(("log_every=1", "keep=2")):
         make_run(tmp_path / str(seed), [f"seed={seed}", f"trainer.{setting}"], [0, 1], started=seed)
     assert names_of(tmp_path) == ["all runs"]
     make_run(tmp_path / "gc", ["trainer.gradient_checkpointing=true"], [0, 1], started=4)  # takes less memory

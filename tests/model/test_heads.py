@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from sentence_order.config.schema import HeadName, Joint, PositionIds
-from sentence_order.data.encoding import tokenize_documents
-from sentence_order.data.examples import Batch, collate, make_example
 from sentence_order.decoding.scores import Scores
 from sentence_order.model import heads
 from sentence_order.model.heads import HeadSize, PairNetwork, pairs_of_positions
 from sentence_order.model.modeling import SentenceOrdererModel
+from tests.corpora import batch_of
 from tests.deterministic import CudaDeterminism
 
 POINTER = {"loss": {"pointer": 1.0}, "decoder": "pointer"}
@@ -24,15 +23,6 @@ MODELS = {
     "pointer": {"joint_from": 4, "heads": [HeadName["pointer"]], **POINTER},
     "relational pointer": {**PAIRS, "heads": [HeadName["relational_pointer"]], **POINTER},
 }
-
-
-def batch_of(model: SentenceOrdererModel, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
-    columns = tokenize_documents(documents, model.tokenizer, None, 64)
-    examples = []
-    for row, sentences in enumerate(documents):
-        own = {name: columns[name][row] for name in ("input_ids", "lengths", "text_rank")}
-        examples.append(make_example(own, row, range(len(sentences)) if given is None else given[row]))
-    return collate(examples)
 
 
 def scores_of(model: SentenceOrdererModel, documents: list[list[str]], given: list[list[int]] | None = None) -> Scores:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sentence_order.data.examples import Batch, collate, make_example, padded_size
+from sentence_order.data import examples
+from sentence_order.data.examples import Batch, TokenizedDocuments, padded_size
 from sentence_order.decoding import MAX_SENTENCES
 from sentence_order.errors import TrainingError, UserError
 from sentence_order.model.limits import BatchLimit, check_fits
@@ -24,15 +25,10 @@ def _restore_onednn() -> Iterator[None]:
 
 def make_batch(*sentences: int) -> Batch:
     """Documents of so many sentences, of five tokens each; document d has the tokens 100 d, 100 d + 1, ..."""
-    examples = []
-    for document, count in enumerate(sentences):
-        row = {
-            "input_ids": 100 * document + np.arange(5 * count),
-            "lengths": np.full(count, 5),
-            "text_rank": np.arange(count),
-        }
-        examples.append(make_example(row, document, range(count)))
-    return collate(examples)
+    tokens = [range(100 * document, 100 * document + 5 * count) for document, count in enumerate(sentences)]
+    lengths, ranks = [[5] * count for count in sentences], [range(count) for count in sentences]
+    documents = TokenizedDocuments.of([0] * len(sentences), tokens, lengths, ranks)
+    return examples.make_batch(documents, range(len(sentences)))
 
 
 class Work:

@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sentence_order.data.examples import collate, load_example
 from sentence_order.model import linear
 from sentence_order.model.linear import Linear, linear_layers, pad_rows, place_model, use_kernels
 from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.kernels import BF16, DEFAULT, ONEDNN, Kernels, onednn_available
+from tests.corpora import batch_of
 from tests.families import RECIPES
-from tests.training.loops import corpus_of
 
 pytestmark = pytest.mark.skipif(not onednn_available(), reason="this build of PyTorch has no oneDNN for this processor")
 
@@ -187,7 +186,7 @@ def test_bf16_may_be_for_passes_that_record_gradients_alone() -> None:
 
 def test_bf16_on_a_cpu_is_for_linear_layers_alone(make_model, stories) -> None:
     model = make_model()
-    batch = collate([load_example(corpus_of(model, stories), row, 0, None) for row in range(2)])
+    batch = batch_of(model, stories[:2])
     plain = model(batch["input_ids"], batch["lengths"])
     seen: set[torch.dtype] = set()
     for module in model.modules():

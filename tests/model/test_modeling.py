@@ -10,24 +10,17 @@ from transformers import AutoModel, AutoTokenizer, DistilBertConfig, ElectraConf
 from transformers.utils import logging as transformers_logging
 
 from sentence_order.config.schema import HeadName, Pooling
-from sentence_order.data.encoding import tokenize_documents
-from sentence_order.data.examples import Batch, collate, make_example
+from sentence_order.data.examples import Batch
 from sentence_order.decoding.scores import Scores
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.families.family import without_batch
 from sentence_order.model.modeling import SentenceOrdererModel, pool
 from sentence_order.model.segments import Segments
+from tests.corpora import batch_of
 from tests.families import RECIPES, every_recipe
 
 transformers_logging.disable_progress_bar()
-
-
-def batch_of(model: SentenceOrdererModel, documents: list[list[str]], given: list[list[int]] | None = None) -> Batch:
-    columns = tokenize_documents(documents, model.tokenizer, None, 64)
-    rows = [{name: columns[name][d] for name in columns} for d in range(len(documents))]
-    given = given or [list(range(len(sentences))) for sentences in documents]
-    return collate([make_example(row, d, given[d]) for d, row in enumerate(rows)])
 
 
 @torch.no_grad()

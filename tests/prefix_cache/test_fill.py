@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -60,9 +61,9 @@ def attach(
     ]
 
 
-def losses(model: SentenceOrdererModel, corpus: Corpus, folder: Path, workers: int = 0) -> list[float]:
+def losses(model: SentenceOrdererModel, corpus: Corpus, folder: Path) -> list[float]:
     """The losses of the first steps of training, dropout and all."""
-    loop = loop_of(model, corpus, folder, workers=workers)
+    loop = loop_of(model, corpus, folder)
     torch.manual_seed(0)
     model.train()
     assert loop.tracker is not None
@@ -99,15 +100,13 @@ def test_losses_with_the_cache_equal_those_without(
     assert max(plain) - min(plain) > 0.01, "losses that are all the same would prove nothing"
 
 
-def test_losses_are_the_same_while_filling_and_reading_with_any_number_of_workers(
-    make_frozen: MakeFrozen, stories, tmp_path: Path
-) -> None:
+def test_losses_are_the_same_while_filling_and_reading(make_frozen: MakeFrozen, stories, tmp_path: Path) -> None:
     runs = []
-    for workers in (0, 0, 2):
+    for _ in range(2):
         model = make_frozen()
         corpus = attach(model, corpus_of(model, stories), tmp_path / "cache")
-        runs.append(losses(model, corpus, tmp_path, workers))
-    assert runs[0] == runs[1] == runs[2]
+        runs.append(losses(model, corpus, tmp_path))
+    assert runs[0] == runs[1]
 
 
 def test_a_sentence_is_computed_once_in_whichever_documents_and_runs_it_occurs(
@@ -147,7 +146,7 @@ def test_losses_with_states_in_half_precision_are_close(make_frozen: MakeFrozen,
     corpus = corpus_of(model, stories)
     half = attach(model, corpus, tmp_path / "cache", dtype=CacheDtype.float16)
     assert half.states is not None
-    assert half.states[0].dtype == "float16"
+    assert half.states.shards[0].dtype == "float16"
     assert losses(make_frozen(), half, tmp_path) == pytest.approx(losses(make_frozen(), corpus, tmp_path), abs=2e-3)
 
 
@@ -306,9 +305,10 @@ def test_least_recently_read_states_are_removed_and_those_being_read_stay(
     reading = attach(others[0], corpus, tmp_path)
     attach(model, corpus, tmp_path)  # is read again, and so becomes the more recent one
     assert reading.states is not None
-    before = reading.states[0].copy()
+    first = np.arange(1)
+    before = reading.states.gather(first)
     attach(others[1], corpus, tmp_path, max_gb=2.1 * size / 1e9)
-    assert (reading.states[0] == before).all()
+    assert (reading.states.gather(first) == before).all()
     kept = {entry.key for entry in Store(tmp_path).entries()}
     assert kept == {prefix_key(made, torch.float32, torch.float32) for made in (model, others[1])}
 
@@ -359,7 +359,8 @@ def test_states_do_not_depend_on_the_gold_order(make_frozen: MakeFrozen, stories
     assert backward.states is not None
     size = len(stories[0])
     for sentence in range(size):
-        assert (forward.states[sentence] == backward.states[size - 1 - sentence]).all()
+        one, other = np.array([sentence]), np.array([size - 1 - sentence])
+        assert (forward.states.gather(one) == backward.states.gather(other)).all()
 
 
 def test_batches_of_states_are_packed(make_frozen: MakeFrozen, stories, tmp_path: Path) -> None:

@@ -189,12 +189,6 @@ def test_cpus_are_those_of_the_quota_rounded_up(unset: pytest.MonkeyPatch, quota
     assert count_cpus() == expected
 
 
-@pytest.mark.parametrize(("cpus", "expected"), [(1, 0), (3, 2), (16, 4)])
-def test_processes_that_make_examples_leave_one_cpu(monkeypatch: pytest.MonkeyPatch, cpus: int, expected: int) -> None:
-    monkeypatch.setattr(device, "count_cpus", lambda: cpus)
-    assert device.choose_workers(None, torch.device("cuda")) == expected
-
-
 @pytest.mark.parametrize(
     ("variable", "expected"), [(None, 1), *((name, 2) for name in THREAD_VARIABLES)], ids=["unset", *THREAD_VARIABLES]
 )

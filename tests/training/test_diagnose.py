@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def own_tokens(corpus: Corpus, row: int) -> set[int]:
     """The tokens that stand in one document alone."""
-    tokens = [set(corpus.row(k)["input_ids"].tolist()) for k in range(len(corpus))]
+    tokens = [{*corpus.input_ids[a:b].tolist()} for a, b in pairwise(corpus.first_token[corpus.first_sentence])]
     return tokens[row].difference(*tokens[:row], *tokens[row + 1 :])
 
 

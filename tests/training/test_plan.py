@@ -3,18 +3,22 @@
 import itertools
 import logging
 import re
+import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from sentence_order.config.schema import TrainerConfig
+from sentence_order.data.examples import padded_size
 from sentence_order.data.tokenization import Corpus
 from sentence_order.model.modeling import SentenceOrdererModel
+from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.distributed import Processes
 from sentence_order.training.plan import FEW_STEPS, SAVE_COST, USUAL_STEPS, StepInput, TrainingPlan
-from tests.training.loops import CPU, corpus_of
+from tests.streams import Streams
+from tests.training.loops import corpus_of
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +27,20 @@ def corpus(make_model, stories) -> Corpus:
     return corpus_of(model, stories)
 
 
-def plan_of(corpus: Corpus, seed: int = 0, processes: Processes | None = None, **settings: object) -> TrainingPlan:
-    runtime = replace(CPU, processes=processes or Processes())
-    config = TrainerConfig(**{"batch_tokens": 400, "workers": 0, **settings})
+def plan_of(
+    corpus: Corpus, seed: int = 0, processes: Processes | None = None, device: str = "cpu", **settings: object
+) -> TrainingPlan:
+    runtime = Runtime(torch.device(device), processes=processes or Processes())
+    config = TrainerConfig(**{"batch_tokens": 400, **settings})
     return TrainingPlan(corpus, corpus, config, seed, runtime)
 
 
 def first(plan: TrainingPlan, count: int, start: int = 0) -> list[StepInput]:
     return list(itertools.islice(plan.batches(start), count))
+
+
+def rows_of(step: StepInput) -> list[int]:
+    return [row for batch in step.batches for row in batch["document"].tolist()]
 
 
 def assert_equal(one: StepInput, other: StepInput) -> None:
@@ -72,18 +82,26 @@ def test_resuming_at_any_step_gives_the_same_inputs(corpus: Corpus) -> None:
             assert_equal(one, other)
 
 
-def test_closed_batches_leave_no_worker(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor if something still refers to the iterator, with which PyTorch would end them."""
-    kept, plain = [], DataLoader.__iter__
-    monkeypatch.setattr(DataLoader, "__iter__", lambda loader: kept.append(plain(loader)) or kept[-1])
-    batches = plan_of(corpus, workers=2).batches(start=0)
-    next(batches)
-    workers = kept[0]._workers
-    assert [worker.is_alive() for worker in workers] == [True, True]
-    batches.close()
-    alive = [worker.is_alive() for worker in workers]
-    kept.clear()  # ends those that are left, for which Python would wait
-    assert alive == [False, False]
+def test_batches_can_be_made_again(corpus: Corpus) -> None:
+    """From what a step's input says of them, by each process."""
+    plan = plan_of(corpus, processes=Processes(1, 3, 1), epochs=2, accumulate=2)
+    for step in first(plan, 4, start=plan.total_steps // 2 - 1):
+        assert len(step.shards) <= 2
+        assert [row for shard in step.shards for row in shard] == rows_of(step)
+        assert_equal(replace(step, batches=plan.load(step.epoch, step.shards)), step)
+
+
+def test_on_cuda_batches_are_those_of_a_cpu(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made ahead by a thread, which ends with them."""
+    streams = Streams(monkeypatch)
+    plan, on_cpu = (plan_of(corpus, device=device, accumulate=2) for device in ("cuda", "cpu"))
+    before = threading.active_count()
+    with closing(plan.batches(start=3)) as batches:
+        for expected in first(on_cpu, 4, start=3):
+            assert_equal(next(batches), expected)
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    assert streams.done.count("wait") == 4
 
 
 def test_number_of_steps(corpus: Corpus) -> None:
@@ -106,14 +124,21 @@ def test_inputs_depend_on_seed_and_epoch_alone(corpus: Corpus) -> None:
 
 
 def test_processes_share_the_documents_of_every_step(corpus: Corpus) -> None:
-    """More of them than some batches have documents."""
+    """More of them than some batches, or all of a step, have documents: one without any gets one of another."""
     single = first(plan_of(corpus, accumulate=2), 4)
-    shards = [first(plan_of(corpus, processes=Processes(rank, 7, rank), accumulate=2), 4) for rank in range(7)]
+    shards = [first(plan_of(corpus, processes=Processes(rank, 9, rank), accumulate=2), 4) for rank in range(9)]
+    own_fields = {"batches": [], "shards": [], "is_idle": False, "largest_share": 0}
     for number, step in enumerate(single):
         own = [steps[number] for steps in shards]
-        assert all(replace(each, shards=[], batches=[]) == replace(step, shards=[], batches=[]) for each in own)
-        rows = [row for each in own for batch in each.batches for row in batch["document"].tolist()]
-        assert sorted(rows) == sorted(row for batch in step.batches for row in batch["document"].tolist())
+        assert all(replace(each, **own_fields) == replace(step, **own_fields) for each in own)
+        busy = [each for each in own if not each.is_idle]
+        assert sorted(row for each in busy for row in rows_of(each)) == sorted(rows_of(step))
+        assert all(len(rows_of(each)) == 1 for each in own if each.is_idle)
+        assert {each.largest_share for each in own} == {
+            max(padded_size(batch) for each in busy for batch in each.batches)
+        }
+        assert step.largest_share == max(padded_size(batch) for batch in step.batches)
+    assert any(each.is_idle for steps in shards for each in steps)
 
 
 def test_validations_are_as_many_as_the_time_allows(corpus: Corpus) -> None:

@@ -15,6 +15,7 @@ from sentence_order.errors import UserError
 from sentence_order.runtime.files import MODEL_TYPE
 from sentence_order.training.run_config import (
     CONFIG_FILE,
+    OVERRIDES_FILE,
     find_changes,
     format_changes,
     read_config,
@@ -163,9 +164,14 @@ def test_runs_of_earlier_versions_can_be_read(run: Path) -> None:
     """Their configs have keys that are gone since."""
     config = read_config(run)
     text = (run / CONFIG_FILE).read_text()
-    (run / CONFIG_FILE).write_text(text.replace("debug:\n", "debug:\n  replay: false\n") + "batch: null\n")
-    assert "replay" in (run / CONFIG_FILE).read_text()
+    (run / CONFIG_FILE).write_text(text + "batch: null\n")
     assert read_config(run) == config
+    for group, key in (("debug", "replay: false"), ("trainer", "workers: 2")):
+        (run / CONFIG_FILE).write_text(text.replace(f"{group}:\n", f"{group}:\n  {key}\n"))
+        assert key in (run / CONFIG_FILE).read_text()
+        assert read_config(run) == config
+    (run / OVERRIDES_FILE).write_text("[seed=3, trainer.workers=4]")
+    assert read_overrides(run) == ["seed=3"]
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

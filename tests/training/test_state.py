@@ -17,7 +17,7 @@ from sentence_order.runtime.kernels import DEFAULT
 from sentence_order.runtime.manifest import MANIFEST
 from sentence_order.runtime.signals import Signals
 from sentence_order.training.loop import TrainingLoop
-from sentence_order.training.state import STATE_FILE, read_state
+from sentence_order.training.state import FORMER_SHUFFLES, STATE_FILE, STATE_VERSION, read_state
 from tests.families import OTHERS
 from tests.records import lines_without_clock
 from tests.training.loops import CPU, HALF, Stopped, corpus_of, loop_of, stop_after, train
@@ -186,13 +186,24 @@ def test_a_damaged_state_is_refused(make_model, stories, tmp_path: Path) -> None
     assert read_state(tmp_path / "checkpoints" / "nothing") is None
 
 
-@pytest.mark.parametrize("version", [None, 1, 3, 5])
+@pytest.mark.parametrize("version", [None, 1, 3, STATE_VERSION + 1])
 def test_a_state_of_another_version_is_refused(tmp_path: Path, version: int | None) -> None:
     last = tmp_path / "last"
     with atomic_folder(last) as fresh:
         torch.save({"step": 3} if version is None else {"version": version}, fresh / STATE_FILE)
     with pytest.raises(UserError, match=rf"version.*init_from={tmp_path / 'best'}"):
         read_state(last)
+
+
+@pytest.mark.parametrize("version", [FORMER_SHUFFLES, STATE_VERSION])
+def test_that_shuffles_were_others_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture, version: int) -> None:
+    caplog.set_level("INFO")
+    with atomic_folder(tmp_path / "last") as fresh:
+        torch.save({"version": version}, fresh / STATE_FILE)
+    assert read_state(tmp_path / "last") == {"version": version}
+    assert [message.partition(": ")[2] for message in caplog.messages] == (
+        ["from here on sentences are shuffled in other orders"] if version == FORMER_SHUFFLES else []
+    )
 
 
 def test_patience_is_counted_across_a_resume(make_model, stories, tmp_path: Path) -> None:

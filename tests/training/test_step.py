@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from sentence_order.config.schema import DecoderConfig, DecoderName, OptimConfig
-from sentence_order.data.examples import Batch, collate, load_example, padded_size, slice_batch, split_batch
+from sentence_order.data.batching import load_batches
+from sentence_order.data.examples import Batch, CachedHiddenStates, padded_size, slice_batch, split_batch
 from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import evaluate_corpus
@@ -18,7 +20,6 @@ from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.linear import place_model
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
-from sentence_order.runtime.distributed import Processes
 from sentence_order.training.step import Stepper
 from tests.families import OTHERS, RECIPES
 from tests.training.loops import CPU, HALF, Poison, corpus_of
@@ -39,7 +40,7 @@ def stepper_of(model: SentenceOrdererModel, runtime: Runtime = CPU, optim: Optim
 
 
 def batch_of(corpus: Corpus, count: int) -> tuple[Batch, int]:
-    batch = collate([load_example(corpus, row, 0, 0) for row in range(count)])
+    (batch,) = load_batches(corpus, [range(count)], 0, 0)
     sizes = batch["mask"].sum(1)
     return batch, int((sizes * (sizes - 1) // 2).sum())
 
@@ -53,17 +54,16 @@ def equal(weights: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> bo
 
 
 @pytest.mark.parametrize("cached", [None, "tokens", "sentences"])
-def test_a_slice_is_what_would_have_been_collated_alone(tiny_model, stories, cached: str | None) -> None:
+def test_a_slice_is_a_batch_of_its_own(tiny_model, stories, cached: str | None) -> None:
     corpus = corpus_of(tiny_model, stories)
-    examples = [load_example(corpus, row, 0, 0) for row in range(5)]
     if cached:
-        for example in examples:
-            rows = int(example["lengths"].sum()) if cached == "tokens" else len(example["lengths"])
-            example["prefix"] = torch.randn(rows, 3)
-            del example["input_ids"]
-    batch = collate(examples)
+        count = corpus.lengths if cached == "tokens" else np.ones_like(corpus.lengths)
+        states = np.random.default_rng(0).standard_normal((count.sum(), 3))
+        own = CachedHiddenStates([states], np.zeros_like(count), count.cumsum() - count, count)
+        corpus = replace(corpus, states=own)
+    (batch,) = load_batches(corpus, [range(5)], 0, 0)
     for first, last in ((0, 5), (0, 2), (2, 5), (3, 4)):
-        part, expected = slice_batch(batch, first, last), collate(examples[first:last])
+        part, (expected,) = slice_batch(batch, first, last), load_batches(corpus, [range(first, last)], 0, 0)
         assert part.keys() == expected.keys()
         assert all(torch.equal(part[name], expected[name]) for name in expected)
     assert [len(half["mask"]) for half in split_batch(batch)] == [2, 3]
@@ -300,14 +300,16 @@ def test_overflow_that_anomaly_detection_reports_lowers_the_scale(make_model, st
     assert "MulBackward0" in str(stepper.training_step([batch], pairs, 0).nonfinite_reason)
 
 
-def test_a_process_without_documents_takes_part(make_model, stories) -> None:
-    """In half precision too, and in the first step."""
+def test_a_batch_of_an_idle_process_has_no_weight(make_model, stories) -> None:
+    """It has a gradient of zeros, so that other processes need not wait for one."""
     for runtime in (CPU, HALF):
-        stepper = stepper_of(make_model(), replace(runtime, processes=TwoOfWhichOneIsIdle(0, 2)))
-        assert stepper.training_step([], 10, 0).nonfinite_reason is None
-        assert all(weight.grad is None for weight in stepper.trainable)
-
-
-class TwoOfWhichOneIsIdle(Processes):
-    def all_reduce_(self, tensors: Sequence[torch.Tensor]) -> None:
-        """The other one has none either."""
+        model = make_model()
+        batch, pairs = batch_of(corpus_of(model, stories), 1)
+        stepper, gradients = stepper_of(model, runtime), []
+        stepper.optimizer.register_step_pre_hook(
+            lambda *_, stepper=stepper, gradients=gradients: gradients.extend(w.grad for w in stepper.trainable)
+        )
+        output = stepper.training_step([batch], pairs, 0, is_idle=True)
+        assert output.nonfinite_reason is None
+        assert output.loss == 0
+        assert all(gradient is not None and not gradient.any() for gradient in gradients)

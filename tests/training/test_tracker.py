@@ -123,7 +123,7 @@ def test_only_the_metrics_of_a_run_are_removed(tmp_path: Path, line: str) -> Non
 
 
 def step_input(num_documents: int, num_pairs: int, num_tokens: int, padded_size: int) -> StepInput:
-    return StepInput(0.0, 0.1, num_documents, num_pairs, num_tokens, padded_size, 0, [], [])
+    return StepInput(0, 0.0, 0.1, num_documents, num_pairs, num_tokens, padded_size, padded_size, [], False, [])
 
 
 def test_means_between_two_lines_by_hand() -> None:
