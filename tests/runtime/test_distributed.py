@@ -33,10 +33,10 @@ def torchrun(tmp_path: Path) -> Iterator[Torchrun]:
     """Starts a training in two processes, which are killed if they are left at the end."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*overrides: str) -> "subprocess.Popen[str]":
+    def start(*overrides: str, module: str = "sentence_order.train") -> "subprocess.Popen[str]":
         launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-        line = [sys.executable, *launcher, "-m", "sentence_order.train", *overrides]
-        environment = dict(os.environ)
+        line = [sys.executable, *launcher, "-m", module, *overrides]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         started.append(
             subprocess.Popen(
                 line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -71,7 +71,8 @@ def assert_same(run: Path, single: Path) -> None:
     assert one is not None
     assert other is not None
     for weight, expected_weight in zip(one["stepper"]["weights"], other["stepper"]["weights"], strict=True):
-        torch.testing.assert_close(weight, expected_weight, atol=1e-5, rtol=1e-4)
+        # The gradient of a key's bias is rounding alone, which AdamW scales up.
+        torch.testing.assert_close(weight, expected_weight, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -112,6 +113,32 @@ def test_two_processes_train_as_one(
     assert results["train"]["documents_seen"] == expected["train"]["documents_seen"]
     for split in ("validation", "test"):
         assert results[split]["per_document"]["id"] == expected[split]["per_document"]["id"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "own"),
+    [
+        # Steps of a single document, of which one process has none.
+        ("sentence_order.train", ["trainer.batch_tokens=10", "trainer.max_steps=20"]),
+        # Micro-batches, weights that begin to train later, a moving average.
+        (
+            "sentence_order.train",
+            ["trainer.accumulate=3", "freeze.embeddings=false", "freeze.schedule=[0:all,0.4:none]", "optim.ema=0.9"],
+        ),
+        # Numbers are read as on CUDA, and signals are agreed on at the same moments.
+        ("tests.late_reading", ["trainer.log_every=4", "trainer.save_every=3"]),
+    ],
+    ids=["idle", "accumulation and unfreezing", "late reading"],
+)
+def test_two_processes_train_as_one_also(
+    torchrun: Torchrun, forks: Server, tmp_path: Path, module: str, own: list[str]
+) -> None:
+    run_alone(forks, tmp_path, *SMOKE, *own, "output_dir=single")
+    process = torchrun(*SMOKE, *own, "output_dir=run", module=module)
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 0, err
+    assert_same(tmp_path / "run", tmp_path / "single")
 
 
 @pytest.mark.slow
