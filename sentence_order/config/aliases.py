@@ -50,7 +50,7 @@ ALIASES = {
     "trainer.metric={}": "metric_for_best_model monitor optimized_metric best_metric",
     "trainer.patience={}; in validations": "early_stopping early_stop use_early_stopping early_stopping_patience",
     "trainer.keep={}": "save_total_limit checkpoint_save_total_limit save_top_k model_checkpoint",
-    "a thread makes batches on CUDA, and no other process does; leave it out": "workers num_workers "
+    "batches are made by the process that trains, on CUDA by a thread of it; leave it out": "workers num_workers "
     "dataloader_num_workers",
     "data.split_seed={}": "data_seed",
     "seed={}": "random_seed seed_everything manual_seed random_state",
