@@ -1,6 +1,7 @@
 """What predicting in bulk costs: documents per second, and memory of each process, by one and by two processes.
 
     python -m benchmarks.bulk [--documents 1000000] [--shard-documents 20000] [--processes 1,2] [overrides of predict]
+    python -m benchmarks.bulk --train "encoder.tiny_layers=1 encoder.tiny_width=24 model.set_layers=0"    # a smaller model
 
 Generates documents of five sentences into a temporary folder, or into `--folder DIR`, where all stays; trains the tiny
 encoder for three steps; and runs the real `predict`, under torchrun if there are several processes, each with one
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--shard-documents", type=int, default=20_000)
     parser.add_argument("--processes", default="1,2", help="numbers of processes, one after the other")
+    parser.add_argument("--train", default="", help="overrides of the training, between spaces")
     parser.add_argument("--folder", type=Path, help="for the documents, the run and the parts, which then stay there")
     arguments, overrides = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -95,7 +97,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         run, corpus = folder / "run", folder / f"documents-{arguments.documents}.jsonl"
         if not run.exists():
-            train = ["-m", "sentence_order.train", *TRAINING, f"output_dir={run}"]
+            train = ["-m", "sentence_order.train", *TRAINING, *arguments.train.split(), f"output_dir={run}"]
             subprocess.run([sys.executable, *train], check=True, stdout=subprocess.DEVNULL)
         write_corpus(corpus, arguments.documents)
 

@@ -6,10 +6,8 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,34 +19,11 @@ from sentence_order.runtime import distributed
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 from sentence_order.runtime.manifest import find_corruption
 from sentence_order.training.state import read_state
+from tests.conftest import Torchrun
 from tests.forks import Server
 from tests.records import lines_without_clock
 
-Torchrun = Callable[..., "subprocess.Popen[str]"]
 SMOKE = ("debug=smoke", "data.limit_validation=41", "freeze=embeddings")
-
-
-@pytest.fixture
-def torchrun(tmp_path: Path) -> Iterator[Torchrun]:
-    """Starts a training in two processes, which are killed if they are left at the end."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*overrides: str) -> "subprocess.Popen[str]":
-        launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-        line = [sys.executable, *launcher, "-m", "sentence_order.train", *overrides]
-        environment = dict(os.environ)
-        started.append(
-            subprocess.Popen(
-                line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def run_alone(forks: Server, folder: Path, *overrides: str) -> str:
