@@ -1,7 +1,7 @@
 """What predicting in bulk costs: documents per second, and memory of each process, by one and by two processes.
 
     python -m benchmarks.bulk [--documents 1000000] [--shard-documents 20000] [--processes 1,2] [overrides of predict]
-    python -m benchmarks.bulk --train "encoder.tiny_layers=1 encoder.tiny_width=24 model.set_layers=0"    # a smaller model
+    python -m benchmarks.bulk --train "encoder.tiny_layers=1 encoder.tiny_width=24 model.set_layers=0"    # less to do
 
 Generates documents of five sentences into a temporary folder, or into `--folder DIR`, where all stays; trains the tiny
 encoder for three steps; and runs the real `predict`, under torchrun if there are several processes, each with one
