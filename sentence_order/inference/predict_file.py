@@ -52,10 +52,9 @@ def predict_file(config: PredictConfig, processes: Processes = SINGLE_PROCESS) -
         documents = _open_input(config, on_fault)  # a mistake in the input is reported before loading
         checkpoint = find_checkpoint(config.checkpoint)
         model = load_model(checkpoint)
+        runtime = choose_runtime(config.device, config.precision, processes)
     if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
-    with processes.errors_once():
-        runtime = choose_runtime(config.device, config.precision, processes)
     runtime = place_model(model, runtime)
     log.info("%s", runtime.describe())
 
@@ -75,16 +74,15 @@ def predict_file(config: PredictConfig, processes: Processes = SINGLE_PROCESS) -
             advance=partial(bar.advance, task),
         )
 
-        def write(documents: Iterator[Document]) -> Iterator[str]:
-            return _format_predictions(
-                _chunks(documents, model, partial(on_fault, is_own=True)), predict, config, counts
-            )
+        def format_orders(documents: Iterator[Document]) -> Iterator[str]:
+            chunks = _chunks(documents, model, partial(on_fault, is_own=True))
+            return _format_predictions(chunks, predict, config, counts)
 
         if config.shard_documents is None:
             with open_output(config.output) as stream:
-                _write_predictions(write(documents), config, stream, counts)
+                _write_predictions(format_orders(documents), config, stream, counts)
         else:
-            write_shards(config, documents, checkpoint, write, counts, processes)
+            write_shards(config, documents, checkpoint, format_orders, counts, processes)
         bar.update(task, total=counts["documents"])
     log.info("%s", _summary(config, counts))
 

@@ -43,13 +43,14 @@ def write_shards(
     config: PredictConfig,
     documents: Iterator[Document],
     checkpoint: Path,
-    predict: Callable[[Iterator[Document]], Iterator[str]],
+    format_orders: Callable[[Iterator[Document]], Iterator[str]],
     counts: Counter[str],
     processes: Processes,
 ) -> None:
     """Writes the parts of this process that are not there yet, and waits for the others.
 
-    `predict` gives the text of a part, by and by. Afterwards the counts are those of all processes. Raises UserError.
+    `format_orders` gives the text of a part, chunk by chunk. Afterwards the counts are those of all processes. Raises
+    UserError.
     """
     folder, readable = Path(str(config.output)), _Readable(documents)
     with ExitStack() as stack:
@@ -61,7 +62,7 @@ def write_shards(
             check_description(folder, description)
 
         try:
-            _write_own(config, readable, predict, counts, processes)
+            _write_own(config, readable, format_orders, counts, processes)
             processes.barrier()  # which may take long, unlike the exchange of the counts
             total = sum(processes.gather(counts), Counter[str]())
             counts.clear()
@@ -81,10 +82,11 @@ def write_shards(
 def _write_own(
     config: PredictConfig,
     readable: _Readable,
-    predict: Callable[[Iterator[Document]], Iterator[str]],
+    format_orders: Callable[[Iterator[Document]], Iterator[str]],
     counts: Counter[str],
     processes: Processes,
 ) -> None:
+    """Predicts the parts whose turn it is, up to the first document that cannot be read."""
     assert config.shard_documents is not None, "there would be one file"
     for number, shard in cut_into_shards(iter(readable), config.shard_documents):
         path = part_path(Path(str(config.output)), number)
@@ -94,7 +96,7 @@ def _write_own(
             counts["parts_there"] += 1
             continue
         with suppress(_IncompleteError), atomic_file(path) as stream:
-            for text in predict(shard):
+            for text in format_orders(shard):
                 stream.write(text)
             if readable.fault is not None:
                 raise _IncompleteError

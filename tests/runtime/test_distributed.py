@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentence_order.errors import TrainingError
+from sentence_order.errors import TrainingError, UserError
 from sentence_order.runtime import distributed
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+from sentence_order.runtime.environment import count_processes
 from sentence_order.runtime.manifest import find_corruption
 from sentence_order.training.state import read_state
 from tests.conftest import Torchrun
@@ -134,6 +135,14 @@ def test_a_single_process_needs_no_others() -> None:
     SINGLE_PROCESS.barrier()
     with SINGLE_PROCESS.main_process_first():
         pass
+
+
+def test_processes_are_counted_by_what_torchrun_sets() -> None:
+    started = {"RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    assert count_processes({}) == count_processes({**started, "WORLD_SIZE": "1"}) == 1
+    assert count_processes({**started, "WORLD_SIZE": "3"}) == 3
+    with pytest.raises(UserError, match="RANK: less than WORLD_SIZE=2"):
+        count_processes({**started, "RANK": "2", "WORLD_SIZE": "2"})
 
 
 LEFT_BEHIND = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
