@@ -20,7 +20,7 @@ from sentence_order.data.files import listed
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.files import TABLE_SUFFIXES, TEXT_SUFFIX, find_inputs
 from sentence_order.model.locations import REQUIRED_FILES
-from sentence_order.runtime.files import atomic_file, check_writable, digest_file
+from sentence_order.runtime.files import check_writable, digest_file, oserrors_with_path
 
 T = TypeVar("T")
 
@@ -83,20 +83,23 @@ def claim_folder(folder: Path, description: dict[str, Any]) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / SHARDS_FILE
-    if not file.exists():
-        if others := sorted(path.name for path in folder.glob(PARTS)):
-            raise UserError(f"output: {folder} has {others[0]} and no {SHARDS_FILE} that says of what; {ELSEWHERE}")
-        with atomic_file(file) as stream:
-            stream.write(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
-    elif not description["input"]:
-        raise UserError(f"input: standard input cannot be read again, and {folder} has parts already; {ELSEWHERE}")
-    with file.open("r+b") as stream:  # a lock on another machine's disk needs the permission to write
+    if not file.exists() and (others := sorted(path.name for path in folder.glob(PARTS))):
+        raise UserError(f"output: {folder} has {others[0]} and no {SHARDS_FILE} that says of what; {ELSEWHERE}")
+    with file.open("a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"output: another process is writing to {folder}; wait for it, or {ELSEWHERE}") from error
         except OSError:  # some file systems have no locks
             pass
+        if not any(folder.glob(PARTS)):  # nor anything else that another start would have to fit to
+            with oserrors_with_path(file):
+                stream.truncate(0)
+                stream.write(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        elif not description["input"]:
+            raise UserError(f"input: standard input cannot be read again, and {folder} has parts already; {ELSEWHERE}")
         yield
 
 

@@ -111,10 +111,11 @@ def config(tmp_path: Path) -> PredictConfig:
 
 
 def start(config: PredictConfig) -> None:
-    """Writes into the folder of the output what stands there before the first part."""
+    """Claims the folder of the output, and leaves a part."""
     description, folder = describe_shards(config, Path(config.checkpoint)), Path(str(config.output))
     with claim_folder(folder, description):
         check_description(folder, description)
+        part_path(folder, 0).touch()
 
 
 def test_another_start_may_not_change_what_is_in_the_parts(config: PredictConfig, tmp_path: Path) -> None:
@@ -139,6 +140,18 @@ def test_another_start_may_not_change_what_is_in_the_parts(config: PredictConfig
 def test_another_start_may_change_what_matters_to_no_order(config: PredictConfig) -> None:
     start(config)
     config.device, config.batch_tokens, config.on_error = "cpu", 100, OnError.skip
+    start(config)
+
+
+def test_without_parts_another_start_may_change_everything(config: PredictConfig) -> None:
+    """Also if the first one was killed in the middle of writing what its parts would have been of."""
+    start(config)
+    folder = Path(str(config.output))
+    part_path(folder, 0).unlink()
+    config.shard_documents, config.threshold = 11, 0.5
+    start(config)
+    part_path(folder, 0).unlink()
+    (folder / SHARDS_FILE).write_text('{"checkp')
     start(config)
 
 
