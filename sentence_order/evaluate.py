@@ -1,7 +1,9 @@
 """Evaluates a checkpoint: python -m sentence_order.evaluate checkpoint=DIR [data=GROUP] [output=FILE]."""
 
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sentence_order.config import cli
 from sentence_order.config.commands import key_of
@@ -13,21 +15,40 @@ from sentence_order.errors import UserError
 from sentence_order.inference.files import check_suffix
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.runtime.console import set_up_logging
+from sentence_order.runtime.launch import run_together
 from sentence_order.runtime.threads import spin_briefly
 from sentence_order.training.outputs import check_overwrites, data_files, same_file
 from sentence_order.training.run_config import read_config
 from sentence_order.training.run_dir import find_run, warn_if_unfinished
 
+if TYPE_CHECKING:
+    from sentence_order.runtime.distributed import Processes
+
 
 def evaluate(config: EvaluateConfig) -> None:
     """Orders every document of a split under its fixed shuffle and reports metrics with intervals.
 
-    The tables go to standard error; the JSON goes to `output`, or to standard output if that is no terminal.
+    The tables go to standard error; the JSON goes to `output`, or to standard output if that is no terminal. Several
+    processes share the batches, to the same results.
     """
     typed = cli.typed_overrides()
     config = _with_settings_of_run(config, typed)
     check_ranges(config)
     check_effects(config, typed)
+
+    def work(processes: "Processes") -> None:
+        # The heavy imports wait until the configuration is known to be good.
+        from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint
+
+        set_up_logging(quiet=not processes.is_main)
+        warn_if_unfinished(config.checkpoint)
+        evaluate_checkpoint(config, processes)
+
+    run_together(config.device, partial(_check, config), work)
+
+
+def _check(config: EvaluateConfig) -> None:
+    """Raises UserError for an output that cannot be written, or for data or a checkpoint that cannot be read."""
     check_data(config.data)
     check_data_files(config.data, [config.split.value])
     inputs = [*data_files(config.data), config.checkpoint]
@@ -40,12 +61,6 @@ def evaluate(config: EvaluateConfig) -> None:
     if config.output and config.predictions and same_file(config.output, config.predictions):
         raise UserError(f"predictions: {config.predictions} is the file of output as well; name another file")
     check_checkpoint(config.checkpoint, "checkpoint", config.decoder.name)
-    set_up_logging()
-    warn_if_unfinished(config.checkpoint)
-    # The heavy imports wait until the configuration is known to be good.
-    from sentence_order.evaluation.evaluate_checkpoint import evaluate_checkpoint
-
-    evaluate_checkpoint(config)
 
 
 def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateConfig:

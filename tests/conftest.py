@@ -3,7 +3,9 @@
 import functools
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +156,32 @@ def forks(_own_cache: None) -> Iterator[Server]:
     server = Server()
     yield server
     server.stop()
+
+
+Torchrun = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Iterator[Torchrun]:
+    """Starts a command in two processes, in an empty folder; they are killed if they are left at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, module: str = "sentence_order.train") -> "subprocess.Popen[str]":
+        launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+        line = [sys.executable, *launcher, "-m", module, *words]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+        started.append(
+            subprocess.Popen(
+                line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @pytest.fixture

@@ -66,6 +66,14 @@ PROGRAMS = {
         files=("*out.jsonl*",),
         disks=("8k",),
     ),
+    "predict in parts": Program(
+        (
+            *("predict", "checkpoint=../train/run", f"input=../{DOCUMENTS}", "output=parts/", "batch_tokens=2000"),
+            "shard_documents=30",
+        ),
+        files=("parts/*",),
+        disks=("8k",),
+    ),
     "report": Program(("report", f"../{RUNS}", "--output", "report"), files=("report/*",), disks=("100k",)),
 }
 SMALL_DISKS = [(name, size) for name, program in PROGRAMS.items() for size in program.disks]

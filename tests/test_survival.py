@@ -10,7 +10,12 @@ from tests.programs import CACHE_REMOVED, PROGRAMS, SMALL_DISKS
 from tests.survival import Survival, can_mount
 
 # Which unbroken commands give the input of others.
-NEEDED = {"fill the cache": "train from the cache", "evaluate": "fill the cache", "predict": "train"}
+NEEDED = {
+    "fill the cache": "train from the cache",
+    "evaluate": "fill the cache",
+    "predict": "train",
+    "predict in parts": "train",
+}
 # Every write and computation of the program that a kill can be drawn from.
 EXPECTED = {
     "train": {"arrow", "weights", "state", "sync", "replace", "rename", "line", "event", "forward", "update"},
@@ -19,6 +24,7 @@ EXPECTED = {
     "fill the cache": {"arrow", "cache", "prefix", "sync", "replace", "forward", "decoding"},
     "evaluate": {"sync", "replace", "forward", "decoding"},
     "predict": {"line", "sync", "replace", "forward", "ordering"},
+    "predict in parts": {"line", "sync", "replace", "forward", "ordering"},
     "report": {"picture", "sync", "replace"},
 }
 SLOW = ("train from the cache", "sweep", "evaluate")

@@ -382,7 +382,19 @@ class PredictFiles:
         "path, glob, folder, list of these, or -",
         **PATH,
     )
-    output: str | None = key(None, "JSONL file to write the orders to. null: standard output.", **PATH)
+    # Parts that are there, of an earlier start, are kept if all keys that are FIXED are as they were.
+    output: str | None = key(
+        None,
+        "JSONL file to write the orders to; with shard_documents, a folder. null: standard output.",
+        **PATH,
+        **IGNORED,
+    )
+    shard_documents: int | None = key(
+        None,
+        "Documents in each part of the output: part-00000.jsonl, part-00001.jsonl, ... in the folder output; parts "
+        "that are there are not computed again. null: one file.",
+        POSITIVE,
+    )
     format: InputFormat = key(
         InputFormat.auto, "Format of the input. auto: by the file's name, or by its beginning as for standard input."
     )
@@ -390,12 +402,12 @@ class PredictFiles:
 
 @dataclass
 class PredictConfig(LayoutConfig, PredictFiles):
-    on_error: OnError = key(OnError.stop, "What to do at a document that cannot be read or is too long.")
+    on_error: OnError = key(OnError.stop, "What to do at a document that cannot be read or is too long.", **CHANGEABLE)
     decoder: DecoderConfig = key(DecoderConfig)
-    batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE)
+    batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE, **CHANGEABLE)
     threshold: float = key(0.0, "Confidence below which no order is given (`order` is null).", UP_TO_ONE)
     shuffles: int = key(1, SHUFFLES, POSITIVE)
-    device: str = key("auto", DEVICE)
+    device: str = key("auto", DEVICE, **CHANGEABLE)
     precision: Precision = key(Precision.auto, PRECISION)
 
 

@@ -6,7 +6,6 @@ KEY is a digest of everything that determines the content, the bytes of the user
 the file itself, so that a damaged one is noticed, and made anew.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -25,7 +24,13 @@ from datasets.table import MemoryMappedTable
 
 from sentence_order.arrays import IntArray
 from sentence_order.config.schema import CacheConfig
-from sentence_order.runtime.files import UNFINISHED, cache_folder, oserrors_with_path, set_default_permissions
+from sentence_order.runtime.files import (
+    UNFINISHED,
+    cache_folder,
+    digest_file,
+    oserrors_with_path,
+    set_default_permissions,
+)
 
 log = logging.getLogger(__name__)
 
@@ -148,9 +153,3 @@ def read_column(documents: Dataset, name: str) -> IntArray:
     """A column of numbers as an array of their own type; `datasets` would make int64 of all."""
     column: IntArray = documents.select_columns(name).with_format("arrow")[:][name].to_numpy()
     return column
-
-
-def digest_file(path: str | Path) -> str:
-    """A digest of a file's content."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()

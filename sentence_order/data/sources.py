@@ -17,7 +17,7 @@ from datasets.exceptions import DatasetsError
 
 from sentence_order.arrays import FloatArray, IntArray
 from sentence_order.config.schema import CacheConfig, DataConfig, Source
-from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, digest_file, read_column
+from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, read_column
 from sentence_order.data.documents import (
     Document,
     documents_from_records,
@@ -34,6 +34,7 @@ from sentence_order.data.records import Record, stop_at_fault
 from sentence_order.data.synthetic import NUM_STORIES, PLOTS, generate
 from sentence_order.errors import UserError, counted, first_line
 from sentence_order.runtime.console import progress_bar
+from sentence_order.runtime.files import digest_file
 
 log = logging.getLogger(__name__)
 

@@ -26,15 +26,23 @@ from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.console import console, log, progress_bar, set_up_logging
 from sentence_order.runtime.device import Runtime, choose_runtime
+from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 
 
-def evaluate_checkpoint(config: EvaluateConfig) -> None:
-    """Evaluates a checkpoint on one split, prints tables and writes the results. Raises UserError."""
-    set_up_logging()
-    model = load_checkpoint(config.checkpoint)
-    runtime = place_model(model, choose_runtime(config.device, config.precision))
+def evaluate_checkpoint(config: EvaluateConfig, processes: Processes = SINGLE_PROCESS) -> None:
+    """Evaluates a checkpoint on one split, prints tables and writes the results. Raises UserError.
+
+    Several processes share the batches; the main one prints and writes.
+    """
+    set_up_logging(quiet=not processes.is_main)
+    with processes.errors_once():
+        model = load_checkpoint(config.checkpoint)
+        runtime = choose_runtime(config.device, config.precision, processes)
+    runtime = place_model(model, runtime)
     log.info("%s", runtime.describe())
     evaluation, corpus, record = evaluate_model(model, config, runtime, f"checkpoint={config.checkpoint}")
+    if not processes.is_main:
+        return
 
     name = config.split.value
     found = record[name]
@@ -69,7 +77,8 @@ def evaluate_model(
     decoder = _choose_decoder(config, model)
     compare_all, name = config.decoder.name == "all", config.split.value
     given = None if documents is None else {name: documents}
-    corpus, overlap = _load_corpus(config, model, runtime, model_name, given)
+    with runtime.processes.main_process_first():
+        corpus, overlap = _load_corpus(config, model, runtime, model_name, given)
     with progress_bar() as bar:
         task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")
         evaluation = evaluate_corpus(

@@ -84,16 +84,17 @@ def log_error_to_file(message: str) -> None:
                 handler.emit(record)
 
 
-def set_up_logging(log_file_follows: bool = False, warnings_only: bool = False) -> None:
+def set_up_logging(log_file_follows: bool = False, warnings_only: bool = False, quiet: bool = False) -> None:
     """Sends the package's log lines to the console and, if a file follows, to a buffer until `add_log_file`.
 
-    With `warnings_only` the console shows neither the other lines nor tables.
+    With `warnings_only` the console shows neither the other lines nor tables; if it is `quiet`, as that of a process
+    for which another one reports, it shows nothing.
     """
     # What is for the log file alone is logged as DEBUG.
     handler = logging.StreamHandler() if warnings_only else _ConsoleHandler()
     handler.setLevel(logging.WARNING if warnings_only else logging.INFO)
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    console.quiet = warnings_only
+    console.quiet = warnings_only or quiet
     _send_to(handler, *([_buffer] if log_file_follows else []))
     _mute_libraries()
 

@@ -69,8 +69,7 @@ def choose_runtime(device: str, precision: Precision, processes: Processes = SIN
     dtype, reason = _choose_precision(precision, chosen)
     log.debug("precision: %s (%s)", next(name for name, one in DTYPES.items() if one is dtype), reason)
     if processes.world_size > 1:
-        what = "each with its shard of every batch (WORLD_SIZE, as torchrun sets it)"
-        log.info("processes: %d, %s", processes.world_size, what)
+        log.info("processes: %d, which share the work (WORLD_SIZE, as torchrun sets it)", processes.world_size)
     return Runtime(chosen, dtype, processes)
 
 

@@ -1,13 +1,13 @@
-"""The processes that train one model together, as `torchrun` starts them; a single one is the plain case.
+"""The processes that work together, as `torchrun` starts them; a single one is the plain case.
 
-Each takes its shard of every batch's documents, and their gradients are summed. So a run's losses do not depend on the
-number of processes, and a run may resume with another number.
+In training each takes its shard of every batch's documents, and their gradients are summed. So a run's losses do not
+depend on the number of processes, and a run may resume with another number.
 """
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Timer
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sentence_order.errors import TrainingError, UserError, first_line
 from sentence_order.runtime.console import log
+from sentence_order.runtime.environment import check_environment, is_distributed
 
 T = TypeVar("T")
 
@@ -98,6 +99,28 @@ class Processes:
         if self.local_rank == 0:
             self.barrier()
 
+    @contextmanager
+    def errors_once(self) -> Iterator[None]:
+        """Runs the block in all processes; a UserError of any ends all of them, and one process reports it.
+
+        That is the first by rank that has one; the others end without a word.
+        """
+        error = None
+        try:
+            yield
+        except UserError as caught:
+            error = caught
+        self.barrier()  # since one may need far longer than another
+        ranks = [rank for rank, failed in enumerate(self.gather(error is not None)) if failed]
+        if not ranks:
+            return
+        if self.rank == ranks[0]:
+            assert error is not None
+            raise error
+        with suppress(TrainingError):
+            self.barrier()  # until it has been reported: torchrun ends all processes as soon as one has ended
+        sys.exit(2)
+
     @connection_errors()
     def barrier(self) -> None:
         """Waits until all processes are here, which may take long."""
@@ -111,7 +134,7 @@ SINGLE_PROCESS = Processes()
 @connection_errors()
 def init_processes(device: str) -> Processes:
     """Connects to the other processes, if torchrun has started any; `device` is the config key."""
-    if not {"RANK", "LOCAL_RANK"} <= os.environ.keys() or os.environ.get("WORLD_SIZE", "1") == "1":
+    if not is_distributed(os.environ):
         return SINGLE_PROCESS
     check_environment(os.environ)
     address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -127,18 +150,6 @@ def init_processes(device: str) -> Processes:
         waiting.cancel()
     _slow_group = dist.new_group(backend="gloo", timeout=SETUP_TIMEOUT)
     return Processes(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
-
-
-def check_environment(variables: Mapping[str, str]) -> None:
-    """Raises UserError if the variables that torchrun sets do not fit together, as when some were left behind."""
-    advice = "start with torchrun, which sets it, or unset RANK, LOCAL_RANK and WORLD_SIZE"
-    if not variables.get("MASTER_ADDR"):
-        raise UserError(f"MASTER_ADDR: not set in the environment, beside RANK and WORLD_SIZE; {advice}")
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT"):
-        if not re.fullmatch("[0-9]{1,9}", value := variables.get(name, "")):
-            raise UserError(f"{name}: a number in the environment, not {value!r}; {advice}")
-    if int(variables["RANK"]) >= int(variables["WORLD_SIZE"]):
-        raise UserError(f"RANK: less than WORLD_SIZE={variables['WORLD_SIZE']}, not {variables['RANK']}; {advice}")
 
 
 def destroy_processes() -> None:

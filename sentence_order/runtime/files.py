@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import xxhash
 from safetensors import SafetensorError
 
 from sentence_order.errors import UserError, first_line
@@ -66,6 +68,12 @@ def set_default_permissions(path: Path) -> None:
     mode = path.stat().st_mode
     inherited = stat.S_IMODE(mode) & ~0o777  # such as the group of the folder above
     path.chmod(inherited | (0o777 if stat.S_ISDIR(mode) else 0o666) & ~umask)
+
+
+def digest_file(path: str | Path) -> str:
+    """A digest of a file's content."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()
 
 
 def cache_folder(given: str | Path | None = None) -> Path:

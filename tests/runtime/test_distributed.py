@@ -6,49 +6,25 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 
-from sentence_order.errors import TrainingError
+from sentence_order.errors import TrainingError, UserError
 from sentence_order.runtime import distributed
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
+from sentence_order.runtime.environment import count_processes
 from sentence_order.runtime.manifest import find_corruption
 from sentence_order.training.state import read_state
+from tests.conftest import Torchrun
 from tests.forks import Server
 from tests.records import lines_without_clock
 
-Torchrun = Callable[..., "subprocess.Popen[str]"]
 SMOKE = ("debug=smoke", "data.limit_validation=41", "freeze=embeddings")
-
-
-@pytest.fixture
-def torchrun(tmp_path: Path) -> Iterator[Torchrun]:
-    """Starts a training in two processes, which are killed if they are left at the end."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*overrides: str, module: str = "sentence_order.train") -> "subprocess.Popen[str]":
-        launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-        line = [sys.executable, *launcher, "-m", module, *overrides]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-        started.append(
-            subprocess.Popen(
-                line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def run_alone(forks: Server, folder: Path, *overrides: str) -> str:
@@ -186,6 +162,14 @@ def test_a_single_process_needs_no_others() -> None:
     SINGLE_PROCESS.barrier()
     with SINGLE_PROCESS.main_process_first():
         pass
+
+
+def test_processes_are_counted_by_what_torchrun_sets() -> None:
+    started = {"RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    assert count_processes({}) == count_processes({**started, "WORLD_SIZE": "1"}) == 1
+    assert count_processes({**started, "WORLD_SIZE": "3"}) == 3
+    with pytest.raises(UserError, match="RANK: less than WORLD_SIZE=2"):
+        count_processes({**started, "RANK": "2", "WORLD_SIZE": "2"})
 
 
 LEFT_BEHIND = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
