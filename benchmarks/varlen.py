@@ -20,6 +20,7 @@ def attend_one_by_one(
 ) -> Tensor:
     """Attention of packed tokens, (P, A, V) each, with the arguments of torch 2.11."""
     assert query.shape == key.shape == value.shape, "heads are not repeated in torch 2.11"
+    assert query.dtype == key.dtype == value.dtype
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
     lengths = cu_seq_q.diff().tolist()
     assert cu_seq_q[0] == 0

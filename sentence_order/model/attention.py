@@ -47,7 +47,11 @@ def segment_attention(
     if unknown := {name: value for name, value in others.items() if value is not None and value is not False}:
         raise TypeError(f"attention within segments does not know {unknown}")
     segments = attention_mask
-    if computes_packed(query.device, query.dtype, query.shape[-1], dropout):
+    kind = query.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
+    if computes_packed(query.device, dtype, query.shape[-1], dropout):
+        # Rotary positions may have made float32 of some of them.
+        query, key, value = (x.to(dtype) for x in (query, key, value))
         return attend_packed(query, key, value, segments, scaling, sliding_window), None
     q_NALV, k_NALV, v_NALV = (unpack_heads(x, segments, query.shape[1]) for x in (query, key, value))
     return attend(q_NALV, k_NALV, v_NALV, segments, dropout, scaling, sliding_window), None

@@ -9,10 +9,13 @@ import torch
 from torch.nn.attention import varlen
 from torch.nn.attention.varlen import varlen_attn
 
+from benchmarks.families import make_settings
 from benchmarks.varlen import attend_one_by_one
 from sentence_order.model import attention
 from sentence_order.model.attention import MAX_PLAIN_TOKENS, computes_packed, segment_attention
+from sentence_order.model.families import FAMILIES
 from sentence_order.model.segments import Layout, Reading, Segments
+from tests.corpora import batch_of
 
 
 def test_unpack_gives_each_segment_a_row_and_pack_reverses_it() -> None:
@@ -98,6 +101,24 @@ def test_packed_attention_equals_padded(
     torch.testing.assert_close(packed, padded)
     gradients = [torch.autograd.grad(output.square().sum(), inputs) for output in (packed, padded)]
     torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("make_model", sorted(FAMILIES.keys() & make_settings().keys()), indirect=True)
+def test_packed_attention_in_every_encoder(make_model, stories, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under autocast, as on CUDA: queries, keys and values are of one type, whatever positions have made of them."""
+    model = make_model()
+    batch = batch_of(model, stories[:3])
+    found = []
+    for is_packed in (False, True):
+        monkeypatch.setattr(attention, "computes_packed", lambda *_, is_packed=is_packed: is_packed)
+        monkeypatch.setattr(varlen, "varlen_attn", attend_one_by_one)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(**batch).loss
+        model.zero_grad()
+        loss.backward()
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        found.append((loss.item(), torch.nn.utils.get_total_norm(gradients).item()))
+    assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
 @pytest.mark.parametrize(
