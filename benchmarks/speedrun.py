@@ -20,7 +20,7 @@ from sentence_order.training.run import CommandLine, Trainer
 from sentence_order.training.state import TrainerState
 
 TARGET, STORIES = 0.80, 2000
-SETTINGS = (f"data.limit_validation={STORIES}", "data.limit_test=2", "encoder=minilm", "trainer.metric=tau")
+TARGET_SETTINGS = (f"data.limit_validation={STORIES}", "data.limit_test=2", "trainer.metric=tau")
 
 
 class Clock(Callback):
@@ -52,7 +52,7 @@ def main() -> None:
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            config = replace(compose([*SETTINGS, *overrides]), output_dir=folder)
+            config = replace(compose(["encoder=minilm", *overrides, *TARGET_SETTINGS]), output_dir=folder)
             print(f"{datetime.now(UTC):%Y-%m-%d}  python -m benchmarks.speedrun {shlex.join(overrides)}")
             print(", ".join(f"{name} {value}" for name, value in provenance().items()), flush=True)
             result = Trainer(config, callbacks=[clock], command=CommandLine(overrides)).train()
@@ -60,7 +60,8 @@ def main() -> None:
             stop(error)
     filling = result.results["train"].get("seconds_in_cache") or 0.0
     verdict = "reached" if clock.reached else "not reached"
-    print(f"tau {TARGET:.2f} {verdict}: {clock.seconds:.1f} s of training, {filling:.1f} s filling the prefix cache")
+    total = f"{clock.seconds + filling:.1f} s, of which {filling:.1f} s filled the prefix cache"
+    print(f"tau {TARGET:.2f} {verdict}: {total}")
     sys.exit(not clock.reached)
 
 

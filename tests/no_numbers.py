@@ -16,11 +16,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sentence_order.model import segments
+from sentence_order.model import modeling, segments
 from sentence_order.model.families import relative
 
 META = torch.device("meta")
-COPIES = ("_to_copy", "copy_")
+# What copies a single number of the host to the device as well.
+COPIES = ("_to_copy", "copy_", "where", "index_put_", "index_put")
 
 
 class SeparateDevices(TorchDispatchMode):
@@ -54,6 +55,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patches, SeparateDevices(), NoNumbers():
         patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # of which there is none for it
-        for module in (segments, relative):
+        for module in (modeling, segments, relative):
             patches.setattr(module, "to_device", to_device)
         yield

@@ -24,6 +24,7 @@ class Streams:
         self.own = threading.local()
         monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream(self))
         monkeypatch.setattr(torch.cuda, "stream", self.use)
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: setattr(self.own, "device", device))
         monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream(self))
         monkeypatch.setattr(Tensor, "pin_memory", Tensor.clone)
         monkeypatch.setattr(
@@ -47,10 +48,14 @@ class Streams:
         copy: Any = tensor.clone()
         copy.stream = self.own.stream
         assert copy.stream is not None, "the stream that computes would copy"
+        is_main = threading.current_thread() is threading.main_thread()
+        assert is_main or self.own.device == copy.stream.device, "another device would be prepared as well"
         return copy
 
 
 class Stream:
+    device = torch.device("cuda", 1)
+
     def __init__(self, streams: Streams) -> None:
         self.streams = streams
 

@@ -117,14 +117,15 @@ def padded_size(batch: Batch) -> int:
 
 def slice_batch(batch: Batch, first: int, last: int) -> Batch:
     """The documents from `first` to before `last`, padded as if their batch had been made alone."""
-    sentences = int(batch["mask"][first:last].sum(1).max())
-    tokens_B = batch["lengths"].sum(1)
+    # By the lengths, which are on the CPU: for others a device would be waited for.
+    sizes_B, tokens_B = (batch["lengths"] > 0).sum(1), batch["lengths"].sum(1)
+    sentences = int(sizes_B[first:last].max())
     part = {name: tensor[first:last] for name, tensor in batch.items() if name != "prefix"}
     for name in part.keys() - {"document"}:
         part[name] = part[name][:, : int(tokens_B[first:last].max()) if name == "input_ids" else sentences]
     if "prefix" in batch:  # a row per token or, if the whole encoder is frozen, per sentence
         by_token = len(batch["prefix"]) == int(tokens_B.sum())
-        ends = (tokens_B if by_token else batch["mask"].sum(1)).cumsum(0).tolist()
+        ends = (tokens_B if by_token else sizes_B).cumsum(0).tolist()
         part["prefix"] = batch["prefix"][ends[first - 1] if first else 0 : ends[last - 1]]
     return part
 

@@ -1,7 +1,7 @@
 """Makes batches ahead of the steps that read them, and copies them to a CUDA device while it computes."""
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,13 +14,13 @@ from sentence_order.runtime.device import out_of_memory
 T = TypeVar("T")
 
 
-def prefetch(items: Iterable[T], depth: int) -> Generator[T, None, None]:
+def prefetch(items: Iterable[T], depth: int, on_start: Callable[[], object] = lambda: None) -> Generator[T, None, None]:
     """Yields the items, of which a thread makes up to `depth` ahead; the thread ends with the generator.
 
-    What making an item raises is raised in its place.
+    An error in making an item is raised in its place. The thread calls `on_start` first.
     """
     source, end = iter(items), object()
-    with ThreadPoolExecutor(1, "prefetch") as thread:
+    with ThreadPoolExecutor(1, "prefetch", on_start) as thread:
         ahead = deque(thread.submit(next, source, end) for _ in range(depth))
         try:
             while (item := ahead.popleft().result()) is not end:
@@ -36,11 +36,15 @@ class CopyStream:
     def __init__(self, device: torch.device) -> None:
         self.device, self.stream = device, torch.cuda.Stream(device)
 
+    def use_device(self) -> None:
+        """Makes its device the current one of this thread, or the first device would be prepared for use as well."""
+        torch.cuda.set_device(self.stream.device)
+
     def send(self, batches: list[Batch]) -> tuple[list[Batch], torch.cuda.Event]:
         """Starts to copy batches; returns the copies, and the event after which they can be read.
 
-        `lengths` stay on the CPU, where the layout of a batch is made. What the device has no room for stays there as
-        well: the step that reads it handles that.
+        `lengths` stay on the CPU, where the layout of a batch is made. So does a tensor that the device has no room
+        for: the step that reads it handles that.
         """
         with torch.cuda.stream(self.stream):
             pinned = [{name: tensor.pin_memory() for name, tensor in batch.items()} for batch in batches]

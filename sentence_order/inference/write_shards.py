@@ -22,7 +22,7 @@ from sentence_order.runtime.files import atomic_file
 
 
 class _Readable:
-    """Documents up to the first that cannot be read, where all processes stop; the fault is kept."""
+    """Documents up to the first that cannot be read, where all processes stop; a fault, this or another, is kept."""
 
     def __init__(self, documents: Iterator[Document]) -> None:
         self.fault: UserError | None = None
@@ -96,8 +96,13 @@ def _write_own(
             counts["parts_there"] += 1
             continue
         with suppress(_IncompleteError), atomic_file(path) as stream:
-            for text in format_orders(shard):
-                stream.write(text)
+            try:
+                for text in format_orders(shard):
+                    stream.write(text)
+            except UserError as fault:  # of this process alone; the others finish their parts
+                readable.fault = fault
             if readable.fault is not None:
                 raise _IncompleteError
         counts["parts"] += path.exists()
+        if readable.fault is not None:
+            return

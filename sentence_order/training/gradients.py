@@ -1,6 +1,6 @@
 """The gradient of a step, summed over the processes that train together."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -39,13 +39,13 @@ class Gradients:
 
     def __init__(self, model: SentenceOrdererModel, runtime: Runtime, anomaly: bool) -> None:
         self.module, self.processes, self.anomaly = LossModule(model, runtime), runtime.processes, anomaly
-        self.reset()
+        self.parallel: DistributedDataParallel | None = None  # made in the first step, with memory for all gradients
+        self.unused: list[nn.Parameter] = []  # weights that no loss reads, in any process
+        self.largest_finished_share = 0
 
     def reset(self) -> None:
-        """Begins anew: after other weights have become trainable."""
-        self.parallel: DistributedDataParallel | None = None
-        self.largest_finished_share = 0
-        self.some_are_unused = False  # weights, by the loss of a step
+        """Begins anew, after other weights have become trainable."""
+        self.parallel, self.unused, self.largest_finished_share = None, [], 0
 
     def overlaps(self, largest_share: int) -> bool:
         """Whether the gradients of a step are summed while they are computed: the same in all processes.
@@ -53,11 +53,7 @@ class Gradients:
         Args:
             largest_share: tokens, padding included, of the largest batch of the step in any process.
         """
-        return self.processes.world_size > 1 and not self.anomaly and largest_share <= self.largest_finished_share
-
-    def mark_finished(self, largest_share: int) -> None:
-        """Notes that all processes have finished a step of this size."""
-        self.largest_finished_share = max(self.largest_finished_share, largest_share)
+        return self.parallel is not None and not self.anomaly and largest_share <= self.largest_finished_share
 
     def backward(self, batch: Batch, scale: Tensor, sums: bool) -> Tensor:
         """Adds the gradient of a batch's loss, times `scale`, to what is accumulated; returns the sum of its losses.
@@ -65,26 +61,37 @@ class Gradients:
         Args:
             sums: sums what is accumulated over all processes meanwhile. `DistributedDataParallel` takes their mean.
         """
-        module: nn.Module = self.module
-        if sums:
-            if self.parallel is None:
-                self.parallel = DistributedDataParallel(
-                    self.module, broadcast_buffers=False, find_unused_parameters=self.some_are_unused
-                )
-            module = self.parallel
-        with connection_errors() if sums else nullcontext():
-            total: Tensor = module(batch)
+        with connection_errors() if sums else self._no_sync():
+            total: Tensor = (self.parallel or self.module)(batch)
             (total * scale).backward()
+        assert not sums or all(weight.grad is None for weight in self.unused), "a weight is used in some steps only"
         return total.detach().float()
 
-    def sum_afterwards(self, weights: list[nn.Parameter]) -> None:
-        """Sums what has been accumulated over all processes."""
+    def sum_afterwards(self, weights: list[nn.Parameter], largest_share: int) -> None:
+        """Sums what a step has accumulated over all processes, all of which have finished its backward pass then."""
         if self.processes.world_size == 1:
             return
         is_used = self.processes.any_of([weight.grad is not None for weight in weights])
-        self.some_are_unused = self.processes.any_of([any(weight.grad is None for weight in weights)])[0]
         used = [weight for weight, one in zip(weights, is_used, strict=True) if one]
         for weight in used:
             if weight.grad is None:  # in this process
                 weight.grad = torch.zeros_like(weight)
         self.processes.all_reduce_([weight.grad for weight in used if weight.grad is not None])
+
+        unused = [weight for weight, one in zip(weights, is_used, strict=True) if not one]
+        if self.parallel is not None and set(unused) == set(self.unused):
+            self.largest_finished_share = max(self.largest_finished_share, largest_share)
+        elif not self.anomaly:
+            self._wrap(unused)
+
+    def _wrap(self, unused: list[nn.Parameter]) -> None:
+        """Lets `DistributedDataParallel` sum all other weights from now on."""
+        self.unused, self.largest_finished_share = unused, 0
+        names = [name for name, weight in self.module.named_parameters() if weight in set(unused)]
+        names += [name for name, _ in self.module.named_buffers()]  # which no step changes
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.module, names)
+        with connection_errors():
+            self.parallel = DistributedDataParallel(self.module, gradient_as_bucket_view=True)
+
+    def _no_sync(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.parallel is None else self.parallel.no_sync()

@@ -237,6 +237,7 @@ class TrainingLoop:
 
         If a signal to stop interrupts it, it stays pending.
         """
+        self.read_steps()  # which a callback that ends the run may have left unread
         with self.stepper.average.applied():
             evaluation = self.evaluate(self.model, self.validation_corpus, "validation", self.progress)
             self.progress.remove_task(self.progress.task_ids[-1])

@@ -109,9 +109,7 @@ class WeightAverage:
         self.num_steps += has_changed
         if self.decay:
             kept = ((1 + self.num_steps) / (10 + self.num_steps)).clamp(max=self.decay)
-            changes = torch._foreach_sub(self.weights, self.average)
-            torch._foreach_mul_(changes, (1 - kept) * has_changed)
-            torch._foreach_add_(self.average, changes)
+            torch._foreach_lerp_(self.average, self.weights, [(1 - kept) * has_changed] * len(self.weights))
 
     @contextmanager
     def applied(self) -> Iterator[None]:

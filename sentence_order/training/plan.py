@@ -74,7 +74,7 @@ class TrainingPlan:
             return
         stream = CopyStream(self.runtime.device)
         sent = ((inputs, stream.send(inputs.batches)) for inputs in self._inputs(start))
-        with closing(prefetch(sent, self.steps_ahead)) as ahead:
+        with closing(prefetch(sent, self.steps_ahead, stream.use_device)) as ahead:
             for inputs, copies in ahead:
                 yield replace(inputs, batches=stream.receive(*copies))
 

@@ -59,8 +59,8 @@ class StepOutput:
 class Stepper:
     """Optimizer, learning rate and weights of a run, and the step that updates them.
 
-    A step never waits for the device. Whether its numbers are finite is known there alone: a step in which they are not
-    changes nothing, and nor does any later one until `clear_nonfinite`.
+    A step does not wait for the device. Whether its numbers are finite is known there alone: a step in which they are
+    not changes no weight, and nor does any later one until `clear_nonfinite`.
     """
 
     def __init__(
@@ -141,10 +141,8 @@ class Stepper:
         scale = (0.0 if is_idle else 1.0) * (self.runtime.processes.world_size if overlaps else 1) / num_pairs
         total, anomaly = self._forward_backward(batches, scale, before, overlaps)
         if not overlaps:
-            self.gradients.sum_afterwards(self.trainable)
+            self.gradients.sum_afterwards(self.trainable, largest_share or 0)
         loss, num_anomalies = self._reduce(total * (not is_idle), anomaly)
-        if largest_share is not None:
-            self.gradients.mark_finished(largest_share)
 
         backward_failed = self.anomaly and num_anomalies.item() > 0  # in some process
         if not backward_failed:
@@ -211,10 +209,10 @@ class Stepper:
 
     def _update_scale(self, backward_failed: bool) -> None:
         """Lowers the scale of fp16 losses if scaled gradients were not finite, and raises it after many that were."""
-        if backward_failed and self.scaler.is_enabled():  # of gradients that the scaler has not seen
-            self.scaler.update(self.scaler.get_scale() * self.scaler.get_backoff_factor())
-        else:
+        if not backward_failed:
             self.scaler.update()
+        elif self.scaler.is_enabled() and (scale := self.scaler.get_scale()) > 1:  # the scaler has seen no gradients
+            self.scaler.update(scale * self.scaler.get_backoff_factor())
 
 
 def choose_reading(device: torch.device, config: TrainConfig) -> bool:

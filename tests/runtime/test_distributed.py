@@ -83,6 +83,7 @@ def test_two_processes_train_as_one(
     (run,) = (tmp_path / "outputs").iterdir()
     assert_same(run, single)
     assert err.count("processes: 2") == 1  # one of them reports for both
+    assert "Warning" not in err
     assert err.count("step 10: ") == (run / "train.log").read_text().count("step 10: ") == 1
     results, expected = (json.loads((folder / "results.json").read_text()) for folder in (run, single))
     assert results["processes"] == 2
@@ -115,6 +116,13 @@ def test_two_processes_train_as_one_also(
     _, err = process.communicate(timeout=250)
     assert process.returncode == 0, err
     assert_same(tmp_path / "run", tmp_path / "single")
+
+
+def test_gradients_are_summed_in_the_backward_pass(torchrun: Torchrun) -> None:
+    """As afterwards: with micro-batches, an idle process, weights that no loss reads, fp16, layers computed again."""
+    process = torchrun(module="tests.summed_gradients")
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 0, err
 
 
 @pytest.mark.slow

@@ -313,3 +313,14 @@ def test_a_batch_of_an_idle_process_has_no_weight(make_model, stories) -> None:
         assert output.nonfinite_reason is None
         assert output.loss == 0
         assert all(gradient is not None and not gradient.any() for gradient in gradients)
+
+
+def test_a_lack_of_memory_ends_a_step_for_which_others_wait(make_model, stories, monkeypatch) -> None:
+    """Its batch is not split: some gradients may have been sent already."""
+    model = make_model()
+    batch, pairs = batch_of(corpus_of(model, stories), 6)
+    stepper = stepper_of(model)
+    monkeypatch.setattr(stepper.gradients, "overlaps", lambda largest_share: True)
+    model.register_forward_pre_hook(no_room_for(20, MemoryError), with_kwargs=True)
+    with pytest.raises(TrainingError, match=r"out of memory with a batch no larger than those before"):
+        stepper.training_step([batch], pairs, 0, largest_share=1)

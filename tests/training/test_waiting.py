@@ -1,6 +1,7 @@
 """A step does not wait for the device, and what it computes there is read once in a while."""
 
 import json
+import signal
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from safetensors import safe_open
 from benchmarks.families import make_settings
 from sentence_order.config.components import HEADS, LOSSES
 from sentence_order.config.schema import DebugConfig, OnNonfinite, OptimConfig
-from sentence_order.data.examples import Batch
+from sentence_order.data.examples import Batch, split_batch
 from sentence_order.errors import TrainingError
 from sentence_order.model.families import FAMILIES
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -39,7 +40,8 @@ def backward_on_device(model: SentenceOrdererModel, batch: Batch, num_pairs: int
         patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())
         stepper.backward(on_device, 1 / num_pairs)
     with no_waiting(monkeypatch):
-        assert stepper.backward(on_device, 1 / num_pairs).device == META
+        for part in (on_device, *split_batch(on_device)):  # one that does not fit in memory is split
+            assert stepper.backward(part, 1 / num_pairs).device == META
     assert any(weight.grad is not None for weight in model.parameters())
 
 
@@ -119,7 +121,7 @@ def test_steps_that_are_read_later_are_the_same_steps(make_model, stories, tmp_p
     assert states[0]["average_steps"].item() == states[1]["average_steps"].item() == 10
 
 
-@pytest.mark.parametrize("event", ["a line", "a validation", "a save", "the end", "a signal"])
+@pytest.mark.parametrize("event", ["a line", "a validation", "a save", "the end", "a signal", "a callback"])
 def test_nothing_changes_after_a_step_that_is_not_finite(make_model, stories, tmp_path: Path, event: str) -> None:
     """Until it is read, which is reported as of that step: weights, their average, the batch that is kept."""
     model = make_model()
@@ -132,8 +134,9 @@ def test_nothing_changes_after_a_step_that_is_not_finite(make_model, stories, tm
     def record(loop: TrainingLoop) -> None:
         weights.append([weight.detach().clone() for weight in loop.stepper.trainable])
         num_averaged.append(loop.stepper.average.num_steps.item())
-        if event == "a signal" and loop.state.step == broken + 2:
-            loop.signals.stop = 15
+        if loop.state.step == broken + 1:  # so that it is heeded after the next step
+            loop.signals.stop = signal.SIGTERM if event == "a signal" else None
+            loop.callbacks.stop_requested = event == "a callback"
 
     due = {"a line": {"log_every": 1}, "a validation": {"eval_every": 1}, "a save": {"save_every": 1}}.get(event, {})
     settings = {"max_steps": 40, "log_every": 100, "eval_every": 100, "optim": OptimConfig(ema=0.9, warmup=0.0)}
