@@ -26,8 +26,8 @@ from sentence_order.training.state import get_rng_state, set_rng_state
 log = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS: int = TrainerConfig.batch_tokens
-# On an H200 a step of 4,096 tokens took 1.1 times as long as one of 512 (benchmarks/cuda.md). Larger batches than these
-# were not measured, and leave a run fewer steps to learn in.
+# On an H200 a step of 4,096 tokens took 1.1 times as long as one of 512, so that twice as many should pay as well; that
+# was not measured (benchmarks/cuda.md). Larger batches leave a run fewer steps to learn in.
 MAX_BATCH_TOKENS = 8192
 # Of a GPU's memory, that a step may take; the rest is for batches made ahead, gaps between tensors, and documents that
 # meet in a batch and need more than those that were tried.

@@ -16,7 +16,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError, UserError
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.runtime.device import Runtime
+from sentence_order.runtime.device import Runtime, available_memory
 from sentence_order.runtime.distributed import Processes
 from sentence_order.training import batch_size, run
 from sentence_order.training.batch_size import (
@@ -190,6 +190,16 @@ def test_what_a_value_comes_to_at_most() -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert [max_batch_tokens(700, device) for device in (cpu, cuda)] == [700, 700]
     assert [max_batch_tokens("auto", device) for device in (cpu, cuda)] == [512, MAX_BATCH_TOKENS]
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(1.0, 50), (0.4, 40)])
+def test_memory_that_is_available_is_what_others_and_the_process_leave(
+    monkeypatch: pytest.MonkeyPatch, fraction: float, expected: int
+) -> None:
+    found = {"mem_get_info": (30, 100), "memory_reserved": 20, "get_per_process_memory_fraction": fraction}
+    for name, value in found.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+    assert available_memory(torch.device("cuda")) == expected
 
 
 def train(folder: Path, *typed: str) -> Any:
