@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from benchmarks.checks.setup import Setup
 
 GROUPS = (
-    "device, fp32, bf16, fp16, attention, anomaly, checkpoint, resume, freezing, experiment, memory, parts, families, "
-    "speed, profile"
+    "device, fp32, bf16, fp16, attention, anomaly, checkpoint, resume, freezing, experiment, memory, batch_tokens, "
+    "parts, families, speed, profile"
 )
 MINUTES = {"cuda": 6.0, "cpu": 30.0}
 # Seconds without progress after which a line counts as hanging.
@@ -138,6 +138,7 @@ def make_lines() -> "dict[str, Check]":
         "freezing": training.check_freezing,
         **{f"experiment/{name}": partial(commands.check_experiment, name) for name in options_of("experiment")},
         "memory": memory.check_memory,
+        "batch_tokens": memory.check_batch_tokens,
         **{f"parts/{name}": partial(parts.check_parts, name) for name in parts.MODELS},
         "families": families.check_families,
         "speed": speed.check_speed,

@@ -17,7 +17,7 @@ from tests.forks import Server
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "check_cuda"
 # All lines, in parts that take about as long.
 PARTS = (
-    "device,fp32,bf16,fp16,attention,anomaly,memory,parts,families,speed,profile",
+    "device,fp32,bf16,fp16,attention,anomaly,memory,batch_tokens,parts,families,speed,profile",
     "checkpoint,resume,freezing",
     "experiment",
 )

@@ -1,6 +1,7 @@
-"""A batch for which memory does not suffice: the step is split, and nothing else changes."""
+"""A batch for which memory does not suffice: the step is split, and nothing else changes; and batches that fit."""
 
 import gc
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 
 from benchmarks.checks.run import Report
 from benchmarks.checks.setup import Setup
+from sentence_order.data.batching import load_batches
 from sentence_order.data.examples import padded_size
 from sentence_order.runtime.device import peak_memory
+from sentence_order.training.batch_size import find_largest_batches, resolve_batch_tokens
 from sentence_order.training.plan import TrainingPlan
 from sentence_order.training.setup import set_up
 from sentence_order.training.step import Stepper
@@ -44,6 +47,43 @@ def check_memory(setup: Setup, report: Report) -> None:
         peak_bytes_split=split["peak"],
     )
     report.expect(lost < 2**20, f"{lost:,} bytes were not released")
+
+
+def check_batch_tokens(setup: Setup, report: Report) -> None:
+    """Steps of the size that `trainer.batch_tokens=auto` finds fit: in all memory of a GPU, and in half of what they
+    took then. On a CPU it is the default.
+    """
+    whole = _run_found_steps(setup, report, "whole")
+    if setup.small:
+        return
+    torch.cuda.set_per_process_memory_fraction(whole / 2 / torch.cuda.get_device_properties().total_memory)
+    half = _run_found_steps(setup, report, "half")
+    report.expect(half <= whole / 2, f"half memory: {half:,} bytes were taken, of {whole / 2:,.0f}")
+
+
+def _run_found_steps(setup: Setup, report: Report, share: str) -> int:
+    """Finds how large batches fit, and runs steps of the largest ones; returns their peak."""
+    _measure_memory(setup)  # without what was left of other steps
+    config = setup.compose("trainer.batch_tokens=auto", "freeze=none", "cache=off", "optim.ema=0.9")
+    prepared = set_up(config)
+    model, train, runtime = prepared.model, prepared.corpora["train"], prepared.runtime
+    started = time.perf_counter()
+    tokens = resolve_batch_tokens(config, model, train, runtime)
+    seconds = time.perf_counter() - started
+
+    _measure_memory(setup)
+    stepper = Stepper(model.train(), config.optim, runtime, total_steps=10)
+    batches = [*load_batches(train, find_largest_batches(train, tokens), seed=0, epoch=0)]
+    for step, batch in enumerate([*batches, *batches]):  # the first step leaves the moments
+        stepper.training_step([batch], num_pairs=1, step=step)
+    peak = _measure_peak(setup)
+    report.note(
+        f"{share} memory: batches of {tokens:,} tokens, found in {seconds:.1f} s; peak {peak / 1e9:.2f} GB",
+        **{f"tokens_{share}": tokens, f"seconds_{share}": seconds, f"peak_bytes_{share}": peak},
+    )
+    split = stepper.limit.max_padded_size
+    report.expect(split is None, f"{share} memory: batches of {tokens:,} tokens were split, to {split} at most")
+    return peak
 
 
 def _run_large_steps(setup: Setup, limit: int | None) -> dict[str, Any]:

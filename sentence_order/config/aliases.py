@@ -21,7 +21,9 @@ ALIASES = {
     "trainer.epochs={}": "epochs max_epochs num_epochs num_train_epochs n_epochs",
     "trainer.max_steps={}": "num_steps num_train_steps steps num_training_steps total_steps max_iters",
     "trainer.batch_tokens=N; it counts tokens, padding included, not documents": "batch_size train_batch_size bs batch "
-    "per_device_train_batch_size per_gpu_train_batch_size auto_find_batch_size",
+    "per_device_train_batch_size per_gpu_train_batch_size",
+    "training finds on CUDA how large batches fit, with trainer.batch_tokens=auto": "auto_find_batch_size "
+    "auto_scale_batch_size",
     "trainer.eval_batch_tokens=N; it counts tokens, padding included, not documents": "eval_batch_size "
     "per_device_eval_batch_size per_gpu_eval_batch_size val_batch_size test_batch_size",
     "batch_tokens=N; it counts tokens, padding included, not documents": "eval_batch_size per_device_eval_batch_size "

@@ -49,6 +49,7 @@ class KeyInfo:
     """What a config key means to the program; keys of a group inherit what the group says."""
 
     on_resume: OnResume = OnResume.FIXED
+    found_once: bool = False  # a run replaces auto by the value that it finds, and keeps that when it resumes
     determines_prefix: bool = False  # the output of frozen layers, which the prefix cache keeps, depends on it
     varies_between_seeds: bool = False  # runs that differ in such keys alone are repetitions of one arm
     is_path: bool = False  # of a file or a folder, which may begin with ~
@@ -81,6 +82,7 @@ def key(default: Any, help: str = "", accepts: Range | str | None = None, **info
 Mark = dict[str, Any]  # what `key` is given by **
 CHANGEABLE: Mark = {"on_resume": OnResume.CHANGEABLE}
 IGNORED: Mark = {"on_resume": OnResume.IGNORED}
+FOUND_ONCE: Mark = {"found_once": True}
 OF_PREFIX: Mark = {"determines_prefix": True}
 PER_SEED: Mark = {"varies_between_seeds": True}
 IN_HPARAMS: Mark = {"in_hparams": True}

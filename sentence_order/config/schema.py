@@ -8,7 +8,17 @@ from typing import Any
 from omegaconf import MISSING
 
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, METRICS
-from sentence_order.config.keys import CHANGEABLE, IGNORED, IN_HPARAMS, OF_PREFIX, PATH, PER_SEED, Range, key
+from sentence_order.config.keys import (
+    CHANGEABLE,
+    FOUND_ONCE,
+    IGNORED,
+    IN_HPARAMS,
+    OF_PREFIX,
+    PATH,
+    PER_SEED,
+    Range,
+    key,
+)
 
 # Width of the attention heads of the tiny encoder.
 TINY_HEAD_WIDTH = 24
@@ -262,10 +272,12 @@ class TrainerConfig:
     max_steps: int | None = key(
         None, "Optimizer steps of the run, however many epochs they are. null: as epochs says.", POSITIVE, **IN_HPARAMS
     )
-    batch_tokens: int = key(
+    batch_tokens: Any = key(
         512,
-        "Tokens of a micro-batch at most, padding included; all processes share its documents.",
-        POSITIVE,
+        "Tokens of a micro-batch at most, padding included; all processes share its documents. auto: on CUDA, as many "
+        "as were measured to fit, on a CPU 512.",
+        "integer greater than 0, auto",
+        **FOUND_ONCE,
         **IN_HPARAMS,
     )
     eval_batch_tokens: int = key(

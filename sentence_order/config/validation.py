@@ -8,7 +8,7 @@ from typing import Any
 from sentence_order.config.aliases import VALUES
 from sentence_order.config.commands import key_of, override
 from sentence_order.config.components import DECODERS, HEADS, LOSSES, heads_for, readers_of
-from sentence_order.config.keys import Range, flatten_config, key_infos
+from sentence_order.config.keys import MAX_NUMBER, Range, flatten_config, key_infos
 from sentence_order.config.schema import (
     TINY_HEAD_WIDTH,
     DataConfig,
@@ -99,6 +99,9 @@ def check_train(config: TrainConfig) -> None:
     check_loss(config.loss, heads)
     check_decoder(config.decoder.name.value, heads)
 
+    tokens = config.trainer.batch_tokens
+    if tokens != "auto" and not (type(tokens) is int and 0 < tokens <= MAX_NUMBER):
+        raise UserError(f"trainer.batch_tokens: an integer of at least 1, or auto, not {tokens!r}")
     betas = config.optim.betas
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise UserError(f"optim.betas: two numbers of at least 0 and less than 1, such as [0.9,0.98], not {betas}")

@@ -1,8 +1,8 @@
 """Which packed tokens of a batch belong together, worked out on the host.
 
-All layers work on the real tokens of a batch, packed one after the other. What an index needs is the number of tokens
-of each sentence, which the host has before the device has anything. So nothing here ever asks the device, for which it
-would have to wait: numpy makes the indices, and `to_device` sends those that are used.
+All layers work on the real tokens of a batch, packed one after the other. The indices of these follow from the number
+of tokens of each sentence, which the host has before the device has anything. So nothing here ever asks the device, for
+which it would have to wait: numpy makes the indices, and `to_device` sends those that are used.
 """
 
 from dataclasses import dataclass

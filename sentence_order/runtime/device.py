@@ -154,6 +154,19 @@ def release_memory(device: torch.device) -> None:
         malloc_trim(0)
 
 
+def available_memory(device: torch.device) -> int:
+    """Bytes of a GPU that this process has or can get."""
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = torch.cuda.get_per_process_memory_fraction(device.index) * total
+    return min(free + torch.cuda.memory_reserved(device), int(allowed))
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """From here on `peak_memory` of a GPU is measured anew; that of a process cannot be."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory(device: torch.device) -> int:
     """Peak memory of this process in bytes: of the GPU, or its own without mapped files."""
     if device.type == "cuda":

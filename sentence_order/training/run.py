@@ -35,6 +35,7 @@ from sentence_order.runtime.files import recover_interrupted_write
 from sentence_order.runtime.manifest import find_corruption
 from sentence_order.runtime.signals import Signals
 from sentence_order.training import run_dir
+from sentence_order.training.batch_size import resolve_batch_tokens
 from sentence_order.training.callbacks import Callback, check_callbacks
 from sentence_order.training.checkpoints import VALIDATION_FILE
 from sentence_order.training.checks import check_inputs
@@ -186,11 +187,19 @@ class Trainer:
                 return
             digests = _agree_on_inputs(processes, digest_inputs(setup.corpora, setup.model))
             state = _load_training_state(config, processes) if status is RunStatus.INCOMPLETE else None
-            if processes.is_main and status is RunStatus.INCOMPLETE:
-                write_config(folder, config, command.overrides)
+            if status is RunStatus.INCOMPLETE:
+                if config.trainer.batch_tokens == "auto":  # the run keeps what it has found, if it had got so far
+                    config = self._set_batch_tokens(read_config(folder).trainer.batch_tokens)
+                if processes.is_main:
+                    write_config(folder, config, command.overrides)
             _log_setup(folder, config, setup)
             setup = keep_kernels(setup, state and state.get("kernels"), config.precision)
             setup = attach_cache(config, setup, command.num_runs_sharing_cache)
+            if config.trainer.batch_tokens == "auto":
+                found = resolve_batch_tokens(config, setup.model, setup.corpora["train"], setup.runtime)
+                config = self._set_batch_tokens(found)
+                if processes.is_main:
+                    write_config(folder, config, command.overrides)
 
             loop = self._make_loop(setup, signals, digests, state, origin["git_revision"])
             del state  # as large as the model, or three times that
@@ -205,6 +214,12 @@ class Trainer:
                 times = {"started": date.isoformat(timespec="seconds"), "wall_time_s": round(seconds, 2)}
                 write_results(loop, setup, test, training, {**times, **origin})
                 loop.callbacks.call("on_end", loop.state)
+
+    def _set_batch_tokens(self, batch_tokens: Any) -> TrainConfig:
+        """The config, here and from here on, with this number in place of `auto`."""
+        trainer = replace(self.config.trainer, batch_tokens=batch_tokens)
+        self.config = replace(self.config, trainer=trainer)
+        return self.config
 
     def _make_loop(
         self,

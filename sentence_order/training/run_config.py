@@ -122,9 +122,13 @@ def read_config(folder: Path) -> TrainConfig:
 def find_changes(
     saved: TrainConfig, given: TrainConfig, kinds: Container[OnResume] = (OnResume.FIXED, OnResume.CHANGEABLE)
 ) -> dict[str, tuple[Any, Any]]:
-    """The keys of some kinds that differ between two configs, with both values."""
+    """The keys of some kinds that differ between two configs, with both values; not those whose `auto` was found."""
     infos, old, new = key_infos(TrainConfig), flatten_config(saved), flatten_config(given)
-    return {key: (old[key], new[key]) for key in new if old[key] != new[key] and infos[key].on_resume in kinds}
+    return {
+        key: (old[key], new[key])
+        for key, info in infos.items()
+        if old[key] != new[key] and info.on_resume in kinds and not (info.found_once and new[key] == "auto")
+    }
 
 
 def format_changes(changes: dict[str, tuple[Any, Any]]) -> str:

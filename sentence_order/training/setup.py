@@ -29,6 +29,7 @@ from sentence_order.prefix_cache.fill import attach_hidden_states
 from sentence_order.runtime.device import Runtime, choose_runtime
 from sentence_order.runtime.distributed import SINGLE_PROCESS, Processes
 from sentence_order.runtime.kernels import Kernels, has_bf16, onednn_available
+from sentence_order.training.batch_size import max_batch_tokens
 from sentence_order.training.run_config import read_config
 from sentence_order.training.run_dir import find_run
 
@@ -136,7 +137,8 @@ def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int 
     if trainer.max_steps is None:
         training = trainer.epochs * tokens["train"]
     else:
-        training = trainer.max_steps * trainer.accumulate * trainer.batch_tokens
+        batch_tokens = max_batch_tokens(trainer.batch_tokens, setup.runtime.device)
+        training = trainer.max_steps * trainer.accumulate * batch_tokens
     with setup.runtime.processes.main_process_first():
         corpora = attach_hidden_states(
             setup.model,

@@ -89,5 +89,5 @@ def make_hparams(config: TrainConfig, frozen: Sequence[str], overrides: Sequence
         if key in swept or (infos[key].in_hparams and key in typed):
             # Text if it may be a number or something else; of one width, so that numbers sort.
             text = f"{value:>{NUMBER_WIDTH}}" if type(value) is int else str(value)
-            settings[key] = value if infos[key].kind in (int, float, bool) else text
+            settings[key] = value if infos[key].kind in (int, float, bool) or infos[key].found_once else text
     return tuple(hparams(settings, dict.fromkeys(HPARAMS_METRICS)))

@@ -53,6 +53,8 @@ def test_a_name_is_answered_wherever_it_is_typed(word: str) -> None:
         ("train", ["--trainer.epochs=3"], "--trainer.epochs: keys have no dashes; write trainer.epochs=3"),
         ("train", ["--model_name_or_path", "bert-base-uncased"], "use encoder.name=bert-base-uncased;"),
         ("train", ["--per-device-train-batch-size=8"], "use trainer.batch_tokens=N; it counts tokens, "),
+        ("train", ["auto_find_batch_size=true"], "how large batches fit, with trainer.batch_tokens=auto"),
+        ("predict", ["trainer.auto_scale_batch_size=power"], "training finds on CUDA how large batches fit, "),
         ("train", ["--resume", "runs/a b"], "write 'resume=runs/a b'"),
         ("train", ["--fp16", "--bf16"], "use precision=fp16"),
         ("train", ["fp16=false"], "leave it out"),

@@ -1,6 +1,7 @@
 """Numbers out of range and keys that contradict each other are refused, each by a line that names the key."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from omegaconf import OmegaConf
 
 from sentence_order.config.cli import compose
 from sentence_order.config.keys import MAX_NUMBER, Range, key_infos
-from sentence_order.config.schema import SCHEMAS, DataConfig, FreezeConfig, LossConfig, Source
+from sentence_order.config.schema import SCHEMAS, DataConfig, FreezeConfig, LossConfig, Source, TrainerConfig
 from sentence_order.config.validation import (
     check_data,
     check_decoder,
@@ -89,6 +90,14 @@ def test_betas_are_two_shares(betas: list[float]) -> None:
     config.optim.betas = betas
     with pytest.raises(UserError, match=r"^optim\.betas: "):
         check_train(config)
+
+
+@pytest.mark.parametrize("tokens", [0, -1, "foo", "512", True, 512.0, None, [512], 2 * MAX_NUMBER])
+def test_batches_have_a_number_of_tokens_or_find_it(configs: dict[str, Any], tokens: Any) -> None:
+    for accepted in (1, MAX_NUMBER, "auto"):
+        check_train(replace(configs["train"], trainer=TrainerConfig(batch_tokens=accepted)))
+    with pytest.raises(UserError, match=r"^trainer\.batch_tokens: an integer of at least 1, or auto, not "):
+        check_train(replace(configs["train"], trainer=TrainerConfig(batch_tokens=tokens)))
 
 
 def test_held_out_shares_leave_training_documents() -> None:

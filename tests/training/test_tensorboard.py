@@ -97,6 +97,10 @@ def test_every_swept_key_is_a_column_of_one_type(monkeypatch: pytest.MonkeyPatch
     assert [row["trainer.max_steps"] for row in rows] == ["     10", "None"]
 
 
+def test_tokens_of_a_batch_are_numbers_though_they_may_be_found() -> None:
+    assert hparams_of(["trainer.batch_tokens=700"])["trainer.batch_tokens"] == 700
+
+
 def test_what_is_frozen_sorts_by_depth() -> None:
     depths = ["none", "embeddings", "1", "2", "10", "all"]
     frozen = [
