@@ -46,6 +46,12 @@ class NoNumbers(TorchFunctionMode):
         return output
 
 
+def leave_autocast_out(patches: pytest.MonkeyPatch) -> None:
+    """PyTorch has none for this device."""
+    patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    patches.setattr(torch, "is_autocast_enabled", lambda kind: False)
+
+
 @contextmanager
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Within the block, whatever waits for the device `META` raises; `to_device` does not wait."""
@@ -54,7 +60,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return torch.empty(array.shape, dtype=torch.from_numpy(array).dtype, device=device)
 
     with monkeypatch.context() as patches, SeparateDevices(), NoNumbers():
-        patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # of which there is none for it
+        leave_autocast_out(patches)
         for module in (modeling, segments, relative):
             patches.setattr(module, "to_device", to_device)
         yield

@@ -2,7 +2,6 @@
 
 import json
 import signal
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from sentence_order.training import step as step_module
 from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.step import Stepper, choose_reading
 from tests.model.test_heads import MODELS
-from tests.no_numbers import META, no_waiting
+from tests.no_numbers import META, leave_autocast_out, no_waiting
 from tests.records import lines_without_clock
 from tests.training.loops import corpus_of, loop_of, train, train_config
 from tests.training.test_diagnose import spoil_document
@@ -37,7 +36,7 @@ def backward_on_device(model: SentenceOrdererModel, batch: Batch, num_pairs: int
     stepper.one = stepper.one.to(META)
     on_device = {name: tensor if name == "lengths" else tensor.to(META) for name, tensor in batch.items()}
     with monkeypatch.context() as patches:  # once before, since some tables are made once
-        patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+        leave_autocast_out(patches)
         stepper.backward(on_device, 1 / num_pairs)
     with no_waiting(monkeypatch):
         for part in (on_device, *split_batch(on_device)):  # one that does not fit in memory is split
@@ -75,7 +74,9 @@ def test_a_step_does_not_wait(make_model, stories, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(step_module, "make_optimizer", lambda *_: torch.optim.AdamW([group]))
     on_device = {name: tensor if name == "lengths" else tensor.to(META) for name, tensor in batch.items()}
     stepper = Stepper(model.to(META), OptimConfig(ema=0.9), Runtime(META), total_steps=10)
-    stepper.training_step([on_device], num_pairs, 0)  # once before, since some tables are made once
+    with monkeypatch.context() as patches:  # once before, since some tables are made once
+        leave_autocast_out(patches)
+        stepper.training_step([on_device], num_pairs, 0)
     with no_waiting(monkeypatch):
         output = stepper.training_step([on_device, on_device], 2 * num_pairs, 0)
     assert {output.loss.device, output.is_nonfinite.device, stepper.has_stopped.device} == {META}
