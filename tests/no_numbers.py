@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sentence_order.inference import scoring
 from sentence_order.model import segments
 from sentence_order.model.families import relative
 
@@ -54,6 +55,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patches, SeparateDevices(), NoNumbers():
         patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # of which there is none for it
-        for module in (segments, relative):
+        for module in (scoring, segments, relative):
             patches.setattr(module, "to_device", to_device)
         yield
