@@ -150,9 +150,10 @@ def evaluate_corpus(
     for parts, scores_per_shuffle in score_with_oom_fallback(model, until_stopped, runtime):
         for scores in scores_per_shuffle:
             _check_finite(scores, parts[0], corpus)
-        results.append(evaluate_batch(parts, scores_per_shuffle, started))
+        result = evaluate_batch(parts, scores_per_shuffle, started)
+        results.append(result)
         started = time.perf_counter()
-        if (number := number_of_last_row.get(results[-1].rows[-1])) is not None:  # the last part of a batch
+        if (number := number_of_last_row.get(result.rows[-1])) is not None:  # the last part of a batch
             advance(sum(map(len, batches[number : number + runtime.processes.world_size])))
     model.train(was_training)
 
