@@ -12,20 +12,22 @@ from sentence_order.decoding.scores import Scores
 from sentence_order.runtime.device import choose_runtime
 
 TURNS = 7
-# (decoder, sentences of a document, documents of a batch)
+# (decoder, sentences of a document, documents of a batch, batches): those of an evaluation have about 64 documents.
 CASES = [
-    *(("exact", 5, 20_000), ("exact", 10, 500), ("exact", 12, 50)),
-    *(("expected_tau", 5, 20_000), ("expected_tau", 10, 500), ("expected_tau", 12, 50)),
-    *(("beam", 10, 500), ("beam", 20, 100)),
+    *(("exact", size, 64, batches) for size, batches in enumerate((100, 60, 40, 30, 20, 10, 5, 2), start=5)),
+    *(("exact", 5, 20_000, 1), ("exact", 10, 500, 1), ("exact", 12, 50, 1)),
+    *(("expected_tau", 5, 20_000, 1), ("expected_tau", 10, 500, 1), ("expected_tau", 12, 50, 1)),
+    *(("beam", 10, 500, 1), ("beam", 20, 100, 1)),
 ]
 
 
 def main() -> None:
     choose_runtime("cpu", Precision.fp32)  # keeps freed memory, as the commands do
     print(f"documents per second, in one thread: median, slowest and fastest of {TURNS} turns\n")
-    print("| decoder | sentences | median | slowest | fastest |\n|---|---|---|---|---|")
+    print("| decoder | sentences | documents at a time | median | slowest | fastest | ms a document |")
+    print("|---|---|---|---|---|---|---|")
     generator = torch.Generator().manual_seed(0)
-    for name, size, count in CASES:
+    for name, size, count, batches in CASES:
         decoder = DECODERS[name].load()
         half = torch.randn(count, size, size, generator=generator)
         logits = half - half.transpose(1, 2)
@@ -35,11 +37,13 @@ def main() -> None:
         rates = []
         for _ in range(TURNS + 1):
             started = time.perf_counter()
-            decode(decoder, Scores(logits=logits, next_log_probs=following), mask, text_rank)
-            rates.append(count / (time.perf_counter() - started))
+            for _ in range(batches):
+                decode(decoder, Scores(logits=logits, next_log_probs=following), mask, text_rank)
+            rates.append(batches * count / (time.perf_counter() - started))
         rates = rates[1:]  # the first one warms up
         median = statistics.median(rates)
-        print(f"| `{name}` | {size} | {median:,.0f} | {min(rates):,.0f} | {max(rates):,.0f} |", flush=True)
+        figures = f"{median:,.0f} | {min(rates):,.0f} | {max(rates):,.0f} | {1000 / median:.4f}"
+        print(f"| `{name}` | {size} | {count:,} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sentence_order.inference import scoring
 from sentence_order.model import modeling, segments
 from sentence_order.model.families import relative
 
@@ -61,6 +62,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patches, SeparateDevices(), NoNumbers():
         leave_autocast_out(patches)
-        for module in (modeling, segments, relative):
+        for module in (modeling, scoring, segments, relative):
             patches.setattr(module, "to_device", to_device)
         yield

@@ -270,6 +270,7 @@ def test_all_decoders_are_compared_on_the_same_scores(command: Command, trained:
     assert max(objectives.values()) == objectives["exact"]
     assert all(row["documents"] == 40 and row["seconds"] > 0 for row in decoders.values())
     assert all(name in done.stderr for name in decoders)
+    assert "evaluated: decoding took 0." in done.stderr
 
 
 def test_predictions_of_an_evaluation_are_those_of_its_results_and_of_predict(

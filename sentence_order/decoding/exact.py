@@ -34,8 +34,9 @@ def exact_order(scores: CleanScores, beam_width: int) -> Tensor:
         return beam_order(scores, beam_width)
     if sentences <= MAX_LISTED_SENTENCES:  # the objectives of a document
         return scores.map_chunks(_best_of_all, 2**20, 8 * factorial(sentences))
-    # At most this for a document: gains, states, and the candidates of one layer.
-    return scores.map_chunks(_best_by_subsets, 2**24, 32 * sentences * 2**sentences)
+    # At most this for a document: gains, states, and the candidates of one layer. In chunks of 16 MiB twelve sentences
+    # take 1.3 times as long.
+    return scores.map_chunks(_best_by_subsets, 2**26, 32 * sentences * 2**sentences)
 
 
 def _best_of_all(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:

@@ -41,8 +41,12 @@ class Scores(ModelOutput):
     pointer: Pointer | None = None
 
     def on_cpu(self) -> "Scores":
-        """The scores in float32 on the CPU; the pointer stays on its device."""
-        moved: dict[str, Any] = {name: value.float().cpu() for name, value in self.items() if isinstance(value, Tensor)}
+        """The scores in float32 on the CPU; the pointer stays on its device.
+
+        CUDA copies them to pinned memory when it gets there, and they must not be read before.
+        """
+        tensors = {name: value.float() for name, value in self.items() if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {name: value.to("cpu", non_blocking=True) for name, value in tensors.items()}
         return Scores(**moved, pointer=self.pointer)
 
     def relabelled(self, index_BS: Tensor) -> "Scores":

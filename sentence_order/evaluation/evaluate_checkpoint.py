@@ -19,6 +19,7 @@ from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.evaluation.inspection import write_predictions
 from sentence_order.evaluation.results import as_json, decoder_results, provenance, split_results, write_json
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
+from sentence_order.inference.scoring import describe_decoding
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.limits import check_fits
 from sentence_order.model.linear import place_model
@@ -43,6 +44,8 @@ def evaluate_checkpoint(config: EvaluateConfig, processes: Processes = SINGLE_PR
     evaluation, corpus, record = evaluate_model(model, config, runtime, f"checkpoint={config.checkpoint}")
     if not processes.is_main:
         return
+
+    log.info("evaluated: %s", describe_decoding(evaluation.decoding_seconds, evaluation.seconds))
 
     name = config.split.value
     found = record[name]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from operator import itemgetter
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,8 @@ class Evaluation:
     total_probability_SS: Tensor | None
     total_confusion_SS: Tensor
     decoders: dict[str, DecoderResult]  # those that were compared, by name
+    decoding_seconds: float  # of all decoders
+    seconds: float  # in all; of several processes, the sum
 
     @property
     def loss(self) -> float:
@@ -139,25 +141,27 @@ def evaluate_corpus(
     numbers = runtime.processes.shard(range(len(batches)))
     shuffled_batches = load_shuffles(corpus, [batches[number] for number in numbers], seed, shuffles)
     common_size = int(np.bincount(corpus.sizes).argmax())
+    until_stopped = takewhile(lambda _: not stop(), shuffled_batches)
     evaluate_batch = partial(_evaluate_batch, model.ordering_loss, decoder, compare, common_size)
 
-    results: list[tuple[int, Evaluation]] = []
-    stopped = False
-    for number, shuffled in zip(numbers, shuffled_batches, strict=True):
-        if stopped := stop():
-            break
-        for parts, scores_per_shuffle in score_with_oom_fallback(model, shuffled, runtime):
-            for scores in scores_per_shuffle:
-                _check_finite(scores, parts[0], corpus)
-            results.append((number, evaluate_batch(parts, scores_per_shuffle)))
-        advance(sum(map(len, batches[number : number + runtime.processes.world_size])))
+    results: list[Evaluation] = []
+    number_of_last_row = {batches[number][-1]: number for number in numbers}
+    started = time.perf_counter()
+    for parts, scores_per_shuffle in score_with_oom_fallback(model, until_stopped, runtime):
+        for scores in scores_per_shuffle:
+            _check_finite(scores, parts[0], corpus)
+        result = evaluate_batch(parts, scores_per_shuffle, started)
+        results.append(result)
+        started = time.perf_counter()
+        if (number := number_of_last_row.get(result.rows[-1])) is not None:  # the last part of a batch
+            advance(sum(map(len, batches[number : number + runtime.processes.world_size])))
     model.train(was_training)
 
-    gathered = runtime.processes.gather((stopped, results))
-    if any(stopped for stopped, _ in gathered):
+    gathered = [result for own in runtime.processes.gather(results) for result in own]
+    if sum(len(result.rows) for result in gathered) < len(corpus):  # a process has stopped
         return None
-    in_order = sorted((result for _, results in gathered for result in results), key=itemgetter(0))
-    return _concatenate([result for _, result in in_order])
+    place_D = np.argsort(np.concatenate(batches))
+    return _concatenate(sorted(gathered, key=lambda result: place_D[result.rows[0]]))
 
 
 def _check_finite(scores: Scores, batch: Batch, corpus: Corpus) -> None:
@@ -176,22 +180,27 @@ def _evaluate_batch(
     common_size: int,
     shuffled: Sequence[Batch],
     scores_per_shuffle: Sequence[Scores],
+    started: float,
 ) -> Evaluation:
-    """Evaluates the scores of a batch under one or several shuffles."""
+    """Evaluates the scores of a batch under one or several shuffles, on which work has `started`."""
     assert decoder.name is not None, "entry points fill it in"
     assert decoder.beam_width is not None, "entry points fill it in"
     decode = partial(decode_batch, decoder.name.value, beam_width=decoder.beam_width)
     batch = shuffled[0]
     positions_BS, mask_BS, text_rank_BS = batch["positions"], batch["mask"], batch["text_rank"]
     scores = average_over_shuffles(scores_per_shuffle, shuffled)
-    order_BS, _ = decode(scores, batch)
+    order_BS, _, decoding_seconds = decode(scores, batch)
     changed_D = None
     if len(shuffled) > 1:
         # Whether the shuffles, each on its own, give different orders of texts; these have the same ranks in all.
-        orders = [decode(alone, each)[0] for alone, each in zip(scores_per_shuffle, shuffled, strict=True)]
-        texts = [each["text_rank"].gather(1, own_BS) for each, own_BS in zip(shuffled, orders, strict=True)]
+        alone = [decode(own, each) for own, each in zip(scores_per_shuffle, shuffled, strict=True)]
+        texts = [each["text_rank"].gather(1, own.order_BS) for each, own in zip(shuffled, alone, strict=True)]
+        decoding_seconds += sum(own.seconds for own in alone)
         differs_BS = torch.stack([texts_BS != texts[0] for texts_BS in texts[1:]]).any(0)
         changed_D = (differs_BS & mask_BS).any(1).double().numpy()
+
+    decoders = {name: _evaluate_decoder(name, scores, batch, decoder.beam_width) for name in compare}
+    decoding_seconds += sum(found.seconds for found in decoders.values())
 
     # What the pictures show is added up over the documents of the corpus's most frequent length.
     compared = (order_BS, positions_BS, mask_BS, text_rank_BS)
@@ -219,14 +228,14 @@ def _evaluate_batch(
         common_documents=common_documents,
         total_probability_SS=probability_SS,
         total_confusion_SS=position_confusion(*compared, length=common_size),
-        decoders={name: _evaluate_decoder(name, scores, batch, decoder.beam_width) for name in compare},
+        decoders=decoders,
+        decoding_seconds=decoding_seconds,
+        seconds=time.perf_counter() - started,
     )
 
 
 def _evaluate_decoder(decoder: str, scores: Scores, batch: Batch, beam_width: int) -> DecoderResult:
-    started = time.perf_counter()
-    order_BS, objective_B = decode_batch(decoder, scores, batch, beam_width)
-    seconds = time.perf_counter() - started
+    order_BS, objective_B, seconds = decode_batch(decoder, scores, batch, beam_width)
     counts = document_counts(order_BS, batch["positions"], batch["mask"], batch["text_rank"])
     return DecoderResult(counts, objective_B.numpy(), seconds)
 

@@ -1,6 +1,7 @@
 """Orders documents with a model: texts in, orders and confidences out."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,12 @@ from sentence_order.data.examples import TokenizedDocuments, make_batch
 from sentence_order.decoding.scores import MATRICES
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.calibration import calibrate, order_log_odds
-from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
+from sentence_order.inference.scoring import (
+    average_over_shuffles,
+    decode_batch,
+    describe_decoding,
+    score_with_oom_fallback,
+)
 from sentence_order.model.limits import check_fits, find_excess
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
@@ -76,24 +82,26 @@ def order_documents(
     check_fits(config, tokens, np.array([len(orders[i]) for i in rows]), "input")
     flat = TokenizedDocuments.of(*(columns[name] for name in ("key", "input_ids", "lengths", "text_rank")))
 
-    for batch_rows in make_batches(tokens, batch_tokens):
-        chosen = [rows[k] for k in batch_rows]
-        # First in the order of the input, then under permutations.
-        others = (batch for number in range(1, shuffles) for batch in load_batches(flat, [chosen], 0, number))
-        batches = [make_batch(flat, chosen), *others]
-        for parts, scores_per_shuffle in score_with_oom_fallback(model, batches, runtime):
-            scores, batch = average_over_shuffles(scores_per_shuffle, parts), parts[0]
-            if any(scores[name].isnan().any() for name in MATRICES if name in scores):
-                raise UserError("checkpoint: its scores are NaN; it is damaged, or its training failed")
-            order_BS, _ = decode_batch(decoder, scores, batch, beam_width)
-            log_odds_B = order_log_odds(scores, order_BS, batch["mask"], batch["text_rank"])
-            confidence_B = calibrate(log_odds_B, config.calibration)
+    chosen = [[rows[k] for k in batch_rows] for batch_rows in make_batches(tokens, batch_tokens)]
+    # First in the order of the input, then under permutations.
+    others = [load_batches(flat, chosen, 0, number) for number in range(1, shuffles)]
+    batches = zip((make_batch(flat, own) for own in chosen), *others, strict=True)
+    started, decoding_seconds = time.perf_counter(), 0.0
+    for parts, scores_per_shuffle in score_with_oom_fallback(model, batches, runtime):
+        scores, batch = average_over_shuffles(scores_per_shuffle, parts), parts[0]
+        if any(scores[name].isnan().any() for name in MATRICES if name in scores):
+            raise UserError("checkpoint: its scores are NaN; it is damaged, or its training failed")
+        order_BS, _, seconds = decode_batch(decoder, scores, batch, beam_width)
+        decoding_seconds += seconds
+        log_odds_B = order_log_odds(scores, order_BS, batch["mask"], batch["text_rank"])
+        confidence_B = calibrate(log_odds_B, config.calibration)
 
-            for row, i in enumerate(batch["document"].tolist()):
-                kept = orders[i]
-                orders[i] = [kept[k] for k in order_BS[row, : len(kept)].tolist()]
-                confidences[i] = float(confidence_B[row])
-        advance(len(chosen))
+        for row, i in enumerate(batch["document"].tolist()):
+            kept = orders[i]
+            orders[i] = [kept[k] for k in order_BS[row, : len(kept)].tolist()]
+            confidences[i] = float(confidence_B[row])
+        advance(len(batch["document"]))
+    log.debug("%s", describe_decoding(decoding_seconds, time.perf_counter() - started))
 
     texts = [[document[k] for k in order] for document, order in zip(documents, orders, strict=True)]
     return [Prediction(*predicted) for predicted in zip(orders, texts, confidences, strict=True)]

@@ -23,6 +23,7 @@ from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.evaluation.inspection import find_problem
 from sentence_order.evaluation.metrics import MAIN_METRICS
 from sentence_order.evaluation.statistics import with_intervals
+from sentence_order.inference.scoring import describe_decoding
 from sentence_order.model.freezing import freeze_phases
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import progress_bar
@@ -289,6 +290,7 @@ class TrainingLoop:
         )
         if evaluation is None:
             return None
+        log.debug("%s: %s", title, describe_decoding(evaluation.decoding_seconds, evaluation.seconds))
         values = {"loss": evaluation.loss, **evaluation.summary()}
         self.state.metrics |= {f"{split}/{name}": float(value) for name, value in values.items()}
         if self.tracker is not None:

@@ -178,6 +178,12 @@ def test_progress_counts_every_document(tiny_model: SentenceOrdererModel, corpus
     assert len(counts) > 1
     assert sum(counts) == len(corpus)
 
+    counts = []
+    with pytest.raises(InterruptedError):  # by the first of several processes, which counts for all
+        evaluate(tiny_model, corpus, processes=InTurn(0, 3, 0), advance=counts.append)
+    assert len(counts) > 1
+    assert sum(counts) == len(corpus)
+
 
 def test_scores_that_are_not_finite_name_the_documents(tiny_model: SentenceOrdererModel, corpus: Corpus) -> None:
     def spoil(model: torch.nn.Module, inputs: Any, scores: Scores) -> None:

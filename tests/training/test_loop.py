@@ -142,6 +142,16 @@ def test_nonfinite_gradient_never_reaches_the_weights(make_model, stories, tmp_p
     assert torch.isfinite(weights(model)).all()
 
 
+def test_the_share_of_decoding_is_logged_for_the_log_file(
+    make_model, stories, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    train(loop_of(model := make_model(), corpus_of(model, stories), tmp_path, max_steps=2, eval_every=1))
+    lines = [record for record in caplog.records if "decoding took" in record.getMessage()]
+    assert [record.levelname for record in lines] == ["DEBUG", "DEBUG"]
+    assert all(record.getMessage().startswith("validating: decoding took 0.") for record in lines)
+
+
 def test_early_stopping_at_chance_is_reported(
     make_model, stories, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
