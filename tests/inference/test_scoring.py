@@ -1,7 +1,6 @@
 """On CUDA the next batch has been started when scores are read, and all results are those of a CPU to the last bit."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,7 +25,7 @@ from sentence_order.model import limits
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
 from tests.model.test_heads import MODELS
-from tests.no_numbers import META, no_waiting
+from tests.no_numbers import META, leave_autocast_out, no_waiting
 from tests.training.loops import CPU, corpus_of
 from tests.training.test_step import batch_of
 
@@ -230,7 +229,7 @@ def test_starting_a_batch_does_not_wait(make_model, stories, monkeypatch: pytest
     batch, _ = batch_of(corpus_of(model, stories), 6)
     model.to(META)
     monkeypatch.setattr(Scores, "on_cpu", lambda scores: scores)  # there are no numbers to copy
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # of which there is none for it
+    leave_autocast_out(monkeypatch)
     score_batch(model, batch, Runtime(META))  # once before, since some tables are made once
     with no_waiting(monkeypatch):
         scores = score_batch(model, batch, Runtime(META))
