@@ -50,7 +50,7 @@ class NoNumbers(TorchFunctionMode):
 def leave_autocast_out(patches: pytest.MonkeyPatch) -> None:
     """PyTorch has none for this device."""
     patches.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    patches.setattr(torch, "is_autocast_enabled", lambda kind: False)
+    patches.setattr(torch, "is_autocast_enabled", lambda *_: False)
 
 
 @contextmanager
