@@ -29,9 +29,9 @@ GRADUAL = ["0:all", "0.5:1", "1:none"]
     ("make_model", "documents", "stopped", "schedule", "num_pending_phases", "accumulate", "runtime"),
     [
         ("bert", 30, 5, [], 0, 1, CPU),
-        ("bert", 30, 5, GRADUAL, 2, 1, CPU),
+        pytest.param("bert", 30, 5, GRADUAL, 2, 1, CPU, marks=pytest.mark.slow),
         ("bert", 30, 14, GRADUAL, 1, 1, CPU),
-        ("bert", 30, 31, GRADUAL, 0, 1, CPU),
+        pytest.param("bert", 30, 31, GRADUAL, 0, 1, CPU, marks=pytest.mark.slow),
         ("bert", 30, 5, [], 0, 3, HALF),
         *((encoder, 10, 5, GRADUAL, 1, 1, CPU) for encoder in OTHERS),
         ("qwen3", 5, 5, GRADUAL, 1, 1, CPU),  # as a whole
