@@ -45,12 +45,12 @@ def move_frozen_weights() -> None:
     plain = Stepper.training_step
 
     @torch.no_grad()
-    def training_step(self: Stepper, *arguments: Any) -> StepOutput:
+    def training_step(self: Stepper, *arguments: Any, **options: Any) -> StepOutput:
         for weight in self.model.parameters():
             if not weight.requires_grad:
                 weight += 1e-3
         with torch.enable_grad():
-            return plain(self, *arguments)
+            return plain(self, *arguments, **options)
 
     Stepper.training_step = training_step
 

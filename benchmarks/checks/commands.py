@@ -102,8 +102,8 @@ def _stop_at(step: int, number: int) -> None:
     """Makes a run send itself a signal right after that step of its optimizer, before anything else is done."""
     plain, steps = Stepper.training_step, itertools.count(1)
 
-    def training_step(self: Stepper, *arguments: Any) -> StepOutput:
-        output = plain(self, *arguments)
+    def training_step(self: Stepper, *arguments: Any, **options: Any) -> StepOutput:
+        output = plain(self, *arguments, **options)
         if next(steps) == step:
             os.kill(os.getpid(), number)
         return output

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import hydra
@@ -105,7 +106,8 @@ def _check_distinct(configs: list[tuple[TrainConfig, str]], keys: list[str]) -> 
     """Raises UserError for two jobs that are the same run: `keys` replace what the options of a group say."""
     jobs: dict[str, str] = {}
     for config, job in configs:
-        if (first := jobs.setdefault(repr(config), job)) != job:
+        run = repr(replace(config, output_dir=""))  # whose default names the second
+        if (first := jobs.setdefault(run, job)) != job:
             groups = {override.partition("=")[0] for override in job.split()}
             replacing = next((key for key in keys if key.partition(".")[0] in groups - {key}), None)
             hint = f"{replacing} replaces what they differ in; sweep over it alone: -m {replacing}=A,B"
