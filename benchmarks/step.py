@@ -32,8 +32,9 @@ from sentence_order.losses import count_pairs
 from sentence_order.model.linear import use_kernels
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import set_up_logging
-from sentence_order.runtime.device import Runtime, to_host
+from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.kernels import BF16, DEFAULT, ONEDNN, PYTORCH, multiply, onednn_available
+from sentence_order.training.gradients import LossModule
 from sentence_order.training.loop import TrainingLoop
 from sentence_order.training.optimization import clipped_step, make_optimizer
 from sentence_order.training.plan import TrainingPlan
@@ -109,15 +110,11 @@ class Turns:
 
 def make_bare_step(model: SentenceOrdererModel, config: TrainConfig, runtime: Runtime) -> Step:
     """Forward, backward, clip, AdamW, and nothing else."""
-    optimizer, loss = make_optimizer(model, config.optim), model.ordering_loss
+    optimizer, loss = make_optimizer(model, config.optim), LossModule(model, runtime)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def step(batch: Batch) -> None:
-        with runtime.autocast():
-            scores = model(batch.get("input_ids"), batch["lengths"], prefix=batch.get("prefix"))
-        sizes = (to_host(batch["lengths"]) > 0).sum(1).tolist()
-        total = loss(scores, batch["positions"], batch["mask"], sizes)
-        (total / count_pairs(batch["mask"])).backward()
+        (loss(batch) / count_pairs(batch["mask"])).backward()
         norm = torch.nn.utils.get_total_norm([weight.grad for weight in trainable if weight.grad is not None])
         clipped_step(optimizer, norm, config.optim.max_grad_norm, norm.isfinite().logical_not())
         optimizer.zero_grad()

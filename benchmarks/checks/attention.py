@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.checks.run import NothingToCheckError, Report
-from benchmarks.checks.setup import Setup
+from benchmarks.checks.setup import Setup, wait_for_device
 from benchmarks.varlen import attend_one_by_one
-from sentence_order.model.attention import attend, attend_packed, computes_packed, unpack_heads
+from sentence_order.model.attention import attend_packed, attend_padded, computes_packed
 from sentence_order.model.segments import Segments
 
 HEADS, WIDTH = 12, 32  # MiniLM's
@@ -63,19 +63,6 @@ def draw_lengths(low: int, high: int, count: int) -> np.ndarray:
     return np.concatenate([[1], np.random.default_rng(0).integers(low, high, count), [high]])
 
 
-def attend_padded(
-    q_1APV: Tensor,
-    k_1APV: Tensor,
-    v_1APV: Tensor,
-    segments: Segments,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-) -> Tensor:
-    """Attention as it is computed where it is not over packed tokens."""
-    inputs = (unpack_heads(x_1APV, segments, HEADS) for x_1APV in (q_1APV, k_1APV, v_1APV))
-    return attend(*inputs, segments, 0.0, scaling, sliding_window)
-
-
 def _packed(setup: Setup) -> Attend:
     if not setup.small:
         return attend_packed
@@ -107,13 +94,8 @@ def _measure(attend_: Attend, inputs: list[Tensor], dtype: torch.dtype, segments
     turns = 2 if setup.small else TURNS
     for turn in range(turns + 2):
         if turn == 2:  # the first ones warm up
-            _wait(setup)
+            wait_for_device(setup)
             started = time.perf_counter()
         _outputs_and_gradients(attend_, inputs, dtype, segments, {})
-    _wait(setup)
+    wait_for_device(setup)
     return (time.perf_counter() - started) / turns
-
-
-def _wait(setup: Setup) -> None:
-    if not setup.small:
-        torch.cuda.synchronize()

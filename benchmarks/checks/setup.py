@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from benchmarks.compose import compose
 from benchmarks.forks import fork, read_last_line, wait_for_exit
 from sentence_order.config.commands import override
@@ -131,3 +133,9 @@ def _write_stories(documents: list[tuple[str, list[str]]], file: Path) -> Path:
     records = ({"id": identity, "sentences": sentences} for identity, sentences in documents)
     file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return file
+
+
+def wait_for_device(setup: Setup) -> None:
+    """Waits until the device has finished."""
+    if not setup.small:
+        torch.cuda.synchronize()

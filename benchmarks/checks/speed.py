@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.checks.run import Report
-from benchmarks.checks.setup import Setup
+from benchmarks.checks.setup import Setup, wait_for_device
 from benchmarks.checks.steps import STEPS, make_loop
 from sentence_order.config.commands import override
 from sentence_order.runtime.kernels import onednn_available
@@ -59,7 +59,7 @@ def check_profile(setup: Setup, report: Report) -> None:
         started = time.perf_counter()
         for _ in range(number):
             run_step()
-        _wait(setup)
+        wait_for_device(setup)
         wall = time.perf_counter() - started
     averages = profiler.key_averages()
     rows = [(seconds, row.count, row.key) for row in averages if (seconds := _get_own_seconds(row, setup))]
@@ -133,13 +133,13 @@ def _measure_training(setup: Setup, run_step: RunStep) -> tuple[float, float]:
     with FlopCounterMode(display=False, custom_mapping=_map_onednn_products()) as counter:
         step_input = run_step()
     flops_per_token = counter.get_total_flops() / step_input.num_tokens
-    _wait(setup)
+    wait_for_device(setup)
     documents, tokens, started = 0, 0, time.perf_counter()
     while time.perf_counter() - started < (0.3 if setup.small else 1.5):
         step_input = run_step()
         documents += step_input.num_documents
         tokens += step_input.num_tokens
-    _wait(setup)
+    wait_for_device(setup)
     seconds = time.perf_counter() - started
     return documents / seconds, tokens / seconds * flops_per_token
 
@@ -149,18 +149,12 @@ def _measure_product(setup: Setup) -> float:
     size, times = (1024, 2) if setup.small else (8192, 20)
     one, other = (torch.randn(size, size, device=setup.device, dtype=torch.bfloat16) for _ in range(2))
     torch.mm(one, other)
-    _wait(setup)
+    wait_for_device(setup)
     started = time.perf_counter()
     for _ in range(times):
         torch.mm(one, other)
-    _wait(setup)
+    wait_for_device(setup)
     return times * 2 * size**3 / (time.perf_counter() - started)
-
-
-def _wait(setup: Setup) -> None:
-    """Waits until the device has finished."""
-    if not setup.small:
-        torch.cuda.synchronize()
 
 
 def _map_onednn_products() -> dict[Any, Any]:

@@ -60,8 +60,8 @@ class TokenizedDocuments:
             input_ids=tokens,
             lengths=flat_lengths,
             text_rank=ranks,
-            first_sentence=_ends([len(values) for values in lengths]),
-            first_token=_ends(flat_lengths),
+            first_sentence=ends_of([len(values) for values in lengths]),
+            first_token=ends_of(flat_lengths),
         )
 
 
@@ -142,7 +142,7 @@ def _ranges(start_N: IntArray, count_N: IntArray) -> IntArray:
     return np.repeat(start_N - end_N + count_N, count_N) + np.arange(end_N[-1])
 
 
-def _ends(counts: Sequence[int] | IntArray) -> IntArray:
+def ends_of(counts: Sequence[int] | IntArray) -> IntArray:
     """Where each of consecutive ranges begins and, last, where the last one ends."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 

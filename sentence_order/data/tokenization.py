@@ -12,7 +12,7 @@ from sentence_order.config.schema import CacheConfig, DataConfig
 from sentence_order.data.arrow_cache import BATCH_DOCUMENTS, ArrowCache, Columns, read_column
 from sentence_order.data.documents import nothing_to_order
 from sentence_order.data.encoding import describe_tokenizer, tokenize_documents
-from sentence_order.data.examples import TokenizedDocuments
+from sentence_order.data.examples import TokenizedDocuments, ends_of
 from sentence_order.errors import UserError
 from sentence_order.runtime.console import progress_bar
 
@@ -113,9 +113,9 @@ def tokenize_corpus(
     if len(keep) < total:
         documents = documents.select(keep)
     kept = {column: values[keep] for column, values in found.items()}
-    first_sentence = np.concatenate([[0], kept["count"].cumsum(dtype=np.int64)])
+    first_sentence = ends_of(kept["count"])
     lengths = _flat(documents, "lengths", first_sentence[-1])
-    first_token = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])
+    first_token = ends_of(lengths)
     counts = {column: int(found[column].sum()) for column in COUNTS}
     counts |= {"short": total - len(keep), "copies": len(keep) - len(np.unique(kept["key"]))}
     return Corpus(

@@ -41,6 +41,7 @@ def order_log_prob(
         logits_BSS = some.new_zeros(documents, sentences, sentences)
     if next_BTT is None:
         next_BTT = some.new_zeros(documents, 1 + sentences, 1 + sentences)
+
     size_B = mask_BS.sum(1)
     counts = sorted(Counter(size_B.tolist() if sizes is None else sizes).items())
     rows_by_size = size_B.argsort(stable=True).split([count for _, count in counts])

@@ -53,8 +53,7 @@ def segment_attention(
         # Rotary positions may have made float32 of some of them.
         query, key, value = (x.to(dtype) for x in (query, key, value))
         return attend_packed(query, key, value, segments, scaling, sliding_window), None
-    q_NALV, k_NALV, v_NALV = (unpack_heads(x, segments, query.shape[1]) for x in (query, key, value))
-    return attend(q_NALV, k_NALV, v_NALV, segments, dropout, scaling, sliding_window), None
+    return attend_padded(query, key, value, segments, scaling, sliding_window, dropout), None
 
 
 @lru_cache
@@ -95,6 +94,21 @@ def attend_packed(
         q_PAV, k_PAV, v_PAV, ends, ends, longest, longest, scale=scaling, window_size=window
     )
     return output[None]
+
+
+def attend_padded(
+    q_1APV: Tensor,
+    k_1APV: Tensor,
+    v_1APV: Tensor,
+    segments: Segments,
+    scaling: float | None,
+    sliding_window: int | None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The same by rows, each with the tokens of a segment, padded to the length of the longest."""
+    heads = q_1APV.shape[1]
+    q_NALV, k_NALV, v_NALV = (unpack_heads(x_1APV, segments, heads) for x_1APV in (q_1APV, k_1APV, v_1APV))
+    return attend(q_NALV, k_NALV, v_NALV, segments, dropout, scaling, sliding_window)
 
 
 def unpack_heads(x_1APV: Tensor, segments: Segments, heads: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.arrays import BoolArray, IntArray
+from sentence_order.data.examples import ends_of
 from sentence_order.runtime.device import to_device, to_host
 
 CPU = torch.device("cpu")
@@ -68,7 +69,7 @@ class Segments(Grid):
     @cached_property
     def end_N1(self) -> Tensor:  # noqa: N802
         """Where each segment ends among the packed tokens, and before them 0, where the first one begins."""
-        return to_device(np.concatenate([[0], self.length_N.cumsum()]).astype(np.int32), self.device)
+        return to_device(ends_of(self.length_N).astype(np.int32), self.device)
 
 
 @dataclass(frozen=True, eq=False)
