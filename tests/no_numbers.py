@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sentence_order.inference import scoring
-from sentence_order.model import modeling, segments
+from sentence_order.model import segments
 from sentence_order.model.families import relative
 
 META = torch.device("meta")
@@ -62,6 +62,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patches, SeparateDevices(), NoNumbers():
         leave_autocast_out(patches)
-        for module in (modeling, scoring, segments, relative):
+        for module in (scoring, segments, relative):
             patches.setattr(module, "to_device", to_device)
         yield

@@ -53,16 +53,16 @@ def check_batch_tokens(setup: Setup, report: Report) -> None:
     """Steps of the size that `trainer.batch_tokens=auto` finds fit: in all memory of a GPU, and in half of what they
     took then. On a CPU it is the default.
     """
-    whole = _run_found_steps(setup, report, "whole")
+    whole, peak = _run_found_steps(setup, report, "whole")
     if setup.small:
         return
-    torch.cuda.set_per_process_memory_fraction(whole / 2 / torch.cuda.get_device_properties().total_memory)
-    half = _run_found_steps(setup, report, "half")
-    report.expect(half <= whole / 2, f"half memory: {half:,} bytes were taken, of {whole / 2:,.0f}")
+    torch.cuda.set_per_process_memory_fraction(peak / 2 / torch.cuda.get_device_properties().total_memory)
+    half, _ = _run_found_steps(setup, report, "half")
+    report.expect(half < whole, f"half memory: batches of {half:,} tokens were found, as in all of it")
 
 
-def _run_found_steps(setup: Setup, report: Report, share: str) -> int:
-    """Finds how large batches fit, and runs steps of the largest ones; returns their peak."""
+def _run_found_steps(setup: Setup, report: Report, share: str) -> tuple[int, int]:
+    """Finds how large batches fit, and runs steps of the largest ones; returns their tokens and their peak."""
     _measure_memory(setup)  # without what was left of other steps
     config = setup.compose("trainer.batch_tokens=auto", "freeze=none", "cache=off", "optim.ema=0.9")
     prepared = set_up(config)
@@ -83,7 +83,7 @@ def _run_found_steps(setup: Setup, report: Report, share: str) -> int:
     )
     split = stepper.limit.max_padded_size
     report.expect(split is None, f"{share} memory: batches of {tokens:,} tokens were split, to {split} at most")
-    return peak
+    return tokens, peak
 
 
 def _run_large_steps(setup: Setup, limit: int | None) -> dict[str, Any]:

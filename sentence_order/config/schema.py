@@ -275,7 +275,7 @@ class TrainerConfig:
     batch_tokens: Any = key(
         512,
         "Tokens of a micro-batch at most, padding included; all processes share its documents. auto: on CUDA, as many "
-        "as were measured to fit, on a CPU 512.",
+        "as were measured to fit, up to 8,192 of each process; on a CPU 512.",
         "integer greater than 0, auto",
         **FOUND_ONCE,
         **IN_HPARAMS,

@@ -12,6 +12,9 @@ from sentence_order.arrays import FloatArray, IntArray
 
 Batch = dict[str, Tensor]
 
+# What a training step reads of a batch on the device; `lengths`, by which it is laid out, are read on the host.
+READ_ON_DEVICE = ("input_ids", "prefix", "positions", "mask")
+
 
 @dataclass(frozen=True)
 class CachedHiddenStates:

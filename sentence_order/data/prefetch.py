@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from sentence_order.data.examples import Batch
+from sentence_order.data.examples import READ_ON_DEVICE, Batch
 from sentence_order.runtime.device import out_of_memory
 
 T = TypeVar("T")
@@ -43,12 +43,11 @@ class CopyStream:
     def send(self, batches: list[Batch]) -> tuple[list[Batch], torch.cuda.Event]:
         """Starts to copy batches; returns the copies, and the event after which they can be read.
 
-        `lengths` stay on the CPU, where the layout of a batch is made. So does a tensor that the device has no room
-        for: the step that reads it handles that.
+        What no step reads on the device stays on the CPU. So does a tensor that the device has no room for: the step
+        that reads it handles that.
         """
         with torch.cuda.stream(self.stream):
-            pinned = [{name: tensor.pin_memory() for name, tensor in batch.items()} for batch in batches]
-            copies = [{name: self._copy(name, tensor) for name, tensor in batch.items()} for batch in pinned]
+            copies = [{name: self._copy(name, tensor) for name, tensor in batch.items()} for batch in batches]
             return copies, self.stream.record_event()
 
     def receive(self, copies: list[Batch], copied: torch.cuda.Event) -> list[Batch]:
@@ -59,9 +58,12 @@ class CopyStream:
             tensor.record_stream(current)
         return copies
 
-    def _copy(self, name: str, pinned: Tensor) -> Tensor:
+    def _copy(self, name: str, tensor: Tensor) -> Tensor:
+        if name not in READ_ON_DEVICE:
+            return tensor
+        pinned = tensor.pin_memory()
         try:
-            return pinned if name == "lengths" else pinned.to(self.device, non_blocking=True)
+            return pinned.to(self.device, non_blocking=True)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise

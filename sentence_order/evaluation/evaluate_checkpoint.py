@@ -77,10 +77,10 @@ def evaluate_model(
 
     Returns the evaluation, its corpus, and the record of it for a results file. Raises UserError.
     """
-    decoder = _choose_decoder(config, model)
     compare_all, name = config.decoder.name == "all", config.split.value
     given = None if documents is None else {name: documents}
     with runtime.processes.main_process_first():
+        decoder = _choose_decoder(config, model)
         corpus, overlap = _load_corpus(config, model, runtime, model_name, given)
     with progress_bar() as bar:
         task = bar.add_task("evaluating", total=len(corpus), unit="documents", note="")

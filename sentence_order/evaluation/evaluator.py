@@ -157,6 +157,7 @@ def evaluate_corpus(
             advance(sum(map(len, batches[number : number + runtime.processes.world_size])))
     model.train(was_training)
 
+    runtime.processes.barrier()  # which may take long, unlike the exchange of the results
     gathered = [result for own in runtime.processes.gather(results) for result in own]
     if sum(len(result.rows) for result in gathered) < len(corpus):  # a process has stopped
         return None

@@ -127,6 +127,11 @@ class Sweep:
         direction, asked = ("maximize" if METRICS[metric] > 0 else "minimize"), hydra.sweeper.get("direction")
         if asked is not None and getattr(asked, "name", asked) != direction:  # the program ends here, and no other job
             cli.exit_with_error(f"trainer.metric={metric} needs hydra.sweeper.direction={direction}", 2)
+        if composed.trainer.batch_tokens == "auto":
+            message = (
+                "trainer.batch_tokens: auto may find another number in every job, which could then not be compared"
+            )
+            cli.exit_with_error(f"{message}; give one number", 2)
         path = (metric, *([] if metric == "loss" else ["value"]))
         keys = swept_keys(hydra.sweeper, self.swept, self.fixed)
         num_values = {key: values and len(values) for key, values in keys.items()}

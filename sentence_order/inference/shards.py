@@ -7,6 +7,7 @@ import fcntl
 import itertools
 import json
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,13 +25,19 @@ from sentence_order.runtime.files import check_writable, digest_file, oserrors_w
 
 T = TypeVar("T")
 
-SHARDS_FILE, PARTS = "shards.json", "part-*.jsonl"
+SHARDS_FILE, PARTS, MAX_PARTS = "shards.json", "part-*.jsonl", 100_000
+# Here while processes that share the parts are to stop, since one has met a fault.
+STOP_FILE = "stop"
+# For so long a network file system may not show what another machine has made.
+HIDDEN_SECONDS = 60
 FILE_SUFFIXES = (".jsonl", ".json", TEXT_SUFFIX, *TABLE_SUFFIXES)
 ELSEWHERE = "name another folder by output"
 
 
 def part_path(folder: Path, number: int) -> Path:
-    """The file of a part; names sort as numbers do, up to 100,000 parts."""
+    """The file of a part; names sort as numbers do. Raises UserError if there are too many for that."""
+    if number >= MAX_PARTS:
+        raise UserError(f"shard_documents: gives more than {MAX_PARTS:,} parts; give a larger number, and {ELSEWHERE}")
     return folder / f"part-{number:05d}.jsonl"
 
 
@@ -65,13 +72,17 @@ def check_shards(config: PredictConfig, world_size: int) -> None:
             raise UserError(f"output: the parts in {output} would be read as input ({given}); {ELSEWHERE}")
 
 
-def describe_shards(config: PredictConfig, checkpoint: Path) -> dict[str, Any]:
-    """Everything that determines what is in the parts, by key; the checkpoint and each file of the input by digests."""
+def describe_shards(config: PredictConfig, checkpoint: Path, precision: str) -> dict[str, Any]:
+    """Everything that determines what is in the parts, by key; the checkpoint and each file of the input by digests.
+
+    `precision` is what the key of that name comes to on this device.
+    """
     fixed = {name for name, info in key_infos(PredictConfig).items() if info.on_resume is OnResume.FIXED}
     values = {name: value for name, value in flatten_config(config).items() if name in fixed}
     # Ids may hold the path of a file as it was typed.
     files = find_inputs(config) if config.input != "-" else []
     inputs = {path: digest_file(path) for path in files}
+    values["precision"] = precision
     return {**values, "checkpoint": {name: digest_file(checkpoint / name) for name in REQUIRED_FILES}, "input": inputs}
 
 
@@ -100,14 +111,21 @@ def claim_folder(folder: Path, description: dict[str, Any]) -> Iterator[None]:
                 os.fsync(stream.fileno())
         elif not description["input"]:
             raise UserError(f"input: standard input cannot be read again, and {folder} has parts already; {ELSEWHERE}")
-        yield
+        (folder / STOP_FILE).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            (folder / STOP_FILE).unlink(missing_ok=True)
 
 
 def check_description(folder: Path, description: dict[str, Any]) -> None:
     """Raises UserError, which names the key, if the parts in a folder are of something else."""
     file = folder / SHARDS_FILE
-    if not file.exists():
-        raise UserError(f"output: {folder} must be one folder for all machines")
+    deadline = time.monotonic() + HIDDEN_SECONDS
+    while not file.exists():
+        if time.monotonic() > deadline:
+            raise UserError(f"output: {folder} must be one folder for all machines")
+        time.sleep(HIDDEN_SECONDS / 60)
     found: dict[str, Any] = {}
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(file.read_text(encoding="utf-8"))

@@ -11,12 +11,14 @@ from sentence_order.data.files import listed
 from sentence_order.errors import UserError
 from sentence_order.inference.shards import (
     PARTS,
+    STOP_FILE,
     check_description,
     claim_folder,
     cut_into_shards,
     describe_shards,
     part_path,
 )
+from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.distributed import Processes
 from sentence_order.runtime.files import atomic_file
 
@@ -45,17 +47,17 @@ def write_shards(
     checkpoint: Path,
     format_orders: Callable[[Iterator[Document]], Iterator[str]],
     counts: Counter[str],
-    processes: Processes,
+    runtime: Runtime,
 ) -> None:
     """Writes the parts of this process that are not there yet, and waits for the others.
 
     `format_orders` gives the text of a part, chunk by chunk. Afterwards the counts are those of all processes. Raises
     UserError.
     """
-    folder, readable = Path(str(config.output)), _Readable(documents)
+    folder, readable, processes = Path(str(config.output)), _Readable(documents), runtime.processes
     with ExitStack() as stack:
         with processes.errors_once():
-            description = describe_shards(config, checkpoint)
+            description = describe_shards(config, checkpoint, runtime.precision_name)
             if processes.is_main:
                 stack.enter_context(claim_folder(folder, description))
         with processes.errors_once():
@@ -86,21 +88,25 @@ def _write_own(
     counts: Counter[str],
     processes: Processes,
 ) -> None:
-    """Predicts the parts whose turn it is, up to the first document that cannot be read."""
+    """Predicts the parts whose turn it is, up to the first document that cannot be read, or that a process refuses."""
     assert config.shard_documents is not None, "there would be one file"
+    folder = Path(str(config.output))
     for number, shard in cut_into_shards(iter(readable), config.shard_documents):
-        path = part_path(Path(str(config.output)), number)
+        path = part_path(folder, number)
         if number % processes.world_size != processes.rank:
             continue
         if path.exists():
             counts["parts_there"] += 1
             continue
+        if (folder / STOP_FILE).exists():
+            return
         with suppress(_IncompleteError), atomic_file(path) as stream:
             try:
                 for text in format_orders(shard):
                     stream.write(text)
-            except UserError as fault:  # of this process alone; the others finish their parts
+            except UserError as fault:  # of this process alone; the others finish the parts that they are at
                 readable.fault = fault
+                (folder / STOP_FILE).touch()
             if readable.fault is not None:
                 raise _IncompleteError
         counts["parts"] += path.exists()

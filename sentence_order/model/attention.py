@@ -66,10 +66,12 @@ def computes_packed(device: torch.device, dtype: torch.dtype, head_width: int, d
         obstacle = f"its kernels are for bf16 and fp16, not for {dtype}"
     elif dropout > 0:
         obstacle = "its kernels have no attention dropout"
-    elif head_width % 8 or head_width > 256:
-        obstacle = f"its kernels are for heads of up to 256 numbers, in eights, not for {head_width}"
+    elif head_width % 8 or head_width > 192:  # wider ones have no backward pass on some devices
+        obstacle = f"its kernels are for heads of up to 192 numbers, in eights, not for {head_width}"
     elif torch.cuda.get_device_capability(device) < (8, 0):
         obstacle = "its kernels need CUDA capability 8.0"
+    elif not torch.backends.cuda.is_flash_attention_available():
+        obstacle = "this build of PyTorch has no flash attention"
     how = "over packed tokens" if obstacle is None else "padded to the longest segment"
     log.debug("attention: %s (torch.nn.attention.varlen: %s)", how, obstacle or f"{dtype} on CUDA, no dropout")
     return obstacle is None

@@ -26,7 +26,6 @@ from sentence_order.model.heads import HeadSize, mean_view
 from sentence_order.model.segments import Layout, Reading, Segments
 from sentence_order.model.set_layers import count_heads, former_set_layer_names, make_set_layer
 from sentence_order.model.tokenizer import bare_tokenizer, check_vocabulary
-from sentence_order.runtime.device import to_device
 
 # In a checkpoint: 8 bytes for each document that it was trained on (see `data.identity.text_fingerprint`).
 DOCUMENTS_FILE = "training_documents.bin"
@@ -233,11 +232,11 @@ class SentenceOrdererModel(PreTrainedModel):
 
 def pool(x_PH: Tensor, sentences: Segments, pooling: str) -> Tensor:
     """A vector of each sentence, (N, H): the mean of its tokens' states, or that of its first or last token."""
-    length_N = to_device(sentences.length_N, x_PH.device)
-    if pooling == "mean":
-        return sentences.unpack(x_PH).sum(1) / length_N[:, None]
-    end_N = length_N.cumsum(0)
-    return x_PH[end_N - length_N if pooling == "first" else end_N - 1]
+    end_N1 = sentences.end_N1
+    if pooling == "mean":  # a check of the ends, which are right, would wait for a GPU
+        mean_NH = torch.segment_reduce(x_PH.float(), "mean", offsets=end_N1, axis=0, unsafe=True)
+        return mean_NH.to(x_PH.dtype)
+    return x_PH.index_select(0, end_N1[:-1] if pooling == "first" else end_N1[1:] - 1)
 
 
 def former_names(config: SentenceOrdererConfig) -> dict[str, str]:

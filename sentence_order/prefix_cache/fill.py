@@ -195,4 +195,4 @@ class _Filler:
     def _run_prefix(self, batches: Sequence[Batch]) -> Tensor:
         device, batch = self.runtime.device, batches[0]
         with self.runtime.autocast():
-            return self.model.encode_prefix(batch["input_ids"].to(device), batch["lengths"].to(device))
+            return self.model.encode_prefix(batch["input_ids"].to(device), batch["lengths"])

@@ -35,6 +35,11 @@ class Runtime:
     processes: Processes = SINGLE_PROCESS
     kernels: Kernels = DEFAULT  # of linear layers, on a CPU
 
+    @property
+    def precision_name(self) -> str:
+        """The precision as the config key names it."""
+        return next(name for name, one in DTYPES.items() if one is self.precision)
+
     def autocast(self) -> AbstractContextManager[object]:
         """The context of every forward pass. On a CPU in bf16 there is none: linear layers alone compute in it."""
         if self.precision is torch.float32 or (self.device.type == "cpu" and self.precision is torch.bfloat16):
@@ -67,10 +72,11 @@ def choose_runtime(device: str, precision: Precision, processes: Processes = SIN
     chosen, reason = _choose_device(device, processes)
     log.debug("device: %s (%s)", chosen, reason)
     dtype, reason = _choose_precision(precision, chosen)
-    log.debug("precision: %s (%s)", next(name for name, one in DTYPES.items() if one is dtype), reason)
+    runtime = Runtime(chosen, dtype, processes)
+    log.debug("precision: %s (%s)", runtime.precision_name, reason)
     if processes.world_size > 1:
         log.info("processes: %d, which share the work (WORLD_SIZE, as torchrun sets it)", processes.world_size)
-    return Runtime(chosen, dtype, processes)
+    return runtime
 
 
 def _keep_freed_memory() -> None:
@@ -150,6 +156,11 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
         return
     torch.backends.mkldnn.set_flags(False)
+    trim_memory()
+
+
+def trim_memory() -> None:
+    """Returns the freed memory of this process to the system, before the pieces that it is kept in become too small."""
     if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         malloc_trim(0)
 

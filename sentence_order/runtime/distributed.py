@@ -92,12 +92,18 @@ class Processes:
 
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
-        """Runs the block in one process of each machine, and then in the others, which find its files on the disk."""
-        if self.local_rank > 0:
-            self.barrier()
-        yield
-        if self.local_rank == 0:
-            self.barrier()
+        """Runs the block in one process of each machine, and then in the others, which find its files on the disk.
+
+        A UserError of any ends all of them, and one process reports it.
+        """
+        with self.errors_once():
+            if self.local_rank > 0:
+                self.barrier()
+            try:
+                yield
+            finally:
+                if self.local_rank == 0:
+                    self.barrier()
 
     @contextmanager
     def errors_once(self) -> Iterator[None]:

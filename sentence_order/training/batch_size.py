@@ -27,18 +27,18 @@ log = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS: int = TrainerConfig.batch_tokens
 # On an H200 a step of 4,096 tokens took 1.1 times as long as one of 512, so that twice as many should pay as well; that
-# was not measured (benchmarks/cuda.md). Larger batches leave a run fewer steps to learn in.
+# was not measured (benchmarks/cuda.md). Larger batches leave a run fewer steps to learn in. Of each process:
 MAX_BATCH_TOKENS = 8192
 # Of a GPU's memory, that a step may take; the rest is for batches made ahead, gaps between tensors, and documents that
 # meet in a batch and need more than those that were tried.
 MEMORY_SHARE = 0.8
 
 
-def max_batch_tokens(setting: Any, device: torch.device) -> int:
+def max_batch_tokens(setting: Any, runtime: Runtime) -> int:
     """What a value of `trainer.batch_tokens` comes to at most."""
     if setting != "auto":
         return int(setting)
-    return MIN_BATCH_TOKENS if device.type == "cpu" else MAX_BATCH_TOKENS
+    return MIN_BATCH_TOKENS if runtime.device.type == "cpu" else MAX_BATCH_TOKENS * runtime.processes.world_size
 
 
 def resolve_batch_tokens(config: TrainConfig, model: SentenceOrdererModel, train: Corpus, runtime: Runtime) -> int:
@@ -60,20 +60,25 @@ def measure_batch_tokens(
     Nothing of the model has changed afterwards.
     """
     limit = MEMORY_SHARE * available_memory(runtime.device)
+    most = MAX_BATCH_TOKENS * runtime.processes.world_size
     notes: list[str] = []
     found = tokens = MIN_BATCH_TOKENS
     with _trains_as_at_the_end(model, runtime.device):
         lasting = _count_lasting_bytes(config, model, runtime)
         gradients = Gradients(model, runtime, anomaly=False)
-        while tokens <= MAX_BATCH_TOKENS:
+        while tokens <= most:
             peak = _measure_peak(gradients, train, tokens, runtime)
             notes.append(f"{tokens:,} {'do not fit' if peak is None else f'take {(peak + lasting) / 1e9:.2f} GB'}")
             if peak is None or peak + lasting > limit:
                 break
             found, tokens = tokens, 2 * tokens
 
-    split = "; batches that do not fit are split" if tokens == MIN_BATCH_TOKENS else ""
-    return found, f"{', '.join(notes[-2:])}, and a step may take {limit / 1e9:.2f} GB{split}"
+    remark = ""
+    if tokens == MIN_BATCH_TOKENS:
+        remark = "; batches that do not fit are split"
+    elif tokens > most:
+        remark = f"; more than {MAX_BATCH_TOKENS:,} of a process are not tried"
+    return found, f"{', '.join(notes[-2:])}, and a step may take {limit / 1e9:.2f} GB{remark}"
 
 
 def find_largest_batches(train: Corpus, batch_tokens: int) -> list[list[int]]:
@@ -108,8 +113,8 @@ def _trains_as_at_the_end(model: SentenceOrdererModel, device: torch.device) -> 
 def _count_lasting_bytes(config: TrainConfig, model: SentenceOrdererModel, runtime: Runtime) -> int:
     """What a step takes that does not grow with the batch, beside the weights."""
     # A gradient, of which the peak of a backward pass may have most already, and AdamW's two moments; the moving
-    # average; and what `DistributedDataParallel` sends gradients from.
-    copies = 3 + (config.optim.ema > 0) + (runtime.processes.world_size > 1)
+    # average; and what `DistributedDataParallel` sends gradients from, twice while it arranges that anew.
+    copies = 3 + (config.optim.ema > 0) + 2 * (runtime.processes.world_size > 1)
     return copies * sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
 
 

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sentence_order.data.examples import Batch
+from sentence_order.data.examples import READ_ON_DEVICE, Batch
+from sentence_order.errors import TrainingError
 from sentence_order.model.modeling import SentenceOrdererModel
-from sentence_order.runtime.device import Runtime, to_host
+from sentence_order.model.segments import Layout
+from sentence_order.runtime.device import Runtime
 from sentence_order.runtime.distributed import connection_errors
 
 
@@ -21,12 +23,11 @@ class LossModule(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The sum of the losses of a batch."""
-        read = [name for name in ("input_ids", "prefix", "positions", "mask") if name in batch]
+        read = [name for name in READ_ON_DEVICE if name in batch]
         inputs = {name: batch[name].to(self.runtime.device, non_blocking=True) for name in read}
         with self.runtime.autocast():
             scores = self.model(inputs.get("input_ids"), batch["lengths"], prefix=inputs.get("prefix"))
-        sizes = (to_host(batch["lengths"]) > 0).sum(1).tolist()
-        return self.loss(scores, inputs["positions"], inputs["mask"], sizes)
+        return self.loss(scores, inputs["positions"], inputs["mask"], Layout(batch["lengths"]).sizes)
 
 
 class Gradients:
@@ -64,7 +65,8 @@ class Gradients:
         with connection_errors() if sums else self._no_sync():
             total: Tensor = (self.parallel or self.module)(batch)
             (total * scale).backward()
-        assert not sums or all(weight.grad is None for weight in self.unused), "a weight is used in some steps only"
+        if sums and any(weight.grad is not None for weight in self.unused):
+            raise TrainingError("a weight is used in some steps only, which several processes cannot train")
         return total.detach().float()
 
     def sum_afterwards(self, weights: list[nn.Parameter], largest_share: int) -> None:
@@ -91,7 +93,12 @@ class Gradients:
         names += [name for name, _ in self.module.named_buffers()]  # which no step changes
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.module, names)
         with connection_errors():
-            self.parallel = DistributedDataParallel(self.module, gradient_as_bucket_view=True)
+            self.parallel = DistributedDataParallel(
+                self.module,
+                gradient_as_bucket_view=True,
+                # Such as the experts of some encoders that are run as a whole.
+                find_unused_parameters=not self.module.model.family.by_layer,
+            )
 
     def _no_sync(self) -> AbstractContextManager[None]:
         return nullcontext() if self.parallel is None else self.parallel.no_sync()

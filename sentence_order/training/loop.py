@@ -102,7 +102,7 @@ class TrainingLoop:
                 self.progress.update(task, note=self._progress_note())
 
             while not self.check_stop():  # max_steps, early stopping, overfit, a signal in any process
-                step_input = next(inputs)
+                step_input = self._next_input(inputs)
                 self.maybe_unfreeze(step_input.epoch_before)  # freeze.schedule
 
                 output = self.training_step(step_input)  # forward, backward, all-reduce, clip, optimizer
@@ -140,12 +140,20 @@ class TrainingLoop:
     def maybe_unfreeze(self, epoch: float) -> None:
         """Enters the phases of `freeze.schedule` that begin up to this epoch."""
         while self.pending_phases and epoch >= self.pending_phases[0].epoch:
+            self.read_steps()  # a step that was not finite is reported with the weights that trained in it
             phase = self.pending_phases.pop(0)
             unfrozen = self.model.frozen_blocks - phase.blocks
             self.model.freeze(phase.blocks, self.model.permanently_frozen_blocks)
             self.stepper.add_unfrozen()
             names = [name for number, name in enumerate(self.model.parts) if number in unfrozen]
             log.info("epoch %g: unfreezing %s", phase.epoch, ", ".join(names))
+
+    def _next_input(self, inputs: Iterator[StepInput]) -> StepInput:
+        """What the next step reads; the time that it is waited for is the step's."""
+        started = time.perf_counter()
+        found = next(inputs)
+        self._count_seconds(started)
+        return found
 
     def training_step(self, inputs: StepInput) -> StepOutput:
         """One optimizer step, whose result is still to be read, and the progress that it makes."""

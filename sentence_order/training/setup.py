@@ -58,8 +58,8 @@ def set_up(
     Raises UserError naming the config key, or the file and line.
     """
     log.info("loading documents (%s) and encoder (%s)", config.data.source, config.encoder.name)
-    runtime = choose_runtime(config.device, config.precision, processes)
     with processes.main_process_first():
+        runtime = choose_runtime(config.device, config.precision, processes)
         setup = _load(config, runtime, documents)
     return replace(setup, runtime=place_model(setup.model, runtime, auto_bf16=config.precision is Precision.auto))
 
@@ -137,7 +137,7 @@ def attach_cache(config: TrainConfig, setup: Setup, num_runs_sharing_cache: int 
     if trainer.max_steps is None:
         training = trainer.epochs * tokens["train"]
     else:
-        batch_tokens = max_batch_tokens(trainer.batch_tokens, setup.runtime.device)
+        batch_tokens = max_batch_tokens(trainer.batch_tokens, setup.runtime)
         training = trainer.max_steps * trainer.accumulate * batch_tokens
     with setup.runtime.processes.main_process_first():
         corpora = attach_hidden_states(

@@ -52,10 +52,20 @@ def test_two_processes_evaluate_as_one(
 
 
 @pytest.mark.slow
-def test_a_mistake_in_the_data_is_printed_once(checkpoint: str, torchrun: Torchrun, tmp_path: Path) -> None:
-    (tmp_path / "documents" / "0.jsonl").write_text("{\n")
+@pytest.mark.parametrize(
+    ("texts", "named"),
+    [
+        (["{\n"], r"documents/0\.jsonl:1: not JSON: "),
+        (['["One."]\n'] * 4, r"data\.test: .*two sentences"),  # which is known when all are loaded
+    ],
+)
+def test_a_mistake_in_the_data_is_printed_once(
+    checkpoint: str, torchrun: Torchrun, tmp_path: Path, texts: list[str], named: str
+) -> None:
+    for number, text in enumerate(texts):
+        (tmp_path / "documents" / f"{number}.jsonl").write_text(text)
     process = torchrun(checkpoint, *DATA, module="sentence_order.evaluate")
     err = process.communicate(timeout=250)[1]
     assert process.returncode != 0
     (error,) = re.findall("^error: .*", err, re.M)
-    assert error.startswith("error: documents/0.jsonl:1: not JSON: "), err
+    assert re.match(f"error: {named}", error), err

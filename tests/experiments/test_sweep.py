@@ -434,6 +434,17 @@ def test_two_equal_sweeps_at_once_both_succeed(tmp_path: Path) -> None:
     assert not list((tmp_path / "s").rglob("*fail*"))
 
 
+def test_jobs_are_not_given_batches_of_different_sizes(command: Command, tmp_path: Path) -> None:
+    done = command("train", "-m", *MADE_UP, "trainer.batch_tokens=auto", "seed=0,1")
+    assert done.returncode == 2
+    assert re.search(
+        "^error: trainer.batch_tokens: auto may find another number in every job, .*; give one number$",
+        done.stderr,
+        re.M,
+    )
+    assert not [*tmp_path.rglob("config.yaml")]
+
+
 def test_a_search_judges_the_jobs_by_the_metric(command: Command, tmp_path: Path) -> None:
     """And does not begin if its direction is the wrong one."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra 'slow' is not installed")

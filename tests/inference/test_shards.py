@@ -9,6 +9,7 @@ import pytest
 
 from sentence_order.config.schema import DecoderConfig, DecoderName, OnError, Precision, PredictConfig
 from sentence_order.errors import UserError
+from sentence_order.inference import shards
 from sentence_order.inference.shards import (
     SHARDS_FILE,
     check_description,
@@ -47,6 +48,8 @@ def test_names_of_parts_sort_as_their_numbers() -> None:
     names = [part_path(Path(), number).name for number in (0, 9, 10, 99_999)]
     assert names[0] == "part-00000.jsonl"
     assert names == sorted(names)
+    with pytest.raises(UserError, match=r"^shard_documents: gives more than 100,000 parts; give a larger number"):
+        part_path(Path(), 100_000)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +113,14 @@ def config(tmp_path: Path) -> PredictConfig:
     return PredictConfig(str(tmp_path), [str(tmp_path / "a.jsonl")], str(tmp_path / "parts"), 10)
 
 
+def describe(config: PredictConfig) -> dict[str, Any]:
+    precision = "fp32" if config.precision is Precision.auto else config.precision.value
+    return describe_shards(config, Path(config.checkpoint), precision)
+
+
 def start(config: PredictConfig) -> None:
     """Claims the folder of the output, and leaves a part."""
-    description, folder = describe_shards(config, Path(config.checkpoint)), Path(str(config.output))
+    description, folder = describe(config), Path(str(config.output))
     with claim_folder(folder, description):
         check_description(folder, description)
         part_path(folder, 0).touch()
@@ -124,7 +132,7 @@ def test_another_start_may_not_change_what_is_in_the_parts(config: PredictConfig
         ("shard_documents", 11, "shard_documents: .* shard_documents=10, not 11"),
         ("threshold", 0.5, "threshold: .* threshold=0.0, not 0.5"),
         ("decoder", DecoderConfig(DecoderName["beam"]), "decoder.name: .* decoder.name=null, not beam"),
-        ("precision", Precision.bf16, "precision: .*=auto, not bf16"),
+        ("precision", Precision.bf16, "precision: .*=fp32, not bf16"),
         ("input", [str(tmp_path / "b.jsonl")], r"input: other files than \S+/a.jsonl \(1 file\)"),
         ("input", str(tmp_path / "*.jsonl"), r"input: other files than \S+/a.jsonl \(1 file\)"),
         ("input", "-", "input: standard input cannot be read again"),
@@ -139,7 +147,7 @@ def test_another_start_may_not_change_what_is_in_the_parts(config: PredictConfig
 
 def test_another_start_may_change_what_matters_to_no_order(config: PredictConfig) -> None:
     start(config)
-    config.device, config.batch_tokens, config.on_error = "cpu", 100, OnError.skip
+    config.device, config.batch_tokens, config.on_error, config.precision = "cpu", 100, OnError.skip, Precision.fp32
     start(config)
 
 
@@ -186,13 +194,22 @@ def test_parts_of_unknown_origin_are_not_added_to(config: PredictConfig) -> None
             start(config)
 
 
-def test_a_folder_that_is_not_shared_is_named(config: PredictConfig, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_shared_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shards, "HIDDEN_SECONDS", 0.0)
     with pytest.raises(UserError, match=r"output: .* must be one folder for all machines"):
         check_description(tmp_path / "elsewhere", {})
 
 
+def test_a_folder_that_another_machine_has_made_may_be_seen_late(
+    monkeypatch: pytest.MonkeyPatch, config: PredictConfig
+) -> None:
+    description, folder = describe(config), Path(str(config.output))
+    monkeypatch.setattr(shards.time, "sleep", lambda _: start(config))
+    check_description(folder, description)
+
+
 def test_two_commands_do_not_write_into_one_folder(config: PredictConfig) -> None:
-    description, folder = describe_shards(config, Path(config.checkpoint)), Path(str(config.output))
+    description, folder = describe(config), Path(str(config.output))
     with claim_folder(folder, description):
         refused = pytest.raises(UserError, match="output: another process is writing to")
         with refused, claim_folder(folder, description):

@@ -18,7 +18,7 @@ from sentence_order.inference import predict_file as module
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.inference.ordering import Prediction, order_documents
 from sentence_order.inference.predict_file import predict_file
-from sentence_order.inference.shards import SHARDS_FILE
+from sentence_order.inference.shards import SHARDS_FILE, STOP_FILE
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.signals import Signals
 from tests.conftest import Torchrun
@@ -127,6 +127,7 @@ def test_parts_before_a_fault_are_kept(config: PredictConfig, tmp_path: Path, na
     insert(config, 2 * SIZE + 3, FAULTS[name])
     with pytest.raises(UserError, match=r"input\.jsonl:24: ") as caught:
         predict_file(config)
+    assert not (tmp_path / "parts" / STOP_FILE).exists()
     assert caught.value.__notes__ == [
         "on_error=skip leaves such documents out",
         f"complete parts are in {tmp_path / 'parts'}; the same command writes the others",
@@ -137,6 +138,25 @@ def test_parts_before_a_fault_are_kept(config: PredictConfig, tmp_path: Path, na
     predict_file(config)
     assert read_parts(tmp_path / "parts").items() >= first.items()
     assert ids(tmp_path / "parts") == [str(n) for n in range(60)]
+
+
+@pytest.mark.usefixtures("console_log")
+def test_a_process_stops_after_its_part_where_another_has_met_a_fault(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And writes the others when it is started again."""
+
+    def fail_elsewhere(model: SentenceOrdererModel, documents: list[list[str]], **options: Any) -> list[Prediction]:
+        (tmp_path / "parts" / STOP_FILE).touch()
+        return order_documents(model, documents, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "order_documents", fail_elsewhere)
+        predict_file(config)
+    assert list(read_parts(tmp_path / "parts")) == ["part-00000.jsonl"]
+    (tmp_path / "parts" / STOP_FILE).touch()  # of a command that was killed
+    predict_file(config)
+    assert len(read_parts(tmp_path / "parts")) == PARTS
 
 
 @pytest.mark.usefixtures("console_log")

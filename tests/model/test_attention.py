@@ -129,8 +129,10 @@ def test_packed_attention_in_every_encoder(make_model, stories, monkeypatch: pyt
         ("cuda", torch.float16, 64, 0.0, (8, 0), None),
         ("cuda", torch.float32, 32, 0.0, (9, 0), "for bf16 and fp16"),
         ("cuda", torch.bfloat16, 32, 0.1, (9, 0), "no attention dropout"),
-        ("cuda", torch.bfloat16, 20, 0.0, (9, 0), "heads of up to 256 numbers"),
+        ("cuda", torch.bfloat16, 20, 0.0, (9, 0), "heads of up to 192 numbers"),
+        ("cuda", torch.bfloat16, 256, 0.0, (9, 0), "heads of up to 192 numbers"),
         ("cuda", torch.float16, 32, 0.0, (7, 5), "capability 8.0"),
+        ("cuda", torch.float16, 48, 0.0, (8, 0), "no flash attention"),
     ],
 )
 def test_where_attention_is_packed(
@@ -146,6 +148,7 @@ def test_where_attention_is_packed(
     """The reason is logged once."""
     caplog.set_level("DEBUG")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: head_width != 48)
     computes_packed.cache_clear()
     for _ in range(2):
         assert computes_packed(torch.device(device), dtype, head_width, dropout) == (reason is None)

@@ -160,6 +160,16 @@ def test_shards_are_all_items_once(count: int) -> None:
     assert [Processes(rank, count, rank).is_main for rank in range(count)] == [True] + [False] * (count - 1)
 
 
+@pytest.mark.slow
+def test_a_mistake_that_both_meet_is_printed_once(torchrun: Torchrun) -> None:
+    """Also one that is found when the encoder has been loaded."""
+    process = torchrun(*SMOKE[:-1], "device=cpu", "freeze.depth=99", "output_dir=run")
+    _, err = process.communicate(timeout=250)
+    assert process.returncode != 0
+    (error,) = re.findall("^error: .*", err, re.M)
+    assert error.startswith("error: freeze.layers: "), err
+
+
 def test_a_single_process_needs_no_others() -> None:
     tensor = torch.tensor([1.0, 2.0])
     SINGLE_PROCESS.all_reduce_([tensor])

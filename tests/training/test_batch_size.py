@@ -85,6 +85,7 @@ def test_largest_batches_that_fit_are_found(
     assert found == tokens
     assert (f", {2 * tokens:,} take 0.00 GB" in f", {reason}") == (tokens < MAX_BATCH_TOKENS)
     assert f"{tokens:,} take 0.00 GB, " in reason
+    assert reason.endswith("more than 8,192 of a process are not tried") == (tokens == MAX_BATCH_TOKENS)
 
 
 def test_batches_that_run_out_of_memory_are_too_large(
@@ -130,7 +131,7 @@ def test_measuring_changes_nothing(tiny_model: SentenceOrdererModel, corpus: Cor
     assert not any(module.training for module in tiny_model.modules())
 
 
-@pytest.mark.parametrize(("ema", "processes", "copies"), [(0.0, 1, 3), (0.9, 1, 4), (0.9, 2, 5)])
+@pytest.mark.parametrize(("ema", "processes", "copies"), [(0.0, 1, 3), (0.9, 1, 4), (0.9, 2, 6)])
 def test_moments_gradients_and_average_are_counted(
     tiny_model: SentenceOrdererModel, corpus: Corpus, memory: Memory, ema: float, processes: int, copies: int
 ) -> None:
@@ -167,9 +168,10 @@ def test_several_processes_take_the_least(
 def test_processes_share_the_batches_that_are_tried(
     tiny_model: SentenceOrdererModel, corpus: Corpus, memory: Memory
 ) -> None:
+    """Of which each has as many tokens as one alone."""
     runtime = replace(CPU, processes=Processes(1, 4, 1))
-    measure_batch_tokens(train_config(), tiny_model, corpus, runtime)
-    assert MAX_BATCH_TOKENS / 5 < memory.largest < MAX_BATCH_TOKENS / 3
+    assert measure_batch_tokens(train_config(), tiny_model, corpus, runtime)[0] == 4 * MAX_BATCH_TOKENS
+    assert MAX_BATCH_TOKENS / 2 < memory.largest < 1.1 * MAX_BATCH_TOKENS
 
 
 def test_batches_that_are_tried_are_the_largest(tiny_model: SentenceOrdererModel) -> None:
@@ -187,9 +189,10 @@ def test_batches_that_are_tried_are_the_largest(tiny_model: SentenceOrdererModel
 
 
 def test_what_a_value_comes_to_at_most() -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert [max_batch_tokens(700, device) for device in (cpu, cuda)] == [700, 700]
-    assert [max_batch_tokens("auto", device) for device in (cpu, cuda)] == [512, MAX_BATCH_TOKENS]
+    cuda = Runtime(torch.device("cuda"))
+    three = replace(cuda, processes=Processes(0, 3, 0))
+    assert [max_batch_tokens(700, runtime) for runtime in (CPU, cuda, three)] == [700, 700, 700]
+    assert [max_batch_tokens("auto", runtime) for runtime in (CPU, cuda, three)] == [512, 8192, 3 * 8192]
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [(1.0, 50), (0.4, 40)])

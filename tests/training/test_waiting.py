@@ -15,6 +15,7 @@ from sentence_order.config.schema import DebugConfig, OnNonfinite, OptimConfig
 from sentence_order.data.examples import Batch, split_batch
 from sentence_order.errors import TrainingError
 from sentence_order.model.families import FAMILIES
+from sentence_order.model.freezing import Phase
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
 from sentence_order.training import step as step_module
@@ -26,6 +27,24 @@ from tests.records import lines_without_clock
 from tests.training.loops import corpus_of, loop_of, train, train_config
 from tests.training.test_diagnose import spoil_document
 from tests.training.test_step import batch_of
+
+
+class FusedStandIn(torch.optim.SGD):
+    """Reads what the fused optimizer reads, which exists for real devices alone, and likewise asks nothing."""
+
+    grad_scale: torch.Tensor
+    found_inf: torch.Tensor
+
+    def __init__(self, model: SentenceOrdererModel) -> None:
+        super().__init__([{"params": [*model.parameters()], "rate": 1.0}])
+        self.num_updates = 0
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for weight in (weight for weight in group["params"] if weight.grad is not None):
+                weight -= group["lr"] * (1 - self.found_inf) * weight.grad / self.grad_scale
+                self.num_updates += 1
 
 
 def backward_on_device(model: SentenceOrdererModel, batch: Batch, num_pairs: int, monkeypatch) -> None:
@@ -67,11 +86,10 @@ def test_losses_do_not_wait(make_model, stories, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_step_does_not_wait(make_model, stories, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a moving average. The fused optimizer, which exists for real devices alone, has another in its place."""
+    """With a moving average."""
     model = make_model().train()
     batch, num_pairs = batch_of(corpus_of(model, stories), 6)
-    group = {"params": [*model.parameters()], "rate": 1.0}
-    monkeypatch.setattr(step_module, "make_optimizer", lambda *_: torch.optim.AdamW([group]))
+    monkeypatch.setattr(step_module, "make_optimizer", lambda model, _: FusedStandIn(model))
     on_device = {name: tensor if name == "lengths" else tensor.to(META) for name, tensor in batch.items()}
     stepper = Stepper(model.to(META), OptimConfig(ema=0.9), Runtime(META), total_steps=10)
     with monkeypatch.context() as patches:  # once before, since some tables are made once
@@ -80,6 +98,7 @@ def test_a_step_does_not_wait(make_model, stories, monkeypatch: pytest.MonkeyPat
     with no_waiting(monkeypatch):
         output = stepper.training_step([on_device, on_device], 2 * num_pairs, 0)
     assert {output.loss.device, output.is_nonfinite.device, stepper.has_stopped.device} == {META}
+    assert stepper.optimizer.num_updates == 2 * sum(weight.requires_grad for weight in model.parameters())
 
 
 @pytest.mark.parametrize(
@@ -122,9 +141,12 @@ def test_steps_that_are_read_later_are_the_same_steps(make_model, stories, tmp_p
     assert states[0]["average_steps"].item() == states[1]["average_steps"].item() == 10
 
 
-@pytest.mark.parametrize("event", ["a line", "a validation", "a save", "the end", "a signal", "a callback"])
+@pytest.mark.parametrize("event", ["a line", "a validation", "a save", "a phase", "the end", "a signal", "a callback"])
 def test_nothing_changes_after_a_step_that_is_not_finite(make_model, stories, tmp_path: Path, event: str) -> None:
-    """Until it is read, which is reported as of that step: weights, their average, the batch that is kept."""
+    """Until it is read, which is reported as of that step: weights, their average, the batch that is kept.
+
+    A phase of `freeze.schedule` would add weights that train.
+    """
     model = make_model()
     corpus = corpus_of(model, stories)
     model.freeze({0})  # so that a step does not change the broken weights
@@ -145,6 +167,9 @@ def test_nothing_changes_after_a_step_that_is_not_finite(make_model, stories, tm
     plan = loop.plan.batches(start=0)
     broken = next(step for step, inputs in enumerate(plan, 1) if row in inputs.batches[0]["document"])
     assert broken > 1
+    if event == "a phase":
+        next(plan)
+        loop.pending_phases = [Phase(next(plan).epoch_before, frozenset())]
     for key in due:
         setattr(loop.config.trainer, key, broken + 2)
     loop.plan.eval_every = loop.config.trainer.eval_every or 100
