@@ -156,11 +156,6 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
         return
     torch.backends.mkldnn.set_flags(False)
-    trim_memory()
-
-
-def trim_memory() -> None:
-    """Returns the freed memory of this process to the system, before the pieces that it is kept in become too small."""
     if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         malloc_trim(0)
 
