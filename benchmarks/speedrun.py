@@ -2,9 +2,11 @@
 
     python -m benchmarks.speedrun data=jsonl data.train=ROC/train.jsonl data.validation=ROC/validation.jsonl [overrides]
 
-The rules are in benchmarks/speedrun.md. Overrides are those of `train`. What it prints is a record's log.
+The rules are in benchmarks/speedrun.md. Overrides are those of `train`; without `output_dir` the run is not kept. What
+it prints to standard output is a record's log. The exit code is 1 if the target was not reached.
 """
 
+import argparse
 import shlex
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from benchmarks.compose import compose, stop
+from sentence_order.config.commands import key_of
 from sentence_order.errors import UserError
 from sentence_order.evaluation.results import provenance
 from sentence_order.training.callbacks import Callback
@@ -48,11 +51,16 @@ class Clock(Callback):
 
 
 def main() -> None:
-    overrides = sys.argv[1:]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speedrun", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    _, overrides = parser.parse_known_args()
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            config = replace(compose(["encoder=minilm", *overrides, *TARGET_SETTINGS]), output_dir=folder)
+            config = compose(["encoder=minilm", *overrides, *TARGET_SETTINGS])
+            if "output_dir" not in map(key_of, overrides):
+                config = replace(config, output_dir=folder)
             print(f"{datetime.now(UTC):%Y-%m-%d}  python -m benchmarks.speedrun {shlex.join(overrides)}")
             print(", ".join(f"{name} {value}" for name, value in provenance().items()), flush=True)
             result = Trainer(config, callbacks=[clock], command=CommandLine(overrides)).train()

@@ -74,9 +74,11 @@ def _with_settings_of_run(config: EvaluateConfig, typed: list[str]) -> EvaluateC
         if config.data.source is not None:
             return config
         check_checkpoint(config.checkpoint, "checkpoint")
+        add = f"add data={'|'.join(options_of('data'))}"
+        if not path.exists():
+            raise UserError(f"checkpoint: {config.checkpoint} is no folder here; for one of the hub {add}")
         raise UserError(
-            f"data: no value, and {config.checkpoint} is not in a run's folder, whose data would be used; add "
-            f"data={'|'.join(options_of('data'))}"
+            f"data: no value, and {config.checkpoint} is not in a run's folder, whose data would be used; {add}"
         )
 
     run = read_config(folder)

@@ -69,7 +69,7 @@ MISTAKES = {
     "predict checkpoint=runs input=in.jsonl": "checkpoint: runs holds 1 run: a; name one, such as checkpoint=runs/a",
     "predict checkpoint=model input=in.parquet": "in.parquet: not a Parquet file, or damaged: ",
     "predict checkpoint=model input=in.jsonl output=new/": "output: new/ is a folder; name a file, or add shard_docum",
-    "predict checkpoint=model input=in.jsonl output=in.txt shard_documents=9": "output: in.txt is a file, and shard_do",
+    "predict checkpoint=model input=in.jsonl output=in.txt shard_documents=9": "output: in.txt names a file, and",
     "predict checkpoint=model input=in.jsonl shard_documents=9": "output: no folder, in which shard_documents writes",
     "predict checkpoint=model input=in.jsonl delimiter=tab": "delimiter: only for csv, not for jsonl",
     "predict checkpoint=model input=wide.csv": "wide.csv:2: document '1': no field 'sentences' (available: id, s1, "

@@ -5,6 +5,7 @@ import io
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from sentence_order.config.parsing import CONFIG_DIR, format_hydra_error, initia
 from sentence_order.config.schema import SCHEMAS
 from sentence_order.config.words import read_words
 from sentence_order.errors import Interrupted, TrainingError, UserError, printable
+
+PRINT_DELAY = 5.0  # seconds that a process leaves to the first of its machine to print what both have found
 
 
 class _StandardError(io.FileIO):
@@ -78,6 +81,20 @@ def one_line_errors() -> Iterator[None]:
     prepare_streams()
     os.environ["MPLBACKEND"] = "agg"  # we draw to files; Jupyter names its own to every process that it starts
     try:
+        with _errors_as_exits():
+            yield
+    except SystemExit as end:
+        if not _is_connected():
+            raise
+        # Threads that wait for other processes would abort this one in place of an ordinary end.
+        _drop_output()
+        os._exit(end.code if isinstance(end.code, int) else 1)
+
+
+@contextmanager
+def _errors_as_exits() -> Iterator[None]:
+    """Within the block, such errors are printed and become SystemExit."""
+    try:
         yield
         _flush_output()
     except Interrupted as error:
@@ -92,6 +109,12 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:  # such as that of a full disk
         reason = error.strerror or str(error)
         exit_with_error(_with_notes(error, f"{error.filename}: {reason}" if error.filename else reason), 1)
+
+
+def _is_connected() -> bool:
+    """True if this process has been connected to others; PyTorch is not imported to find out."""
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
 
 
 def path(text: str) -> Path:
@@ -179,6 +202,9 @@ def exit_with_error(message: str, code: int) -> NoReturn:
 
 
 def _print_and_exit(message: str, code: int) -> NoReturn:
+    # What all find before they are connected is printed by one; torchrun ends the others when that one has ended.
+    if os.environ.get("LOCAL_RANK", "0") != "0" and not _is_connected():
+        time.sleep(PRINT_DELAY)
     with suppress(OSError):
         sys.stderr.write(f"{printable(message)}\n")  # at once: another process may write here too
     _drop_output()

@@ -61,7 +61,9 @@ def check_shards(config: PredictConfig, world_size: int) -> None:
         raise UserError("output: no folder, in which shard_documents writes its parts; add output=FOLDER/")
     assert output is not None
     if not is_folder and (os.path.lexists(output) or Path(output).suffix in FILE_SUFFIXES):
-        raise UserError(f"output: {output} is a file, and shard_documents writes parts into a folder: output=FOLDER/")
+        raise UserError(
+            f"output: {output} names a file, and shard_documents writes parts into a folder: output=FOLDER/"
+        )
     check_writable("output", Path(output))
     if config.input == "-" and world_size > 1:
         raise UserError(f"input: standard input is read by one process, not {world_size}; give a file")
@@ -145,6 +147,9 @@ def check_description(folder: Path, description: dict[str, Any]) -> None:
 
 def _compare_inputs(found: Any, given: dict[str, str]) -> str:
     """How the files of an input differ from those of an earlier start, as the beginning of a sentence."""
+    if isinstance(found, dict) and [*found.values()] == [*given.values()]:
+        earlier, now = next((a, b) for a, b in zip(found, given, strict=True) if a != b)
+        return f"{now} was {earlier} in the command of"
     if not isinstance(found, dict) or [*found] != [*given]:
         names = [*found] if isinstance(found, dict) else []
         earlier = f"{names[0]}{', ...' if len(names) > 1 else ''} ({counted(len(names), 'file')})" if names else "-"

@@ -76,8 +76,9 @@ def write_shards(
                     raise UserError(f"{', '.join(listed(config.input))}: {nothing_to_order(counts['documents'])}")
         except BaseException as error:
             if any(folder.glob(PARTS)):
-                again = "" if config.input == "-" else "; the same command writes the others"
-                error.add_note(f"complete parts are in {folder}{again}")
+                again = "with on_error=skip the same command" if readable.fault is error else "the same command"
+                note = "" if config.input == "-" else f"; {again} writes the others"
+                error.add_note(f"complete parts are in {folder}{note}")
             raise
 
 

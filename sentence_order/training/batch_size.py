@@ -44,8 +44,9 @@ def max_batch_tokens(setting: Any, runtime: Runtime) -> int:
 def resolve_batch_tokens(config: TrainConfig, model: SentenceOrdererModel, train: Corpus, runtime: Runtime) -> int:
     """The number that `auto` stands for; all processes of a run take part, and get the same one."""
     if runtime.device.type == "cpu":
-        reason = "on a CPU larger batches are hardly faster, unless the whole encoder is frozen; benchmarks/speed.md"
-        found = MIN_BATCH_TOKENS, reason
+        is_frozen = model.num_layers in model.permanently_frozen_blocks
+        reason = "with a frozen encoder larger ones may be faster" if is_frozen else "larger ones are hardly faster"
+        found = MIN_BATCH_TOKENS, f"on a CPU {reason}; benchmarks/speed.md"
     else:
         found = min(runtime.processes.gather(measure_batch_tokens(config, model, train, runtime)))
     log.info("batches of %d tokens (trainer.batch_tokens=auto: %s)", *found)

@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from sentence_order.config.commands import override, parse_override, shell
+from sentence_order.config.commands import key_of, override, parse_override, shell
 from sentence_order.config.keys import flatten_config
 from sentence_order.config.schema import TrainConfig
 from sentence_order.data.groups import group_label
@@ -58,6 +58,8 @@ def write_card(folder: Path, context: ModelCardContext, step: int, results: Mapp
         if (name := _without_folder(value)) != value:
             OmegaConf.update(config, key, name)
     overrides = [_override_without_folder(text) for text in context.overrides]
+    found = override("trainer.batch_tokens", config.trainer.batch_tokens)  # which may have been auto
+    overrides = [found if key_of(text) == "trainer.batch_tokens" else text for text in overrides]
     if context.arguments is None:
         how, lines = "this command", textwrap.indent(shell("train", *overrides), "    ")
     else:

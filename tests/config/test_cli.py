@@ -98,7 +98,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
         (
             "evaluate",
             ["checkpoint=owner/name"],
-            "data: no value, and owner/name is not in a run's folder, whose data would be used; add data=",
+            "checkpoint: owner/name is no folder here; for one of the hub add data=",
         ),
         ("evaluate", ["data=text"], "checkpoint: no value; give it on the command line: checkpoint=VALUE"),
         ("predict", ["checkpoint=x"], "input: no value; give it on the command line: input=VALUE"),

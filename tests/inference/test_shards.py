@@ -61,8 +61,8 @@ def test_names_of_parts_sort_as_their_numbers() -> None:
         (None, None, "a.txt", 2, "shard_documents: no value"),
         (None, 10, "a.txt", 1, "output: no folder"),
         ("-", 10, "a.txt", 1, "output: no folder"),
-        ("a.txt", 10, "b.txt", 1, "output: a.txt is a file"),
-        ("new.jsonl", 10, "a.txt", 1, "output: new.jsonl is a file"),
+        ("a.txt", 10, "b.txt", 1, "output: a.txt names a file"),
+        ("new.jsonl", 10, "a.txt", 1, "output: new.jsonl names a file"),
         ("a.txt/new/", 10, "b.txt", 1, "output: a.txt/new cannot be written to"),
         ("new/", 10, "-", 2, "input: standard input is read by one process, not 2"),
         ("folder/", 10, "folder", 1, "output: the parts in folder/ would be read as input"),
@@ -109,7 +109,8 @@ def config(tmp_path: Path) -> PredictConfig:
     for name in REQUIRED_FILES:
         (tmp_path / name).write_text("weights")
     for name in ("a.jsonl", "b.jsonl"):
-        (tmp_path / name).write_text(json.dumps(["He came.", "He left."]))
+        (tmp_path / name).write_text(json.dumps(["He came.", f"He left {name}."]))
+    (tmp_path / "copy.jsonl").write_text((tmp_path / "a.jsonl").read_text())
     return PredictConfig(str(tmp_path), [str(tmp_path / "a.jsonl")], str(tmp_path / "parts"), 10)
 
 
@@ -134,7 +135,8 @@ def test_another_start_may_not_change_what_is_in_the_parts(config: PredictConfig
         ("decoder", DecoderConfig(DecoderName["beam"]), "decoder.name: .* decoder.name=null, not beam"),
         ("precision", Precision.bf16, "precision: .*=fp32, not bf16"),
         ("input", [str(tmp_path / "b.jsonl")], r"input: other files than \S+/a.jsonl \(1 file\)"),
-        ("input", str(tmp_path / "*.jsonl"), r"input: other files than \S+/a.jsonl \(1 file\)"),
+        ("input", str(tmp_path / "[ab].jsonl"), r"input: other files than \S+/a.jsonl \(1 file\)"),
+        ("input", [str(tmp_path / "copy.jsonl")], r"input: \S+/copy.jsonl was \S+/a.jsonl in the command of the parts"),
         ("input", "-", "input: standard input cannot be read again"),
     ):
         before = getattr(config, key)

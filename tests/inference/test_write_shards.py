@@ -130,7 +130,7 @@ def test_parts_before_a_fault_are_kept(config: PredictConfig, tmp_path: Path, na
     assert not (tmp_path / "parts" / STOP_FILE).exists()
     assert caught.value.__notes__ == [
         "on_error=skip leaves such documents out",
-        f"complete parts are in {tmp_path / 'parts'}; the same command writes the others",
+        f"complete parts are in {tmp_path / 'parts'}; with on_error=skip the same command writes the others",
     ]
     first = read_parts(tmp_path / "parts")
     assert list(first) == ["part-00000.jsonl", "part-00001.jsonl"]
@@ -271,7 +271,8 @@ def test_a_complaint_of_all_processes_is_printed_once(config: PredictConfig, tor
     for words, named in (
         ((*PREDICT, "output=out.jsonl"), "shard_documents: no value, and 2 processes cannot write to one output"),
         ((*IN_PARTS, "input=missing.jsonl"), "input: missing.jsonl: no such file"),
-        (IN_PARTS, r"input.jsonl:41: not JSON: .*; complete parts are in parts; the same command writes the others"),
+        (IN_PARTS, r"input.jsonl:41: not JSON: .*; complete parts are in parts; with on_error=skip the same"),
+        (("checkpoint=checkpoint", "input=input.jsonl", "inputt=1"), "unknown key 'inputt'"),
     ):
         process = torchrun(*words, module="sentence_order.predict")
         _, err = process.communicate(timeout=250)

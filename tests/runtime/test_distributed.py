@@ -162,12 +162,15 @@ def test_shards_are_all_items_once(count: int) -> None:
 
 @pytest.mark.slow
 def test_a_mistake_that_both_meet_is_printed_once(torchrun: Torchrun) -> None:
-    """Also one that is found when the encoder has been loaded."""
-    process = torchrun(*SMOKE[:-1], "device=cpu", "freeze.depth=99", "output_dir=run")
-    _, err = process.communicate(timeout=250)
-    assert process.returncode != 0
-    (error,) = re.findall("^error: .*", err, re.M)
-    assert error.startswith("error: freeze.layers: "), err
+    """Also one that is found when the encoder has been loaded, or before they are connected."""
+    for word, named in (("freeze.depth=99", "freeze.depth: 99 is not valid"), ("nosuch=1", "unknown key 'nosuch'")):
+        process = torchrun(*SMOKE[:-1], "device=cpu", word, "output_dir=run")
+        _, err = process.communicate(timeout=250)
+        assert process.returncode != 0
+        (error,) = re.findall("^error: .*", err, re.M)
+        assert error.startswith(f"error: {named}"), err
+        assert "exitcode: 2" in err
+        assert "terminate called" not in err
 
 
 def test_a_single_process_needs_no_others() -> None:

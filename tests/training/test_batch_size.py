@@ -256,7 +256,7 @@ def test_a_run_keeps_what_it_has_found(typed: tuple[str, ...], tmp_path: Path, m
     assert "other settings" not in (folder / "train.log").read_text()
     card = (folder / "checkpoints" / "best" / "README.md").read_text()
     assert "batch_tokens: 200" in card
-    assert "trainer.batch_tokens=auto" in card
+    assert "trainer.batch_tokens=200" in card
 
 
 @pytest.mark.usefixtures("console_log")
