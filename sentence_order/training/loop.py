@@ -102,7 +102,9 @@ class TrainingLoop:
                 self.progress.update(task, note=self._progress_note())
 
             while not self.check_stop():  # max_steps, early stopping, overfit, a signal in any process
-                step_input = self._next_input(inputs)
+                started = time.perf_counter()
+                step_input = next(inputs)
+                self._count_seconds(started)
                 self.maybe_unfreeze(step_input.epoch_before)  # freeze.schedule
 
                 output = self.training_step(step_input)  # forward, backward, all-reduce, clip, optimizer
@@ -147,13 +149,6 @@ class TrainingLoop:
             self.stepper.add_unfrozen()
             names = [name for number, name in enumerate(self.model.parts) if number in unfrozen]
             log.info("epoch %g: unfreezing %s", phase.epoch, ", ".join(names))
-
-    def _next_input(self, inputs: Iterator[StepInput]) -> StepInput:
-        """What the next step reads; the time that it is waited for is the step's."""
-        started = time.perf_counter()
-        found = next(inputs)
-        self._count_seconds(started)
-        return found
 
     def training_step(self, inputs: StepInput) -> StepOutput:
         """One optimizer step, whose result is still to be read, and the progress that it makes."""
@@ -228,10 +223,8 @@ class TrainingLoop:
 
     def log_training(self, output: StepOutput) -> None:
         """Logs the means since the last line, and the learning rates and gradient norms of the step."""
-        values = self.meter.means()
-        self.meter = Meter()
-        norms = {name: norm.item() for name, norm in output.gradient_norms.items()}
-        values |= {name: norm for name, norm in norms.items() if math.isfinite(norm)}
+        values, self.meter = self.meter.means(), Meter()
+        values |= {name: number for name, norm in output.gradient_norms.items() if math.isfinite(number := norm.item())}
         values |= {f"train/lr/{group['name']}": group["lr"] for group in self.stepper.optimizer.param_groups}
         if self.stepper.scaler.is_enabled():
             values["train/loss_scale"] = self.stepper.scaler.get_scale()
