@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sentence_order.config.schema import TrainConfig
     from sentence_order.errors import Interrupted, TrainingError, UserError
     from sentence_order.evaluation.evaluate_documents import EvaluationResult, evaluate_documents
+    from sentence_order.inference.details import DoubtedPair, OrderProbability, RankedOrder
     from sentence_order.inference.orderer import SentenceOrderer
     from sentence_order.inference.ordering import Prediction
     from sentence_order.training.callbacks import Callback
@@ -39,9 +40,12 @@ __version__ = installed_version("sentence-order")
 
 __all__ = [
     "Callback",
+    "DoubtedPair",
     "EvaluationResult",
     "Interrupted",
+    "OrderProbability",
     "Prediction",
+    "RankedOrder",
     "SentenceOrderer",
     "TrainConfig",
     "TrainResult",
@@ -58,6 +62,7 @@ _MODULES = {
     "config.schema": ["TrainConfig"],
     "errors": ["Interrupted", "TrainingError", "UserError"],
     "evaluation.evaluate_documents": ["EvaluationResult", "evaluate_documents"],
+    "inference.details": ["DoubtedPair", "OrderProbability", "RankedOrder"],
     "inference.orderer": ["SentenceOrderer"],
     "inference.ordering": ["Prediction"],
     "training.callbacks": ["Callback"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sentence_order.config import cli
 from sentence_order.config.schema import PredictConfig
 from sentence_order.config.validation import check_effects, check_ranges
-from sentence_order.inference.files import check_input, check_partial, check_suffix, partial_path
+from sentence_order.inference.files import check_details, check_input, check_partial, check_suffix, partial_path
 from sentence_order.inference.shards import check_shards, part_path
 from sentence_order.model.locations import check_checkpoint
 from sentence_order.runtime.console import set_up_logging
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def predict(config: PredictConfig) -> None:
-    """Reads documents, writes one JSON object per line: `id`, `order`, `sentences` in predicted order, `confidence`.
+    """Reads documents, writes one JSON object per line: `id`, `order`, `sentences` in predicted order, `confidence`;
+    and by request the likeliest orders and probabilities of pairs and neighbours (see `inference/details.py`).
 
     Below `threshold` it abstains: `order` is null, and the sentences are in the order of the input. A terminal, and a
     file whose name ends in `.txt`, get the sentences as text. A file is `OUTPUT.partial` until it is complete. With
@@ -54,6 +55,7 @@ def _check(config: PredictConfig) -> None:
         outputs = ["/dev/stdout"] if os.path.isfile("/dev/stdout") else []  # a file that the shell has opened
     else:
         check_suffix("output", config.output)
+        check_details(config)
         outputs = [str(config.output), str(partial_path(str(config.output)))]
     for path in outputs:
         check_overwrites("output", path, [*named_files(config.input), config.checkpoint])

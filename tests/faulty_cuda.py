@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def reverse_orders() -> None:
     def predict(*arguments: Any, batch_tokens: int, **options: Any) -> list[Prediction]:
         found = plain(*arguments, batch_tokens=batch_tokens, **options)
         if batch_tokens == 512:
-            found = [Prediction(one.order[::-1], one.sentences[::-1], one.confidence) for one in found]
+            found = [replace(one, order=one.order[::-1], sentences=one.sentences[::-1]) for one in found]
         return found
 
     predict_file.order_documents = predict

@@ -50,6 +50,7 @@ GoldOrder = StrEnum("GoldOrder", "order position")
 Overlap = StrEnum("Overlap", "warn drop error")
 
 # Texts of keys that several commands have.
+TOP_K = Range(high=1000, low_allowed=True)
 SHUFFLES = "Permutations of each document whose scores are averaged; useful with encoder.position_ids=per_document."
 EVAL_TOKENS = "Tokens read at once, padding included: more are faster and need more memory, with the same results."
 DEVICE = "Where to compute: cpu, cuda or cuda:N. auto: a CUDA device if there is one."
@@ -418,6 +419,9 @@ class PredictConfig(LayoutConfig, PredictFiles):
     decoder: DecoderConfig = key(DecoderConfig)
     batch_tokens: int = key(4096, EVAL_TOKENS, POSITIVE, **CHANGEABLE)
     threshold: float = key(0.0, "Confidence below which no order is given (`order` is null).", UP_TO_ONE)
+    top_k: int = key(0, "Number of likeliest orders to add, with their probabilities.", TOP_K)
+    pairs: bool = key(False, "Whether to add the probability that i comes before j, for all sentences i and j.")
+    neighbours: bool = key(False, "Whether to add the probability that j directly follows i, for all i and j.")
     shuffles: int = key(1, SHUFFLES, POSITIVE)
     device: str = key("auto", DEVICE, **CHANGEABLE)
     precision: Precision = key(Precision.auto, PRECISION)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sentence_order.decoding.pointer import pointer_log_prob
+from sentence_order.decoding.k_best import k_best_orders
+from sentence_order.decoding.pointer import pointer_log_prob, pointer_orders
 from sentence_order.decoding.scores import MATRICES, CleanScores, Scores, quantise
 
 # Every score becomes a multiple of 2**-16 of at most 2**14. A float64 holds 53 bits, so sums over the 2**23 pairs of
@@ -25,6 +26,8 @@ from sentence_order.decoding.scores import MATRICES, CleanScores, Scores, quanti
 # float32 resolves above 256 and than bfloat16 resolves above 0.004; no model is as sure as exp(2**14).
 _MAX_SCORE = 2.0**14
 MAX_SENTENCES = 4096
+# Above any difference between the objectives of two orders, unless a model is as sure as that of many pairs.
+_SWAP_PENALTY = 2.0**20
 # Documents are decoded so many at a time that each of their arrays holds this many scores and stays in the cache: fresh
 # memory for a large batch takes longer than all arithmetic, and too few documents are slowed down by each operation.
 _CHUNK_SCORES = 2**16
@@ -74,23 +77,62 @@ def decode(
         order_BS = decoder(scores.pointer, mask_BS, tie_break_BS, beam_width)
         return order_BS, pointer_log_prob(scores.pointer, order_BS, mask_BS).double()
 
+    documents, sentences = mask_BS.shape
+    order_BS = torch.arange(sentences).repeat(documents, 1)
+    objective_B = torch.zeros(documents, dtype=torch.float64)
+    for rows_G, rank_order_GS, clean in _documents_by_size(scores, mask_BS, tie_break_BS):
+        order_GS = decoder(clean, beam_width)
+        order_BS[rows_G, : order_GS.shape[1]] = rank_order_GS.gather(1, order_GS)
+        objective_B[rows_G] = _objective(clean, order_GS)
+    return order_BS, objective_B
+
+
+@one_thread()
+def decode_k_best(scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, count: int, *, beam_width: int = 64) -> Tensor:
+    """The orders of greatest objective, or, of a pointer, of greatest probability, best first: (B, count, S).
+
+    Exact up to 12 sentences, and above, as that of a pointer, by a beam search. Of orders that differ only by swapping
+    identical sentences (of one rank) there is one. Padding stays in its own places. If there are fewer orders than
+    `count`, the last rows are -1. See `decode` for the arguments.
+    """
+    mask_BS, tie_break_BS = mask_BS.detach().cpu().bool(), tie_break_BS.detach().cpu()
+    if scores.pointer is not None:
+        return pointer_orders(scores.pointer, mask_BS, tie_break_BS, beam_width, count)
+
+    documents, sentences = mask_BS.shape
+    order_BKS = torch.arange(sentences).repeat(documents, count, 1)
+    order_BKS[:, 1:] = -1
+    for rows_G, rank_order_GS, clean in _documents_by_size(scores, mask_BS, tie_break_BS):
+        size = rank_order_GS.shape[1]
+        rank_GS = tie_break_BS[rows_G[:, None], rank_order_GS]
+        same_GSS = (rank_GS[:, :, None] == rank_GS[:, None]).triu(1)
+        penalty_GSS = _SWAP_PENALTY * (same_GSS.double() - same_GSS.transpose(1, 2).double())
+        order_GKS = k_best_orders(clean._replace(pairs_GSS=clean.pairs_GSS + penalty_GSS), beam_width, count)
+
+        position_GKS = order_GKS.argsort(2)
+        is_swapped_GKSS = same_GSS[:, None] & (position_GKS[..., None] > position_GKS[:, :, None])
+        is_missing_GK = (order_GKS[:, :, 0] < 0) | is_swapped_GKSS.any(3).any(2)
+        found_GKS = rank_order_GS[:, None].expand_as(order_GKS).gather(2, order_GKS.clamp(min=0))
+        order_BKS[rows_G, :, :size] = found_GKS
+        order_BKS[rows_G] = order_BKS[rows_G].masked_fill(is_missing_GK[:, :, None], -1)
+    return order_BKS
+
+
+def _documents_by_size(
+    scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor
+) -> Iterator[tuple[Tensor, Tensor, CleanScores]]:
+    """Rows of documents of one length; their sentences by rank, (G, S); their scores, by which sentence k is the k-th
+    of its document by rank."""
     matrices = {name: scores[name].detach().cpu().contiguous() for name in MATRICES if name in scores}
     documents, sentences = mask_BS.shape
     for name, matrix in matrices.items():
         width = sentences + (name == "next_log_probs")  # with the boundary
         assert matrix.shape == (documents, width, width), f"{name}: {tuple(matrix.shape)}"
-    order_BS = torch.arange(sentences).repeat(documents, 1)
-    objective_B = torch.zeros(documents, dtype=torch.float64)
     size_B = mask_BS.sum(1)
     for size in sorted(set(size_B.tolist()) - {0}):
         for rows_G in (size_B == size).nonzero()[:, 0].split(max(1, _CHUNK_SCORES // (1 + size) ** 2)):
-            # From here on sentence k is the k-th of its document by rank.
             rank_order_GS = tie_break_BS[rows_G, :size].argsort(dim=1, stable=True)
-            clean = _clean_scores(matrices, rows_G, rank_order_GS)
-            order_GS = decoder(clean, beam_width)
-            order_BS[rows_G, :size] = rank_order_GS.gather(1, order_GS)
-            objective_B[rows_G] = _objective(clean, order_GS)
-    return order_BS, objective_B
+            yield rows_G, rank_order_GS, _clean_scores(matrices, rows_G, rank_order_GS)
 
 
 def _clean_scores(matrices: dict[str, Tensor], rows_G: Tensor, order_GS: Tensor) -> CleanScores:

@@ -13,8 +13,8 @@ References: Kumar and Byrne (2004), "Minimum Bayes-risk decoding for statistical
 import torch
 from torch import Tensor
 
+from sentence_order.decoding.distribution import exact_marginals
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
-from sentence_order.decoding.likelihood import log_partition
 from sentence_order.decoding.scores import CleanScores, quantise
 
 
@@ -38,9 +38,4 @@ def pair_advantages(scores: CleanScores) -> Tensor:
 
 
 def _probability_before(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
-    # An order earns pairs[i, j] where i comes before j: the gradient of the log-partition is the probability of that.
-    pairs_SSG = pairs_GSS.detach().permute(1, 2, 0).contiguous().requires_grad_()
-    with torch.enable_grad():
-        total = log_partition(pairs_SSG, next_GTT.detach().permute(1, 2, 0)).sum()
-    (before_SSG,) = torch.autograd.grad(total, pairs_SSG)
-    return before_SSG.permute(2, 0, 1)
+    return exact_marginals(pairs_GSS, next_GTT).before_BSS

@@ -10,13 +10,36 @@ from torch import Tensor
 from sentence_order.decoding.scores import Pointer, quantise, step_log_probs
 
 
-@torch.no_grad()
 def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width: int) -> Tensor:
     """The most probable order that a beam of this width finds: `order_BS`, long, padding in its own places.
 
     Of equally probable partial orders those are kept that are first by `tie_break_BS`, integer ranks of the sentences'
     content. The pointer may compute on another device. Raises ValueError if a probability is NaN.
     """
+    return _search(pointer, mask_BS, tie_break_BS, beam_width)[0][:, 0]
+
+
+def pointer_orders(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width: int, count: int) -> Tensor:
+    """The most probable orders that a beam finds, best first: `order_BKS`, long, padding in its own places.
+
+    Of those that differ only by swapping sentences of one rank, there is the first. If there are fewer than `count`,
+    the last rows are -1.
+    """
+    documents, sentences = mask_BS.shape
+    order_BWS, score_BW = _search(pointer, mask_BS, tie_break_BS, max(beam_width, count))
+    order_BKS = torch.full((documents, count, sentences), -1)
+    for b in range(documents):
+        found = order_BWS[b, score_BW[b] > -torch.inf]
+        texts_WS = tie_break_BS[b][found].masked_fill(~mask_BS[b], 0).tolist()
+        first = {tuple(texts): w for w, texts in reversed([*enumerate(texts_WS)])}
+        kept = sorted(first.values())[:count]
+        order_BKS[b, : len(kept)] = found[kept]
+    return order_BKS
+
+
+@torch.no_grad()
+def _search(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width: int) -> tuple[Tensor, Tensor]:
+    """Orders and their log-probabilities, best first; minus infinity for what is no order."""
     documents, sentences = mask_BS.shape
     state_BWH = pointer.start()
     device = state_BWH.device
@@ -49,7 +72,7 @@ def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_
         placed_BWS = placed_BWS[row_B1, parent_BW].scatter(2, sentence_BW[:, :, None], True)
         parents_BWH = state_BWH[row_B1.to(device), parent_BW.to(device)]
         state_BWH = pointer.advance(parents_BWH, sentence_BW.to(device))
-    return order_BWS[:, 0]
+    return order_BWS, score_BW
 
 
 @torch.no_grad()

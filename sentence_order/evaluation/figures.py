@@ -26,7 +26,7 @@ def reliability_figure(found: Reliability) -> Figure:
     figure = Figure(figsize=(4.8, 4.4), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
-    share_K = found.documents_K / found.documents_K.sum()
+    share_K = found.count_K / found.count_K.sum()
     axes.plot(found.confidence_K, found.right_K, color="C0", linewidth=1)
     axes.scatter(found.confidence_K, found.right_K, s=20 + 600 * share_K, color="C0", alpha=0.7)
     axes.set(xlim=(0, 1), ylim=(0, 1))

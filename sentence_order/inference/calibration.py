@@ -1,8 +1,9 @@
-"""The confidence of a whole order: its probability by the model, calibrated on validation documents.
+"""The confidence of whole orders and of pairs: their probabilities by the model, calibrated on validation documents.
 
-The log-odds of the probability by the scores (`decoding/likelihood.py`, or a pointer) are scaled and shifted by the
-slope and the offset that fit best which orders were right (Platt 1999, "Probabilistic outputs for support vector
-machines"). The checkpoint's configuration keeps both.
+The log-odds of an order's probability (`decoding/distribution.py`) are scaled and shifted by the slope and the offset
+that fit best which orders were right (Platt 1999, "Probabilistic outputs for support vector machines"). Those of a
+pair, which are the same in both directions but for their sign, are scaled only (Guo et al. 2017, "On calibration of
+modern neural networks"). The checkpoint's configuration keeps these numbers.
 """
 
 from collections.abc import Sequence
@@ -13,8 +14,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.arrays import FloatArray
-from sentence_order.decoding.likelihood import order_log_prob
-from sentence_order.decoding.pointer import pointer_log_prob
+from sentence_order.decoding.distribution import order_log_probs
 from sentence_order.decoding.scores import Scores
 
 BINS = 15
@@ -24,23 +24,20 @@ PRIOR_DOCUMENTS = 1.0
 
 
 def order_log_odds(scores: Scores, order_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor) -> FloatArray:
-    """The log-odds that an order is the true one by the model's own scores: (B).
+    """The log-odds that an order is the true one by the model's own scores: (B). See `order_log_probs`."""
+    return log_odds(order_log_probs(scores, order_BS[:, None], mask_BS, text_id_BS)[:, 0])
 
-    Orders that differ only by swapping identical sentences (of one `text_id`) count as one.
-    """
-    if scores.pointer is not None:
-        log_prob_B = pointer_log_prob(scores.pointer, order_BS, mask_BS).double()
-    else:
-        logits_BSS = None if scores.logits is None else scores.logits.double()
-        next_BTT = None if scores.next_log_probs is None else scores.next_log_probs.double()
-        log_prob_B = order_log_prob(logits_BSS, next_BTT, order_BS, mask_BS)
 
-    # Identical sentences have identical scores, so each of those orders is as likely.
-    same_BSS = (text_id_BS[:, :, None] == text_id_BS[:, None, :]) & mask_BS[:, :, None] & mask_BS[:, None, :]
-    choices_BS = same_BSS.tril().sum(2).clamp(min=1)
-    log_prob_B = log_prob_B + choices_BS.double().log().sum(1)
-    log_prob_B = log_prob_B.clamp(max=-1e-12)  # the log-odds stay finite in float64
+def log_odds(log_prob_B: Tensor) -> FloatArray:
+    """The log-odds of log-probabilities in float64; they stay finite at a probability of 1."""
+    log_prob_B = log_prob_B.clamp(max=-1e-12)
     return (log_prob_B - torch.log(-torch.expm1(log_prob_B))).numpy()
+
+
+def pair_log_odds(before_BSS: Tensor) -> Tensor:
+    """The log-odds that sentence i comes before sentence j, by `distribution.order_marginals`: (B, S, S)."""
+    log_prob_BSS = before_BSS.clamp(min=1e-12).log()
+    return log_prob_BSS - log_prob_BSS.transpose(1, 2)
 
 
 def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
@@ -56,27 +53,43 @@ def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
     return [float(weight) for weight in minimize(cost, IDENTITY, method="Nelder-Mead").x]
 
 
+def fit_pair_calibration(log_odds_E: FloatArray) -> float:
+    """The slope of the greatest likelihood, from the log-odds of pairs in their true order; the prior is the same."""
+
+    from scipy.optimize import minimize_scalar
+
+    def cost(slope: float) -> float:
+        return float(np.logaddexp(0, -slope * log_odds_E).sum() + PRIOR_DOCUMENTS / 2 * (slope - 1) ** 2)
+
+    return float(minimize_scalar(cost, bounds=(0, 10), method="bounded").x)
+
+
 def calibrate(log_odds_D: FloatArray, calibration: Sequence[float] | None) -> FloatArray:
     """The probability that each order is right; without a calibration, the model's own."""
     slope, offset = calibration or IDENTITY
     return np.exp(-np.logaddexp(0, -(slope * log_odds_D + offset)))
 
 
-class Reliability(NamedTuple):
-    """Documents in bins of equal width by confidence; empty bins are left out."""
+def calibrate_pairs(log_odds: FloatArray, slope: float | None) -> FloatArray:
+    """The probability of each direction of a pair; without a slope, the model's own."""
+    return calibrate(log_odds, None if slope is None else (slope, 0.0))
 
-    documents_K: FloatArray
+
+class Reliability(NamedTuple):
+    """Orders or pairs in bins of equal width by confidence; empty bins are left out."""
+
+    count_K: FloatArray
     confidence_K: FloatArray
     right_K: FloatArray
 
     @property
     def error(self) -> float:
         """Expected calibration error (Naeini et al. 2015): the mean distance of confidence and share right."""
-        return float(np.average(np.abs(self.confidence_K - self.right_K), weights=self.documents_K))
+        return float(np.average(np.abs(self.confidence_K - self.right_K), weights=self.count_K))
 
 
 def measure_reliability(confidence_D: FloatArray, right_D: FloatArray) -> Reliability:
-    """The share of orders that were right, by confidence."""
+    """The share of orders or pairs that were right, by confidence."""
     bin_D = np.minimum((confidence_D * BINS).astype(int), BINS - 1)
     count_K = np.bincount(bin_D, minlength=BINS).astype(float)
     filled = count_K > 0

@@ -80,6 +80,13 @@ def choose_format(output: str | None) -> Callable[[Record], str]:
     return _format_as_text if output is not None and Path(output).suffix == TEXT_SUFFIX else _format_as_json
 
 
+def check_details(config: PredictConfig) -> None:
+    """Raises UserError for what is asked for beside the orders, where these are written as text."""
+    for name in ("top_k", "pairs", "neighbours"):
+        if getattr(config, name) and config.output is not None and Path(config.output).suffix == TEXT_SUFFIX:
+            raise UserError(f"{name}: sentences as text, as {config.output} will have, have no fields; name a .jsonl")
+
+
 def check_suffix(key: str, output: str | None, accepts_text: bool = True) -> None:
     """Raises UserError for the name of a table, which predictions are not written as, or of a text if that is not."""
     suffix = "" if output is None else Path(output).suffix
@@ -101,7 +108,19 @@ def _format_for_terminal(record: Record) -> str:
     abstained = ", as given" if record["order"] is None else ""
     lines = [f"{record['id']} (confidence {record['confidence']:.2f}{abstained})"]
     lines += [f"  {' '.join(sentence.split())}" for sentence in record["sentences"] if sentence.strip()]
+    if "probability" in record:
+        about = ", approximately" if record["approximate"] else ""
+        lines += [f"  by the model alone, sentences counting from 0 as in the input{about}:"]
+    for ranked in record.get("top_k", []):
+        lines.append(f"    probability {ranked['probability']:.3g}: {' '.join(map(str, ranked['order']))}")
+    for name in ("pairs", "pairs_calibrated", "neighbours"):
+        if name in record:
+            lines += [f"    {name}", *(f"    {i:4} {_format_row(row)}" for i, row in enumerate(record[name]))]
     return "".join(f"{printable(line)}\n" for line in lines) + "\n"
+
+
+def _format_row(row: list[float | None]) -> str:
+    return " ".join("   -" if value is None else f"{value:4.2f}" for value in row)
 
 
 @contextmanager

@@ -13,15 +13,16 @@ from huggingface_hub import HfApi
 
 from sentence_order.config.keys import expand_home
 from sentence_order.config.parsing import config_from
-from sentence_order.config.schema import PredictConfig
+from sentence_order.config.schema import Precision, PredictConfig
 from sentence_order.config.validation import check_ranges
 from sentence_order.data.memory import Documents, check_sentences, collect_documents
-from sentence_order.inference.ordering import Prediction, order_documents
+from sentence_order.inference.details import Details, OrderProbability
+from sentence_order.inference.ordering import Prediction, find_order_probability, order_documents
 from sentence_order.model.checkpoint import find_checkpoint, load_model
 from sentence_order.model.linear import place_model
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.console import progress_bar
-from sentence_order.runtime.device import choose_runtime
+from sentence_order.runtime.device import Runtime, choose_runtime
 from sentence_order.runtime.files import atomic_folder
 from sentence_order.runtime.manifest import CARD_FILE
 
@@ -99,6 +100,9 @@ class SentenceOrderer:
         beam_width: int | None = None,
         batch_tokens: int = 4096,
         shuffles: int = 1,
+        top_k: int = 0,
+        pairs: bool = False,
+        neighbours: bool = False,
         precision: str = "fp32",
         show_progress: bool | None = None,
     ) -> list[Prediction]:
@@ -111,6 +115,8 @@ class SentenceOrderer:
             batch_tokens: the number of tokens that the model reads at once.
             shuffles: score each document under this number of permutations, the first being the input order, and order
                 it by the mean of the scores. Only useful for a model that depends on the input order.
+            top_k, pairs, neighbours: fill these fields of `Prediction`: this number of likeliest orders, and the
+                probabilities of pairs and of neighbours.
             precision: `fp32`, `bf16`, `fp16` or `auto`; the device is that of the model, see `to`.
             show_progress: show a progress bar; None: for many documents.
 
@@ -124,20 +130,43 @@ class SentenceOrderer:
             "decoder": {"name": decoder, "beam_width": beam_width},
             "batch_tokens": batch_tokens,
             "shuffles": shuffles,
+            "top_k": top_k,
+            "pairs": pairs,
+            "neighbours": neighbours,
             "precision": precision,
         }
         config = config_from(values, PredictConfig)
         check_ranges(config)
+        details = Details.of(config)
+        details.log_missing(self.model.config)
         order = partial(
             order_documents,
-            *(self.model, texts, place_model(self.model, choose_runtime(str(self.model.device), config.precision))),
+            *(self.model, texts, self._runtime(config.precision)),
             decoder=config.decoder.name and config.decoder.name.value,
             beam_width=config.decoder.beam_width,
             batch_tokens=config.batch_tokens,
             shuffles=config.shuffles,
+            details=details,
         )
         if not (len(texts) >= MANY_DOCUMENTS if show_progress is None else show_progress):
             return order()
         with progress_bar(transient=True) as bar:
             task = bar.add_task("ordering", total=len(texts), unit="documents", note="")
             return order(advance=partial(bar.advance, task))
+
+    def probability(self, sentences: Sequence[str], order: Sequence[int]) -> OrderProbability:
+        """How likely an order of a document is, such as one of your own, and which of its pairs the model doubts.
+
+        Args:
+            order: `order[k]` is the index of the k-th sentence, each once; empty sentences may have no place.
+
+        Example:
+            >>> orderer.probability(["He ate it.", "Tom baked a cake."], [0, 1]).doubted_pairs
+            [DoubtedPair(first=0, second=1, probability=0.04)]
+
+        Raises TypeError for what is no list of texts; UserError for an order of other indices, and as `predict` does.
+        """
+        return find_order_probability(self.model, check_sentences(sentences), order, self._runtime(Precision.fp32))
+
+    def _runtime(self, precision: Precision) -> Runtime:
+        return place_model(self.model, choose_runtime(str(self.model.device), precision))

@@ -13,7 +13,8 @@ from sentence_order.data.layout import Layout
 from sentence_order.data.readers import describe_dialects, read_files
 from sentence_order.data.records import OnFault
 from sentence_order.errors import UserError, counted
-from sentence_order.inference.files import choose_format, find_inputs, input_format, is_terminal, open_output
+from sentence_order.inference.details import Details
+from sentence_order.inference.files import Record, choose_format, find_inputs, input_format, is_terminal, open_output
 from sentence_order.inference.ordering import Prediction, find_document_excess, order_documents
 from sentence_order.inference.write_shards import write_shards
 from sentence_order.model.checkpoint import find_checkpoint, load_model
@@ -55,6 +56,8 @@ def predict_file(config: PredictConfig, processes: Processes = SINGLE_PROCESS) -
         runtime = choose_runtime(config.device, config.precision, processes)
     if config.threshold and model.config.calibration is None:
         log.info("threshold: this checkpoint is not calibrated; confidences are the model's own")
+    details = Details.of(config)
+    details.log_missing(model.config)
     runtime = place_model(model, runtime)
     log.info("%s", runtime.describe())
 
@@ -71,6 +74,7 @@ def predict_file(config: PredictConfig, processes: Processes = SINGLE_PROCESS) -
             beam_width=config.decoder.beam_width,
             batch_tokens=config.batch_tokens,
             shuffles=config.shuffles,
+            details=details,
             advance=partial(bar.advance, task),
         )
 
@@ -137,12 +141,30 @@ def _format_predictions(
                 "order": None if abstain else prediction.order,
                 "sentences": document.sentences if abstain else prediction.sentences,
                 "confidence": confidence,
+                **_details(prediction, config),
             }
             text += format_record(record)
             kept = len(prediction.order)
             counts.update(documents=1, orderable=int(kept > 1), abstained=int(abstain))
             counts["empty"] += len(document.sentences) - kept
         yield text
+
+
+def _details(prediction: Prediction, config: PredictConfig) -> Record:
+    """The fields beside the order that were asked for, with numbers of six digits."""
+    if not (config.top_k or config.pairs or config.neighbours):
+        return {}
+    record: Record = {"probability": _shorten(prediction.probability), "approximate": prediction.approximate}
+    if prediction.top_k is not None:
+        record["top_k"] = [{"order": r.order, "probability": _shorten(r.probability)} for r in prediction.top_k]
+    for name in ("pairs", "pairs_calibrated", "neighbours"):
+        if (matrix := getattr(prediction, name)) is not None:
+            record[name] = [[None if value is None else _shorten(value) for value in row] for row in matrix]
+    return record
+
+
+def _shorten(probability: float) -> float:
+    return float(f"{probability:.6g}")
 
 
 def _write_predictions(texts: Iterator[str], config: PredictConfig, stream: IO[str], counts: Counter[str]) -> None:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from sentence_order.config.components import DECODERS, HEADS
+from sentence_order.config.components import DECODERS
 from sentence_order.data.examples import Batch
 from sentence_order.decoding import decode
 from sentence_order.decoding.scores import Scores, mean_scores
@@ -50,8 +50,7 @@ def score_with_oom_fallback(
 
     started = chain.from_iterable(limit.run(start, several) for several in batches)
     # A pointer is asked on the device while it is decoded; a batch that computes there meanwhile would only delay it.
-    has_pointer = any("pointer" in HEADS[head].scores for head in model.config.heads)
-    for parts, (scores, copied) in one_ahead(started) if on_cuda and not has_pointer else started:
+    for parts, (scores, copied) in one_ahead(started) if on_cuda and not model.config.has_pointer else started:
         if copied is not None:
             copied.synchronize()
         yield parts, scores

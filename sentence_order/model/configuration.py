@@ -42,11 +42,17 @@ class SentenceOrdererConfig(PreTrainedConfig):
     loss: dict[str, float] = field(default_factory=lambda: {"order": 3.0})  # weights, as in the config group `loss`
     # Slope and offset of the log-odds that an order is right, if they were fitted: see `inference/calibration.py`.
     calibration: list[float] | None = None
+    pair_calibration: float | None = None  # the slope of those of pairs
 
     @property
     def depends_on_input_order(self) -> bool:
         """True if the scores depend on the order in which the sentences are given."""
         return self.position_ids == "per_document"
+
+    @property
+    def has_pointer(self) -> bool:
+        """True if the model scores one sentence after the other, and no pairs."""
+        return any("pointer" in HEADS[head].scores for head in self.heads)
 
     @property
     def longest_sentence(self) -> int:
@@ -103,6 +109,8 @@ class SentenceOrdererConfig(PreTrainedConfig):
             raise UserError(f"loss: weights of {', '.join(LOSSES)}, not {loss!r}")
         if fitted is not None and not (isinstance(fitted, list) and len(fitted) == 2 and _numbers(fitted)):
             raise UserError(f"calibration: a slope and an offset, or null, not {fitted!r}")
+        if self.pair_calibration is not None and not _numbers([self.pair_calibration]):
+            raise UserError(f"pair_calibration: a slope, or null, not {self.pair_calibration!r}")
 
 
 def _numbers(values: Iterable[Any]) -> bool:

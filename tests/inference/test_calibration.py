@@ -47,7 +47,7 @@ def test_few_or_like_documents_leave_it_nearly_as_it_is() -> None:
 
 def test_reliability_by_hand() -> None:
     found = measure_reliability(np.array([0.01, 0.03, 0.97, 1.0]), np.array([0.0, 1.0, 1.0, 1.0]))
-    assert found.documents_K.tolist() == [2, 2]
+    assert found.count_K.tolist() == [2, 2]
     assert found.confidence_K == pytest.approx([0.02, 0.985])
     assert found.right_K == pytest.approx([0.5, 1.0])
     assert found.error == pytest.approx((0.48 + 0.015) / 2)
