@@ -60,7 +60,7 @@ def order_log_prob(
             objective_G = objective_G + next_TTG.diagonal(1).sum(1) + next_TTG[size, 0]
             found_G = objective_G - log_partition(pairs_SSG, next_TTG)
         else:
-            found_G = step_by_step(pairs_SSG, next_TTG)
+            found_G = _step_by_step(pairs_SSG, next_TTG)
         log_prob_B = log_prob_B.index_add(0, rows_G, found_G.to(log_prob_B.dtype))
     return log_prob_B
 
@@ -84,8 +84,7 @@ def log_partition(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
     return (sum_XG[-sentences:] + next_TTG[0, 1:]).logsumexp(0)
 
 
-def step_by_step(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
-    """The log-probability of the identity, built sentence by sentence: (G)."""
+def _step_by_step(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
     sentences = len(pairs_SSG)
     # What sentence i gains by preceding those from the k-th on. A product, since CUDA has no deterministic cumsum.
     ahead_SSG = torch.einsum("ijg,jk->ikg", pairs_SSG, torch.ones_like(pairs_SSG[:, :, 0]).tril())

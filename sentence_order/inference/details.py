@@ -99,7 +99,6 @@ def find_details(
     if wanted.top_k:
         order_BKS = decode_k_best(scores, mask_BS, rank_BS, wanted.top_k, beam_width=config.beam_width)
         is_found_BK = order_BKS[:, :, 0] >= 0
-        order_BKS = order_BKS.where(is_found_BK[:, :, None], order_BKS[:, :1])  # the first is always there
         probability_BK = order_log_probs(scores, order_BKS, mask_BS, rank_BS).exp()
         for b, (kept, _) in enumerate(places):
             orders = [[kept[k] for k in order[: len(kept)]] for order in order_BKS[b, is_found_BK[b]].tolist()]
@@ -127,8 +126,9 @@ def find_doubted_pairs(
 ) -> list[DoubtedPair]:
     """The pairs of an order that are likelier the other way round, by the scores of one document: the worst first."""
     before_SS = calibrated_pairs(order_marginals(scores, batch["mask"], batch["text_rank"]).before_BSS, config)[0]
-    row = {index: k for k, index in enumerate(kept)}
-    pairs = [DoubtedPair(i, j, before_SS[row[i], row[j]].item()) for i, j in combinations(order, 2)]
+    rank = dict(zip(kept, batch["text_rank"][0].tolist(), strict=True))
+    before = dict(zip(kept, (dict(zip(kept, row, strict=True)) for row in before_SS.tolist()), strict=True))
+    pairs = [DoubtedPair(i, j, before[i][j]) for i, j in combinations(order, 2) if rank[i] != rank[j]]
     return sorted((pair for pair in pairs if pair.probability < 0.5), key=lambda pair: pair.probability)
 
 
