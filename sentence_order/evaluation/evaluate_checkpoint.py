@@ -19,6 +19,7 @@ from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.evaluation.inspection import write_predictions
 from sentence_order.evaluation.results import as_json, decoder_results, provenance, split_results, write_json
 from sentence_order.evaluation.tables import breakdown_table, decoder_table, metric_table
+from sentence_order.inference.calibration import Calibration
 from sentence_order.inference.scoring import describe_decoding
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.limits import check_fits
@@ -55,7 +56,7 @@ def evaluate_checkpoint(config: EvaluateConfig, processes: Processes = SINGLE_PR
         console.print(decoder_table(record["decoders"]))
     console.print(metric_table(name, found))
     if config.predictions is not None:
-        write_predictions(Path(config.predictions), evaluation, corpus, model.config.calibration)
+        write_predictions(Path(config.predictions), evaluation, corpus, Calibration.of(model.config))
     if config.output not in (None, "-"):
         write_json(Path(str(config.output)), record)
     elif config.output == "-" or not sys.stdout.isatty():
@@ -99,7 +100,7 @@ def evaluate_model(
 
     resamples = config.bootstrap_resamples, config.seed
     record = {
-        name: split_results(evaluation, corpus, model.config.calibration, *resamples),
+        name: split_results(evaluation, corpus, Calibration.of(model.config), *resamples),
         "split": name,
         "overlap": overlap,
         "decoder": decoder.name.value if decoder.name else None,

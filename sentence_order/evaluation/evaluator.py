@@ -21,11 +21,20 @@ from sentence_order.data.batching import load_shuffles, make_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.groups import rows_by_group
 from sentence_order.data.tokenization import Corpus
+from sentence_order.decoding.distribution import order_marginals
 from sentence_order.decoding.scores import MATRICES, Scores, gather_matrix
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation import metrics
 from sentence_order.evaluation.counts import document_counts, position_confusion, right_slots
-from sentence_order.inference.calibration import Reliability, calibrate, measure_reliability, order_log_odds
+from sentence_order.inference.calibration import (
+    Calibration,
+    Reliability,
+    calibrate,
+    calibrate_pairs,
+    measure_reliability,
+    order_log_odds,
+    pair_log_odds,
+)
 from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
 from sentence_order.losses import OrderingLoss, count_pairs
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -52,7 +61,10 @@ class Evaluation:
     counts: dict[str, IntArray]  # what every metric follows from (see `counts.document_counts`)
     total_loss: float
     num_pairs: int
-    log_odds_D: FloatArray  # before calibration, that a predicted order is the true one
+    # Before calibration: the log-odds that a predicted order is the true one; and, of each document, those of its pairs
+    # of different sentences in their true order, none if a pointer scores.
+    log_odds_D: FloatArray
+    pair_log_odds: list[FloatArray]
     given: list[list[int]]  # `given[d][i]` is the gold position of the i-th sentence of the input
     order: list[list[int]]  # `order[d][k]` is the index, in the input, of the sentence predicted to be k-th
     right: list[list[bool]]  # `right[d][k]`: the k-th sentence is right
@@ -92,13 +104,27 @@ class Evaluation:
         """1 if a document's order is right as a whole, else 0: (D)."""
         return self.ratios["pmr"].numerator
 
-    def confidence(self, calibration: Sequence[float] | None) -> FloatArray:
+    def confidence(self, calibration: Calibration) -> FloatArray:
         """The probability that each document's order is right as a whole."""
-        return calibrate(self.log_odds_D, calibration)
+        return calibrate(self.log_odds_D, calibration.orders)
 
-    def reliability(self, calibration: Sequence[float] | None, rows: IntArray | slice = slice(None)) -> Reliability:
-        """The share of orders that were right, by confidence, of all documents or of some."""
-        return measure_reliability(self.confidence(calibration)[rows], self.perfect[rows])
+    def reliability(self, calibration: Calibration, rows: IntArray | None = None) -> dict[str, Reliability]:
+        """The shares of `orders` and, if there are any, of `pairs` that were right, by the confidence in them.
+
+        Of all documents, or of some. Pairs are taken in their likelier direction.
+        """
+        rows = np.arange(len(self.rows)) if rows is None else rows
+        found = {"orders": measure_reliability(self.confidence(calibration)[rows], self.perfect[rows])}
+        log_odds_E = np.concatenate([self.pair_log_odds[row] for row in rows]).astype(np.float64)
+        if len(log_odds_E):
+            confidence_E = calibrate_pairs(abs(log_odds_E), calibration.pairs)
+            found["pairs"] = measure_reliability(confidence_E, (log_odds_E > 0).astype(np.float64))
+        return found
+
+    def calibration_errors(self, calibration: Calibration, rows: IntArray | None = None) -> dict[str, float]:
+        """The expected calibration errors of orders and pairs, by the names that results have."""
+        names = {"orders": "calibration_error", "pairs": "pair_calibration_error"}
+        return {names[kind]: found.error for kind, found in self.reliability(calibration, rows).items()}
 
     def summary(self) -> dict[str, float]:
         """The corpus value of every metric."""
@@ -222,6 +248,7 @@ def _evaluate_batch(
         total_loss=loss(scores, positions_BS, mask_BS).item(),
         num_pairs=int(count_pairs(mask_BS)),
         log_odds_D=order_log_odds(scores, order_BS, mask_BS, text_rank_BS),
+        pair_log_odds=_pair_log_odds(scores, positions_BS, mask_BS, text_rank_BS),
         given=cut(positions_BS),
         order=cut(order_BS),
         right=cut(right_slots(*compared)),
@@ -233,6 +260,17 @@ def _evaluate_batch(
         decoding_seconds=decoding_seconds,
         seconds=time.perf_counter() - started,
     )
+
+
+def _pair_log_odds(scores: Scores, positions_BS: Tensor, mask_BS: Tensor, text_rank_BS: Tensor) -> list[FloatArray]:
+    """The entry of each document of a batch in `Evaluation.pair_log_odds`."""
+    if scores.pointer is not None:
+        return [np.zeros(0, dtype=np.float32) for _ in mask_BS]
+    log_odds_BSS = pair_log_odds(order_marginals(scores, mask_BS, text_rank_BS).before_BSS)
+    is_pair_BSS = mask_BS[:, :, None] & mask_BS[:, None] & (text_rank_BS[:, :, None] != text_rank_BS[:, None])
+    is_pair_BSS &= positions_BS[:, :, None] < positions_BS[:, None]
+    ends_B = is_pair_BSS.sum((1, 2)).cumsum(0)
+    return np.split(log_odds_BSS[is_pair_BSS].float().numpy(), ends_B[:-1].tolist())
 
 
 def _evaluate_decoder(decoder: str, scores: Scores, batch: Batch, beam_width: int) -> DecoderResult:

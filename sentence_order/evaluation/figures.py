@@ -21,8 +21,9 @@ def position_confusion_figure(confusion_SS: Tensor, documents: int) -> Figure:
     return _heat_map(confusion_SS, title, "predicted position", "gold position")
 
 
-def reliability_figure(found: Reliability) -> Figure:
-    """How often orders were wholly right, by how sure the model was: ideally the diagonal. Dots grow with documents."""
+def reliability_figure(found: Reliability, name: str) -> Figure:
+    """How often orders, or pairs, were right, by how sure the model was: ideally the diagonal. Dots grow with their
+    number."""
     figure = Figure(figsize=(4.8, 4.4), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
@@ -30,7 +31,8 @@ def reliability_figure(found: Reliability) -> Figure:
     axes.plot(found.confidence_K, found.right_K, color="C0", linewidth=1)
     axes.scatter(found.confidence_K, found.right_K, s=20 + 600 * share_K, color="C0", alpha=0.7)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set(xlabel="confidence that the whole order is right", ylabel="share of documents that are")
+    due = "the whole order" if name == "orders" else "the order of a pair"
+    axes.set(xlabel=f"confidence that {due} is right", ylabel=f"share of {name} that are right")
     axes.set_title(f"expected calibration error {found.error:.3f}", fontsize=10)
     return figure
 

@@ -14,6 +14,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import printable
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.metrics import metrics_of
+from sentence_order.inference.calibration import Calibration
 from sentence_order.runtime.files import atomic_file
 
 HEADERS = ("as given", "as predicted", "as it is")
@@ -25,7 +26,7 @@ MIN_PERFECT = 10
 MAX_BOUND = 0.2
 
 
-def write_predictions(path: Path, evaluation: Evaluation, corpus: Corpus, calibration: Sequence[float] | None) -> None:
+def write_predictions(path: Path, evaluation: Evaluation, corpus: Corpus, calibration: Calibration) -> None:
     """Writes a JSON object per document, as the key `predictions` says, with the names that `predict` uses."""
     confidences = evaluation.confidence(calibration).round(6).tolist()
     documents = zip(corpus.documents, evaluation.given, evaluation.order, confidences, strict=True)

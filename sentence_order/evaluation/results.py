@@ -27,6 +27,7 @@ from sentence_order.runtime.files import atomic_file
 if TYPE_CHECKING:
     from sentence_order.data.tokenization import Corpus
     from sentence_order.evaluation.evaluator import Evaluation
+    from sentence_order.inference.calibration import Calibration
 
 PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 # See `counts.document_counts`.
@@ -34,15 +35,16 @@ COUNTS = ("sentences", "correct", "first", "last", "inversions", "squared_displa
 
 
 def split_results(
-    evaluation: "Evaluation", corpus: "Corpus", calibration: Sequence[float] | None, resamples: int, seed: int
+    evaluation: "Evaluation", corpus: "Corpus", calibration: "Calibration", resamples: int, seed: int
 ) -> dict[str, Any]:
     """The entry of one split.
 
     The number of `documents`; the `loss`; every metric with its 95 % bootstrap interval; `calibration_error` of the
-    confidence; `changed_by_reshuffling`, the share of documents, if there were several shuffles; `by_group`, metrics
-    and calibration error of each group of documents, if there are several; `by_sentences`, the main metrics by number
+    confidence, and `pair_calibration_error` of the probabilities of pairs; `changed_by_reshuffling`, the share of
+    documents, if there were several shuffles; `by_group`, metrics and calibration errors of each group of documents, if
+    there are several; `reliability`, the curves of confidence and of pairs; `by_sentences`, the main metrics by number
     of sentences; `by_position`, the share of documents with the right sentence at each position (from 0); and
-    `per_document`, lists from which all of this follows, to compare two results; `text` is a digest of each document's
+    `per_document`, lists from which most of this follows, to compare two results; `text` is a digest of each document's
     text.
     """
     intervals_of = partial(with_intervals, resamples=resamples, seed=seed)
@@ -50,8 +52,8 @@ def split_results(
 
     by_group = []
     for group, rows_R in rows_by_group(corpus.groups).items():
-        error = evaluation.reliability(calibration, rows_R).error
-        own = {**intervals_of(select(ratios, rows_R)), "calibration_error": error}
+        errors = evaluation.calibration_errors(calibration, rows_R)
+        own = {**intervals_of(select(ratios, rows_R)), **errors}
         by_group.append({"group": group, "documents": len(rows_R), **own})
     by_sentences = []
     for size in np.unique(sentences_D):
@@ -69,9 +71,10 @@ def split_results(
         "documents": len(evaluation.order),
         "loss": evaluation.loss,
         **intervals_of(ratios),
-        "calibration_error": evaluation.reliability(calibration).error,
+        **evaluation.calibration_errors(calibration),
         **({} if changed_D is None else {"changed_by_reshuffling": float(changed_D.mean())}),
         **({"by_group": by_group} if by_group else {}),
+        "reliability": {kind: found.as_rows() for kind, found in evaluation.reliability(calibration).items()},
         "by_sentences": by_sentences,
         "by_position": by_position,
         "per_document": {

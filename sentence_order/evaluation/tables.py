@@ -14,7 +14,7 @@ from sentence_order.evaluation.statistics import format_interval
 # So that tables are no wider than this, groups are columns only if there are at most three.
 MAX_WIDTH, MAX_COLUMNS, COLUMN_WIDTH, LABEL_WIDTH = 100, 3, 11, 18
 # What has a value and no interval.
-SHARES = ("calibration_error", "changed_by_reshuffling")
+SHARES = ("calibration_error", "pair_calibration_error", "changed_by_reshuffling")
 
 
 def metric_table(title: str, found: Mapping[str, Any]) -> Table:

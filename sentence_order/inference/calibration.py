@@ -7,7 +7,7 @@ modern neural networks"). The checkpoint's configuration keeps these numbers.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -16,11 +16,23 @@ from torch import Tensor
 from sentence_order.arrays import FloatArray
 from sentence_order.decoding.distribution import order_log_probs
 from sentence_order.decoding.scores import Scores
+from sentence_order.model.configuration import SentenceOrdererConfig
 
 BINS = 15
 IDENTITY = (1.0, 0.0)
 # The weight of the identity, in documents, when there are few or all have the same outcome.
 PRIOR_DOCUMENTS = 1.0
+
+
+class Calibration(NamedTuple):
+    """What is fitted to validation documents: slope and offset of orders, slope of pairs; None where nothing is."""
+
+    orders: Sequence[float] | None = None
+    pairs: float | None = None
+
+    @classmethod
+    def of(cls, config: SentenceOrdererConfig) -> Self:
+        return cls(config.calibration, config.pair_calibration)
 
 
 def order_log_odds(scores: Scores, order_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor) -> FloatArray:
@@ -53,8 +65,14 @@ def fit_calibration(log_odds_D: FloatArray, right_D: FloatArray) -> list[float]:
     return [float(weight) for weight in minimize(cost, IDENTITY, method="Nelder-Mead").x]
 
 
-def fit_pair_calibration(log_odds_E: FloatArray) -> float:
-    """The slope of the greatest likelihood, from the log-odds of pairs in their true order; the prior is the same."""
+def fit_pair_calibration(pair_log_odds: Sequence[FloatArray]) -> float | None:
+    """The slope of the greatest likelihood, from the log-odds of each document's pairs in their true order.
+
+    The prior is the same. None if there are no pairs, as of a pointer.
+    """
+    log_odds_E = np.concatenate(pair_log_odds).astype(np.float64)
+    if not len(log_odds_E):
+        return None
 
     from scipy.optimize import minimize_scalar
 
@@ -86,6 +104,11 @@ class Reliability(NamedTuple):
     def error(self) -> float:
         """Expected calibration error (Naeini et al. 2015): the mean distance of confidence and share right."""
         return float(np.average(np.abs(self.confidence_K - self.right_K), weights=self.count_K))
+
+    def as_rows(self) -> list[dict[str, float]]:
+        """A row for each bin: the mean `confidence`, the share that is `right`, and the `count`."""
+        columns = zip(self.confidence_K.tolist(), self.right_K.tolist(), self.count_K.tolist(), strict=True)
+        return [{"confidence": mean, "right": share, "count": int(count)} for mean, share, count in columns]
 
 
 def measure_reliability(confidence_D: FloatArray, right_D: FloatArray) -> Reliability:

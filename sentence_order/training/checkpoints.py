@@ -9,7 +9,7 @@ from sentence_order.data.tokenization import Corpus
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.results import split_results, write_json
-from sentence_order.inference.calibration import fit_calibration
+from sentence_order.inference.calibration import Calibration, fit_calibration, fit_pair_calibration
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.files import atomic_folder, is_checkpoint, recover_interrupted_write, remove_checkpoint
 from sentence_order.training.model_card import ModelCardContext, write_card
@@ -34,11 +34,13 @@ class CheckpointWriter:
 
     def save_best(self, state: TrainerState, evaluation: Evaluation, corpus: Corpus, seed: int) -> None:
         """Saves the model with the calibration fitted to an evaluation of the validation documents, and its results."""
-        calibration = fit_calibration(evaluation.log_odds_D, evaluation.perfect)
-        results = (evaluation, corpus, calibration, BOOTSTRAP_RESAMPLES, seed)
-        self.model.config.calibration = calibration
+        orders = fit_calibration(evaluation.log_odds_D, evaluation.perfect)
+        pairs = fit_pair_calibration(evaluation.pair_log_odds)
+        results = (evaluation, corpus, Calibration(orders, pairs), BOOTSTRAP_RESAMPLES, seed)
+        config = self.model.config
+        config.calibration, config.pair_calibration = orders, pairs
         self._write(self.best, state, lambda folder: write_json(folder / VALIDATION_FILE, split_results(*results)))
-        self.model.config.calibration = None  # it is that of these weights only
+        config.calibration, config.pair_calibration = None, None  # they are those of these weights only
 
     def save_last(self, state: TrainerState, training_state: dict[str, Any]) -> None:
         """Saves the model and what is needed to resume; and the model alone, if it is to be kept."""

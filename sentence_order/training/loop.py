@@ -295,8 +295,7 @@ class TrainingLoop:
         values = {"loss": evaluation.loss, **evaluation.summary()}
         self.state.metrics |= {f"{split}/{name}": float(value) for name, value in values.items()}
         if self.tracker is not None:
-            calibration = model.config.calibration
-            self.tracker.log_evaluation(self.state.step, self.state.epoch, split, evaluation, corpus, calibration)
+            self.tracker.log_evaluation(self.state.step, self.state.epoch, split, evaluation, corpus, model.config)
         return evaluation
 
     def _log_validation(self, evaluation: Evaluation) -> None:

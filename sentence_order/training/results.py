@@ -16,6 +16,7 @@ from sentence_order.evaluation.baselines import evaluate_baselines
 from sentence_order.evaluation.inspection import typical_document_table
 from sentence_order.evaluation.results import split_results, values_of, write_json
 from sentence_order.evaluation.tables import MAX_COLUMNS, baseline_table, breakdown_table, metric_table
+from sentence_order.inference.calibration import Calibration
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.checkpoint import load_checkpoint
 from sentence_order.model.linear import use_kernels
@@ -70,7 +71,7 @@ def evaluate_best(loop: TrainingLoop, setup: Setup, training: dict[str, Any]) ->
     if loop.tracker is not None:
         loop.tracker.log_hparams(config, training, loop.state.step)
     console.print(typical_document_table(corpus, evaluation, console.width))
-    results = split_results(evaluation, corpus, best.config.calibration, BOOTSTRAP_RESAMPLES, config.seed)
+    results = split_results(evaluation, corpus, Calibration.of(best.config), BOOTSTRAP_RESAMPLES, config.seed)
     if setup.runtime.processes.is_main:  # which writes the results
         results["baselines"] = evaluate_baselines(setup.corpora["train"], corpus, evaluation.given)
     return results

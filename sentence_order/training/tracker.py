@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +22,8 @@ from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
 from sentence_order.evaluation.inspection import compare_orders
 from sentence_order.evaluation.metrics import MAIN_METRICS
+from sentence_order.inference.calibration import Calibration
+from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.runtime.files import oserrors_with_path
 from sentence_order.training.plan import StepInput
 from sentence_order.training.run_config import read_overrides
@@ -127,18 +128,12 @@ class Tracker:
             self.writer.add_scalar(tensorboard_tag(name), value, step)
 
     def log_evaluation(
-        self,
-        step: int,
-        epoch: float,
-        split: str,
-        evaluation: Evaluation,
-        corpus: Corpus,
-        calibration: Sequence[float] | None = None,
+        self, step: int, epoch: float, split: str, evaluation: Evaluation, corpus: Corpus, config: SentenceOrdererConfig
     ) -> None:
-        """Logs an evaluation: its metrics, also of the largest groups, sample documents as text, pictures."""
-        reliability = evaluation.reliability(calibration)
-        values = {f"{split}/loss": evaluation.loss, f"{split}/calibration_error": reliability.error}
-        values.update({f"{split}/{name}": value for name, value in evaluation.summary().items()})
+        """Logs an evaluation of a model: metrics, also of the largest groups, sample documents as text, pictures."""
+        calibration = Calibration.of(config)
+        values = {"loss": evaluation.loss, **evaluation.calibration_errors(calibration), **evaluation.summary()}
+        values = {f"{split}/{name}": value for name, value in values.items()}
         for group, summary in islice(evaluation.summary_by_group(corpus).items(), MAX_SHOWN):
             tag = re.sub(r"[^\w.-]+", "_", group_label(group))
             while f"{split}/{MAIN_METRICS[0]}/{tag}" in values:  # of another group, such as "C#" beside "C+"
@@ -150,7 +145,9 @@ class Tracker:
             self.writer.add_text(f"{split}/document_{row}", _sample_table(corpus.documents[row], evaluation, row), step)
         confusion = position_confusion_figure(evaluation.confusion_SS, evaluation.common_documents)
         self.writer.add_figure(f"{split}/position_confusion", confusion, step)
-        self.writer.add_figure(f"{split}/reliability", reliability_figure(reliability), step)
+        for name, found in evaluation.reliability(calibration).items():
+            tag = f"{split}/reliability" if name == "orders" else f"{split}/pair_reliability"
+            self.writer.add_figure(tag, reliability_figure(found, name), step)
         if evaluation.pair_probability_SS is not None:
             picture = pair_probability_figure(evaluation.pair_probability_SS)
             self.writer.add_figure(f"{split}/pair_probability", picture, step)

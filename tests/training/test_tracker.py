@@ -47,7 +47,7 @@ def test_the_largest_groups_have_curves_of_their_own(tmp_path: Path, tiny_model,
     evaluation = evaluate_corpus(tiny_model, corpus, decoder, CPU, seed=0, batch_tokens=4096)
     assert evaluation is not None
     with Tracker(tmp_path) as tracker:
-        tracker.log_evaluation(7, 1.0, "validation", evaluation, corpus)
+        tracker.log_evaluation(7, 1.0, "validation", evaluation, corpus, tiny_model.config)
     (line,) = lines_of(tmp_path)
     tags = {tag.removeprefix("validation/tau/") for tag in line if tag.startswith("validation/tau/")}
     assert tags == {"a_b_c", "C_", "C__", "g0", "g1", "g2", "g3", "g4"}
