@@ -101,7 +101,7 @@ def decode_k_best(scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, count: 
 
     documents, sentences = mask_BS.shape
     order_BKS = torch.arange(sentences).repeat(documents, count, 1)
-    order_BKS[:, 1:] = -1
+    order_BKS[~mask_BS.any(1), 1:] = -1  # without sentences there is one order
     for rows_G, rank_order_GS, clean in _documents_by_size(scores, mask_BS, tie_break_BS):
         size = rank_order_GS.shape[1]
         rank_GS = tie_break_BS[rows_G[:, None], rank_order_GS]

@@ -150,10 +150,11 @@ class Draws(NamedTuple):
 
 
 def _draw_orders(pairs_GSS: Tensor, next_GTT: Tensor, text_rank_GS: Tensor) -> Draws:
-    """Draws each next sentence with a probability by its neighbour before and its pairs with those that remain.
+    """Draws each next sentence by its neighbour before and what it costs in pairs to precede those that remain.
 
-    The weight of an order is the exponential of its objective over the probability that it is drawn. The same orders
-    are drawn whatever the input order is: sentences are numbered by the ranks of their texts.
+    As in a beam search, costs tell more than gains of what an order can still reach: by gains, a few of the orders have
+    most of the weight. The weight of an order is the exponential of its objective over the probability that it is
+    drawn. The same orders are drawn whatever the input order is: sentences are numbered by the ranks of their texts.
     """
     documents, sentences, _ = pairs_GSS.shape
     index_GS = text_rank_GS.argsort(dim=1, stable=True)
@@ -162,17 +163,19 @@ def _draw_orders(pairs_GSS: Tensor, next_GTT: Tensor, text_rank_GS: Tensor) -> D
     next_GTT = gather_matrix(next_GTT, item_GT, item_GT).float()
     samples = max(MIN_SAMPLES, min(MAX_SAMPLES, SAMPLED_PAIRS // sentences**2))
     generator = torch.Generator().manual_seed(0)
+    cost_GSS = 2 * pairs_GSS.clamp(max=0)
     # Rows of all documents one after the other, of which `index_select` is the fastest way to take some.
-    against_XS, next_XS = pairs_GSS.transpose(1, 2).flatten(0, 1), next_GTT[:, :, 1:].flatten(0, 1)
+    cost_XS, next_XS = cost_GSS.transpose(1, 2).flatten(0, 1), next_GTT[:, :, 1:].flatten(0, 1)
     document_G1 = torch.arange(documents)[:, None]
 
-    ahead_GKS = pairs_GSS.sum(2)[:, None].repeat(1, samples, 1)  # what each gains by preceding those that remain
+    settled_GKS = cost_GSS.sum(2)[:, None].repeat(1, samples, 1)  # what each costs that precedes those that remain
     item_GK = torch.zeros(documents, samples, dtype=torch.long)  # placed last: at first, the boundary
-    log_weight_GK = torch.zeros(documents, samples)
+    # An order gains in its pairs what the best direction of each would gain, less its costs.
+    log_weight_GK = (pairs_GSS.abs().sum((1, 2)) / 2)[:, None].repeat(1, samples)
     order = []
     for _ in range(sentences):
         rows_X = (document_G1 * (1 + sentences) + item_GK).flatten()
-        value_GKS = ahead_GKS + next_XS.index_select(0, rows_X).view_as(ahead_GKS)
+        value_GKS = settled_GKS + next_XS.index_select(0, rows_X).view_as(settled_GKS)
         log_weight_GK += value_GKS.logsumexp(2)
         # The greatest value with Gumbel noise is a draw by the exponentials of the values.
         noise_KS = torch.empty(samples, sentences).exponential_(generator=generator).log_()
@@ -180,9 +183,9 @@ def _draw_orders(pairs_GSS: Tensor, next_GTT: Tensor, text_rank_GS: Tensor) -> D
 
         order.append(drawn_GK)
         rows_X = (document_G1 * sentences + drawn_GK).flatten()
-        ahead_GKS -= against_XS.index_select(0, rows_X).view_as(ahead_GKS)
-        ahead_GKS.scatter_(2, drawn_GK[:, :, None], -torch.inf)
+        settled_GKS -= cost_XS.index_select(0, rows_X).view_as(settled_GKS)
+        settled_GKS.scatter_(2, drawn_GK[:, :, None], -torch.inf)
         item_GK = 1 + drawn_GK
     log_weight_GK += next_GTT[document_G1, item_GK, 0]
-    order_GKS = index_GS[:, None].expand_as(ahead_GKS).gather(2, torch.stack(order, dim=2))
+    order_GKS = index_GS[:, None].expand_as(settled_GKS).gather(2, torch.stack(order, dim=2))
     return Draws(order_GKS, log_weight_GK.double())

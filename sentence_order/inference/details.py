@@ -103,7 +103,7 @@ def find_details(
         for b, (kept, _) in enumerate(places):
             orders = [[kept[k] for k in order[: len(kept)]] for order in order_BKS[b, is_found_BK[b]].tolist()]
             ranked = zip(orders, probability_BK[b, is_found_BK[b]].tolist(), strict=True)
-            fields[b]["top_k"] = sorted(starmap(RankedOrder, ranked), key=lambda found: -found.probability)
+            fields[b]["top_k"] = [*starmap(RankedOrder, ranked)]
 
     if (wanted.pairs or wanted.neighbours) and scores.pointer is None:
         found = order_marginals(scores, mask_BS, rank_BS)

@@ -143,7 +143,7 @@ def find_order_probability(
     """The probability of an order of one document: see `SentenceOrderer.probability`."""
     columns = _tokenize(model, [sentences])
     (kept,) = columns["kept"]
-    if sorted(order) != kept:
+    if len(order) != len(kept) or not all(i in order for i in kept):
         raise UserError(f"order: holds each index of the sentences that are not empty once ({kept}), not {[*order]}")
     for batch, scores in _score(model, columns, runtime):
         order_1S = torch.tensor([[kept.index(i) for i in order]])
