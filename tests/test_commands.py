@@ -140,7 +140,7 @@ def test_metrics_are_in_tensorboard_and_in_metrics_jsonl(trained: Path) -> None:
         *("loss/validation", "metrics/tau", "metrics/pmr", "validation/accuracy", "validation/spearman"),
     }
     assert scalars <= set(tags["scalars"])
-    pictures = {"pair_probability", "position_confusion", "reliability"}
+    pictures = {"pair_probability", "position_confusion", "reliability", "pair_reliability"}
     assert {f"{split}/{picture}" for split in ("validation", "test") for picture in pictures} == set(tags["images"])
     assert "validation/document_0/text_summary" in tags["tensors"]
     steps = [event.step for event in events.Scalars("metrics/tau")]
@@ -318,6 +318,35 @@ def test_a_terminal_shows_text_in_place_of_json(forks: Server, trained: Path, tm
     assert re.fullmatch(r"in\.txt:1 \(confidence 0\.\d\d\)", shown[0])
     assert sorted(shown[1:3]) == ["  He ate it.", "  Tom baked a cake."]
     assert shown[3:] == ["", "in.txt:4 (confidence 1.00)", "  Alone.", ""]
+
+
+def test_likeliest_orders_and_probabilities_of_pairs_by_request(
+    command: Command, forks: Server, trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in.txt").write_text("He ate it.\nTom baked a cake.\nIt was good.\n\nAlone.\n")
+    wanted = [f"checkpoint={trained}", "input=in.txt", "top_k=4", "pairs=true", "neighbours=true"]
+    done = command("predict", *wanted)
+    assert done.returncode == 0, done.stderr
+    story, alone = map(json.loads, done.stdout.splitlines())
+    fields = ["id", "order", "sentences", "confidence", "probability", "approximate", "top_k", "pairs"]
+    assert list(story) == [*fields, "pairs_calibrated", "neighbours"]
+    assert story["approximate"] is False
+    assert story["top_k"][0] == {"order": story["order"], "probability": story["probability"]}
+    assert len({tuple(own["order"]) for own in story["top_k"]}) == 4
+    assert story["pairs"][0][1] + story["pairs"][1][0] == pytest.approx(1, abs=1e-5)
+    assert alone["top_k"] == [{"order": [0], "probability": 1.0}]
+    assert alone["pairs"] == [[0.0]]
+
+    shown = forks.run("tests.terminal", ["predict", *wanted], tmp_path, None, {}).stdout.splitlines()
+    first = f"    probability {story['probability']:.3g}: {' '.join(map(str, story['order']))}"
+    assert shown[5] == first
+    assert shown[9] == "    pairs"
+    assert re.fullmatch(r"       0 0\.00 0\.\d\d 0\.\d\d", shown[10])
+
+    for key in ("top_k=1", "pairs=true", "neighbours=true"):
+        done = command("predict", *wanted[:2], key, "output=out.txt")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {key.split('=')[0]}: ")
 
 
 def test_the_suffix_of_an_output_says_how_orders_are_written(command: Command, trained: Path, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def test_every_experiment_trains_and_evaluates(
     assert 0 <= own["calibration_error"] <= 1
     kept = json.loads((tmp_path / "run" / "checkpoints" / "best" / "config.json").read_text())
     assert kept["calibration"]
+    has_pairs = kept["decoder"] != "pointer"
+    assert (kept["pair_calibration"] is not None, "pair_calibration_error" in own) == (has_pairs, has_pairs)
     assert kept["beam_width"] == (16 if kept["decoder"] == "pointer" else 64)
 
     done = command("evaluate", "checkpoint=run", "seed=5", "shuffles=3")

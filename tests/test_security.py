@@ -269,6 +269,8 @@ def test_scripts_of_data_sets_are_not_run(tmp_path: Path, mark: Path) -> None:
         ({"loss": {"bogus": 1}}, "loss: "),
         ({"calibration": [float("nan"), 0.0]}, "calibration: "),
         ({"calibration": [1.0]}, "calibration: "),
+        ({"pair_calibration": [1.0]}, "pair_calibration: "),
+        ({"pair_calibration": float("inf")}, "pair_calibration: "),
         ({"encoder": None}, "encoder"),
         ({"encoder": {"model_type": "sentence-orderer"}}, "encoder"),
         ({"encoder": {"model_type": "bert", "hidden_size": "x"}}, "hidden_size"),

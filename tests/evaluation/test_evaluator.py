@@ -1,11 +1,13 @@
 """An evaluation is a function of model, corpus and seed: neither batches nor processes nor shuffles change it."""
 
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 from sentence_order.config.components import DECODERS, readers_of
 from sentence_order.config.schema import DecoderConfig, DecoderName, PositionIds
@@ -15,6 +17,8 @@ from sentence_order.errors import TrainingError
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.evaluation.inspection import is_at_chance
 from sentence_order.evaluation.results import split_results
+from sentence_order.inference.calibration import Calibration, fit_pair_calibration
+from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.distributed import Processes
 from tests.training.loops import CPU, corpus_of
@@ -40,6 +44,8 @@ def assert_equal(one: Evaluation, other: Evaluation, tolerance: float = 0.0) -> 
     assert one.common_documents == other.common_documents
     assert one.loss == pytest.approx(other.loss, rel=tolerance)
     assert one.log_odds_D == pytest.approx(other.log_odds_D, rel=tolerance, abs=tolerance)
+    for own_E, other_E in zip(one.pair_log_odds, other.pair_log_odds, strict=True):
+        assert own_E == pytest.approx(other_E, rel=tolerance, abs=tolerance)
     assert one.confusion_SS.numpy() == pytest.approx(other.confusion_SS.numpy(), abs=tolerance)
     assert one.pair_probability_SS is not None
     assert other.pair_probability_SS is not None
@@ -130,6 +136,38 @@ def test_right_orders_are_counted_as_right(tiny_model: SentenceOrdererModel, cor
     assert evaluation.confusion_SS.sum(0).numpy() == pytest.approx(np.ones(len(evaluation.confusion_SS)))
 
 
+def test_pairs_are_those_of_the_predictions_in_their_true_order(
+    tiny_model: SentenceOrdererModel, corpus: Corpus
+) -> None:
+    """Without pairs of identical sentences; in its likelier direction, a pair is right as often as its curve says."""
+    evaluation = evaluate(tiny_model, corpus)
+    sentences = [document["sentences"] for document in corpus.documents]
+    predictions = SentenceOrderer(tiny_model).predict(sentences, pairs=True)
+    chances = []
+    for own, prediction, found_E in zip(sentences, predictions, evaluation.pair_log_odds, strict=True):
+        assert prediction.pairs is not None
+        pairs = [(i, j) for i, j in combinations(range(len(own)), 2) if own[i] != own[j]]
+        expected = [prediction.pairs[i][j] for i, j in pairs]
+        assert sorted(expit(found_E)) == pytest.approx(sorted(expected), abs=1e-5)
+        chances += expected
+    confidence = np.array([max(chance, 1 - chance) for chance in chances])
+    curve = evaluation.reliability(Calibration())["pairs"]
+    assert curve.count_K.sum() == len(chances)
+    assert np.average(curve.confidence_K, weights=curve.count_K) == pytest.approx(confidence.mean(), abs=1e-5)
+    share = np.mean([chance > 0.5 for chance in chances])
+    assert np.average(curve.right_K, weights=curve.count_K) == pytest.approx(share, abs=0.01)
+
+
+def test_a_pointer_has_no_pairs_to_calibrate(make_model, stories) -> None:
+    model = make_model(heads=["pointer"], loss={"pointer": 1.0}, decoder="pointer")
+    corpus = corpus_of(model, stories[:5])
+    evaluation = evaluate(model, corpus, decoder="pointer")
+    found = split_results(evaluation, corpus, Calibration(), resamples=10, seed=0)
+    assert set(found["reliability"]) == {"orders"}
+    assert "pair_calibration_error" not in found
+    assert fit_pair_calibration(evaluation.pair_log_odds) is None
+
+
 def test_several_shuffles_change_nothing_where_the_input_order_does_not_matter(
     tiny_model: SentenceOrdererModel, corpus: Corpus
 ) -> None:
@@ -155,14 +193,17 @@ def test_results_of_a_group_are_those_of_its_documents_alone(tiny_model: Sentenc
     groups = ["short" if len(story) < 7 else "long" for story in stories[:23]]
     corpus = corpus_of(tiny_model, stories[:23], groups)
     evaluation = evaluate(tiny_model, corpus)
-    found = split_results(evaluation, corpus, [0.5, 1.5], resamples=50, seed=1)
+    found = split_results(evaluation, corpus, Calibration([0.5, 1.5], 0.7), resamples=50, seed=1)
     assert {row["group"] for row in found["by_group"]} == {"short", "long"}
     assert found["per_document"]["group"] == groups
     for row in found["by_group"]:
         alone = corpus_of(tiny_model, [s for s, group in zip(stories, groups, strict=False) if group == row["group"]])
-        expected = split_results(evaluate(tiny_model, alone), alone, [0.5, 1.5], resamples=50, seed=1)
-        error = pytest.approx(expected["calibration_error"], rel=1e-4)  # other batches are rounded otherwise
-        assert row == {**{name: expected.get(name) for name in row}, "group": row["group"], "calibration_error": error}
+        expected = split_results(evaluate(tiny_model, alone), alone, Calibration([0.5, 1.5], 0.7), resamples=50, seed=1)
+        names = ("calibration_error", "pair_calibration_error")
+        errors = {
+            name: pytest.approx(expected[name], rel=1e-4) for name in names
+        }  # other batches are rounded otherwise
+        assert row == {**{name: expected.get(name) for name in row}, "group": row["group"], **errors}
         assert "by_group" not in expected
         assert "group" not in expected["per_document"]
         taus = {name: value["value"] for name, value in row.items() if name in ("tau", "pmr")}

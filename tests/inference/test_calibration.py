@@ -6,7 +6,14 @@ import torch
 from scipy.special import expit, logit
 
 from sentence_order.decoding.scores import Scores
-from sentence_order.inference.calibration import calibrate, fit_calibration, measure_reliability, order_log_odds
+from sentence_order.inference.calibration import (
+    calibrate,
+    calibrate_pairs,
+    fit_calibration,
+    fit_pair_calibration,
+    measure_reliability,
+    order_log_odds,
+)
 
 
 def test_two_sentences_are_as_sure_as_their_pair() -> None:
@@ -36,6 +43,23 @@ def test_a_model_that_is_too_sure_is_mended() -> None:
         measure_reliability(calibrate(too_sure[10_000:], c), right[10_000:]).error for c in (None, calibration)
     )
     assert after < 0.02 < before
+
+
+def test_pairs_that_are_too_sure_are_mended() -> None:
+    generator = np.random.default_rng(0)
+    chance = generator.uniform(0.02, 0.98, 20_000)
+    first_is_right = generator.random(20_000) < chance
+    # Of documents of ten pairs, by log-odds three times too large, of the direction that is right.
+    too_sure = np.split(np.where(first_is_right, 3.0, -3.0) * logit(chance), 2000)
+    slope = fit_pair_calibration(too_sure[:1000])
+    assert slope == pytest.approx(1 / 3, abs=0.02)
+    held_out = np.concatenate(too_sure[1000:])
+    before, after = (
+        measure_reliability(calibrate_pairs(abs(held_out), own), (held_out > 0).astype(float)).error
+        for own in (None, slope)
+    )
+    assert after < 0.02 < before
+    assert fit_pair_calibration([np.zeros(0)]) is None
 
 
 def test_few_or_like_documents_leave_it_nearly_as_it_is() -> None:
