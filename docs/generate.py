@@ -32,6 +32,7 @@ API = {
     "sentence_order/training/state.py": ["TrainerState"],
     "sentence_order/inference/orderer.py": ["SentenceOrderer"],
     "sentence_order/inference/ordering.py": ["Prediction"],
+    "sentence_order/inference/details.py": ["RankedOrder", "OrderProbability", "DoubtedPair"],
     "sentence_order/evaluation/evaluate_documents.py": ["evaluate_documents", "EvaluationResult"],
     "sentence_order/errors.py": ["UserError", "TrainingError", "Interrupted"],
 }
