@@ -101,6 +101,22 @@ def test_a_runs_folder_has_its_config_logs_checkpoints_and_results(trained: Path
     assert "encoder:\n  name: tiny" in (trained / "config.yaml").read_text()
 
 
+def test_a_hub_data_set_is_trained_and_tested_on(
+    command: Command, story_files: dict[str, Path], tmp_path: Path
+) -> None:
+    """From a folder, which `load_dataset` takes as it takes a hub id."""
+    (tmp_path / "corpus").mkdir()
+    for split, path in story_files.items():
+        shutil.copy(path, tmp_path / "corpus" / f"{split}.jsonl")
+    data = ["data=hub", "data.hub_id=./corpus", *(f"data.{split}={split}" for split in story_files)]
+    tiny = ["encoder.name=tiny", "trainer.max_steps=4", "trainer.eval_every=2"]
+    done = command("train", *data, *tiny, "output_dir=run")
+    assert done.returncode == 0, done.stderr
+    done = command("evaluate", "checkpoint=run", "output=-")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test"]["documents"] == results_of(tmp_path / "run")["test"]["documents"]
+
+
 def test_cards_of_checkpoints_have_results_data_command_and_config(trained: Path) -> None:
     results = results_of(trained)
     tau = {split: results[split]["tau"] for split in ("validation", "test")}

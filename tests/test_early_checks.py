@@ -34,6 +34,8 @@ MISTAKES = {
     "train data=text data.train=lines.txt": "lines.txt: holds JSON, not plain text; data=jsonl reads it",
     "train data=csv data.train=in.csv data.encoding=none": "data.encoding: 'none' is none; such are utf-8",
     "train data=jsonl data.train=[in.jsonl,no.jsonl]": "data.train: no.jsonl: no such file",
+    "train data=rocstories data.train=in.csv": "data.train: in.csv is a file, and data=hub takes the name of a split; "
+    "data=csv",
     "train data=in.csv": "unknown data 'in.csv'. Available: ",
     "train data=csv data.train=in.csv data.sentences_column=text": "in.csv:2: document '1': no field 'text'",
     "train data=jsonl data.train=in.csv": "in.csv: holds a table with the columns id, sentences, not JSON; data=csv",

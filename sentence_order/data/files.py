@@ -20,7 +20,12 @@ def check_data_files(config: DataConfig, splits: Sequence[str]) -> None:
         return
     assert config.source is not None
     for name in splits_to_read(config, splits):
-        paths = find_data_files(config, name) if config.source is not Source.hub else []
+        if config.source is Source.hub:
+            if os.path.isfile(value := str(getattr(config, name))):
+                found = format_by_name(value) or "jsonl"
+                raise UserError(f"data.{name}: {value} is a file, and data=hub takes the name of a split; data={found}")
+            continue
+        paths = find_data_files(config, name)
         try:
             list(read_files([(path, config.source.value) for path in paths], Layout.of(config), only_first=True))
         except UserError as error:

@@ -43,7 +43,7 @@ def read_files(
                 yield document
         except NoDocumentsError as fault:
             empty.append(fault)
-    if len(empty) == len(files):
+    if empty and len(empty) == len(files):
         raise empty[0]
     for reason in empty if not only_first else []:
         log.warning("left out: %s", reason)
