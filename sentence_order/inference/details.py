@@ -91,13 +91,18 @@ class OrderProbability:
 
 
 def find_details(
-    wanted: Details, scores: Scores, batch: Batch, places: Sequence[Places], config: SentenceOrdererConfig
+    wanted: Details,
+    scores: Scores,
+    batch: Batch,
+    places: Sequence[Places],
+    config: SentenceOrdererConfig,
+    beam_width: int,
 ) -> list[dict[str, Any]]:
     """The fields of `Prediction` that are asked for, of each document of a batch, by the indices of the input."""
     mask_BS, rank_BS = batch["mask"], batch["text_rank"]
     fields: list[dict[str, Any]] = [{} for _ in places]
     if wanted.top_k:
-        order_BKS = decode_k_best(scores, mask_BS, rank_BS, wanted.top_k, beam_width=config.beam_width)
+        order_BKS = decode_k_best(scores, mask_BS, rank_BS, wanted.top_k, beam_width=beam_width)
         is_found_BK = order_BKS[:, :, 0] >= 0
         probability_BK = order_log_probs(scores, order_BKS, mask_BS, rank_BS).exp()
         for b, (kept, _) in enumerate(places):

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,6 @@ from sentence_order.inference.scoring import (
     describe_decoding,
     score_with_oom_fallback,
 )
-from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.limits import check_fits, find_excess
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
@@ -108,7 +108,8 @@ def order_documents(
     columns = _tokenize(model, documents)
     places = [Places(kept, len(document)) for kept, document in zip(columns["kept"], documents, strict=True)]
     single = [i for i, own in enumerate(places) if len(own.kept) < 2]
-    predictions = {i: _predict_single(documents[i], places[i], details, config) for i in single}
+    find = partial(find_details, details, config=config, beam_width=beam_width)
+    predictions = {i: _predict_single(documents[i], places[i], find) for i in single}
     advance(len(single))
 
     started, decoding_seconds = time.perf_counter(), 0.0
@@ -119,7 +120,7 @@ def order_documents(
         confidences = calibrate(log_odds(log_prob_B), config.calibration).tolist()
         probabilities = log_prob_B.exp().tolist()
         rows = batch["document"].tolist()
-        fields = find_details(details, scores, batch, [places[i] for i in rows], config)
+        fields = find(scores, batch, [places[i] for i in rows])
 
         for row, i in enumerate(rows):
             kept = places[i].kept
@@ -146,21 +147,21 @@ def find_order_probability(
     if len(order) != len(kept) or not all(i in order for i in kept):
         raise UserError(f"order: holds each index of the sentences that are not empty once ({kept}), not {[*order]}")
     for batch, scores in _score(model, columns, runtime):
-        order_1S = torch.tensor([[kept.index(i) for i in order]])
+        order = [int(index) for index in order]
+        order_1S = torch.tensor([[kept.index(index) for index in order]])
         log_prob_11 = order_log_probs(scores, order_1S[:, None], batch["mask"], batch["text_rank"])
-        pairs = None if scores.pointer else find_doubted_pairs(scores, batch, order, kept, model.config)
+        pairs = None if scores.pointer is not None else find_doubted_pairs(scores, batch, order, kept, model.config)
         return OrderProbability(log_prob_11.exp().item(), is_approximate(scores, len(kept)), pairs)
     return OrderProbability(1.0, False, None if model.config.has_pointer else [])  # of one sentence or none
 
 
 def _predict_single(
-    sentences: list[str], places: Places, details: Details, config: SentenceOrdererConfig
+    sentences: list[str], places: Places, find: Callable[[Scores, Batch, list[Places]], list[dict[str, Any]]]
 ) -> Prediction:
     """The prediction of a document with one sentence or none."""
     order = [*places.kept]
     alone = {"mask": torch.tensor([[bool(order)]]), "text_rank": torch.zeros(1, 1, dtype=torch.long)}
-    scores = Scores(logits=torch.zeros(1, 1, 1))
-    (fields,) = find_details(details, scores, alone, [places], config)
+    (fields,) = find(Scores(logits=torch.zeros(1, 1, 1)), alone, [places])
     return Prediction(order, [sentences[k] for k in order], 1.0, 1.0, **fields)
 
 
