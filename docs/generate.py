@@ -20,7 +20,7 @@ from sentence_order.config.keys import KeyInfo, OnResume, key_infos
 from sentence_order.config.schema import SCHEMAS
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = {"train": "Training", "evaluate": "Evaluating", "predict": "Predicting"}
+COMMANDS = {"train": "Training", "evaluate": "Evaluating", "predict": "Predicting", "demo": "The page"}
 # Groups whose keys are those of training in every command.
 SAME_KEYS = ("data", "cache")
 # The public Python API: classes and functions, by the files that define them.

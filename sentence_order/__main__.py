@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "train a model, resume a run, or run a sweep of many",
     "evaluate": "measure a checkpoint on documents whose order is known",
     "predict": "order new text",
+    "demo": "order text in a browser",
     "report": "compare runs, or two results",
     "cache": "list or clear what later runs read",
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOMS = """
 errors arrays | config decoding | runtime | losses data | model | inference prefix_cache | evaluation | training
-| experiments | train evaluate predict report cache | __main__
+| experiments | train evaluate predict report cache demo | __main__
 """
 TIER_OF = {room: tier for tier, rooms in enumerate(ROOMS.split("|")) for room in rooms.split()}
 PACKAGE = Path(__file__).resolve().parent.parent / "sentence_order"

@@ -41,4 +41,4 @@ def test_the_package_runs_a_command(command: Command) -> None:
     assert "unknown encoder 'tinny'" in done.stderr
     done = command("__main__", "trian", "encoder=tiny")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: unknown command 'trian'. Available: train, evaluate, predict, report, cache\n"
+    assert done.stderr == "error: unknown command 'trian'. Available: train, evaluate, predict, demo, report, cache\n"

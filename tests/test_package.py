@@ -36,7 +36,9 @@ def test_wheel_has_its_configs_commands_and_licence(wheel: Path) -> None:
     configs = {
         f"sentence_order/configs/{path.relative_to(ROOT / 'configs')}" for path in (ROOT / "configs").rglob("*.yaml")
     }
-    assert configs | {"sentence_order/py.typed"} <= names
+    files = (ROOT / "sentence_order/demo").rglob("*.*")
+    page = {str(path.relative_to(ROOT)) for path in files if path.suffix != ".pyc"}
+    assert configs | page | {"sentence_order/py.typed"} <= names
     assert {name.split("/")[0] for name in names} == {"sentence_order", f"{wheel.name.split('-py3')[0]}.dist-info"}
     entry_points = {f"sentence-order-{name} = sentence_order.{name}:main" for name in COMMANDS}
     assert entry_points | {"sentence-order = sentence_order.__main__:main"} == {

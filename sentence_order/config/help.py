@@ -47,8 +47,9 @@ def help_text(name: str, words: list[str]) -> str:
 
 
 def _list_all(name: str, dirs: list[str], values: dict[str, str], choices: dict[str, str]) -> str:
-    lines = [*read_header(CONFIG_DIR / f"{name}.yaml"), "", "Groups (for more: --help GROUP):"]
-    for group, text in describe_groups(name).items():
+    lines, groups = read_header(CONFIG_DIR / f"{name}.yaml"), describe_groups(name)
+    lines += ["", "Groups (for more: --help GROUP):"] if groups else []
+    for group, text in groups.items():
         options = options_of(group, name, dirs)
         lines += _columns([(choices[group], text), ("", f"Options: {', '.join(options)}.")][: len(options)])
 
@@ -66,7 +67,8 @@ def _explain(name: str, topic: str, dirs: list[str], values: dict[str, str], cho
     found = {key: info for key, info in infos.items() if topic in (key, key.split(".")[0])}
     if not found and topic not in groups:
         meant = find_meant(topic, "", SCHEMAS[name])
-        hint = f"; {meant}" if meant else did_you_mean(topic, [*groups, *infos]) or f"; groups: {', '.join(groups)}"
+        names = f"groups: {', '.join(groups)}" if groups else f"keys: {', '.join(infos)}"
+        hint = f"; {meant}" if meant else did_you_mean(topic, [*groups, *infos]) or f"; {names}"
         raise UserError(f"--help {topic}: no such group or key{hint}")
 
     lines = []

@@ -427,4 +427,23 @@ class PredictConfig(LayoutConfig, PredictFiles):
     precision: Precision = key(Precision.auto, PRECISION)
 
 
-SCHEMAS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig, "predict": PredictConfig}
+@dataclass
+class DemoConfig:
+    checkpoint: str | None = key(
+        None,
+        "What orders: a run's folder, a checkpoint's folder or a hub id. null: the newest run in outputs/.",
+        **PATH,
+    )
+    host: str | None = key(
+        None, "Address of this machine that the page is served at. null: $GRADIO_SERVER_NAME, or 127.0.0.1."
+    )
+    port: Any = key(7860, "Port that the page is served at. auto: a free one.", "integer from 1 to 65535, or auto")
+    device: str = key("auto", DEVICE)
+
+
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "demo": DemoConfig,
+}

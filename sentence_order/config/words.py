@@ -32,7 +32,7 @@ HYDRA_SETTINGS = (
 )
 HARMLESS = {*HYDRA_SETTINGS, "hydra.job.chdir=false", "hydra.job.chdir=null", "hydra.verbose=false"}
 # Groups that need no option, which they do not have by default.
-UNSET = {"train": "experiment sweep debug", "evaluate": "data decoder", "predict": "decoder"}
+UNSET = {"train": "experiment sweep debug", "evaluate": "data decoder", "predict": "decoder", "demo": ""}
 
 
 def read_words(name: str, words: list[str], several: str = "add -m to train one run for each") -> list[str]:
@@ -168,7 +168,7 @@ def _guess_override(name: str, word: str) -> str:
     """An override for the name of a folder or a file; empty for other words."""
     if os.path.isdir(word) or (name != "train" and re.fullmatch(r"[\w-]+/[\w.-]+", word) and not os.path.isfile(word)):
         return shlex.quote(override("resume" if name == "train" else "checkpoint", word))
-    if os.path.isfile(word) or re.search(r"\w\.\w+$", word):
+    if name != "demo" and (os.path.isfile(word) or re.search(r"\w\.\w+$", word)):
         key = {"train": "data.train", "evaluate": "data.test", "predict": "input"}[name]
         format_name = os.path.splitext(word)[1][1:].replace("txt", "text")
         group = f"data={format_name} " if name != "predict" and format_name in options_of("data") else ""

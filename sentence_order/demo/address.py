@@ -1,0 +1,41 @@
+"""The address that the page is served at, which is checked before anything is loaded."""
+
+import errno
+import socket
+from collections.abc import Mapping
+
+from sentence_order.config.schema import DemoConfig
+from sentence_order.errors import UserError
+
+LOCAL = "127.0.0.1"  # which other machines cannot reach
+FIRST_PORT, MAX_PORT = 7860, 65_535
+TRIED_PORTS = 100
+
+
+def choose_address(config: DemoConfig, environment: Mapping[str, str]) -> tuple[str, int]:
+    """The host and a free port. Raises UserError, which begins with the config key, if they cannot be used."""
+    host = config.host or environment.get("GRADIO_SERVER_NAME") or LOCAL
+    if config.port == "auto":
+        for port in range(FIRST_PORT, FIRST_PORT + TRIED_PORTS):
+            if _is_free(host, port):
+                return host, port
+        raise UserError(f"port: none from {FIRST_PORT} to {FIRST_PORT + TRIED_PORTS - 1} is free; name another")
+    if type(config.port) is not int or not 1 <= config.port <= MAX_PORT:
+        raise UserError(f"port: an integer from 1 to {MAX_PORT}, or auto, not {config.port!r}")
+    if not _is_free(host, config.port):
+        raise UserError(f"port: {config.port} is taken by another program; name another, or add port=auto")
+    return host, config.port
+
+
+def _is_free(host: str, port: int) -> bool:
+    """True if the port can be opened. Raises UserError for a host that is not this machine, or a forbidden port."""
+    try:
+        family, *_, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with socket.create_server(address[:2], family=family):
+            return True
+    except PermissionError as error:
+        raise UserError(f"port: {port} is not allowed to this user; name one above 1023") from error
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(f"host: {host} is not an address of this machine ({error.strerror})") from error
+        return False

@@ -1,0 +1,81 @@
+"""What happens when the page is used: each handler returns the values of the components that it changes."""
+
+from typing import Any
+
+import gradio as gr
+
+from sentence_order.demo import answers, render
+from sentence_order.demo.answers import Answer
+from sentence_order.demo.examples import EXAMPLES
+from sentence_order.errors import TrainingError, UserError
+from sentence_order.inference.orderer import SentenceOrderer
+
+MISTAKES = (UserError, TrainingError)  # a text that is too long, or does not fit in memory
+
+
+class Handlers:
+    """The handlers of a page whose model orders; `checkpoint` is the name by which others find the model."""
+
+    def __init__(self, orderer: SentenceOrderer, checkpoint: str) -> None:
+        self.orderer, self.checkpoint = orderer, checkpoint
+
+    def show(self, answer: Answer, same: bool | None = None) -> list[Any]:
+        """The values of all components of an answer: see `build_page`."""
+        prediction = answer.prediction
+        return [
+            render.render_confidence(answer, same),
+            _list_value(answer),
+            render.render_model_order(prediction.probability, prediction.approximate),
+            render.render_orders(prediction),
+            render.render_map(prediction),
+            answers.shell_command(self.checkpoint, answer.sentences),
+            answers.python_lines(self.checkpoint, answer.sentences),
+            gr.update(visible=True),
+        ]
+
+    def order(self, text: str, one_per_line: bool) -> list[Any]:
+        """Orders the text."""
+        try:
+            return self.show(answers.order_sentences(self.orderer, answers.read_sentences(text, one_per_line)))
+        except MISTAKES as error:
+            return _show_message(error)
+
+    def shuffle(self, text: str, one_per_line: bool) -> list[Any]:
+        """Shuffles the sentences of the text, orders them again, and says whether the order is the same."""
+        try:
+            answer, same = answers.shuffle_again(self.orderer, answers.read_sentences(text, one_per_line))
+        except MISTAKES as error:
+            return [text, one_per_line, *_show_message(error)]
+        return ["\n".join(answer.sentences), True, *self.show(answer, same)]
+
+    def choose(self, number: int) -> list[Any]:
+        """Shows an example, shuffled, and its order."""
+        sentences = EXAMPLES[number].shuffled()
+        return ["\n".join(sentences), True, *self.show(answers.order_sentences(self.orderer, sentences))]
+
+    def rate(self, value: Any) -> str:
+        """Says how probable the order is that someone has made in the list."""
+        try:
+            rated = answers.rate_order(self.orderer, value["sentences"], value["order"])
+        except MISTAKES as error:
+            return render.render_message(str(error))
+        if value["order"] == value["predicted"]:
+            return render.render_model_order(rated.probability, rated.approximate)
+        return render.render_own_order(rated, value["sentences"], float(value["probability"]))
+
+
+def _list_value(answer: Answer) -> dict[str, Any]:
+    """What the list of sentences in the browser works with; indices count from 0 there."""
+    prediction = answer.prediction
+    return {
+        "sentences": answer.sentences,
+        "order": prediction.order,
+        "predicted": prediction.order,
+        "probability": prediction.probability,
+        "neighbours": prediction.neighbours,
+    }
+
+
+def _show_message(error: BaseException) -> list[Any]:
+    """A message in place of the answer, the rest of which is hidden."""
+    return [render.render_message(str(error)), *[gr.skip()] * 6, gr.update(visible=False)]

@@ -1,0 +1,128 @@
+"""The page: gradio's components and their places."""
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from sentence_order.config.schema import Precision
+from sentence_order.demo.endpoints import make_endpoints
+from sentence_order.demo.examples import EXAMPLES
+from sentence_order.demo.handlers import Handlers
+from sentence_order.demo.render import render_model
+from sentence_order.demo.theme import make_theme
+from sentence_order.errors import UserError
+from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.runtime.console import log
+from sentence_order.runtime.device import choose_runtime
+
+HERE = Path(__file__).parent
+ABOUT = """\
+# Sentence order
+
+Paste sentences in any order: the model puts them in the order that it finds likeliest. It runs on the machine that
+serves this page, and no text leaves it.
+"""
+MAX_WAITING = 200  # requests in the queue
+# The model answers one request at a time; all others wait in one queue.
+ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
+
+
+def load_orderer(checkpoint: str, device: str) -> SentenceOrderer:
+    """The model of a checkpoint on a device. Raises UserError if it does not load."""
+    orderer = SentenceOrderer.from_pretrained(checkpoint)
+    logging.getLogger("sentence_order.inference").setLevel(logging.WARNING)  # no line for every request
+    return orderer.to(choose_runtime(device, Precision.fp32).device)
+
+
+def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
+    """The page of a model, which first shows an example and its order."""
+    handlers = Handlers(orderer, checkpoint)
+    first_text, first_mode, *first = handlers.choose(0)
+    plain: dict[str, Any] = {"language": None, "interactive": False, "show_line_numbers": False}
+    # Its own analytics also look for newer versions of gradio elsewhere.
+    with gr.Blocks(title="Sentence order", analytics_enabled=False) as page:
+        gr.Markdown(ABOUT, elem_id="so-about")
+        with gr.Row(elem_id="so-columns"):
+            with gr.Column(scale=4, min_width=300):
+                info = "Shift+Enter orders it."
+                text = gr.Textbox(first_text, label="Your text", info=info, lines=11, max_lines=18, elem_id="so-text")
+                info = "If not, the text is split into sentences."
+                one_per_line = gr.Checkbox(first_mode, label="One sentence per line", info=info, elem_id="so-mode")
+                with gr.Row():
+                    button = gr.Button("Order", variant="primary", min_width=120, elem_id="so-order")
+                    again = gr.Button("Shuffle again", min_width=120, elem_id="so-shuffle")
+                examples = gr.Dataset(
+                    label="Examples",
+                    components=[gr.Textbox(visible=False)],
+                    samples=[[example.title] for example in EXAMPLES],
+                    type="index",
+                )
+                gr.HTML(render_model(checkpoint))
+            with gr.Column(scale=6, min_width=300):
+                confidence = gr.HTML(first[0])
+                with gr.Column(elem_id="so-answer") as answer:
+                    # Its template holds no values: gradio would run code in them.
+                    sentences = gr.HTML(
+                        first[1], html_template=_read("list.html"), js_on_load=_read("list.js"), apply_default_css=False
+                    )
+                    own = gr.HTML(first[2], elem_id="so-own")
+                    with gr.Tabs():
+                        with gr.Tab("Orders"):
+                            orders = gr.HTML(first[3])
+                        with gr.Tab("Pairs"):
+                            pairs = gr.HTML(first[4])
+                        with gr.Tab("Commands"):
+                            command = gr.Code(first[5], label="In a shell", **plain)
+                            lines = gr.Code(first[6], label="In Python", **plain)
+
+        # Before the events of the page, so that their names are free.
+        for endpoint in make_endpoints(orderer):
+            gr.api(endpoint, api_name=endpoint.__name__, **ONE_AT_A_TIME)
+        given = [text, one_per_line]
+        shown = [confidence, sentences, own, orders, pairs, command, lines, answer]
+        private: dict[str, Any] = {"api_visibility": "private", **ONE_AT_A_TIME}
+        gr.on([button.click, text.submit], handlers.order, given, shown, show_progress="minimal", **private)
+        again.click(handlers.shuffle, given, [*given, *shown], show_progress="minimal", **private)
+        examples.click(handlers.choose, examples, [*given, *shown], show_progress="minimal", **private)
+        # Of several moves while one is answered, the last counts.
+        sentences.input(handlers.rate, sentences, own, trigger_mode="always_last", show_progress="hidden", **private)
+    page.queue(max_size=MAX_WAITING)
+    return page
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def launch_page(page: gr.Blocks, host: str, port: int) -> None:
+    """Opens the port and returns. Raises UserError if it was taken meanwhile."""
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            pwa=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=["api"],
+            favicon_path=HERE / "icon.svg",
+            theme=make_theme(),
+            css_paths=HERE / "page.css",
+        )
+    except OSError as error:
+        raise UserError(f"port: {port} cannot be opened ({error}); name another, or add port=auto") from error
+
+
+def serve_page(page: gr.Blocks, host: str, port: int) -> None:
+    """Serves the page until it is interrupted."""
+    launch_page(page, host, port)
+    log.info("the page is at %s; Ctrl-C stops it", page.local_url)
+    with suppress(KeyboardInterrupt):
+        page.server.thread.join()
+    page.close(verbose=False)
