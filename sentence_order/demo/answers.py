@@ -15,8 +15,9 @@ from sentence_order.inference.ordering import Prediction
 
 MAX_CHARACTERS, MAX_SENTENCES = 20_000, 100
 NUM_ORDERS = 3  # that are listed
+DETAILS = (f"top_k={NUM_ORDERS}", "pairs=true", "neighbours=true")
 # Confidence in words, by the lowest number that has them.
-WORDS = {0.9: "Very sure", 0.7: "Sure", 0.4: "Unsure", 0.0: "Guessing"}
+WORDS = {0.9: "Very sure", 0.7: "Sure", 0.4: "Unsure", 0.0: "Doubtful"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def shell_command(checkpoint: str, sentences: list[str]) -> str:
     end = "END"
     while end in sentences:  # the line that ends them
         end += "_"
-    command = shell("predict", override("checkpoint", unambiguous(checkpoint)), "input=-", "format=text")
+    command = shell("predict", override("checkpoint", unambiguous(checkpoint)), "input=-", "format=text", *DETAILS)
     return "\n".join([f"{command} <<'{end}'", *sentences, end])
 
 
@@ -107,7 +108,8 @@ def python_lines(checkpoint: str, sentences: list[str]) -> str:
             "sentences = [",
             *texts,
             "]",
-            "prediction = orderer.predict([sentences])[0]",
-            "print(prediction.sentences, prediction.confidence)",
+            f"prediction = orderer.predict([sentences], top_k={NUM_ORDERS}, pairs=True, neighbours=True)[0]",
+            "print(prediction)",
+            "print(orderer.probability(sentences, prediction.order))  # or of an order of your own",
         ]
     )

@@ -66,7 +66,7 @@ class RankedOrder:
 class DoubtedPair:
     """Two sentences, by their indices in the input, that the model would rather have the other way round.
 
-    `probability` is the model's, that `first` comes before `second`, as it does in the order that is asked about.
+    `probability`, calibrated if the checkpoint is, is that `first` comes before `second`, as in the order in question.
     """
 
     first: int

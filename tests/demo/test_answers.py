@@ -98,10 +98,10 @@ def test_what_is_no_order_of_sentences_is_refused(
         (0.896, "Very sure", "90 %"),
         (0.894, "Sure", "89 %"),
         (0.4, "Unsure", "40 %"),
-        (0.0996, "Guessing", "10 %"),
-        (0.012, "Guessing", "1.2 %"),
-        (1 / 12_345, "Guessing", "1 in 12,000"),
-        (0.0, "Guessing", "less than 1 in a billion"),
+        (0.0996, "Doubtful", "10 %"),
+        (0.012, "Doubtful", "1.2 %"),
+        (1 / 12_345, "Doubtful", "1 in 12,000"),
+        (0.0, "Doubtful", "less than 1 in a billion"),
     ],
 )
 def test_a_probability_in_words_and_number(probability: float, words: str, number: str) -> None:
