@@ -97,6 +97,10 @@ ALIASES = {
     "loss=NAME; --help loss lists them": "loss_fn loss_function criterion loss_type loss_name",
     "decoder={}": "decoder_type",
     "decoder.beam_width={}": "num_beams beam_size",
+    "top_k={}": "num_return_sequences n_best nbest topk k",
+    "host={}": "server_name server ip address",
+    "port={}": "server_port",
+    "host=0.0.0.0 lets other machines reach the page": "share public",
     "several devices are used by torchrun --nproc_per_node=N -m sentence_order.train": "devices gpus num_gpus n_gpu "
     "num_devices rank dist_url num_processes nproc_per_node num_nodes strategy ddp world_size local_rank distributed",
     "TensorBoard files and metrics.jsonl are always written; other loggers are callbacks from Python": "report_to "
