@@ -356,8 +356,9 @@ def test_likeliest_orders_and_probabilities_of_pairs_by_request(
     shown = forks.run("tests.terminal", ["predict", *wanted], tmp_path, None, {}).stdout.splitlines()
     first = f"    probability {story['probability']:.3g}: {' '.join(map(str, story['order']))}"
     assert shown[5] == first
-    assert shown[9] == "    pairs"
-    assert re.fullmatch(r"       0 0\.00 0\.\d\d 0\.\d\d", shown[10])
+    assert shown[9].startswith("    pairs: that the sentence of the row comes before")
+    assert shown[10].split() == ["0", "1", "2"]
+    assert re.fullmatch(r"       0 0\.00 0\.\d\d 0\.\d\d", shown[11])
 
     for key in ("top_k=1", "pairs=true", "neighbours=true"):
         done = command("predict", *wanted[:2], key, "output=out.txt")

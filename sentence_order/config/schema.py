@@ -437,7 +437,11 @@ class DemoConfig:
     host: str | None = key(
         None, "Address of this machine that the page is served at. null: $GRADIO_SERVER_NAME, or 127.0.0.1."
     )
-    port: Any = key(7860, "Port that the page is served at. auto: a free one.", "integer from 1 to 65535, or auto")
+    port: Any = key(
+        None,
+        "Port that the page is served at. auto: a free one. null: $GRADIO_SERVER_PORT, or 7860.",
+        "integer from 1 to 65535, auto, or null",
+    )
     device: str = key("auto", DEVICE)
 
 

@@ -47,7 +47,7 @@ def find_newest_run(folder: Path) -> Path:
 def check_gradio() -> None:
     """Raises UserError if the library that serves the page is not installed."""
     if importlib.util.find_spec("gradio") is None:
-        raise UserError("the page needs gradio, which is not installed: pip install 'sentence-order[demo]'")
+        raise UserError("the page needs gradio, which is not installed: pip install -e '.[demo]'")
 
 
 def main() -> None:

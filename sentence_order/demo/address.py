@@ -15,16 +15,25 @@ TRIED_PORTS = 100
 def choose_address(config: DemoConfig, environment: Mapping[str, str]) -> tuple[str, int]:
     """The host and a free port. Raises UserError, which begins with the config key, if they cannot be used."""
     host = config.host or environment.get("GRADIO_SERVER_NAME") or LOCAL
-    if config.port == "auto":
-        for port in range(FIRST_PORT, FIRST_PORT + TRIED_PORTS):
-            if _is_free(host, port):
-                return host, port
+    port = config.port
+    if port is None:
+        named = environment.get("GRADIO_SERVER_PORT", "")
+        port = int(named) if named.isdecimal() else FIRST_PORT
+    if port == "auto":
+        for free in range(FIRST_PORT, FIRST_PORT + TRIED_PORTS):
+            if _is_free(host, free):
+                return host, free
         raise UserError(f"port: none from {FIRST_PORT} to {FIRST_PORT + TRIED_PORTS - 1} is free; name another")
-    if type(config.port) is not int or not 1 <= config.port <= MAX_PORT:
-        raise UserError(f"port: an integer from 1 to {MAX_PORT}, or auto, not {config.port!r}")
-    if not _is_free(host, config.port):
-        raise UserError(f"port: {config.port} is taken by another program; name another, or add port=auto")
-    return host, config.port
+    if type(port) is not int or not 1 <= port <= MAX_PORT:
+        raise UserError(f"port: an integer from 1 to {MAX_PORT}, or auto, not {port!r}")
+    if not _is_free(host, port):
+        raise UserError(f"port: {port} is taken by another program; name another, or add port=auto")
+    return host, port
+
+
+def is_local(host: str) -> bool:
+    """True for an address that other machines cannot reach."""
+    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -29,14 +29,23 @@ class Answer:
     seconds: float
 
 
-def read_sentences(text: str, one_per_line: bool) -> list[str]:
+def read_sentences(text: Any, one_per_line: bool) -> list[str]:
     """The sentences of a text. Raises UserError, which says the limit, if there is nothing to order, or too much."""
+    if not isinstance(text, str):
+        raise UserError(f"text: a text, not {text!r:.50}")
     if len(text) > MAX_CHARACTERS:
         raise UserError(f"The text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are ordered here.")
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    sentences = list(filter(None, lines)) if one_per_line else split_sentences(text)
+    lines = [*filter(None, (" ".join(line.split()) for line in text.splitlines()))]
+    sentences = lines if one_per_line else split_sentences(text)
+    if one_per_line and len(lines) == 1 and len(split_sentences(text)) > 1:
+        raise UserError("The text has one line; to split it into sentences, say that it is not one sentence per line.")
     check_count(len(sentences))
     return sentences
+
+
+def needs_lines(sentences: list[str]) -> bool:
+    """True if the sentences, one per line, are others where the text is split."""
+    return split_sentences("\n".join(sentences)) != sentences
 
 
 def check_count(count: int) -> None:

@@ -46,12 +46,12 @@ class Handlers:
             answer, same = answers.shuffle_again(self.orderer, answers.read_sentences(text, one_per_line))
         except MISTAKES as error:
             return [text, one_per_line, *_show_message(error)]
-        return ["\n".join(answer.sentences), True, *self.show(answer, same)]
+        return [*_text_of(answer), *self.show(answer, same)]
 
     def choose(self, number: int) -> list[Any]:
         """Shows an example, shuffled, and its order."""
-        sentences = EXAMPLES[number].shuffled()
-        return ["\n".join(sentences), True, *self.show(answers.order_sentences(self.orderer, sentences))]
+        answer = answers.order_sentences(self.orderer, EXAMPLES[number].shuffled())
+        return [*_text_of(answer), *self.show(answer)]
 
     def rate(self, value: Any) -> str:
         """Says how probable the order is that someone has made in the list."""
@@ -62,6 +62,11 @@ class Handlers:
         if value["order"] == value["predicted"]:
             return render.render_model_order(rated.probability, rated.approximate)
         return render.render_own_order(rated, value["sentences"], float(value["probability"]))
+
+
+def _text_of(answer: Answer) -> tuple[str, bool]:
+    """The sentences as a text, and whether the text must be read as one sentence per line."""
+    return "\n".join(answer.sentences), answers.needs_lines(answer.sentences)
 
 
 def _list_value(answer: Answer) -> dict[str, Any]:

@@ -40,6 +40,7 @@ function makeRow(index) {
     if (!(event.key in MOVES)) return;
     event.preventDefault();
     moveTo(row, place(row) + MOVES[event.key]);
+    row.scrollIntoView({ block: "nearest" });
   };
   handle.onpointerdown = (event) => drag(row, handle, event);
   const chip = make("b", "so-chip", index + 1);

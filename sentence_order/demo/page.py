@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from sentence_order.config.schema import Precision
+from sentence_order.demo.address import is_local
 from sentence_order.demo.endpoints import make_endpoints
 from sentence_order.demo.examples import EXAMPLES
 from sentence_order.demo.handlers import Handlers
@@ -25,6 +26,11 @@ ABOUT = """\
 Paste sentences in any order: the model puts them in the order that it finds likeliest. It runs on the machine that
 serves this page, and no text leaves it.
 """
+# On a narrow screen the answer is below the text.
+SCROLL_TO_ANSWER = """() => {
+  const answer = document.querySelector(".so-message, .so-verdict");
+  if (answer.getBoundingClientRect().top > innerHeight / 2) answer.scrollIntoView({ behavior: "smooth" });
+}"""
 MAX_WAITING = 200  # requests in the queue
 # The model answers one request at a time; all others wait in one queue.
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
@@ -41,7 +47,7 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
     """The page of a model, which first shows an example and its order."""
     handlers = Handlers(orderer, checkpoint)
     first_text, first_mode, *first = handlers.choose(0)
-    plain: dict[str, Any] = {"language": None, "interactive": False, "show_line_numbers": False}
+    plain: dict[str, Any] = {"language": None, "interactive": False, "show_line_numbers": False, "wrap_lines": True}
     # Its own analytics also look for newer versions of gradio elsewhere.
     with gr.Blocks(title="Sentence order", analytics_enabled=False) as page:
         gr.Markdown(ABOUT, elem_id="so-about")
@@ -84,9 +90,13 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
         given = [text, one_per_line]
         shown = [confidence, sentences, own, orders, pairs, command, lines, answer]
         private: dict[str, Any] = {"api_visibility": "private", **ONE_AT_A_TIME}
-        gr.on([button.click, text.submit], handlers.order, given, shown, show_progress="minimal", **private)
-        again.click(handlers.shuffle, given, [*given, *shown], show_progress="minimal", **private)
-        examples.click(handlers.choose, examples, [*given, *shown], show_progress="minimal", **private)
+        answered = [
+            gr.on([button.click, text.submit], handlers.order, given, shown, show_progress="minimal", **private),
+            again.click(handlers.shuffle, given, [*given, *shown], show_progress="minimal", **private),
+            examples.click(handlers.choose, examples, [*given, *shown], show_progress="minimal", **private),
+        ]
+        for event in answered:
+            event.then(js=SCROLL_TO_ANSWER)
         # Of several moves while one is answered, the last counts.
         sentences.input(handlers.rate, sentences, own, trigger_mode="always_last", show_progress="hidden", **private)
     page.queue(max_size=MAX_WAITING)
@@ -111,6 +121,7 @@ def launch_page(page: gr.Blocks, host: str, port: int) -> None:
             run_history=False,
             enable_monitoring=False,
             footer_links=["api"],
+            show_error=True,  # to programs, which else get an error without its text
             favicon_path=HERE / "icon.svg",
             theme=make_theme(),
             css_paths=HERE / "page.css",
@@ -122,6 +133,8 @@ def launch_page(page: gr.Blocks, host: str, port: int) -> None:
 def serve_page(page: gr.Blocks, host: str, port: int) -> None:
     """Serves the page until it is interrupted."""
     launch_page(page, host, port)
+    if not is_local(host):
+        log.info("host: other machines can reach the page by %s:%d, without a password", host, port)
     log.info("the page is at %s; Ctrl-C stops it", page.local_url)
     with suppress(KeyboardInterrupt):
         page.server.thread.join()

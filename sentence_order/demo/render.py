@@ -60,8 +60,18 @@ def render_own_order(own: OrderProbability, sentences: list[str], model_probabil
     return f"""\
 <p class="so-hidden" role="status">{spoken}</p>
 <dl class="so-compare" aria-hidden="true">{bars}</dl>
-<p class="so-note">The model's own probability of each order{about}.</p>
+<p class="so-note">{_compare(own.probability, model_probability)} By the model's own probabilities{about}.</p>
 {_render_doubts(own, sentences)}"""
+
+
+def _compare(own: float, other: float) -> str:
+    """How much less probable someone's order is than the model's, or more, where that is approximate."""
+    if own <= 0:
+        return ""
+    ratio, word = (other / own, "less") if own < other else (own / other, "more")
+    if ratio < 1.05:
+        return "Both are about as probable."
+    return f"Yours is {float(f'{ratio:.2g}'):,.{int(ratio < 10)}f} times {word} probable."
 
 
 def _render_doubts(own: OrderProbability, sentences: list[str]) -> str:

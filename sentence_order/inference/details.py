@@ -66,7 +66,7 @@ class RankedOrder:
 class DoubtedPair:
     """Two sentences, by their indices in the input, that the model would rather have the other way round.
 
-    `probability`, calibrated if the checkpoint is, is that `first` comes before `second`, as in the order in question.
+    `probability` is the model's own, that `first` comes before `second`, as it does in the order in question.
     """
 
     first: int
@@ -81,8 +81,8 @@ class OrderProbability:
     Attributes:
         probability: the model's own of the whole order; it is not calibrated.
         approximate: True for more than 12 sentences, whose probabilities are approximate.
-        doubted_pairs: pairs whose order has a probability below 0.5, calibrated if the checkpoint is, the least likely
-            first; None for a pointer network, which has no probabilities of pairs.
+        doubted_pairs: pairs whose order has a probability below 0.5, the least likely first; None for a pointer
+            network, which has no probabilities of pairs.
     """
 
     probability: float
@@ -116,7 +116,7 @@ def find_details(
         if wanted.pairs:
             matrices["pairs"] = found.before_BSS
         if wanted.pairs and config.pair_calibration is not None:
-            matrices["pairs_calibrated"] = calibrated_pairs(found.before_BSS, config)
+            matrices["pairs_calibrated"] = _calibrate(found.before_BSS, config.pair_calibration)
         if wanted.neighbours:
             matrices["neighbours"] = found.next_BTT[:, 1:, 1:]
         for name, matrix_BSS in matrices.items():
@@ -126,11 +126,9 @@ def find_details(
     return fields
 
 
-def find_doubted_pairs(
-    scores: Scores, batch: Batch, order: Sequence[int], kept: Sequence[int], config: SentenceOrdererConfig
-) -> list[DoubtedPair]:
+def find_doubted_pairs(scores: Scores, batch: Batch, order: Sequence[int], kept: Sequence[int]) -> list[DoubtedPair]:
     """The pairs of an order that are likelier the other way round, by the scores of one document: the worst first."""
-    before_SS = calibrated_pairs(order_marginals(scores, batch["mask"], batch["text_rank"]).before_BSS, config)[0]
+    before_SS = order_marginals(scores, batch["mask"], batch["text_rank"]).before_BSS[0]
     rank = dict(zip(kept, batch["text_rank"][0].tolist(), strict=True))
     before = dict(zip(kept, (dict(zip(kept, row, strict=True)) for row in before_SS.tolist()), strict=True))
     pairs = [DoubtedPair(i, j, before[i][j]) for i, j in combinations(order, 2) if rank[i] != rank[j]]
@@ -142,9 +140,9 @@ def is_approximate(scores: Scores, num_sentences: int) -> bool:
     return scores.pointer is None and num_sentences > MAX_EXACT_SENTENCES
 
 
-def calibrated_pairs(before_BSS: Tensor, config: SentenceOrdererConfig) -> Tensor:
-    """The probabilities of pairs (see `order_marginals`), calibrated if the model is; zero on diagonals."""
-    calibrated_BSS = torch.from_numpy(calibrate_pairs(pair_log_odds(before_BSS).numpy(), config.pair_calibration))
+def _calibrate(before_BSS: Tensor, slope: float) -> Tensor:
+    """The probabilities of pairs (see `order_marginals`), calibrated; zero on diagonals."""
+    calibrated_BSS = torch.from_numpy(calibrate_pairs(pair_log_odds(before_BSS).numpy(), slope))
     return calibrated_BSS - torch.diag_embed(calibrated_BSS.diagonal(dim1=1, dim2=2))
 
 

@@ -109,13 +109,16 @@ def _format_for_terminal(record: Record) -> str:
     lines = [f"{record['id']} (confidence {record['confidence']:.2f}{abstained})"]
     lines += [f"  {' '.join(sentence.split())}" for sentence in record["sentences"] if sentence.strip()]
     if "probability" in record:
-        about = ", approximately" if record["approximate"] else ""
-        lines += [f"  by the model alone, sentences counting from 0 as in the input{about}:"]
+        about = ", approximate" if record["approximate"] else ""
+        lines += [f"  the model's own probabilities{about}; sentences count from 0, as in the input"]
     for ranked in record.get("top_k", []):
         lines.append(f"    probability {ranked['probability']:.3g}: {' '.join(map(str, ranked['order']))}")
     for name in ("pairs", "pairs_calibrated", "neighbours"):
         if name in record:
-            lines += [f"    {name}", *(f"    {i:4} {_format_row(row)}" for i, row in enumerate(record[name]))]
+            relation = "directly before" if name == "neighbours" else "before"
+            lines.append(f"    {name}: that the sentence of the row comes {relation} that of the column")
+            lines.append(" " * 9 + " ".join(f"{j:4}" for j in range(len(record[name]))))
+            lines += [f"    {i:4} {_format_row(row)}" for i, row in enumerate(record[name])]
     return "".join(f"{printable(line)}\n" for line in lines) + "\n"
 
 

@@ -83,6 +83,11 @@ def find_document_excess(model: SentenceOrdererModel, sentences: list[str]) -> s
     return find_excess(config, count, tokens)
 
 
+def count_truncated(model: SentenceOrdererModel, sentences: list[str]) -> int:
+    """The number of sentences of which the model reads the first tokens only."""
+    return int(sum(_tokenize(model, [sentences])["cut"]))
+
+
 def order_documents(
     model: SentenceOrdererModel,
     documents: list[list[str]],
@@ -150,7 +155,7 @@ def find_order_probability(
         order = [int(index) for index in order]
         order_1S = torch.tensor([[kept.index(index) for index in order]])
         log_prob_11 = order_log_probs(scores, order_1S[:, None], batch["mask"], batch["text_rank"])
-        pairs = None if scores.pointer is not None else find_doubted_pairs(scores, batch, order, kept, model.config)
+        pairs = None if scores.pointer is not None else find_doubted_pairs(scores, batch, order, kept)
         return OrderProbability(log_prob_11.exp().item(), is_approximate(scores, len(kept)), pairs)
     return OrderProbability(1.0, False, None if model.config.has_pointer else [])  # of one sentence or none
 

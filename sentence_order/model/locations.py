@@ -103,7 +103,8 @@ def find_local_checkpoint(checkpoint: str, key: str) -> Path | None:
     """
     folder = Path(checkpoint)
     if not folder.exists():  # which raises PermissionError, unlike `os.path.exists`
-        if checkpoint.count("/") != 1 or not is_hub_id(checkpoint):
+        # What begins with the name of a folder here is hardly the id of an owner's model.
+        if checkpoint.count("/") != 1 or not is_hub_id(checkpoint) or folder.parent.is_dir():
             raise UserError(f"{key}: {checkpoint}: no such folder, and not a hub id")
         return None
     folder = best if (best := folder / "checkpoints" / "best").is_dir() else folder

@@ -134,5 +134,6 @@ def write_results(
         tensorboard_command(folder),
         environment() + shell("evaluate", checkpoint, *documents),
         environment() + shell("predict", checkpoint, "input=FILE"),
+        environment() + shell("demo", checkpoint),
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False)

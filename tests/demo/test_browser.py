@@ -68,6 +68,7 @@ def open_page(browser: Any, address: str) -> Iterator[Opener]:
 
 
 def order_text(page: Page, sentences: list[str]) -> None:
+    page.locator("#so-mode input").check()
     page.locator("#so-text textarea").fill("\n".join(sentences))
     page.locator("#so-order").click()
     page.wait_for_function(
@@ -101,6 +102,16 @@ def test_a_sentence_is_dragged_and_its_order_rated_at_once(open_page: Opener) ->
     page.locator(".so-reset").click()
     page.wait_for_selector(".so-compare", state="detached")
     assert shown(page) == [*others, last]
+
+
+def test_the_comparison_is_in_sight_of_a_long_list(open_page: Opener) -> None:
+    page = open_page()
+    order_text(page, [f"Step number {number}." for number in range(40)])
+    page.locator(".so-down").nth(0).click()
+    page.wait_for_selector(".so-compare")
+    box = page.locator(".so-compare").bounding_box()
+    assert 0 < box["y"] < 900 - box["height"]
+    assert "probable" in page.locator("#so-own .so-note").first.inner_text()
 
 
 def test_a_drag_that_is_broken_off_changes_nothing(open_page: Opener) -> None:
@@ -189,6 +200,16 @@ def test_arabic_and_chinese_have_their_direction(open_page: Opener) -> None:
         "[...document.querySelectorAll('.so-sentence')].map(e => [e.textContent, getComputedStyle(e).direction])"
     )
     assert all((direction == "rtl") == (bidirectional(text[0]) == "AL") for text, direction in directions)
+
+
+def test_running_text_is_split_also_after_an_example(open_page: Opener) -> None:
+    page = open_page()
+    page.get_by_role("button", name="A recipe").click()
+    page.wait_for_function("document.querySelectorAll('.so-row').length == 7")
+    page.locator("#so-text textarea").fill("He ate the cake and was\nfull. Tom baked a cake. It smelled of\nlemon.")
+    page.locator("#so-order").click()
+    page.wait_for_function("document.querySelectorAll('.so-row').length == 3")
+    assert sorted(shown(page)) == ["He ate the cake and was full.", "It smelled of lemon.", "Tom baked a cake."]
 
 
 def test_limits_are_said_in_place_of_an_answer(open_page: Opener) -> None:

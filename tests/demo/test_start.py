@@ -32,13 +32,18 @@ def test_the_address_is_local_unless_it_is_set() -> None:
     assert choose_address(DemoConfig(port="auto", host="localhost"), variables)[0] == "localhost"
 
 
+def test_the_port_is_that_of_gradios_variable_unless_it_is_set(taken: int) -> None:
+    with pytest.raises(UserError, match=f"port: {taken} is taken"):
+        choose_address(DemoConfig(), {"GRADIO_SERVER_PORT": str(taken)})
+
+
 def test_a_free_port_is_found(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
     monkeypatch.setattr("sentence_order.demo.address.FIRST_PORT", taken)
     _, port = choose_address(DemoConfig(port="auto"), {})
     assert taken < port < taken + 100
 
 
-@pytest.mark.parametrize("port", [0, 65_536, -1, 78.6, True, "http", None])
+@pytest.mark.parametrize("port", [0, 65_536, -1, 78.6, True, "http", [1]])
 def test_a_port_is_a_number_or_auto(port: object) -> None:
     with pytest.raises(UserError, match=r"^port: an integer from 1 to 65535, or auto"):
         choose_address(DemoConfig(port=port), {})
@@ -89,5 +94,5 @@ def test_a_checkpoint_that_does_not_load_is_one_line(
 
 def test_without_gradio_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"gradio, which is not installed: pip install 'sentence-order\[demo\]'"):
+    with pytest.raises(UserError, match=r"gradio, which is not installed: pip install -e '\.\[demo\]'"):
         demo.check_gradio()
