@@ -7,7 +7,9 @@ Of a trained model (a run, a checkpoint or a hub id) and documents (files of JSO
 - the time of an answer with everything that the page of `sentence_order.demo` shows, for documents of 5, 10, 12 and 30
   sentences, which are put together from the sentences of the files; and of the probability of an order of one's own;
 - of the documents of 10 to 12 sentences, for which both can be computed: the error of the estimated log-probability of
-  the predicted order, and of the estimated probabilities of pairs.
+  the predicted order, and of the estimated probabilities of pairs;
+- of longer documents, put together as above: the error of the probabilities of pairs against chains of Gibbs sampling
+  that are 40 times as long.
 """
 
 import argparse
@@ -21,11 +23,13 @@ import numpy as np
 
 from sentence_order.data.layout import Layout
 from sentence_order.data.readers import read_files
-from sentence_order.decoding import distribution
+from sentence_order.decoding import distribution, sampling
 from sentence_order.inference.orderer import SentenceOrderer
+from sentence_order.inference.ordering import Prediction
 
 SIZES, REPEATS = (5, 10, 12, 30), 20
 EXACT_SIZES, MAX_DOCUMENTS = range(10, 13), 200
+LONG_SIZES, NUM_LONG = (15, 30, 50), 5
 
 
 def main() -> None:
@@ -42,7 +46,9 @@ def main() -> None:
     for size in SIZES:
         row = [f"{median_ms(answer):.0f} ms" for answer in answers(orderer, documents, size)]
         print(f"| {size} | {' | '.join(row)} |")
-    print(f"\n{describe_estimates(orderer, [d for d in documents if len(d) in EXACT_SIZES][:MAX_DOCUMENTS])}")
+    print(f"\n- {describe_estimates(orderer, [d for d in documents if len(d) in EXACT_SIZES][:MAX_DOCUMENTS])}")
+    for size in LONG_SIZES:
+        print(f"- {describe_long_estimates(orderer, documents, size)}")
 
 
 def answers(orderer: SentenceOrderer, documents: list[list[str]], size: int) -> list[Callable[[], object]]:
@@ -73,13 +79,29 @@ def describe_estimates(orderer: SentenceOrderer, documents: list[list[str]]) -> 
     with patch.object(distribution, "MAX_EXACT_SENTENCES", 1):
         estimated = orderer.predict(documents, pairs=True)
     nats = np.log([e.probability for e in estimated]) - np.log([e.probability for e in exact])
-    pairs = np.concatenate([np.ravel(np.subtract(a.pairs, b.pairs)) for a, b in zip(estimated, exact, strict=True)])
     return (
         f"{len(documents)} documents of {min(EXACT_SIZES)} to {max(EXACT_SIZES)} sentences: the estimated "
         f"log-probability of an order is {np.sqrt(np.square(nats).mean()):.3f} nats off, root mean square, and at most "
-        f"{abs(nats).max():.2f}; the estimated probability of a pair is {abs(pairs).mean():.4f} off on average, and at "
-        f"most {abs(pairs).max():.2f}."
+        f"{abs(nats).max():.2f}; {describe_pairs(estimated, exact)}"
     )
+
+
+def describe_long_estimates(orderer: SentenceOrderer, documents: list[list[str]], size: int) -> str:
+    """The errors of pairs in a few documents of this size, which are put together."""
+    flat = chain.from_iterable(documents)
+    texts = [[*islice(flat, size)] for _ in range(NUM_LONG)]
+    estimated = orderer.predict(texts, pairs=True)
+    with patch.multiple(sampling, BURN_IN=40, SWEEPS=240):
+        return f"{NUM_LONG} of {size} sentences: {describe_pairs(estimated, orderer.predict(texts, pairs=True))}"
+
+
+def describe_pairs(found: list[Prediction], expected: list[Prediction]) -> str:
+    errors = []
+    for one, other in zip(found, expected, strict=True):
+        assert one.pairs is not None
+        errors.append(np.abs(np.subtract(one.pairs, other.pairs))[~np.eye(len(one.pairs), dtype=bool)])
+    off = np.concatenate(errors)
+    return f"the probability of a pair is {off.mean():.4f} off on average, and at most {off.max():.2f}."
 
 
 if __name__ == "__main__":

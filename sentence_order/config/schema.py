@@ -50,7 +50,7 @@ GoldOrder = StrEnum("GoldOrder", "order position")
 Overlap = StrEnum("Overlap", "warn drop error")
 
 # Texts of keys that several commands have.
-TOP_K = Range(high=1000, low_allowed=True)
+TOP_K = Range(high=200, low_allowed=True)
 SHUFFLES = "Permutations of each document whose scores are averaged; useful with encoder.position_ids=per_document."
 EVAL_TOKENS = "Tokens read at once, padding included: more are faster and need more memory, with the same results."
 DEVICE = "Where to compute: cpu, cuda or cuda:N. auto: a CUDA device if there is one."

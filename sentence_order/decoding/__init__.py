@@ -26,8 +26,6 @@ from sentence_order.decoding.scores import MATRICES, CleanScores, Scores, quanti
 # float32 resolves above 256 and than bfloat16 resolves above 0.004; no model is as sure as exp(2**14).
 _MAX_SCORE = 2.0**14
 MAX_SENTENCES = 4096
-# Above any difference between the objectives of two orders, unless a model is as sure as that of many pairs.
-_SWAP_PENALTY = 2.0**20
 # Documents are decoded so many at a time that each of their arrays holds this many scores and stays in the cache: fresh
 # memory for a large batch takes longer than all arithmetic, and too few documents are slowed down by each operation.
 _CHUNK_SCORES = 2**16
@@ -103,14 +101,10 @@ def decode_k_best(scores: Scores, mask_BS: Tensor, tie_break_BS: Tensor, count: 
     order_BKS = torch.arange(sentences).repeat(documents, count, 1)
     order_BKS[~mask_BS.any(1), 1:] = -1  # without sentences there is one order
     for rows_G, rank_order_GS, clean in _documents_by_size(scores, mask_BS, tie_break_BS):
-        size = rank_order_GS.shape[1]
-        rank_GS = tie_break_BS[rows_G[:, None], rank_order_GS]
-        same_GSS = (rank_GS[:, :, None] == rank_GS[:, None]).triu(1)
-        penalty_GSS = _SWAP_PENALTY * (same_GSS.double() - same_GSS.transpose(1, 2).double())
-        order_GKS = k_best_orders(clean._replace(pairs_GSS=clean.pairs_GSS + penalty_GSS), beam_width, count)
-
+        order_GKS, size = k_best_orders(clean, beam_width, count), rank_order_GS.shape[1]
         position_GKS = order_GKS.argsort(2)
-        is_swapped_GKSS = same_GSS[:, None] & (position_GKS[..., None] > position_GKS[:, :, None])
+        assert clean.same_GSS is not None
+        is_swapped_GKSS = clean.same_GSS[:, None] & (position_GKS[..., None] > position_GKS[:, :, None])
         is_missing_GK = (order_GKS[:, :, 0] < 0) | is_swapped_GKSS.any(3).any(2)
         found_GKS = rank_order_GS[:, None].expand_as(order_GKS).gather(2, order_GKS.clamp(min=0))
         order_BKS[rows_G, :, :size] = found_GKS
@@ -132,7 +126,9 @@ def _documents_by_size(
     for size in sorted(set(size_B.tolist()) - {0}):
         for rows_G in (size_B == size).nonzero()[:, 0].split(max(1, _CHUNK_SCORES // (1 + size) ** 2)):
             rank_order_GS = tie_break_BS[rows_G, :size].argsort(dim=1, stable=True)
-            yield rows_G, rank_order_GS, _clean_scores(matrices, rows_G, rank_order_GS)
+            rank_GS = tie_break_BS[rows_G[:, None], rank_order_GS]
+            same_GSS = (rank_GS[:, :, None] == rank_GS[:, None]).triu(1)
+            yield rows_G, rank_order_GS, _clean_scores(matrices, rows_G, rank_order_GS)._replace(same_GSS=same_GSS)
 
 
 def _clean_scores(matrices: dict[str, Tensor], rows_G: Tensor, order_GS: Tensor) -> CleanScores:

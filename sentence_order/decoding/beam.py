@@ -33,7 +33,7 @@ def beam_orders(scores: CleanScores, beam_width: int, count: int) -> Tensor:
     The first is that of `beam_order`. If there are fewer than `count`, the last rows are -1.
     """
     bytes_per_document = 64 * beam_width * (beam_width * count + scores.pairs_GSS.shape[1])
-    return scores.map_chunks(partial(_beam_chunk, beam_width, count), 2**26, bytes_per_document)
+    return scores.without_swaps().map_chunks(partial(_beam_chunk, beam_width, count), 2**26, bytes_per_document)
 
 
 def _beam_chunk(beam_width: int, count: int, pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:

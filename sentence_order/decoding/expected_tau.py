@@ -13,8 +13,8 @@ References: Kumar and Byrne (2004), "Minimum Bayes-risk decoding for statistical
 import torch
 from torch import Tensor
 
-from sentence_order.decoding.distribution import exact_marginals
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES, exact_order
+from sentence_order.decoding.likelihood import exact_marginals
 from sentence_order.decoding.scores import CleanScores, quantise
 
 
@@ -38,4 +38,4 @@ def pair_advantages(scores: CleanScores) -> Tensor:
 
 
 def _probability_before(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
-    return exact_marginals(pairs_GSS, next_GTT).before_BSS
+    return exact_marginals(pairs_GSS, next_GTT)[0]

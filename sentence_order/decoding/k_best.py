@@ -30,6 +30,7 @@ def k_best_orders(scores: CleanScores, beam_width: int, count: int) -> Tensor:
     sentences = scores.pairs_GSS.shape[1]
     if sentences > MAX_EXACT_SENTENCES:
         return beam_orders(scores, beam_width, count)
+    scores = scores.without_swaps()
     found = min(count, factorial(sentences))
     if sentences <= MAX_LISTED_SENTENCES:
         order_GKS = scores.map_chunks(partial(_best_of_all, found), 2**20, 8 * factorial(sentences))

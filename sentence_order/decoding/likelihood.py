@@ -84,6 +84,20 @@ def log_partition(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
     return (sum_XG[-sentences:] + next_TTG[0, 1:]).logsumexp(0)
 
 
+def exact_marginals(pairs_GSS: Tensor, next_GTT: Tensor) -> tuple[Tensor, Tensor]:
+    """The probabilities over all orders that i comes before j (G, S, S), and that item j directly follows i (G, T, T).
+
+    An order earns pairs[i, j] where i comes before j, and next[i, j] where j follows i: the gradient of the
+    log-partition is the probability of that.
+    """
+    scores = [matrix.detach().permute(1, 2, 0).contiguous().requires_grad_() for matrix in (pairs_GSS, next_GTT)]
+    with torch.enable_grad():
+        total = log_partition(*scores).sum()
+    before_SSG, next_TTG = torch.autograd.grad(total, scores)
+    before_SSG.diagonal().zero_()  # where the sum adds zeros
+    return before_SSG.permute(2, 0, 1), next_TTG.permute(2, 0, 1)
+
+
 def _step_by_step(pairs_SSG: Tensor, next_TTG: Tensor) -> Tensor:
     sentences = len(pairs_SSG)
     # What sentence i gains by preceding those from the k-th on. A product, since CUDA has no deterministic cumsum.

@@ -6,6 +6,7 @@ have the same continuations, and the network is asked at every step.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from sentence_order.decoding.scores import Pointer, quantise, step_log_probs
 
@@ -22,19 +23,11 @@ def pointer_order(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_
 def pointer_orders(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width: int, count: int) -> Tensor:
     """The most probable orders that a beam finds, best first: `order_BKS`, long, padding in its own places.
 
-    Of those that differ only by swapping sentences of one rank, there is the first. If there are fewer than `count`,
-    the last rows are -1.
+    If there are fewer than `count`, the last rows are -1.
     """
-    documents, sentences = mask_BS.shape
     order_BWS, score_BW = _search(pointer, mask_BS, tie_break_BS, max(beam_width, count))
-    order_BKS = torch.full((documents, count, sentences), -1)
-    for b in range(documents):
-        found = order_BWS[b, score_BW[b] > -torch.inf]
-        texts_WS = tie_break_BS[b][found].masked_fill(~mask_BS[b], 0).tolist()
-        first = {tuple(texts): w for w, texts in reversed([*enumerate(texts_WS)])}
-        kept = sorted(first.values())[:count]
-        order_BKS[b, : len(kept)] = found[kept]
-    return order_BKS
+    order_BKS = order_BWS[:, :count].masked_fill((score_BW[:, :count] == -torch.inf)[:, :, None], -1)
+    return pad(order_BKS, (0, 0, 0, count - order_BKS.shape[1]), value=-1)
 
 
 @torch.no_grad()
@@ -48,6 +41,10 @@ def _search(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width:
     last = torch.iinfo(torch.long).max
     rank_BS = tie_break_BS.long().masked_fill(~mask_BS, last).argsort(dim=1, stable=True).argsort(1)
 
+    # An identical sentence that comes first by its index is placed first: other orders are the same texts.
+    same_BSS = (tie_break_BS[:, :, None] == tie_break_BS[:, None]) & mask_BS[:, :, None] & mask_BS[:, None]
+    earlier_BSS = same_BSS.triu(1).double() if same_BSS.triu(1).any() else None
+
     order_BWS = torch.zeros(documents, 1, 0, dtype=torch.long)
     placed_BWS = torch.zeros(documents, 1, sentences, dtype=torch.bool)
     score_BW = torch.zeros(documents, 1, dtype=torch.float64)
@@ -57,6 +54,8 @@ def _search(pointer: Pointer, mask_BS: Tensor, tie_break_BS: Tensor, beam_width:
         if gain_BWS[step < size_B].isnan().any():
             raise ValueError("NaN among the probabilities of the next sentence")
 
+        if earlier_BSS is not None:
+            gain_BWS[(~placed_BWS).double() @ earlier_BSS > 0] = -torch.inf
         done_B = step >= size_B  # only padding remains, in its own places
         gain_BWS[done_B] = -torch.inf
         gain_BWS[done_B, :, step] = 0.0

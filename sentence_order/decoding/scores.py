@@ -10,6 +10,8 @@ from transformers.utils import ModelOutput
 
 # The fields of `Scores` that hold a matrix for each document.
 MATRICES = ("logits", "next_log_probs", "position_logits")
+# Above any difference between the objectives of two orders, unless a model is as sure as it can be of many pairs.
+SWAP_PENALTY = 2.0**20
 RESOLUTION = 2.0**-16  # in which decoders compare scores: finer differences are rounding
 
 
@@ -49,6 +51,11 @@ class Scores(ModelOutput):
         moved: dict[str, Any] = {name: value.to("cpu", non_blocking=True) for name, value in tensors.items()}
         return Scores(**moved, pointer=self.pointer)
 
+    def select(self, rows_G: Tensor) -> "Scores":
+        """The matrices of some documents."""
+        selected: dict[str, Any] = {name: self[name][rows_G] for name in MATRICES if name in self}
+        return Scores(**selected)
+
     def relabelled(self, index_BS: Tensor) -> "Scores":
         """The scores of the same documents if their k-th sentence is the one that was `index[b, k]`-th."""
         assert self.pointer is None, "a pointer keeps the labels of the sentences that it was made for"
@@ -67,6 +74,15 @@ class CleanScores(NamedTuple):
     pairs_GSS: Tensor
     next_GTT: Tensor  # log-probability that item j directly follows item i, item 0 being the document's boundary
     position_GSS: Tensor | None = None  # log-probability of sentence i at position k; None without such a head
+    # True for identical sentences i < j: a search for several orders, or by a beam, is for those where i comes first.
+    same_GSS: Tensor | None = None
+
+    def without_swaps(self) -> "CleanScores":
+        """Scores by which an order with identical sentences the other way round is worse than any other."""
+        if self.same_GSS is None or not self.same_GSS.any():
+            return self
+        penalty_GSS = SWAP_PENALTY * (self.same_GSS.double() - self.same_GSS.transpose(1, 2).double())
+        return self._replace(pairs_GSS=self.pairs_GSS + penalty_GSS)
 
     def map_chunks(self, find: Callable[[Tensor, Tensor], Tensor], memory: int, bytes_per_document: int) -> Tensor:
         """`find` of the pairs and neighbours of as many documents at a time as fit into `memory` bytes, joined."""

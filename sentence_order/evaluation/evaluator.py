@@ -21,7 +21,8 @@ from sentence_order.data.batching import load_shuffles, make_batches
 from sentence_order.data.examples import Batch
 from sentence_order.data.groups import rows_by_group
 from sentence_order.data.tokenization import Corpus
-from sentence_order.decoding.distribution import order_marginals
+from sentence_order.decoding.distribution import OrderDistribution
+from sentence_order.decoding.exact import MAX_EXACT_SENTENCES
 from sentence_order.decoding.scores import MATRICES, Scores, gather_matrix
 from sentence_order.errors import TrainingError
 from sentence_order.evaluation import metrics
@@ -31,8 +32,8 @@ from sentence_order.inference.calibration import (
     Reliability,
     calibrate,
     calibrate_pairs,
+    log_odds,
     measure_reliability,
-    order_log_odds,
     pair_log_odds,
 )
 from sentence_order.inference.scoring import average_over_shuffles, decode_batch, score_with_oom_fallback
@@ -62,7 +63,7 @@ class Evaluation:
     total_loss: float
     num_pairs: int
     # Before calibration: the log-odds that a predicted order is the true one; and, of each document, those of its pairs
-    # of different sentences in their true order, none if a pointer scores.
+    # of different sentences in their true order, none if a pointer scores, or there are more than 12 sentences.
     log_odds_D: FloatArray
     pair_log_odds: list[FloatArray]
     given: list[list[int]]  # `given[d][i]` is the gold position of the i-th sentence of the input
@@ -239,6 +240,8 @@ def _evaluate_batch(
         logits_BSS = gather_matrix(scores.logits[common_B, :common_size, :common_size], gold_BS, gold_BS)
         probability_SS = logits_BSS.sigmoid().sum(0)
 
+    distribution = OrderDistribution(scores, mask_BS, text_rank_BS, beam_width=decoder.beam_width)
+
     def cut(padded_BS: Tensor) -> list[list[Any]]:
         return [values[:size] for values, size in zip(padded_BS.tolist(), mask_BS.sum(1).tolist(), strict=True)]
 
@@ -247,8 +250,8 @@ def _evaluate_batch(
         counts=document_counts(*compared),
         total_loss=loss(scores, positions_BS, mask_BS).item(),
         num_pairs=int(count_pairs(mask_BS)),
-        log_odds_D=order_log_odds(scores, order_BS, mask_BS, text_rank_BS),
-        pair_log_odds=_pair_log_odds(scores, positions_BS, mask_BS, text_rank_BS),
+        log_odds_D=log_odds(distribution.log_probs(order_BS[:, None])[:, 0]),
+        pair_log_odds=_pair_log_odds(distribution, positions_BS),
         given=cut(positions_BS),
         order=cut(order_BS),
         right=cut(right_slots(*compared)),
@@ -262,12 +265,17 @@ def _evaluate_batch(
     )
 
 
-def _pair_log_odds(scores: Scores, positions_BS: Tensor, mask_BS: Tensor, text_rank_BS: Tensor) -> list[FloatArray]:
-    """The entry of each document of a batch in `Evaluation.pair_log_odds`."""
-    if scores.pointer is not None:
+def _pair_log_odds(distribution: OrderDistribution, positions_BS: Tensor) -> list[FloatArray]:
+    """The entry of each document of a batch in `Evaluation.pair_log_odds`.
+
+    Not of longer documents than the exact sum is for, whose estimates take longer than the model.
+    """
+    mask_BS, text_rank_BS = distribution.mask_BS, distribution.text_rank_BS
+    if distribution.scores.pointer is not None:
         return [np.zeros(0, dtype=np.float32) for _ in mask_BS]
-    log_odds_BSS = pair_log_odds(order_marginals(scores, mask_BS, text_rank_BS).before_BSS)
-    is_pair_BSS = mask_BS[:, :, None] & mask_BS[:, None] & (text_rank_BS[:, :, None] != text_rank_BS[:, None])
+    log_odds_BSS = pair_log_odds(distribution.marginals(MAX_EXACT_SENTENCES).before_BSS)
+    is_pair_BSS = mask_BS[:, :, None] & mask_BS[:, None] & (mask_BS.sum(1) <= MAX_EXACT_SENTENCES)[:, None, None]
+    is_pair_BSS &= text_rank_BS[:, :, None] != text_rank_BS[:, None]
     is_pair_BSS &= positions_BS[:, :, None] < positions_BS[:, None]
     ends_B = is_pair_BSS.sum((1, 2)).cumsum(0)
     return np.split(log_odds_BSS[is_pair_BSS].float().numpy(), ends_B[:-1].tolist())

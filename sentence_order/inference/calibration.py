@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 
 from sentence_order.arrays import FloatArray
-from sentence_order.decoding.distribution import order_log_probs
-from sentence_order.decoding.scores import Scores
 from sentence_order.model.configuration import SentenceOrdererConfig
 
 BINS = 15
@@ -35,11 +33,6 @@ class Calibration(NamedTuple):
         return cls(config.calibration, config.pair_calibration)
 
 
-def order_log_odds(scores: Scores, order_BS: Tensor, mask_BS: Tensor, text_id_BS: Tensor) -> FloatArray:
-    """The log-odds that an order is the true one by the model's own scores: (B). See `order_log_probs`."""
-    return log_odds(order_log_probs(scores, order_BS[:, None], mask_BS, text_id_BS)[:, 0])
-
-
 def log_odds(log_prob_B: Tensor) -> FloatArray:
     """The log-odds of log-probabilities in float64; they stay finite at a probability of 1."""
     log_prob_B = log_prob_B.clamp(max=-1e-12)
@@ -47,7 +40,7 @@ def log_odds(log_prob_B: Tensor) -> FloatArray:
 
 
 def pair_log_odds(before_BSS: Tensor) -> Tensor:
-    """The log-odds that sentence i comes before sentence j, by `distribution.order_marginals`: (B, S, S)."""
+    """The log-odds that sentence i comes before sentence j, by `OrderDistribution.marginals`: (B, S, S)."""
     log_prob_BSS = before_BSS.clamp(min=1e-12).log()
     return log_prob_BSS - log_prob_BSS.transpose(1, 2)
 

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from sentence_order.config.schema import PredictConfig
-from sentence_order.data.examples import Batch
-from sentence_order.decoding import decode_k_best
-from sentence_order.decoding.distribution import order_log_probs, order_marginals
+from sentence_order.decoding.distribution import OrderDistribution
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES
 from sentence_order.decoding.scores import Scores
 from sentence_order.inference.calibration import calibrate_pairs, pair_log_odds
@@ -91,32 +89,26 @@ class OrderProbability:
 
 
 def find_details(
-    wanted: Details,
-    scores: Scores,
-    batch: Batch,
-    places: Sequence[Places],
-    config: SentenceOrdererConfig,
-    beam_width: int,
+    wanted: Details, distribution: OrderDistribution, places: Sequence[Places], pair_calibration: float | None
 ) -> list[dict[str, Any]]:
     """The fields of `Prediction` that are asked for, of each document of a batch, by the indices of the input."""
-    mask_BS, rank_BS = batch["mask"], batch["text_rank"]
     fields: list[dict[str, Any]] = [{} for _ in places]
     if wanted.top_k:
-        order_BKS = decode_k_best(scores, mask_BS, rank_BS, wanted.top_k, beam_width=beam_width)
+        order_BKS = distribution.best_orders(wanted.top_k)
         is_found_BK = order_BKS[:, :, 0] >= 0
-        probability_BK = order_log_probs(scores, order_BKS, mask_BS, rank_BS).exp()
+        probability_BK = distribution.log_probs(order_BKS).exp()
         for b, (kept, _) in enumerate(places):
             orders = [[kept[k] for k in order[: len(kept)]] for order in order_BKS[b, is_found_BK[b]].tolist()]
             ranked = zip(orders, probability_BK[b, is_found_BK[b]].tolist(), strict=True)
             fields[b]["top_k"] = [*starmap(RankedOrder, ranked)]
 
-    if (wanted.pairs or wanted.neighbours) and scores.pointer is None:
-        found = order_marginals(scores, mask_BS, rank_BS)
+    if (wanted.pairs or wanted.neighbours) and distribution.scores.pointer is None:
+        found = distribution.marginals()
         matrices: dict[str, Tensor] = {}
         if wanted.pairs:
             matrices["pairs"] = found.before_BSS
-        if wanted.pairs and config.pair_calibration is not None:
-            matrices["pairs_calibrated"] = _calibrate(found.before_BSS, config.pair_calibration)
+        if wanted.pairs and pair_calibration is not None:
+            matrices["pairs_calibrated"] = _calibrate(found.before_BSS, pair_calibration)
         if wanted.neighbours:
             matrices["neighbours"] = found.next_BTT[:, 1:, 1:]
         for name, matrix_BSS in matrices.items():
@@ -126,10 +118,10 @@ def find_details(
     return fields
 
 
-def find_doubted_pairs(scores: Scores, batch: Batch, order: Sequence[int], kept: Sequence[int]) -> list[DoubtedPair]:
-    """The pairs of an order that are likelier the other way round, by the scores of one document: the worst first."""
-    before_SS = order_marginals(scores, batch["mask"], batch["text_rank"]).before_BSS[0]
-    rank = dict(zip(kept, batch["text_rank"][0].tolist(), strict=True))
+def find_doubted_pairs(distribution: OrderDistribution, order: Sequence[int], kept: Sequence[int]) -> list[DoubtedPair]:
+    """The pairs of an order of one document that are likelier the other way round: the worst first."""
+    before_SS = distribution.marginals().before_BSS[0]
+    rank = dict(zip(kept, distribution.text_rank_BS[0].tolist(), strict=True))
     before = dict(zip(kept, (dict(zip(kept, row, strict=True)) for row in before_SS.tolist()), strict=True))
     pairs = [DoubtedPair(i, j, before[i][j]) for i, j in combinations(order, 2) if rank[i] != rank[j]]
     return sorted((pair for pair in pairs if pair.probability < 0.5), key=lambda pair: pair.probability)
@@ -141,7 +133,7 @@ def is_approximate(scores: Scores, num_sentences: int) -> bool:
 
 
 def _calibrate(before_BSS: Tensor, slope: float) -> Tensor:
-    """The probabilities of pairs (see `order_marginals`), calibrated; zero on diagonals."""
+    """The probabilities of pairs (see `OrderDistribution.marginals`), calibrated; zero on diagonals."""
     calibrated_BSS = torch.from_numpy(calibrate_pairs(pair_log_odds(before_BSS).numpy(), slope))
     return calibrated_BSS - torch.diag_embed(calibrated_BSS.diagonal(dim1=1, dim2=2))
 

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from sentence_order.config.validation import check_decoder
 from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.encoding import tokenize_documents
 from sentence_order.data.examples import Batch, TokenizedDocuments, make_batch
-from sentence_order.decoding.distribution import order_log_probs
+from sentence_order.decoding.distribution import OrderDistribution
 from sentence_order.decoding.scores import MATRICES, Scores
 from sentence_order.errors import UserError, counted
 from sentence_order.inference.calibration import calibrate, log_odds
@@ -34,6 +33,7 @@ from sentence_order.inference.scoring import (
     describe_decoding,
     score_with_oom_fallback,
 )
+from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.model.limits import check_fits, find_excess
 from sentence_order.model.modeling import SentenceOrdererModel
 from sentence_order.runtime.device import Runtime
@@ -113,19 +113,21 @@ def order_documents(
     columns = _tokenize(model, documents)
     places = [Places(kept, len(document)) for kept, document in zip(columns["kept"], documents, strict=True)]
     single = [i for i, own in enumerate(places) if len(own.kept) < 2]
-    find = partial(find_details, details, config=config, beam_width=beam_width)
-    predictions = {i: _predict_single(documents[i], places[i], find) for i in single}
+    predictions = {i: _predict_single(documents[i], places[i], details, config) for i in single}
     advance(len(single))
 
     started, decoding_seconds = time.perf_counter(), 0.0
     for batch, scores in _score(model, columns, runtime, batch_tokens, shuffles):
         order_BS, _, seconds = decode_batch(decoder, scores, batch, beam_width)
         decoding_seconds += seconds
-        log_prob_B = order_log_probs(scores, order_BS[:, None], batch["mask"], batch["text_rank"])[:, 0]
+        distribution = OrderDistribution(
+            scores, batch["mask"], batch["text_rank"], beam_width=beam_width, num_summed=details.top_k
+        )
+        log_prob_B = distribution.log_probs(order_BS[:, None])[:, 0]
         confidences = calibrate(log_odds(log_prob_B), config.calibration).tolist()
         probabilities = log_prob_B.exp().tolist()
         rows = batch["document"].tolist()
-        fields = find(scores, batch, [places[i] for i in rows])
+        fields = find_details(details, distribution, [places[i] for i in rows], config.pair_calibration)
 
         for row, i in enumerate(rows):
             kept = places[i].kept
@@ -149,24 +151,26 @@ def find_order_probability(
     """The probability of an order of one document: see `SentenceOrderer.probability`."""
     columns = _tokenize(model, [sentences])
     (kept,) = columns["kept"]
-    if len(order) != len(kept) or not all(i in order for i in kept):
+    if not hasattr(order, "__len__") or len(order) != len(kept) or not all(i in order for i in kept):
         raise UserError(f"order: holds each index of the sentences that are not empty once ({kept}), not {[*order]}")
     for batch, scores in _score(model, columns, runtime):
         order = [int(index) for index in order]
         order_1S = torch.tensor([[kept.index(index) for index in order]])
-        log_prob_11 = order_log_probs(scores, order_1S[:, None], batch["mask"], batch["text_rank"])
-        pairs = None if scores.pointer is not None else find_doubted_pairs(scores, batch, order, kept)
-        return OrderProbability(log_prob_11.exp().item(), is_approximate(scores, len(kept)), pairs)
+        distribution = OrderDistribution(scores, batch["mask"], batch["text_rank"], beam_width=model.config.beam_width)
+        probability = distribution.log_probs(order_1S[:, None]).exp().item()
+        pairs = None if scores.pointer is not None else find_doubted_pairs(distribution, order, kept)
+        return OrderProbability(probability, is_approximate(scores, len(kept)), pairs)
     return OrderProbability(1.0, False, None if model.config.has_pointer else [])  # of one sentence or none
 
 
 def _predict_single(
-    sentences: list[str], places: Places, find: Callable[[Scores, Batch, list[Places]], list[dict[str, Any]]]
+    sentences: list[str], places: Places, details: Details, config: SentenceOrdererConfig
 ) -> Prediction:
     """The prediction of a document with one sentence or none."""
     order = [*places.kept]
-    alone = {"mask": torch.tensor([[bool(order)]]), "text_rank": torch.zeros(1, 1, dtype=torch.long)}
-    (fields,) = find(Scores(logits=torch.zeros(1, 1, 1)), alone, [places])
+    mask_11, rank_11 = torch.tensor([[bool(order)]]), torch.zeros(1, 1, dtype=torch.long)
+    alone = OrderDistribution(Scores(logits=torch.zeros(1, 1, 1)), mask_11, rank_11)
+    (fields,) = find_details(details, alone, [places], config.pair_calibration)
     return Prediction(order, [sentences[k] for k in order], 1.0, 1.0, **fields)
 
 

@@ -209,8 +209,8 @@ def test_a_cycle_of_three_by_hand() -> None:
 def test_of_equal_orders_the_first_in_rank_wins() -> None:
     cycle_NN = torch.tensor([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])  # three best orders, each worth 1/2
     for first in range(3):
-        tie_break_N = torch.ones(3, dtype=torch.long).index_fill(0, torch.tensor([first]), 0)
         rotation = [first, (first + 1) % 3, (first + 2) % 3]
+        tie_break_N = torch.tensor(rotation).argsort()
         for name in ("exact", "beam"):
             assert decode_one(name, cycle_NN, None, tie_break_N) == (rotation, 0.5)
     for name in MATRIX_DECODERS:

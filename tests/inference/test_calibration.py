@@ -4,23 +4,30 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit, logit
+from torch import Tensor
 
+from sentence_order.arrays import FloatArray
+from sentence_order.decoding.distribution import OrderDistribution
 from sentence_order.decoding.scores import Scores
 from sentence_order.inference.calibration import (
     calibrate,
     calibrate_pairs,
     fit_calibration,
     fit_pair_calibration,
+    log_odds,
     measure_reliability,
-    order_log_odds,
 )
+
+
+def find_log_odds(scores: Scores, order_BS: Tensor, mask_BS: Tensor, text_rank_BS: Tensor) -> FloatArray:
+    return log_odds(OrderDistribution(scores, mask_BS, text_rank_BS).log_probs(order_BS[:, None])[:, 0])
 
 
 def test_two_sentences_are_as_sure_as_their_pair() -> None:
     logits = torch.tensor([[[0.0, 1.7], [-1.7, 0.0]]])
     mask = torch.ones(1, 2, dtype=torch.bool)
     for order, expected in (([[0, 1]], 1.7), ([[1, 0]], -1.7)):
-        found = order_log_odds(Scores(logits=logits), torch.tensor(order), mask, torch.tensor([[0, 1]]))
+        found = find_log_odds(Scores(logits=logits), torch.tensor(order), mask, torch.tensor([[0, 1]]))
         assert found == pytest.approx([expected], abs=1e-6)
 
 
@@ -28,7 +35,7 @@ def test_identical_sentences_may_be_swapped() -> None:
     mask = torch.ones(1, 3, dtype=torch.bool)
     flat, order = Scores(logits=torch.zeros(1, 3, 3)), torch.tensor([[0, 1, 2]])
     for texts, chance in (([0, 1, 2], 1 / 6), ([0, 1, 0], 1 / 3), ([0, 0, 0], 1.0)):
-        found = expit(order_log_odds(flat, order, mask, torch.tensor([texts])))
+        found = expit(find_log_odds(flat, order, mask, torch.tensor([texts])))
         assert found == pytest.approx([chance])
 
 

@@ -159,6 +159,18 @@ def test_an_order_of_other_sentences_is_refused(orderer: SentenceOrderer, order:
         orderer.probability(FIVE, order)
 
 
+def test_of_repeated_sentences_the_order_is_the_likeliest(orderer: SentenceOrderer) -> None:
+    """Also of long documents, by a narrow beam."""
+    sentences = [f"Sentence {n % 11} of {n % 11 * 7}." for n in range(16)]
+    for width in (8, 64):
+        found = predict(orderer, sentences, top_k=6, beam_width=width)
+        assert found.order == found.top_k[0].order
+        assert found.probability == pytest.approx(found.top_k[0].probability)
+        texts = [tuple(sentences[i] for i in ranked.order) for ranked in found.top_k]
+        assert len(set(texts)) == 6
+        assert sum(ranked.probability for ranked in found.top_k) <= 1
+
+
 def test_the_number_of_orders_has_a_range(orderer: SentenceOrderer) -> None:
     with pytest.raises(UserError, match="top_k: must be at least 0"):
         orderer.predict([FIVE], top_k=-1)

@@ -13,12 +13,13 @@ from sentence_order.config.schema import DecoderConfig, DecoderName
 from sentence_order.data.batching import load_batches, make_batches
 from sentence_order.data.tokenization import Corpus
 from sentence_order.decoding import decode
+from sentence_order.decoding.distribution import OrderDistribution
 from sentence_order.decoding.exact import exact_order
 from sentence_order.decoding.scores import Scores
 from sentence_order.evaluation import evaluator
 from sentence_order.evaluation.evaluator import Evaluation, evaluate_corpus
 from sentence_order.inference import ordering, scoring
-from sentence_order.inference.calibration import order_log_odds
+from sentence_order.inference.calibration import log_odds
 from sentence_order.inference.ordering import order_documents
 from sentence_order.inference.scoring import decode_batch, one_ahead, score_batch
 from sentence_order.model import limits
@@ -158,7 +159,7 @@ def test_the_next_batch_has_been_started_when_scores_are_read(
 def test_a_plain_loop_gives_the_same_evaluation(tiny_model: SentenceOrdererModel, corpus: Corpus) -> None:
     evaluation = evaluate(tiny_model, corpus, CPU)
     assert evaluation is not None
-    orders, log_odds, total_loss = {}, {}, 0.0
+    orders, log_odds_of, total_loss = {}, {}, 0.0
     for batch in load_batches(corpus, make_batches(corpus.tokens, 1300), seed=3, epoch=None):
         with torch.no_grad():
             scores = tiny_model(batch["input_ids"], batch["lengths"])
@@ -166,10 +167,11 @@ def test_a_plain_loop_gives_the_same_evaluation(tiny_model: SentenceOrdererModel
         order_BS, _ = decode(exact_order, scores, mask_BS, rank_BS)
         total_loss += tiny_model.ordering_loss(scores, batch["positions"], mask_BS).item()
         rows = batch["document"].tolist()
-        log_odds |= dict(zip(rows, order_log_odds(scores, order_BS, mask_BS, rank_BS).tolist(), strict=True))
+        log_probs_B = OrderDistribution(scores, mask_BS, rank_BS).log_probs(order_BS[:, None])[:, 0]
+        log_odds_of |= dict(zip(rows, log_odds(log_probs_B).tolist(), strict=True))
         orders |= {row: own_S[own].tolist() for row, own_S, own in zip(rows, order_BS, mask_BS, strict=True)}
     assert evaluation.order == [orders[row] for row in range(len(corpus))]
-    assert evaluation.log_odds_D.tolist() == [log_odds[row] for row in range(len(corpus))]
+    assert evaluation.log_odds_D.tolist() == [log_odds_of[row] for row in range(len(corpus))]
     assert evaluation.total_loss == total_loss
 
 
