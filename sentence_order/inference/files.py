@@ -84,7 +84,7 @@ def check_details(config: PredictConfig) -> None:
     """Raises UserError for what is asked for beside the orders, where these are written as text."""
     for name in ("top_k", "pairs", "neighbours"):
         if getattr(config, name) and config.output is not None and Path(config.output).suffix == TEXT_SUFFIX:
-            raise UserError(f"{name}: sentences as text, as {config.output} will have, have no fields; name a .jsonl")
+            raise UserError(f"{name}: {config.output} gets the sentences alone, as text; name a file in .jsonl")
 
 
 def check_suffix(key: str, output: str | None, accepts_text: bool = True) -> None:
