@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from sentence_order.config.schema import DemoConfig
 from sentence_order.errors import UserError
@@ -13,8 +13,10 @@ TRIED_PORTS = 100
 
 
 def choose_address(config: DemoConfig, environment: Mapping[str, str]) -> tuple[str, int]:
-    """The host and a free port. Raises UserError, which begins with the config key, if they cannot be used."""
+    """The host, as in a URL, and a free port. Raises UserError, which begins with the config key, if they fail."""
     host = config.host or environment.get("GRADIO_SERVER_NAME") or LOCAL
+    if ":" in host:  # IPv6, which a URL has in brackets
+        host = f"[{host.strip('[]')}]"
     port = config.port
     if port is None:
         named = environment.get("GRADIO_SERVER_PORT", "")
@@ -36,12 +38,22 @@ def is_local(host: str) -> bool:
     return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
 
 
+def bypass_proxy(host: str, environment: MutableMapping[str, str]) -> None:
+    """Excepts this machine from a proxy that is set: gradio asks its own page at the start."""
+    # Programs read either name; where both are set, the lower one counts.
+    others = environment.get("no_proxy") or environment.get("NO_PROXY")
+    value = ",".join(filter(None, [others, "localhost", LOCAL, host.strip("[]")]))
+    environment.update(no_proxy=value, NO_PROXY=value)
+
+
 def _is_free(host: str, port: int) -> bool:
     """True if the port can be opened. Raises UserError for a host that is not this machine, or a forbidden port."""
     try:
-        family, *_, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        with socket.create_server(address[:2], family=family):
-            return True
+        for name in (host.strip("[]"), LOCAL):  # gradio tries the port at both
+            family, *_, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
+            with socket.create_server(address[:2], family=family):
+                pass
+        return True
     except PermissionError as error:
         raise UserError(f"port: {port} is not allowed to this user; name one above 1023") from error
     except OSError as error:

@@ -1,20 +1,22 @@
 """The page: gradio's components and their places."""
 
 import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 
 from sentence_order.config.schema import Precision
-from sentence_order.demo.address import is_local
+from sentence_order.demo.address import bypass_proxy, is_local
 from sentence_order.demo.endpoints import make_endpoints
 from sentence_order.demo.examples import EXAMPLES
 from sentence_order.demo.handlers import Handlers
 from sentence_order.demo.render import render_model
 from sentence_order.demo.theme import make_theme
-from sentence_order.errors import UserError
+from sentence_order.errors import UserError, first_line
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.runtime.console import log
 from sentence_order.runtime.device import choose_runtime
@@ -108,7 +110,8 @@ def _read(name: str) -> str:
 
 
 def launch_page(page: gr.Blocks, host: str, port: int) -> None:
-    """Opens the port and returns. Raises UserError if it was taken meanwhile."""
+    """Opens the port and returns. Raises UserError if it was taken meanwhile, or the page does not answer."""
+    bypass_proxy(host, os.environ)
     try:
         page.launch(
             server_name=host,
@@ -128,6 +131,10 @@ def launch_page(page: gr.Blocks, host: str, port: int) -> None:
         )
     except OSError as error:
         raise UserError(f"port: {port} cannot be opened ({error}); name another, or add port=auto") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise UserError(
+            f"host: the page at {host}:{port} does not answer this machine ({first_line(error)})"
+        ) from error
 
 
 def serve_page(page: gr.Blocks, host: str, port: int) -> None:

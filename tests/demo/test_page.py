@@ -19,6 +19,7 @@ from tests.conftest import make_tiny
 from tests.model.test_heads import MODELS
 
 gradio = pytest.importorskip("gradio", reason="the page needs the extra `demo`")
+httpx = pytest.importorskip("httpx", reason="gradio asks its own page by it")
 
 STORY = ["Tom baked a cake.", "It smelled of lemon.", "He ate it."]
 FOLDER = Path(__file__).resolve().parents[2] / "sentence_order" / "demo"
@@ -116,6 +117,42 @@ def test_a_port_that_was_taken_meanwhile_is_a_users_mistake(orderer: SentenceOrd
     port = int(address.rstrip("/").rpartition(":")[2])
     with pytest.raises(UserError, match=f"^port: {port} cannot be opened"):
         launch_page(build_page(orderer, "x"), "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_page_starts_beside_a_proxy_that_does_not_answer(
+    orderer: SentenceOrderer, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    from sentence_order.demo.page import build_page, launch_page
+
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    try:
+        address = choose_address(DemoConfig(host=host, port="auto"), {})
+    except UserError:
+        pytest.skip(f"this machine has no {host}")
+    page = build_page(orderer, "x")
+    launch_page(page, *address)
+    with urllib.request.urlopen(page.local_url, timeout=20) as answer:
+        assert answer.status == 200
+    page.close(verbose=False)
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.InvalidURL("bad"), ValueError("no localhost")])
+def test_a_page_that_does_not_answer_at_the_start_is_a_users_mistake(
+    orderer: SentenceOrderer, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from sentence_order.demo.page import build_page, launch_page
+
+    def fail(*given: object, **settings: object) -> None:
+        raise error
+
+    page = build_page(orderer, "x")
+    monkeypatch.setattr(page, "launch", fail)
+    with pytest.raises(UserError, match=rf"^host: the page at 127\.0\.0\.1:7860 does not answer .*\({error}\)"):
+        launch_page(page, "127.0.0.1", 7860)
 
 
 def test_the_space_has_the_version_of_gradio_that_is_tested() -> None:

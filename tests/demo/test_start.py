@@ -10,7 +10,7 @@ import pytest
 
 import sentence_order.demo as demo
 from sentence_order.config.schema import DemoConfig
-from sentence_order.demo.address import choose_address
+from sentence_order.demo.address import bypass_proxy, choose_address
 from sentence_order.errors import UserError
 from sentence_order.inference.orderer import SentenceOrderer
 from sentence_order.model.modeling import SentenceOrdererModel
@@ -30,6 +30,18 @@ def test_the_address_is_local_unless_it_is_set() -> None:
     variables = {"GRADIO_SERVER_NAME": "0.0.0.0"}
     assert choose_address(DemoConfig(port="auto"), variables)[0] == "0.0.0.0"
     assert choose_address(DemoConfig(port="auto", host="localhost"), variables)[0] == "localhost"
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_has_brackets_as_in_a_url(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr("sentence_order.demo.address._is_free", lambda *address: True)  # also without IPv6
+    assert choose_address(DemoConfig(port="auto", host=host), {})[0] == "[::1]"
+
+
+def test_a_proxy_is_not_asked_for_this_machine() -> None:
+    environment = {"NO_PROXY": "example.org"}
+    bypass_proxy("[::1]", environment)
+    assert environment["no_proxy"] == environment["NO_PROXY"] == "example.org,localhost,127.0.0.1,::1"
 
 
 def test_the_port_is_that_of_gradios_variable_unless_it_is_set(taken: int) -> None:
