@@ -34,6 +34,7 @@ SCROLL_TO_ANSWER = """() => {
   if (answer.getBoundingClientRect().top > innerHeight / 2) answer.scrollIntoView({ behavior: "smooth" });
 }"""
 MAX_WAITING = 200  # requests in the queue
+MAX_UPLOAD = 1  # byte: the page takes no files, but gradio would store any that is sent
 # The model answers one request at a time; all others wait in one queue.
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
 
@@ -124,6 +125,7 @@ def launch_page(page: gr.Blocks, host: str, port: int) -> None:
             run_history=False,
             enable_monitoring=False,
             footer_links=["api"],
+            max_file_size=MAX_UPLOAD,
             show_error=True,  # to programs, which else get an error without its text
             favicon_path=HERE / "icon.svg",
             theme=make_theme(),

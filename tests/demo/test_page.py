@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,6 +92,15 @@ def test_the_page_names_no_other_host_that_a_browser_would_ask(address: str) -> 
     assert not [url for url in loaded if url.startswith(("http", "//"))]
     with urllib.request.urlopen(f"{address}theme.css", timeout=20) as answer:
         assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", answer.read().decode())
+
+
+def test_a_file_that_is_sent_is_refused(address: str) -> None:
+    part = 'Content-Disposition: form-data; name="files"; filename="a.txt"\r\nContent-Type: text/plain'
+    body = f"--x\r\n{part}\r\n\r\nmore than a byte\r\n--x--\r\n".encode()
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    request = urllib.request.Request(f"{address}gradio_api/upload", body, kind)
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        urllib.request.urlopen(request, timeout=20)
 
 
 def test_nothing_is_reported_to_the_makers_of_gradio(orderer: SentenceOrderer) -> None:
