@@ -28,8 +28,11 @@ ABOUT = """\
 Paste sentences in any order: the model puts them in the order that it finds likeliest. It runs on the machine that
 serves this page, and no text leaves it.
 """
+# While an answer is pending, the last list cannot be moved: its comparison would stand beside the new list.
+LOCK_ANSWER = '() => document.querySelector("#so-answer")?.setAttribute("inert", "")'
 # On a narrow screen the answer is below the text.
-SCROLL_TO_ANSWER = """() => {
+SHOW_ANSWER = """() => {
+  document.querySelector("#so-answer")?.removeAttribute("inert");
   const answer = document.querySelector(".so-message, .so-verdict");
   if (answer.getBoundingClientRect().top > innerHeight / 2) answer.scrollIntoView({ behavior: "smooth" });
 }"""
@@ -93,13 +96,15 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
         given = [text, one_per_line]
         shown = [confidence, sentences, own, orders, pairs, command, lines, answer]
         private: dict[str, Any] = {"api_visibility": "private", **ONE_AT_A_TIME}
+        # Before the handlers: gradio calls them one after the other.
+        gr.on([button.click, text.submit, again.click, examples.click], js=LOCK_ANSWER, api_visibility="private")
         answered = [
             gr.on([button.click, text.submit], handlers.order, given, shown, show_progress="minimal", **private),
             again.click(handlers.shuffle, given, [*given, *shown], show_progress="minimal", **private),
             examples.click(handlers.choose, examples, [*given, *shown], show_progress="minimal", **private),
         ]
         for event in answered:
-            event.then(js=SCROLL_TO_ANSWER)
+            event.then(js=SHOW_ANSWER, api_visibility="private")
         # Of several moves while one is answered, the last counts.
         sentences.input(handlers.rate, sentences, own, trigger_mode="always_last", show_progress="hidden", **private)
     page.queue(max_size=MAX_WAITING)

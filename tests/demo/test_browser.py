@@ -127,6 +127,20 @@ def test_a_drag_that_is_broken_off_changes_nothing(open_page: Opener) -> None:
     assert shown(page) == before
 
 
+def test_the_last_list_cannot_be_moved_while_an_answer_is_pending(open_page: Opener) -> None:
+    page = open_page()
+    pending: list[Any] = []
+    page.route("**/queue/join*", lambda route: pending.append(route))
+    page.locator("#so-text textarea").fill("\n".join(MINE))
+    page.locator("#so-order").click()
+    page.wait_for_selector("#so-answer[inert]")
+    while not pending:
+        page.wait_for_timeout(10)
+    pending[0].continue_()
+    page.wait_for_selector("#so-answer:not([inert])")
+    assert sorted(shown(page)) == sorted(MINE)
+
+
 def test_keys_move_a_sentence_and_keep_the_focus(open_page: Opener) -> None:
     page = open_page()
     order_text(page, MINE)
