@@ -4,7 +4,7 @@
 
 const list = element.querySelector(".so-rows");
 const reset = element.querySelector(".so-reset");
-const live = element.querySelector("[aria-live]");
+const live = element.querySelector("[aria-live=assertive]");
 const MOVES = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity };
 const SCROLL_EDGE = 60; // pixels from the window's edge where a drag scrolls
 let value;
@@ -34,7 +34,8 @@ function makeRow(index) {
   row.dataset.index = index;
   const sentence = make("span", "so-sentence", value.sentences[index]);
   sentence.dir = "auto";
-  const handle = makeButton("so-handle", `Move “${quote(value.sentences[index])}”`, "⠿", null);
+  const name = `“${quote(value.sentences[index])}”`;
+  const handle = makeButton("so-handle", `Move ${name}`, "⠿", null);
   handle.setAttribute("aria-describedby", "so-hint");
   handle.onkeydown = (event) => {
     if (!(event.key in MOVES)) return;
@@ -46,10 +47,13 @@ function makeRow(index) {
   const chip = make("b", "so-chip", index + 1);
   chip.title = `Sentence ${index + 1} of your text`;
   chip.style.setProperty("--t", index / Math.max(value.sentences.length - 1, 1));
-  const up = makeButton("so-step so-up", "Move up", "↑", () => moveTo(row, place(row) - 1));
-  const down = makeButton("so-step so-down", "Move down", "↓", () => moveTo(row, place(row) + 1));
+  const moved = make("span", "so-moved");
+  for (const node of [chip, moved]) node.setAttribute("aria-hidden", true); // in their place:
+  const spoken = make("span", "so-hidden", `, place ${index + 1} in your text`);
+  const up = makeButton("so-step so-up", `Move up ${name}`, "↑", () => moveTo(row, place(row) - 1));
+  const down = makeButton("so-step so-down", `Move down ${name}`, "↓", () => moveTo(row, place(row) + 1));
   const card = make("div", "so-card");
-  card.append(handle, make("span", "so-place"), sentence, chip, make("span", "so-moved"), up, down);
+  card.append(handle, make("span", "so-place"), sentence, spoken, chip, moved, up, down);
   row.append(make("p", "so-link"), card);
   return row;
 }
@@ -70,8 +74,9 @@ function update() {
     const percent = follows < 0.01 ? "under 1" : Math.min(Math.round(100 * follows), 99);
     link.textContent = follows === null ? "" : `${percent} % that this comes next`;
     link.style.setProperty("--p", follows ?? 0);
-    row.querySelector(".so-up").disabled = at === 0;
-    row.querySelector(".so-down").disabled = at === now.length - 1;
+    // Not `disabled`, with which a button loses the focus.
+    row.querySelector(".so-up").setAttribute("aria-disabled", at === 0);
+    row.querySelector(".so-down").setAttribute("aria-disabled", at === now.length - 1);
   });
   reset.hidden = now.every((index, at) => index === value.predicted[at]);
 }

@@ -30,12 +30,20 @@ serves this page, and no text leaves it.
 """
 # While an answer is pending, the last list cannot be moved: its comparison would stand beside the new list.
 LOCK_ANSWER = '() => document.querySelector("#so-answer")?.setAttribute("inert", "")'
+# Says to a screen reader what has changed, in a node that stays: gradio replaces those of an answer.
+ANNOUNCE = """(where) => {
+  const spoken = [...document.querySelectorAll(`${where} .so-spoken`)].map((node) => node.textContent.trim());
+  const live = document.querySelector("#so-answer [aria-live=polite]");
+  if (live) live.textContent = spoken.join("; ");
+}"""
+ANNOUNCE_COMPARISON = f'() => ({ANNOUNCE})("#so-own")'
 # On a narrow screen the answer is below the text.
 SHOW_ANSWER = """() => {
   document.querySelector("#so-answer")?.removeAttribute("inert");
   const answer = document.querySelector(".so-message, .so-verdict");
   if (answer.getBoundingClientRect().top > innerHeight / 2) answer.scrollIntoView({ behavior: "smooth" });
-}"""
+  (ANNOUNCE)(".so-verdict");
+}""".replace("ANNOUNCE", ANNOUNCE)
 MAX_WAITING = 200  # requests in the queue
 MAX_UPLOAD = 1  # byte: the page takes no files, but gradio would store any that is sent
 # The model answers one request at a time; all others wait in one queue.
@@ -106,7 +114,10 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
         for event in answered:
             event.then(js=SHOW_ANSWER, api_visibility="private")
         # Of several moves while one is answered, the last counts.
-        sentences.input(handlers.rate, sentences, own, trigger_mode="always_last", show_progress="hidden", **private)
+        rated = sentences.input(
+            handlers.rate, sentences, own, trigger_mode="always_last", show_progress="hidden", **private
+        )
+        rated.then(js=ANNOUNCE_COMPARISON, api_visibility="private")
     page.queue(max_size=MAX_WAITING)
     return page
 

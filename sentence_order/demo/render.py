@@ -29,12 +29,12 @@ def render_confidence(answer: Answer, same: bool | None = None) -> str:
     words = describe_confidence(probability)
     notes = {
         None: "",
-        True: '<p class="so-same">Shuffled again: the model gives the same order.</p>',
-        False: '<p class="so-same so-other">Shuffled again: the model gives another order now.</p>',
+        True: '<p class="so-same so-spoken">Shuffled again: the model gives the same order.</p>',
+        False: '<p class="so-same so-other so-spoken">Shuffled again: the model gives another order now.</p>',
     }
     return f"""\
-<div class="so-verdict so-{words.split()[-1].lower()}" role="status">
-  <p class="so-headline"><strong>{words}</strong> <span>{format_probability(probability)}</span></p>
+<div class="so-verdict so-{words.split()[-1].lower()}">
+  <p class="so-headline so-spoken"><strong>{words}</strong> <span>{format_probability(probability)}</span></p>
   {_bar(probability)}
   <p class="so-note">Calibrated probability that the whole order is right. {count} in {answer.seconds:.2f} s.</p>
   {notes[same]}
@@ -45,8 +45,8 @@ def render_model_order(probability: float, approximate: bool) -> str:
     """How probable the model's order is, where that of another order will stand."""
     about = APPROXIMATE if approximate else ""
     return f"""\
-<p role="status">The model's own probability of this order: <strong>{format_probability(probability)}</strong>{about}.
-Move a sentence to see that of another order.</p>"""
+<p><span class="so-spoken">The model's own probability of this order:
+<strong>{format_probability(probability)}</strong>{about}.</span> Move a sentence to see that of another order.</p>"""
 
 
 def render_own_order(own: OrderProbability, sentences: list[str], model_probability: float) -> str:
@@ -58,7 +58,7 @@ def render_own_order(own: OrderProbability, sentences: list[str], model_probabil
         f"<dt>{name}</dt><dd>{_bar(value)}<span>{format_probability(value)}</span></dd>" for name, value in rows
     )
     return f"""\
-<p class="so-hidden" role="status">{spoken}</p>
+<p class="so-hidden so-spoken">{spoken}</p>
 <dl class="so-compare" aria-hidden="true">{bars}</dl>
 <p class="so-note">{_compare(own.probability, model_probability)} By the model's own probabilities{about}.</p>
 {_render_doubts(own, sentences)}"""

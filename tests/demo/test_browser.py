@@ -22,6 +22,7 @@ if CHROMIUM is None:
 
 Page = Any  # of playwright, which may not be installed
 Opener = Callable[..., Page]
+LIVE = "#so-answer [aria-live=polite]"
 MINE = ["First of mine.", "Then another one.", "Now a third.", "At last the end."]
 
 
@@ -155,8 +156,35 @@ def test_keys_move_a_sentence_and_keep_the_focus(open_page: Opener) -> None:
     assert shown(page) == [second, third, fourth, first]
     page.keyboard.press("ArrowDown")  # it is the last
     assert shown(page) == [second, third, fourth, first]
+    page.locator(LIVE).filter(has_text="; The model's order: ").wait_for(state="attached")
     page.keyboard.press("Home")
     page.wait_for_selector(".so-compare", state="detached")  # the model's own order again
+
+
+def test_what_a_screen_reader_hears(open_page: Opener) -> None:
+    page = open_page()
+    order_text(page, MINE)
+    page.locator(LIVE).filter(has_text=" %").wait_for(state="attached")
+    assert page.get_by_role("list", name="The sentences in order").count() == 1
+    for row, sentence in enumerate(shown(page)):
+        card = page.locator(".so-card").nth(row)
+        assert card.locator(".so-hidden").text_content() == f", place {MINE.index(sentence) + 1} in your text"
+        assert card.locator("[aria-hidden=true]").count() == 2
+    assert page.locator("#so-columns .prose [role=status]").count() == 0
+
+
+def test_a_button_keeps_the_focus_at_the_end(open_page: Opener) -> None:
+    page = open_page()
+    order_text(page, MINE)
+    first, second, *rest = shown(page)
+    name = f"Move up “{second}”"
+    page.get_by_role("button", name=name).click()
+    page.wait_for_selector(".so-compare")
+    assert shown(page) == [second, first, *rest]
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
+    assert page.evaluate("document.activeElement.getAttribute('aria-disabled')") == "true"
+    page.keyboard.press("Enter")  # it is the first
+    assert shown(page) == [second, first, *rest]
 
 
 def test_buttons_move_a_sentence_on_a_narrow_screen(open_page: Opener) -> None:
