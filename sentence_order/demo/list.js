@@ -6,7 +6,8 @@ const list = element.querySelector(".so-rows");
 const reset = element.querySelector(".so-reset");
 const live = element.querySelector("[aria-live=assertive]");
 const MOVES = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity };
-const SCROLL_EDGE = 60; // pixels from the window's edge where a drag scrolls
+const SCROLL_EDGE = 60; // pixels from the edge of the list's view where a drag scrolls
+const SCROLL_STEP = 12; // pixels a frame
 let value;
 
 const rows = () => [...list.children];
@@ -125,27 +126,43 @@ function drag(row, handle, event) {
   const start = place(row);
   const grip = event.clientY - row.getBoundingClientRect().top;
 
-  const follow = (moved) => {
-    if (moved.clientY < SCROLL_EDGE) window.scrollBy(0, -12);
-    if (moved.clientY > innerHeight - SCROLL_EDGE) window.scrollBy(0, 12);
+  let pointer = event.clientY;
+  let frame = null;
+
+  const follow = () => {
     row.style.transform = "";
-    const middle = moved.clientY - grip + row.offsetHeight / 2;
+    const middle = pointer - grip + row.offsetHeight / 2;
     const others = rows().filter((other) => other !== row);
     const target = others.filter((other) => other.offsetTop + other.offsetHeight / 2 < middle - top()).length;
     if (target !== place(row)) rearrange(() => put(row, target), row);
-    row.style.transform = `translateY(${moved.clientY - grip - row.getBoundingClientRect().top}px)`;
+    row.style.transform = `translateY(${pointer - grip - row.getBoundingClientRect().top}px)`;
   };
   const top = () => list.getBoundingClientRect().top - list.offsetTop;
+  // As long as the pointer stays at an edge. Above the comparison, which covers the end of a long list, is one too.
+  const scroll = () => {
+    const cover = document.querySelector("#so-own").getBoundingClientRect().top;
+    const bottom = list.getBoundingClientRect().bottom > cover ? Math.min(cover, innerHeight) : innerHeight;
+    const before = scrollY;
+    if (pointer < Math.min(SCROLL_EDGE, event.clientY)) scrollBy(0, -SCROLL_STEP);
+    if (pointer > Math.max(bottom - SCROLL_EDGE, event.clientY)) scrollBy(0, SCROLL_STEP);
+    if (scrollY !== before) follow();
+    frame = requestAnimationFrame(scroll);
+  };
   const escape = (pressed) => pressed.key === "Escape" && end(false);
   const end = (isKept) => {
     handle.onpointermove = handle.onpointerup = handle.onpointercancel = null;
     removeEventListener("keydown", escape);
+    cancelAnimationFrame(frame);
     row.style.transform = "";
     row.classList.remove("so-dragged");
     if (!isKept) rearrange(() => put(row, start));
     if (place(row) !== start) ask(row);
   };
-  handle.onpointermove = follow;
+  handle.onpointermove = (moved) => {
+    pointer = moved.clientY;
+    follow();
+  };
+  frame = requestAnimationFrame(scroll);
   handle.onpointerup = () => end(true);
   handle.onpointercancel = () => end(false);
   addEventListener("keydown", escape);

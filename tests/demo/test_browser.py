@@ -115,6 +115,20 @@ def test_the_comparison_is_in_sight_of_a_long_list(open_page: Opener) -> None:
     assert "probable" in page.locator("#so-own .so-note").first.inner_text()
 
 
+def test_a_drag_scrolls_as_long_as_the_pointer_is_at_an_edge(open_page: Opener) -> None:
+    page = open_page()
+    order_text(page, [f"Step number {number}." for number in range(40)])
+    moved = shown(page)[0]
+    handle, own = (page.locator(name).bounding_box() for name in (".so-handle >> nth=0", "#so-own"))
+    page.mouse.move(handle["x"] + 8, handle["y"] + 8)
+    page.mouse.down()
+    for y, end in ((own["y"] - 20, "last"), (20, "first")):
+        page.mouse.move(handle["x"] + 8, y)  # and stays there
+        page.locator(f".so-row:{end}-child .so-sentence", has_text=moved).wait_for()
+    page.mouse.up()
+    assert shown(page)[0] == moved
+
+
 def test_a_drag_that_is_broken_off_changes_nothing(open_page: Opener) -> None:
     page = open_page()
     before = shown(page)
