@@ -67,7 +67,10 @@ def order_sentences(orderer: SentenceOrderer, sentences: list[str]) -> Answer:
 def shuffle_again(orderer: SentenceOrderer, sentences: list[str]) -> tuple[Answer, bool]:
     """The answer for the sentences in another order, and whether it is the same as before."""
     before = orderer.predict([sentences])[0].sentences
-    answer = order_sentences(orderer, random.sample(sentences, len(sentences)))
+    shuffled = random.sample(sentences, len(sentences))
+    while shuffled == sentences and len({*sentences}) > 1:
+        random.shuffle(shuffled)
+    answer = order_sentences(orderer, shuffled)
     return answer, answer.prediction.sentences == before
 
 

@@ -61,6 +61,14 @@ def test_shuffled_again_the_answer_is_the_same(orderer: SentenceOrderer) -> None
     assert answer.prediction.sentences == answers.order_sentences(orderer, STORY).prediction.sentences
 
 
+def test_shuffled_again_sentences_stand_in_another_order(orderer: SentenceOrderer) -> None:
+    for seed in range(6):  # of two sentences, every other shuffle changes nothing
+        random.seed(seed)
+        assert answers.shuffle_again(orderer, STORY[:2])[0].sentences == STORY[1::-1]
+    answer, same = answers.shuffle_again(orderer, ["The same."] * 2)
+    assert (answer.sentences, same) == (["The same."] * 2, True)
+
+
 def test_the_models_own_order_has_the_probability_of_the_prediction(orderer: SentenceOrderer) -> None:
     prediction = answers.order_sentences(orderer, STORY).prediction
     rated = answers.rate_order(orderer, STORY, prediction.order)
