@@ -11,7 +11,7 @@ from sentence_order.data.sentences import split_sentences
 from sentence_order.errors import UserError
 from sentence_order.inference.details import OrderProbability
 from sentence_order.inference.orderer import SentenceOrderer
-from sentence_order.inference.ordering import Prediction
+from sentence_order.inference.ordering import Prediction, count_truncated
 
 MAX_CHARACTERS, MAX_SENTENCES = 20_000, 100
 NUM_ORDERS = 3  # that are listed
@@ -22,11 +22,16 @@ WORDS = {0.9: "Very sure", 0.7: "Sure", 0.4: "Unsure", 0.0: "Doubtful"}
 
 @dataclass(frozen=True)
 class Answer:
-    """The sentences of a text, as they were given, and the model's prediction."""
+    """The sentences of a text, as they were given, and the model's prediction.
+
+    Of `truncated` sentences the model has read the first `max_sentence_tokens` only.
+    """
 
     sentences: list[str]
     prediction: Prediction
     seconds: float
+    truncated: int = 0
+    max_sentence_tokens: int = 0
 
 
 def read_sentences(text: Any, one_per_line: bool) -> list[str]:
@@ -61,7 +66,9 @@ def order_sentences(orderer: SentenceOrderer, sentences: list[str]) -> Answer:
     """The model's order, and all that the page shows of it. Raises UserError for what the model cannot order."""
     started = time.perf_counter()
     prediction = orderer.predict([sentences], top_k=NUM_ORDERS, pairs=True, neighbours=True)[0]
-    return Answer(sentences, prediction, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    model = orderer.model
+    return Answer(sentences, prediction, seconds, count_truncated(model, sentences), model.config.max_sentence_tokens)
 
 
 def shuffle_again(orderer: SentenceOrderer, sentences: list[str]) -> tuple[Answer, bool]:

@@ -16,10 +16,13 @@ def make_endpoints(orderer: SentenceOrderer) -> list[Callable[..., dict[str, Any
     """The functions, whose names are those of the endpoints."""
 
     def order(text: str, one_per_line: bool = False) -> dict[str, Any]:
-        """Orders a text. `order[k]` is the index in `given`, from 0, of the k-th sentence."""
+        """Orders a text. `order[k]` is the index in `given`, from 0, of the k-th sentence.
+
+        `truncated` is the number of sentences of which the model has read the first tokens only.
+        """
         with _errors_as_answers():
             answer = answers.order_sentences(orderer, answers.read_sentences(text, one_per_line))
-            return {"given": answer.sentences, **asdict(answer.prediction)}
+            return {"given": answer.sentences, "truncated": answer.truncated, **asdict(answer.prediction)}
 
     def probability(sentences: list[str], order: list[int]) -> dict[str, Any]:
         """The probability of an order, and the pairs of it that the model doubts."""

@@ -27,6 +27,11 @@ def render_confidence(answer: Answer, same: bool | None = None) -> str:
     """The confidence in words and number; after a shuffle, also whether the answer is the same as before."""
     probability, count = answer.prediction.confidence, counted(len(answer.sentences), "sentence")
     words = describe_confidence(probability)
+    cut = ""
+    if answer.truncated:
+        cut = (
+            f" Of {counted(answer.truncated, 'sentence')} only the first {answer.max_sentence_tokens} tokens were read."
+        )
     notes = {
         None: "",
         True: '<p class="so-same so-spoken">Shuffled again: the model gives the same order.</p>',
@@ -36,7 +41,7 @@ def render_confidence(answer: Answer, same: bool | None = None) -> str:
 <div class="so-verdict so-{words.split()[-1].lower()}">
   <p class="so-headline so-spoken"><strong>{words}</strong> <span>{format_probability(probability)}</span></p>
   {_bar(probability)}
-  <p class="so-note">Calibrated probability that the whole order is right. {count} in {answer.seconds:.2f} s.</p>
+  <p class="so-note">Calibrated probability that the whole order is right. {count} in {answer.seconds:.2f} s.{cut}</p>
   {notes[same]}
 </div>"""
 

@@ -53,6 +53,14 @@ def test_an_answer_has_the_likeliest_orders_pairs_and_neighbours(orderer: Senten
     assert prediction.top_k[0].order == prediction.order
 
 
+def test_sentences_that_are_not_read_to_the_end_are_counted(orderer: SentenceOrderer) -> None:
+    long = [sentence + " And so on and on" * 50 for sentence in STORY[:2]]
+    assert orderer.model.config.max_sentence_tokens == 64
+    answer = answers.order_sentences(orderer, [*long, STORY[2]])
+    assert (answer.truncated, answer.max_sentence_tokens) == (2, 64)
+    assert answers.order_sentences(orderer, STORY).truncated == 0
+
+
 def test_shuffled_again_the_answer_is_the_same(orderer: SentenceOrderer) -> None:
     random.seed(0)
     answer, same = answers.shuffle_again(orderer, STORY)

@@ -49,6 +49,7 @@ def test_programs_get_the_prediction(address: str, orderer: SentenceOrderer) -> 
     client = Client(address, verbose=False)
     answer = client.predict(" ".join(STORY), api_name="/order")
     assert answer["given"] == STORY
+    assert answer["truncated"] == 0
     assert answer["order"] == expected.order
     assert answer["confidence"] == pytest.approx(expected.confidence)
     assert answer["top_k"][0]["order"] == expected.order

@@ -40,6 +40,12 @@ def test_the_confidence_is_in_words_and_number(same: bool | None, said: str) -> 
         assert text in html
 
 
+def test_sentences_that_are_not_read_to_the_end_are_in_the_note() -> None:
+    said = "Of 2 sentences only the first 128 tokens were read."
+    assert said in render.render_confidence(Answer(SENTENCES, PREDICTION, 0.05, 2, 128))
+    assert "tokens" not in render.render_confidence(Answer(SENTENCES, PREDICTION, 0.05, 0, 128))
+
+
 def test_the_likeliest_orders_count_from_one_and_mark_what_differs() -> None:
     first, second = re.findall("<li>.*?</li>", render.render_orders(PREDICTION))
     assert re.findall(r">(\d+)</b>", first) == ["3", "1", "2"]
