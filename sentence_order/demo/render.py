@@ -143,6 +143,8 @@ def _cell(probability: float | None, i: int, j: int, count: int) -> str:
     if i == j or probability is None:
         return '<td class="so-none"></td>'
     percent = round(100 * probability)
+    if 0 < probability < 1:  # 0 and 100 are for what is certain
+        percent = min(max(percent, 1), 99)
     side = "so-yes" if probability >= 0.5 else "so-no"
     text = str(percent) if count <= 12 else f'<span class="so-hidden">{percent}</span>'
     strength = f"{abs(200 * probability - 100):.0f}%"

@@ -309,7 +309,7 @@ def test_texts_have_contrast_in_light_and_dark(open_page: Opener, scheme: str) -
     page.locator(".so-down").nth(0).click()
     page.wait_for_selector(".so-compare")
     names = [".so-sentence", ".so-link", ".so-hint", ".so-place", ".so-moved", ".so-headline", ".so-note", ".so-chip"]
-    for name in names:
+    for name in [*names, "#so-order"]:
         assert page.evaluate(CONTRAST, name) >= 4.5, name
 
 

@@ -61,6 +61,12 @@ def test_the_map_has_both_sentences_of_a_pair_in_the_predicted_order() -> None:
     assert "calibrated" in render.render_map(replace(PREDICTION, pairs_calibrated=PREDICTION.pairs))
 
 
+def test_in_the_map_only_what_is_certain_has_100_percent() -> None:
+    pairs = [[0.0, 0.996, 1.0], [0.004, 0.0, 0.5], [0.0, 0.5, 0.0]]
+    html = render.render_map(replace(PREDICTION, order=[0, 1, 2], pairs=pairs))
+    assert re.findall(r": (\d+) %", html) == ["99", "100", "1", "50", "0", "50"]
+
+
 def test_what_a_model_does_not_have_is_said() -> None:
     assert "no probabilities of pairs" in render.render_map(replace(PREDICTION, pairs=None))
     assert "no probabilities of pairs" in render.render_own_order(OrderProbability(0.1, False, None), SENTENCES, 0.5)
