@@ -110,10 +110,12 @@ def render_orders(prediction: Prediction) -> str:
         number = format_probability(ranked.probability)
         items.append(f"<li><p>{chips}</p><span>{_bar(ranked.probability)}<strong>{number}</strong></span></li>")
     about = APPROXIMATE if prediction.approximate else ""
+    # A pointer network, which has no pairs.
+    search = " A beam search found these orders; it may miss likelier ones." if prediction.pairs is None else ""
     return f"""\
 <ol class="so-orders">{"".join(items)}</ol>
 <p class="so-note">The model's own probabilities, before calibration{about}. Numbers are places in your text; a ring
-marks what differs from the likeliest order.</p>"""
+marks what differs from the likeliest order.{search}</p>"""
 
 
 def render_map(prediction: Prediction) -> str:

@@ -70,6 +70,8 @@ def test_in_the_map_only_what_is_certain_has_100_percent() -> None:
 def test_what_a_model_does_not_have_is_said() -> None:
     assert "no probabilities of pairs" in render.render_map(replace(PREDICTION, pairs=None))
     assert "no probabilities of pairs" in render.render_own_order(OrderProbability(0.1, False, None), SENTENCES, 0.5)
+    assert "beam search" in render.render_orders(replace(PREDICTION, pairs=None))
+    assert "beam search" not in render.render_orders(PREDICTION)
     assert "doubts no pair" in render.render_own_order(OrderProbability(0.1, False, []), SENTENCES, 0.5)
 
 
