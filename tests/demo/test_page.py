@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import re
+import shlex
+import shutil
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -23,6 +26,7 @@ gradio = pytest.importorskip("gradio", reason="the page needs the extra `demo`")
 httpx = pytest.importorskip("httpx", reason="gradio asks its own page by it")
 
 STORY = ["Tom baked a cake.", "It smelled of lemon.", "He ate it."]
+DOCUMENTED = "http://127.0.0.1:7860/"
 FOLDER = Path(__file__).resolve().parents[2] / "sentence_order" / "demo"
 
 
@@ -93,6 +97,23 @@ def test_the_page_names_no_other_host_that_a_browser_would_ask(address: str) -> 
     assert not [url for url in loaded if url.startswith(("http", "//"))]
     with urllib.request.urlopen(f"{address}theme.css", timeout=20) as answer:
         assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", answer.read().decode())
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_documented_call_by_http_is_answered(address: str) -> None:
+    text = (FOLDER.parents[1] / "docs" / "demo.md").read_text(encoding="utf-8")
+    call, result = (line.strip() for line in text.splitlines() if line.startswith("    curl "))
+    assert DOCUMENTED in call
+    assert DOCUMENTED in result
+
+    def run(line: str) -> str:
+        command = [*shlex.split(line.replace(DOCUMENTED, address)), "--noproxy", "*", "--max-time", "60"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    lines = run(result.replace("EVENT_ID", json.loads(run(call))["event_id"])).splitlines()
+    assert "event: complete" in lines
+    (answer,) = json.loads(next(line for line in lines if line.startswith("data: ")).removeprefix("data: "))
+    assert sorted(answer["given"]) == ["He ate it.", "Tom baked a cake."]
 
 
 def test_a_file_that_is_sent_is_refused(address: str) -> None:
