@@ -40,6 +40,7 @@ def read_sentences(text: Any, one_per_line: bool) -> list[str]:
         raise UserError(f"text: a text, not {text!r:.50}")
     if len(text) > MAX_CHARACTERS:
         raise UserError(f"The text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are ordered here.")
+    _check_characters(text)
     lines = [*filter(None, (" ".join(line.split()) for line in text.splitlines()))]
     sentences = lines if one_per_line else split_sentences(text)
     if one_per_line and len(lines) == 1 and len(split_sentences(text)) > 1:
@@ -60,6 +61,16 @@ def check_count(count: int) -> None:
         raise UserError(f"An order needs at least two sentences; {found}.")
     if count > MAX_SENTENCES:
         raise UserError(f"The text has {count:,} sentences; at most {MAX_SENTENCES} are ordered here.")
+
+
+def _check_characters(*texts: str) -> None:
+    """Raises UserError for half a character, as a program sends that cuts a text in the middle of one."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            "The text holds half a character, such as a part of an emoji; remove it or complete it."
+        ) from error
 
 
 def order_sentences(orderer: SentenceOrderer, sentences: list[str]) -> Answer:
@@ -88,6 +99,7 @@ def rate_order(orderer: SentenceOrderer, sentences: Any, order: Any) -> OrderPro
     check_count(len(sentences))
     if sum(map(len, sentences)) > MAX_CHARACTERS:
         raise UserError(f"The sentences have more than {MAX_CHARACTERS:,} characters, the most that are ordered here.")
+    _check_characters(*sentences)
     is_list = isinstance(order, list) and all(type(index) is int for index in order)
     if not is_list or sorted(order) != list(range(len(sentences))):
         raise UserError(f"order: each number from 0 to {len(sentences) - 1} once")

@@ -37,6 +37,7 @@ def test_a_text_is_split_into_sentences_or_lines() -> None:
         ("Only one.", "at least two sentences; only one was found"),
         ("Yes.\n" * 101, "101 sentences; at most 100"),
         ("a" * 20_001, "20,001 characters; at most 20,000"),
+        ("One.\nTwo \ud83d.", "^The text holds half a character"),
     ],
 )
 def test_a_text_that_cannot_be_ordered_is_answered_by_the_limit(text: str, said: str) -> None:
@@ -96,6 +97,7 @@ def test_the_models_own_order_has_the_probability_of_the_prediction(orderer: Sen
         ("abc", [0, 1, 2], "a list of texts"),
         (["a"], [0], "at least two sentences"),
         (["a" * 10_001] * 2, [0, 1], "more than 20,000 characters"),
+        (["One.", "Two \ud83d."], [0, 1], "^The text holds half a character"),
     ],
 )
 def test_what_is_no_order_of_sentences_is_refused(
