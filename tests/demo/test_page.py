@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import threading
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -185,6 +186,14 @@ def test_a_page_that_does_not_answer_at_the_start_is_a_users_mistake(
     monkeypatch.setattr(page, "launch", fail)
     with pytest.raises(UserError, match=rf"^host: the page at 127\.0\.0\.1:7860 does not answer .*\({error}\)"):
         launch_page(page, "127.0.0.1", 7860)
+
+
+def test_the_space_names_the_wheel_of_this_version() -> None:
+    project = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wheel = f"./{project['name'].replace('-', '_')}-{project['version']}-py3-none-any.whl[demo]"
+    assert wheel in (FOLDER / "space" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    for path in (FOLDER / "space" / "README.md", FOLDER.parents[1] / "docs" / "demo.md"):
+        assert f"`{wheel}`" in path.read_text(encoding="utf-8")
 
 
 def test_the_space_has_the_version_of_gradio_that_is_tested() -> None:
