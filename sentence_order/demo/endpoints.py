@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from sentence_order.demo import answers
+from sentence_order.demo.answers import order_sentences, rate_order, read_sentences
 from sentence_order.errors import TrainingError, UserError
 from sentence_order.inference.orderer import SentenceOrderer
 
@@ -21,13 +21,13 @@ def make_endpoints(orderer: SentenceOrderer) -> list[Callable[..., dict[str, Any
         `truncated` is the number of sentences of which the model has read the first tokens only.
         """
         with _errors_as_answers():
-            answer = answers.order_sentences(orderer, answers.read_sentences(text, one_per_line))
+            answer = order_sentences(orderer, read_sentences(text, one_per_line))
             return {"given": answer.sentences, "truncated": answer.truncated, **asdict(answer.prediction)}
 
     def probability(sentences: list[str], order: list[int]) -> dict[str, Any]:
         """The probability of an order, and the pairs of it that the model doubts."""
         with _errors_as_answers():
-            return asdict(answers.rate_order(orderer, sentences, order))
+            return asdict(rate_order(orderer, sentences, order))
 
     return [order, probability]
 

@@ -137,6 +137,7 @@ class SentenceOrderer:
         }
         config = config_from(values, PredictConfig)
         check_ranges(config)
+
         details = Details.of(config)
         details.log_missing(self.model.config)
         order = partial(
