@@ -30,6 +30,7 @@ serves this page, and no text leaves it.
 """
 # While an answer is pending, the last list cannot be moved: its comparison would stand beside the new list.
 LOCK_ANSWER = '() => document.querySelector("#so-answer")?.setAttribute("inert", "")'
+UNLOCK_ANSWER = '() => document.querySelector("#so-answer")?.removeAttribute("inert")'
 # Says to a screen reader what has changed, in a node that stays: gradio replaces those of an answer.
 ANNOUNCE = """(where) => {
   const spoken = [...document.querySelectorAll(`${where} .so-spoken`)].map((node) => node.textContent.trim());
@@ -113,6 +114,7 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
         ]
         for event in answered:
             event.then(js=SHOW_ANSWER, api_visibility="private")
+            event.failure(js=UNLOCK_ANSWER, api_visibility="private")
         # Of several moves while one is answered, the last counts.
         rated = sentences.input(
             handlers.rate, sentences, own, trigger_mode="always_last", show_progress="hidden", **private

@@ -156,6 +156,18 @@ def test_the_last_list_cannot_be_moved_while_an_answer_is_pending(open_page: Ope
     assert sorted(shown(page)) == sorted(MINE)
 
 
+def test_the_last_list_can_be_moved_after_a_request_that_was_refused(open_page: Opener) -> None:
+    page = open_page()
+    first, second, *rest = shown(page)
+    full = {"status": 503, "content_type": "application/json", "body": '{"detail": "Queue is full"}'}
+    page.route("**/queue/join*", lambda route: route.fulfill(**full))
+    with page.expect_response("**/queue/join*"):
+        page.locator("#so-order").click()
+    page.wait_for_selector("#so-answer:not([inert])")
+    page.locator(".so-down").nth(0).click()
+    assert shown(page) == [second, first, *rest]
+
+
 def test_keys_move_a_sentence_and_keep_the_focus(open_page: Opener) -> None:
     page = open_page()
     order_text(page, MINE)
