@@ -62,7 +62,6 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
     """The page of a model, which first shows an example and its order."""
     handlers = Handlers(orderer, checkpoint)
     first_text, first_mode, *first = handlers.choose(0)
-    plain: dict[str, Any] = {"language": None, "interactive": False, "show_line_numbers": False, "wrap_lines": True}
     # Its own analytics also look for newer versions of gradio elsewhere.
     with gr.Blocks(title="Sentence order", analytics_enabled=False) as page:
         gr.Markdown(ABOUT, elem_id="so-about")
@@ -83,27 +82,12 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
                 )
                 gr.HTML(render_model(checkpoint))
             with gr.Column(scale=6, min_width=300):
-                confidence = gr.HTML(first[0])
-                with gr.Column(elem_id="so-answer") as answer:
-                    # Its template holds no values: gradio would run code in them.
-                    sentences = gr.HTML(
-                        first[1], html_template=_read("list.html"), js_on_load=_read("list.js"), apply_default_css=False
-                    )
-                    own = gr.HTML(first[2], elem_id="so-own")
-                    with gr.Tabs():
-                        with gr.Tab("Orders"):
-                            orders = gr.HTML(first[3])
-                        with gr.Tab("Pairs"):
-                            pairs = gr.HTML(first[4])
-                        with gr.Tab("Commands"):
-                            command = gr.Code(first[5], label="In a shell", **plain)
-                            lines = gr.Code(first[6], label="In Python", **plain)
+                shown = _add_answer(first)
 
         # Before the events of the page, so that their names are free.
         for endpoint in make_endpoints(orderer):
             gr.api(endpoint, api_name=endpoint.__name__, **ONE_AT_A_TIME)
         given = [text, one_per_line]
-        shown = [confidence, sentences, own, orders, pairs, command, lines, answer]
         private: dict[str, Any] = {"api_visibility": "private", **ONE_AT_A_TIME}
         # Before the handlers: gradio calls them one after the other.
         gr.on([button.click, text.submit, again.click, examples.click], js=LOCK_ANSWER, api_visibility="private")
@@ -116,12 +100,35 @@ def build_page(orderer: SentenceOrderer, checkpoint: str) -> gr.Blocks:
             event.then(js=SHOW_ANSWER, api_visibility="private")
             event.failure(js=UNLOCK_ANSWER, api_visibility="private")
         # Of several moves while one is answered, the last counts.
+        _, sentences, own, *_ = shown
         rated = sentences.input(
             handlers.rate, sentences, own, trigger_mode="always_last", show_progress="hidden", **private
         )
         rated.then(js=ANNOUNCE_COMPARISON, api_visibility="private")
     page.queue(max_size=MAX_WAITING)
     return page
+
+
+def _add_answer(values: list[Any]) -> list[Any]:
+    """The components of an answer, in the order of `Handlers.show`, which gives their values."""
+    plain: dict[str, Any] = {"language": None, "interactive": False, "show_line_numbers": False, "wrap_lines": True}
+    confidence = gr.HTML(values[0])
+    with gr.Column(elem_id="so-answer") as answer:
+        # Its template holds no values: gradio would run code in them.
+        sentences = gr.HTML(
+            values[1], html_template=_read("list.html"), js_on_load=_read("list.js"), apply_default_css=False
+        )
+        own = gr.HTML(values[2], elem_id="so-own")
+
+        with gr.Tabs():
+            with gr.Tab("Orders"):
+                orders = gr.HTML(values[3])
+            with gr.Tab("Pairs"):
+                pairs = gr.HTML(values[4])
+            with gr.Tab("Commands"):
+                command = gr.Code(values[5], label="In a shell", **plain)
+                lines = gr.Code(values[6], label="In Python", **plain)
+    return [confidence, sentences, own, orders, pairs, command, lines, answer]
 
 
 def _read(name: str) -> str:
