@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sentence_order.decoding import decode_k_best
+from sentence_order.decoding import decode_k_best, one_thread
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES
 from sentence_order.decoding.likelihood import exact_marginals, log_partition
 from sentence_order.decoding.pointer import pointer_log_prob
@@ -64,11 +64,13 @@ class OrderDistribution:
             log_prob_BK = torch.stack(log_probs, dim=1).double()
         else:
             log_prob_BK = torch.zeros(order_BKS.shape[:2], dtype=torch.float64)
-            for rows_G, pairs_GSS, next_GTT in self._groups():
-                log_prob_BK[rows_G] = _objectives(pairs_GSS, next_GTT, order_BKS[rows_G, :, : pairs_GSS.shape[1]])
-            log_prob_BK -= self._log_total[:, None]
+            with one_thread():
+                for rows_G, pairs_GSS, next_GTT in self._groups():
+                    log_prob_BK[rows_G] = _objectives(pairs_GSS, next_GTT, order_BKS[rows_G, :, : pairs_GSS.shape[1]])
+                log_prob_BK -= self._log_total[:, None]
         return (log_prob_BK + self.log_choices_B1).masked_fill(~is_order_BK, -torch.inf).clamp(max=0)
 
+    @one_thread()
     def marginals(self, max_sentences: int | None = None) -> Marginals:
         """The probabilities of all pairs and neighbours in float64, zeros for documents of more sentences."""
         documents, sentences = self.mask_BS.shape
