@@ -81,7 +81,7 @@ def decode(
     for rows_G, rank_order_GS, clean in _documents_by_size(scores, mask_BS, tie_break_BS):
         order_GS = decoder(clean, beam_width)
         order_BS[rows_G, : order_GS.shape[1]] = rank_order_GS.gather(1, order_GS)
-        objective_B[rows_G] = _objective(clean, order_GS)
+        objective_B[rows_G] = order_objective(clean, order_GS)
     return order_BS, objective_B
 
 
@@ -174,7 +174,8 @@ def _clean(
     return scores_XYG
 
 
-def _objective(scores: CleanScores, order_GS: Tensor) -> Tensor:
+def order_objective(scores: CleanScores, order_GS: Tensor) -> Tensor:
+    """The objective of one order of each document: (G), in nats."""
     sentences = order_GS.shape[1]
     order_SG = order_GS.T.contiguous()
     first_E, second_E = torch.triu_indices(sentences, sentences, 1)

@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from sentence_order.decoding import decode_k_best, one_thread
+from sentence_order.decoding import decode_k_best, one_thread, order_objective
 from sentence_order.decoding.exact import MAX_EXACT_SENTENCES
 from sentence_order.decoding.likelihood import exact_marginals, log_partition
 from sentence_order.decoding.pointer import pointer_log_prob
 from sentence_order.decoding.sampling import draw_orders, sample_marginals
-from sentence_order.decoding.scores import Scores, gather_matrix
+from sentence_order.decoding.scores import CleanScores, Scores
 
 NUM_SUMMED = 5  # of the best orders of a long document
 # Of documents at a time, so that what the sum over all orders keeps for its gradient fits into memory.
@@ -42,7 +41,7 @@ class OrderDistribution:
     ) -> None:
         """Args:
         text_rank_BS: integer ranks of the sentences' texts, equal only for identical ones.
-        num_summed: the number of orders whose probabilities must sum to at most 1, if it is more than `NUM_SUMMED`.
+        num_summed: the most orders that are asked for, if more than `NUM_SUMMED`; of a long document they are summed.
         """
         self.scores, self.mask_BS, self.text_rank_BS = scores, mask_BS.cpu(), text_rank_BS.cpu()
         self.beam_width, self.num_summed = beam_width, max(num_summed, NUM_SUMMED)
@@ -92,7 +91,13 @@ class OrderDistribution:
 
     def best_orders(self, count: int) -> Tensor:
         """The likeliest orders of each document, see `decode_k_best`: (B, count, S)."""
-        return decode_k_best(self.scores, self.mask_BS, self.text_rank_BS, count, beam_width=self.beam_width)
+        if self.scores.pointer is not None:
+            return decode_k_best(self.scores, self.mask_BS, self.text_rank_BS, count, beam_width=self.beam_width)
+        assert count <= self.num_summed, "those of long documents are the ones that are summed"
+        best_BKS = self._summed_orders[:, :count].clone()
+        is_short_B = self.mask_BS.sum(1) <= MAX_EXACT_SENTENCES
+        best_BKS[is_short_B] = self._decode_k_best(is_short_B.nonzero()[:, 0], count)
+        return best_BKS
 
     @cached_property
     def _log_total(self) -> Tensor:
@@ -124,10 +129,13 @@ class OrderDistribution:
         """The best orders of long documents, and -1 for others."""
         documents, sentences = self.mask_BS.shape
         best_BKS = torch.full((documents, self.num_summed, sentences), -1)
-        rows_G = (self.mask_BS.sum(1) > MAX_EXACT_SENTENCES).nonzero()[:, 0]
-        inputs = self.scores.select(rows_G), self.mask_BS[rows_G], self.text_rank_BS[rows_G]
-        best_BKS[rows_G] = decode_k_best(*inputs, self.num_summed, beam_width=self.beam_width)
+        is_long_B = self.mask_BS.sum(1) > MAX_EXACT_SENTENCES
+        best_BKS[is_long_B] = self._decode_k_best(is_long_B.nonzero()[:, 0], self.num_summed)
         return best_BKS
+
+    def _decode_k_best(self, rows_G: Tensor, count: int) -> Tensor:
+        inputs = self.scores.select(rows_G), self.mask_BS[rows_G], self.text_rank_BS[rows_G]
+        return decode_k_best(*inputs, count, beam_width=self.beam_width)
 
     def _groups(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Rows of documents of one length, of at least two sentences, with half the log-odds of their pairs and the
@@ -147,10 +155,6 @@ class OrderDistribution:
 
 def _objectives(pairs_GSS: Tensor, next_GTT: Tensor, order_GKS: Tensor) -> Tensor:
     """What orders of documents of one length earn: (G, K)."""
-    document_G1 = torch.arange(len(order_GKS))[:, None]
-    objectives = []
-    for order_GS in order_GKS.unbind(1):  # one by one: all pairs of a long document are many
-        path_GX = pad(order_GS + 1, (1, 1))  # from the boundary to the boundary again
-        links_GT = next_GTT[document_G1, path_GX[:, :-1], path_GX[:, 1:]]
-        objectives.append(gather_matrix(pairs_GSS, order_GS, order_GS).triu(1).sum((1, 2)) + links_GT.sum(1))
-    return torch.stack(objectives, dim=1)
+    scores = CleanScores(pairs_GSS, next_GTT)
+    # One by one: all pairs of a long document are many.
+    return torch.stack([order_objective(scores, order_GS) for order_GS in order_GKS.unbind(1)], dim=1)

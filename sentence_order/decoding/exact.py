@@ -41,8 +41,8 @@ def exact_order(scores: CleanScores, beam_width: int) -> Tensor:
 
 def _best_of_all(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
     orders = list_orders(pairs_GSS.shape[1], pairs_GSS.device, pairs_GSS.dtype)
-    objective_GK = (pairs_GSS.flatten(1) @ orders.pairs_KX.T).addmm_(next_GTT.flatten(1), orders.next_KY.T)
-    return orders.order_KS.index_select(0, objective_GK.argmax(1))  # of equal values, the first
+    best_G = orders.objectives(pairs_GSS, next_GTT).argmax(1)  # of equal values, the first
+    return orders.order_KS.index_select(0, best_G)
 
 
 def _best_by_subsets(pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:

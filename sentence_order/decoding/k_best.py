@@ -42,7 +42,7 @@ def k_best_orders(scores: CleanScores, beam_width: int, count: int) -> Tensor:
 
 def _best_of_all(count: int, pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
     orders = list_orders(pairs_GSS.shape[1], pairs_GSS.device, pairs_GSS.dtype)
-    objective_GK = (pairs_GSS.flatten(1) @ orders.pairs_KX.T).addmm_(next_GTT.flatten(1), orders.next_KY.T)
+    objective_GK = orders.objectives(pairs_GSS, next_GTT)
     return orders.order_KS[objective_GK.argsort(dim=1, descending=True, stable=True)[:, :count]]
 
 

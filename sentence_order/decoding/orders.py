@@ -22,6 +22,10 @@ class Orders(NamedTuple):
     pairs_KX: Tensor
     next_KY: Tensor
 
+    def objectives(self, pairs_GSS: Tensor, next_GTT: Tensor) -> Tensor:
+        """The objectives (G, K) of all orders of documents."""
+        return (pairs_GSS.flatten(1) @ self.pairs_KX.T).addmm_(next_GTT.flatten(1), self.next_KY.T)
+
 
 @lru_cache
 def list_orders(sentences: int, device: torch.device, dtype: torch.dtype) -> Orders:

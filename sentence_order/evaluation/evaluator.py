@@ -122,11 +122,6 @@ class Evaluation:
             found["pairs"] = measure_reliability(confidence_E, (log_odds_E > 0).astype(np.float64))
         return found
 
-    def calibration_errors(self, calibration: Calibration, rows: IntArray | None = None) -> dict[str, float]:
-        """The expected calibration errors of orders and pairs, by the names that results have."""
-        names = {"orders": "calibration_error", "pairs": "pair_calibration_error"}
-        return {names[kind]: found.error for kind, found in self.reliability(calibration, rows).items()}
-
     def summary(self) -> dict[str, float]:
         """The corpus value of every metric."""
         return metrics.summarise(self.ratios)

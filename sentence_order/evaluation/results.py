@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from sentence_order.runtime.files import atomic_file
 if TYPE_CHECKING:
     from sentence_order.data.tokenization import Corpus
     from sentence_order.evaluation.evaluator import Evaluation
-    from sentence_order.inference.calibration import Calibration
+    from sentence_order.inference.calibration import Calibration, Reliability
 
 PACKAGES = ("sentence-order", "torch", "transformers", "datasets", "hydra-core", "numpy", "scipy")
 # See `counts.document_counts`.
@@ -52,7 +52,7 @@ def split_results(
 
     by_group = []
     for group, rows_R in rows_by_group(corpus.groups).items():
-        errors = evaluation.calibration_errors(calibration, rows_R)
+        errors = calibration_errors(evaluation.reliability(calibration, rows_R))
         own = {**intervals_of(select(ratios, rows_R)), **errors}
         by_group.append({"group": group, "documents": len(rows_R), **own})
     by_sentences = []
@@ -66,15 +66,15 @@ def split_results(
         accuracy = {"accuracy": RatioArray(right_D, np.ones_like(right_D))}
         by_position.append({"position": position, "documents": len(right_D), **intervals_of(accuracy)})
 
-    changed_D = evaluation.changed_D
+    changed_D, reliability = evaluation.changed_D, evaluation.reliability(calibration)
     return {
         "documents": len(evaluation.order),
         "loss": evaluation.loss,
         **intervals_of(ratios),
-        **evaluation.calibration_errors(calibration),
+        **calibration_errors(reliability),
         **({} if changed_D is None else {"changed_by_reshuffling": float(changed_D.mean())}),
         **({"by_group": by_group} if by_group else {}),
-        "reliability": {kind: found.as_rows() for kind, found in evaluation.reliability(calibration).items()},
+        "reliability": {kind: found.as_rows() for kind, found in reliability.items()},
         "by_sentences": by_sentences,
         "by_position": by_position,
         "per_document": {
@@ -85,6 +85,12 @@ def split_results(
             **{name: count_D.tolist() for name, count_D in evaluation.counts.items()},
         },
     }
+
+
+def calibration_errors(reliability: Mapping[str, "Reliability"]) -> dict[str, float]:
+    """The expected calibration errors of orders and pairs, by the names that results have."""
+    names = {"orders": "calibration_error", "pairs": "pair_calibration_error"}
+    return {names[kind]: found.error for kind, found in reliability.items()}
 
 
 def values_of(found: dict[str, Any]) -> dict[str, float]:

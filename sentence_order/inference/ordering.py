@@ -150,9 +150,9 @@ def find_order_probability(
 ) -> OrderProbability:
     """The probability of an order of one document: see `SentenceOrderer.probability`."""
     columns = _tokenize(model, [sentences])
-    (kept,) = columns["kept"]
-    if not hasattr(order, "__len__") or len(order) != len(kept) or not all(i in order for i in kept):
-        raise UserError(f"order: holds each index of the sentences that are not empty once ({kept}), not {[*order]}")
+    (kept,), order = columns["kept"], [*order]
+    if len(order) != len(kept) or not all(i in order for i in kept):
+        raise UserError(f"order: holds each index of the sentences that are not empty once ({kept}), not {order}")
     for batch, scores in _score(model, columns, runtime):
         order = [int(index) for index in order]
         order_1S = torch.tensor([[kept.index(index) for index in order]])
@@ -169,7 +169,7 @@ def _predict_single(
     """The prediction of a document with one sentence or none."""
     order = [*places.kept]
     mask_11, rank_11 = torch.tensor([[bool(order)]]), torch.zeros(1, 1, dtype=torch.long)
-    alone = OrderDistribution(Scores(logits=torch.zeros(1, 1, 1)), mask_11, rank_11)
+    alone = OrderDistribution(Scores(logits=torch.zeros(1, 1, 1)), mask_11, rank_11, num_summed=details.top_k)
     (fields,) = find_details(details, alone, [places], config.pair_calibration)
     return Prediction(order, [sentences[k] for k in order], 1.0, 1.0, **fields)
 

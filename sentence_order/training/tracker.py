@@ -22,6 +22,7 @@ from sentence_order.evaluation.evaluator import Evaluation
 from sentence_order.evaluation.figures import pair_probability_figure, position_confusion_figure, reliability_figure
 from sentence_order.evaluation.inspection import compare_orders
 from sentence_order.evaluation.metrics import MAIN_METRICS
+from sentence_order.evaluation.results import calibration_errors
 from sentence_order.inference.calibration import Calibration
 from sentence_order.model.configuration import SentenceOrdererConfig
 from sentence_order.runtime.files import oserrors_with_path
@@ -131,8 +132,8 @@ class Tracker:
         self, step: int, epoch: float, split: str, evaluation: Evaluation, corpus: Corpus, config: SentenceOrdererConfig
     ) -> None:
         """Logs an evaluation of a model: metrics, also of the largest groups, sample documents as text, pictures."""
-        calibration = Calibration.of(config)
-        values = {"loss": evaluation.loss, **evaluation.calibration_errors(calibration), **evaluation.summary()}
+        reliability = evaluation.reliability(Calibration.of(config))
+        values = {"loss": evaluation.loss, **calibration_errors(reliability), **evaluation.summary()}
         values = {f"{split}/{name}": value for name, value in values.items()}
         for group, summary in islice(evaluation.summary_by_group(corpus).items(), MAX_SHOWN):
             tag = re.sub(r"[^\w.-]+", "_", group_label(group))
@@ -145,7 +146,7 @@ class Tracker:
             self.writer.add_text(f"{split}/document_{row}", _sample_table(corpus.documents[row], evaluation, row), step)
         confusion = position_confusion_figure(evaluation.confusion_SS, evaluation.common_documents)
         self.writer.add_figure(f"{split}/position_confusion", confusion, step)
-        for name, found in evaluation.reliability(calibration).items():
+        for name, found in reliability.items():
             tag = f"{split}/reliability" if name == "orders" else f"{split}/pair_reliability"
             self.writer.add_figure(tag, reliability_figure(found, name), step)
         if evaluation.pair_probability_SS is not None:
